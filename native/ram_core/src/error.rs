@@ -1,0 +1,53 @@
+//! The one error type of the core, sorted by what the caller may do about it.
+//!
+//! - *refused*: the call is wrong as it stands; fix it. Nothing happened.
+//! - *retry*: nothing happened; the same call may succeed later.
+//! - *unknown*: the operation may have happened, or may still happen.
+//! - *broken*: this member has stopped; the reason says what to do.
+
+use thiserror::Error;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    // --- refused ---
+    #[error("configuration key {key}: {reason}")]
+    Config { key: String, reason: String },
+    #[error("the value has {bytes} bytes, the limit value_bytes_max is {bytes_max}")]
+    ValueTooLarge { bytes: usize, bytes_max: usize },
+    #[error("the key takes more bytes than the limit key_bytes_max, {bytes_max}")]
+    KeyTooLarge { bytes_max: usize },
+    #[error("{0} is not a member of the cluster")]
+    UnknownMember(String),
+    #[error("{0} is the last member; stop_cluster ends a cluster")]
+    LastMember(String),
+    #[error("the data belongs to another cluster")]
+    OtherCluster,
+    #[error("{0}")]
+    File(String),
+    #[error("the cluster holds entries; a backup is restored into an empty one")]
+    NotEmpty,
+
+    // --- retry ---
+    #[error("too many requests are waiting on this node")]
+    Overloaded,
+
+    // --- unknown ---
+    #[error("no answer came in time")]
+    Timeout,
+    #[error("{restored} of {total} entries were restored; then: {cause}")]
+    Partly { restored: u64, total: u64, cause: Box<Error> },
+
+    // --- broken ---
+    #[error("this node runs no member")]
+    Stopped,
+    #[error("the member stopped: {0}")]
+    Failed(String),
+}
+
+impl Error {
+    pub fn failed(cause: impl ToString) -> Error {
+        Error::Failed(cause.to_string())
+    }
+}

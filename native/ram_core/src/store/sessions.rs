@@ -1,0 +1,91 @@
+//! Sessions: a group of commands is applied at most once, however often it is sent.
+//!
+//! After Ongaro, *Consensus: Bridging Theory and Practice* (2014), section 6.3. A node opens a
+//! session through the log (its id is the log index of the opening, so it is never used twice) and
+//! numbers its groups. The state remembers the answers of the groups that the node may still send
+//! again: those not below its `settled_below`. A group it remembers is answered from memory.
+//!
+//! Bounded: at most `SESSIONS_MAX` sessions, the one used longest ago is forgotten first (by log
+//! index, the same on every member). A node whose session was forgotten is told so, opens another,
+//! and treats what it was sending as unknown.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::store::command::{Answer, Stamp};
+
+const SESSIONS_MAX: usize = 1024;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    sessions: BTreeMap<u64, Session>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Session {
+    last_used_index: u64,
+    settled_below: u64,
+    answers: BTreeMap<u64, Vec<Answer>>,
+}
+
+/// What the sessions know of a group before it is applied.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    New,
+    /// It was applied before, with these answers.
+    Applied(Vec<Answer>),
+    /// Its sender has the answers already: a late copy that nobody waits for.
+    Settled,
+    /// Its session is not known.
+    Unknown,
+}
+
+impl Sessions {
+    pub fn open(&mut self, index: u64) {
+        if self.sessions.len() >= SESSIONS_MAX {
+            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_used_index);
+            if let Some(id) = oldest.map(|(id, _)| *id) {
+                self.sessions.remove(&id);
+            }
+        }
+        self.sessions.insert(index, Session { last_used_index: index, ..Session::default() });
+    }
+
+    pub fn admit(&mut self, index: u64, stamp: &Stamp) -> Admission {
+        let Some(session) = self.sessions.get_mut(&stamp.session) else {
+            return Admission::Unknown;
+        };
+        session.last_used_index = index;
+        if stamp.settled_below > session.settled_below {
+            session.settled_below = stamp.settled_below;
+            session.answers = session.answers.split_off(&stamp.settled_below);
+        }
+        if let Some(answers) = session.answers.get(&stamp.sequence) {
+            return Admission::Applied(answers.clone());
+        }
+        if stamp.sequence < session.settled_below { Admission::Settled } else { Admission::New }
+    }
+
+    pub fn remember(&mut self, stamp: &Stamp, answers: &[Answer]) {
+        if let Some(session) = self.sessions.get_mut(&stamp.session) {
+            let answers = answers.iter().map(forget_values).collect();
+            session.answers.insert(stamp.sequence, answers);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+}
+
+/// Memory of a session must not grow with the size of values.
+fn forget_values(answer: &Answer) -> Answer {
+    match answer {
+        Answer::Conflict { .. } => Answer::Conflict { current: None },
+        done => done.clone(),
+    }
+}

@@ -1,0 +1,203 @@
+use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
+use super::*;
+use bytes::Bytes;
+
+/// A store with an open session that numbers its groups.
+struct Client {
+    store: Store,
+    index: u64,
+    session: u64,
+    sequence: u64,
+}
+
+impl Client {
+    fn new() -> Self {
+        let mut client = Client { store: Store::default(), index: 0, session: 0, sequence: 0 };
+        client.open();
+        client
+    }
+
+    fn open(&mut self) {
+        self.index += 1;
+        match self.store.apply(self.index, &command::open_session()).unwrap() {
+            Outcome::SessionOpened { session } => self.session = session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        self.sequence += 1;
+        Stamp { session: self.session, sequence: self.sequence, settled_below: self.sequence }
+    }
+
+    fn send(&mut self, group: &Bytes) -> Outcome {
+        self.index += 1;
+        self.store.apply(self.index, group).unwrap()
+    }
+
+    fn run(&mut self, commands: &[Command<'_>]) -> Vec<Answer> {
+        let stamp = self.stamp();
+        match self.send(&group(stamp, commands)) {
+            Outcome::Answers(answers) => answers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.store.table().get(key).map(|item| item.value().to_vec())
+    }
+}
+
+fn group(stamp: Stamp, commands: &[Command<'_>]) -> Bytes {
+    let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
+    command::group(stamp, &commands)
+}
+
+fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
+    Command::Put { key, value }
+}
+
+#[test]
+fn put_and_delete_change_the_table_and_count_entries_and_bytes() {
+    let mut client = Client::new();
+    client.run(&[put(b"a", b"1"), put(b"b", b"22"), put(b"a", b"333")]);
+    assert_eq!(client.value(b"a").unwrap(), b"333");
+    assert_eq!((client.store.table().entries(), client.store.table().bytes()), (2, 7));
+    client.run(&[Command::Delete { key: b"a" }]);
+    assert_eq!(client.value(b"a"), None);
+    assert_eq!((client.store.table().entries(), client.store.table().bytes()), (1, 3));
+}
+
+#[test]
+fn every_change_has_a_revision_of_its_own_even_within_one_group() {
+    let mut client = Client::new();
+    let answers = client.run(&[put(b"a", b"1"), put(b"a", b"2"), Command::Delete { key: b"x" }]);
+    let done = |revision| Answer::Done { revision };
+    assert_eq!(answers, vec![done(1), done(2), done(2)]);
+}
+
+#[test]
+fn compare_and_set_takes_only_the_revision_it_expects_and_tells_what_it_found() {
+    let mut client = Client::new();
+    client.run(&[put(b"a", b"1")]);
+    let cas = |expect, value| Command::CompareAndSet { key: b"a", expect, value };
+    let stale = client.run(&[cas(Expect::Absent, Some(b"x")), cas(Expect::Revision(9), None)]);
+    let found = Found { value: Bytes::from_static(b"1"), revision: 1 };
+    let conflict = Answer::Conflict { current: Some(found) };
+    assert_eq!(stale, vec![conflict.clone(), conflict]);
+    assert_eq!(
+        client.run(&[cas(Expect::Revision(1), Some(b"2"))]),
+        vec![Answer::Done { revision: 2 }]
+    );
+    assert_eq!(client.value(b"a").unwrap(), b"2");
+    client.run(&[cas(Expect::Revision(2), None)]);
+    assert_eq!(client.value(b"a"), None);
+}
+
+#[test]
+fn a_group_sent_twice_is_applied_once_and_answered_twice() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let bytes = group(stamp, &[put(b"a", b"1")]);
+    let first = client.send(&bytes);
+    let between = Stamp { sequence: stamp.sequence + 1, ..stamp };
+    client.send(&group(between, &[put(b"a", b"2")]));
+    assert_eq!(client.send(&bytes), first);
+    assert_eq!(client.value(b"a").unwrap(), b"2");
+}
+
+#[test]
+fn a_late_copy_of_a_settled_group_changes_nothing() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let bytes = group(stamp, &[put(b"a", b"1")]);
+    client.send(&bytes);
+    client.run(&[put(b"a", b"2")]);
+    assert_eq!(client.send(&bytes), Outcome::SessionUnknown);
+    assert_eq!(client.value(b"a").unwrap(), b"2");
+}
+
+#[test]
+fn a_group_of_an_unknown_session_is_not_applied() {
+    let mut client = Client::new();
+    let stamp = Stamp { session: 77, sequence: 1, settled_below: 0 };
+    assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
+    assert_eq!(client.value(b"a"), None);
+}
+
+#[test]
+fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
+    let mut client = Client::new();
+    let first = client.session;
+    for _ in 0..1024 {
+        client.open();
+    }
+    assert_eq!(client.store.ledger().sessions.len(), 1024);
+    let stamp = Stamp { session: first, sequence: 1, settled_below: 0 };
+    assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
+}
+
+#[test]
+fn garbage_and_cut_proposals_are_errors_and_change_nothing() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let bytes = group(stamp, &[put(b"a", b"1"), put(b"b", b"2")]);
+    for end in 0..bytes.len() {
+        assert!(client.store.apply(99, &bytes[..end]).is_err(), "cut at {end}");
+    }
+    let mut long = bytes.to_vec();
+    long.push(0);
+    assert!(client.store.apply(99, &long).is_err());
+    assert_eq!(client.store.table().entries(), 0);
+}
+
+#[test]
+fn a_frozen_table_shows_one_revision_while_writes_go_on() {
+    let mut client = Client::new();
+    for i in 0..1000u32 {
+        client.run(&[put(&i.to_be_bytes(), b"old")]);
+    }
+    let table = client.store.table().clone();
+    let frozen = table.freeze(client.store.ledger().revision).unwrap();
+    assert!(table.freeze(1).is_none(), "only one snapshot at a time");
+    let mut seen: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let mut step = 0u32;
+    frozen
+        .walk(|piece| {
+            // Change keys in front of the walk and behind it, delete some, add others.
+            client.run(&[put(&(step % 1000).to_be_bytes(), b"new")]);
+            client.run(&[Command::Delete { key: &((step * 7 + 3) % 1000).to_be_bytes() }]);
+            client.run(&[put(&(5000 + step).to_be_bytes(), b"fresh")]);
+            step += 1;
+            for item in piece {
+                let value = item.value().to_vec();
+                assert_eq!(value, b"old");
+                assert_eq!(seen.entry(item.key().to_vec()).or_insert(value.clone()), &value);
+            }
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    assert_eq!(seen.len(), 1000);
+    drop(frozen);
+    assert!(table.freeze(client.store.ledger().revision).is_some());
+}
+
+#[test]
+fn two_stores_fed_the_same_log_are_the_same() {
+    let (mut one, mut two) = (Client::new(), Client::new());
+    for round in 0..200u32 {
+        let key = (round % 17).to_be_bytes();
+        let value = round.to_be_bytes();
+        let expect = Expect::Revision(u64::from(round / 2));
+        let commands = [
+            put(&key, &value),
+            Command::CompareAndSet { key: &key, expect, value: Some(b"cas") },
+            Command::Delete { key: &[round as u8 % 5] },
+        ];
+        assert_eq!(one.run(&commands), two.run(&commands));
+    }
+    assert_eq!(one.store.ledger(), two.store.ledger());
+    assert_eq!(one.store.table().entries(), two.store.table().entries());
+}
+
+use std::collections::HashMap;
