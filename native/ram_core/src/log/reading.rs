@@ -1,0 +1,98 @@
+//! Reading old entries back from the segments.
+//!
+//! What is read was synced long ago, or will be; it never changes in place. So it needs no lock,
+//! and goes on while the log is truncated or purged. Entries that stand one behind the other are
+//! read with one call. Every record is checked again, for a disk may forget what it once knew.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::LogError;
+use super::disk::read_exactly;
+use super::offsets::Stored;
+use super::record::{Decoded, HEADER_BYTES, OVERHEAD_BYTES, Record, decode};
+use super::view::Found;
+
+/// One call reads no more than this, unless a single record is longer.
+const RUN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads what is not in memory.
+pub(super) fn resolve(found: Vec<Found>) -> io::Result<Vec<(u64, Bytes)>> {
+    let mut entries = Vec::with_capacity(found.len());
+    let mut run = Run::default();
+    for found in found {
+        match found {
+            Found::Stored(stored) => {
+                if !run.takes(&stored) {
+                    run.read(&mut entries)?;
+                }
+                run.stored.push(stored);
+            }
+            Found::Cached(index, body) => {
+                run.read(&mut entries)?;
+                entries.push((index, body));
+            }
+        }
+    }
+    run.read(&mut entries)?;
+    Ok(entries)
+}
+
+/// Entries near each other in one segment.
+#[derive(Default)]
+struct Run {
+    stored: Vec<Stored>,
+}
+
+impl Run {
+    fn takes(&self, next: &Stored) -> bool {
+        let Some(first) = self.stored.first() else { return true };
+        Arc::ptr_eq(&first.segment, &next.segment)
+            && end(next).saturating_sub(start(first)) <= RUN_BYTES_MAX
+    }
+
+    /// Reads all of them and is empty again.
+    fn read(&mut self, entries: &mut Vec<(u64, Bytes)>) -> io::Result<()> {
+        let (Some(first), Some(last)) = (self.stored.first(), self.stored.last()) else {
+            return Ok(());
+        };
+        let from = start(first);
+        let length = end(last).saturating_sub(from);
+        let segment = Arc::clone(&first.segment);
+        let bytes = read_exactly(segment.file.as_ref(), from as u64, length)
+            .map_err(LogError::io(&segment.name))?;
+        let bytes = Bytes::from(bytes);
+        for stored in self.stored.drain(..) {
+            let at = start(&stored).saturating_sub(from);
+            entries.push((stored.index, check(&stored, bytes.slice(at.min(bytes.len())..))?));
+        }
+        Ok(())
+    }
+}
+
+fn start(stored: &Stored) -> usize {
+    stored.place.offset as usize
+}
+
+fn end(stored: &Stored) -> usize {
+    start(stored).saturating_add(stored.place.length as usize).saturating_add(OVERHEAD_BYTES)
+}
+
+/// The body of the record that `bytes` begin with, if it is the one that was stored.
+fn check(stored: &Stored, bytes: Bytes) -> io::Result<Bytes> {
+    let length = stored.place.length as usize;
+    match decode(&bytes) {
+        Decoded::Record(framed)
+            if matches!(framed.record, Record::Entry { index, body }
+                if index == stored.index && body.len() == length) =>
+        {
+            Ok(bytes.slice(HEADER_BYTES..HEADER_BYTES.saturating_add(length)))
+        }
+        _ => {
+            let what = format!("the record of entry {} is no longer valid", stored.index);
+            Err(LogError::corrupt(&stored.segment.name, start(stored) as u64, what).into())
+        }
+    }
+}

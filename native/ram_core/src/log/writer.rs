@@ -1,0 +1,239 @@
+//! The only one who writes to the segments: batches in, synced bytes out.
+//!
+//! It knows the log as far as it is written, which lags behind what was asked for. It decides
+//! nothing about order and calls nobody: [`drive`](super::drive) does. After an error it must not
+//! be used again: what the disk holds then is known only to the next opening.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+
+use super::bounds::Bounds;
+use super::change::Change;
+use super::disk::Disk;
+use super::offsets::{Place, Placed};
+use super::record::{BatchBuffer, Record};
+use super::recovery::Recovered;
+use super::segment::{RECORDS_OFFSET, Segment, SegmentHeader};
+use super::{LogError, LogStats};
+
+/// Segments are filled with zeros ahead in steps of this size: small enough that a step does not
+/// hold up a batch for long, large enough that most batches need none.
+const GROW_BYTES: u64 = 1024 * 1024;
+
+/// The buffer for batches keeps no more memory than this.
+const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What was done since the log was opened, and what is there now.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) syncs: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) records: AtomicU64,
+    pub(super) bytes_written: AtomicU64,
+    pub(super) disk_bytes: AtomicU64,
+    pub(super) segments: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn count_segments<'a>(
+        &self,
+        segments: impl Iterator<Item = &'a Segment>,
+    ) -> Result<(), LogError> {
+        let (mut count, mut bytes) = (0, 0);
+        for segment in segments {
+            count += 1;
+            bytes += segment.file.len().map_err(LogError::io(&segment.name))?;
+        }
+        self.segments.store(count, Relaxed);
+        self.disk_bytes.store(bytes, Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn stats(&self, live_bytes: u64) -> LogStats {
+        LogStats {
+            syncs: self.syncs.load(Relaxed),
+            batches: self.batches.load(Relaxed),
+            records: self.records.load(Relaxed),
+            bytes_written: self.bytes_written.load(Relaxed),
+            disk_bytes: self.disk_bytes.load(Relaxed),
+            segments: self.segments.load(Relaxed),
+            live_bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    segment_bytes: u64,
+    counters: Arc<Counters>,
+    active: Arc<Segment>,
+    /// Where the next batch goes.
+    position: u64,
+    /// How far the active segment is filled with zeros and synced.
+    length: u64,
+    batch_next: u64,
+    bounds: Bounds,
+    states: BTreeMap<u8, Bytes>,
+    buffer: BatchBuffer,
+}
+
+impl Writer {
+    /// Goes on where `log` ended.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        segment_bytes: u64,
+        counters: Arc<Counters>,
+        log: &Recovered,
+    ) -> Result<Self, LogError> {
+        let Some((active, position)) = log.offsets.active() else {
+            let file = "the folder".to_owned();
+            return Err(LogError::Missing { file, what: "no segment was opened".to_owned() });
+        };
+        let length = active.file.len().map_err(LogError::io(&active.name))?;
+        Ok(Self {
+            disk,
+            segment_bytes,
+            counters,
+            active,
+            position,
+            length,
+            batch_next: log.batch_last.saturating_add(1),
+            bounds: log.bounds,
+            states: log.states.clone(),
+            buffer: BatchBuffer::default(),
+        })
+    }
+
+    /// Writes `changes` as one batch and syncs it. Returns where everything stands.
+    pub(super) fn write<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change> + Clone,
+    ) -> io::Result<Vec<Placed>> {
+        let mut placed = Vec::new();
+        let bytes =
+            changes.clone().fold(0, |sum: usize, change| sum.saturating_add(change.bytes()));
+        if bytes == 0 {
+            return Ok(placed);
+        }
+        let end = self.position.saturating_add(bytes as u64);
+        if self.position > RECORDS_OFFSET as u64 && end > self.segment_bytes {
+            placed.push(Placed::Segment(self.rotate()?));
+        }
+        self.encode(changes, &mut placed)?;
+        self.flush().map_err(LogError::io(&self.active.name))?;
+        placed.push(Placed::End(self.position));
+        Ok(placed)
+    }
+
+    /// Begins a new segment. All batches in the former one are synced.
+    fn rotate(&mut self) -> io::Result<Arc<Segment>> {
+        let header = SegmentHeader {
+            number: self.active.number.saturating_add(1),
+            batch_first: self.batch_next,
+            next_index: self.bounds.next(),
+        };
+        self.active = Arc::new(Segment::create(self.disk.as_ref(), header)?);
+        self.position = RECORDS_OFFSET as u64;
+        self.length = self.position;
+        self.counters.syncs.fetch_add(1, Relaxed);
+        self.counters.segments.fetch_add(1, Relaxed);
+        self.counters.disk_bytes.fetch_add(self.length, Relaxed);
+        Ok(Arc::clone(&self.active))
+    }
+
+    fn encode<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+        placed: &mut Vec<Placed>,
+    ) -> io::Result<()> {
+        self.buffer.begin(self.batch_next);
+        if self.position == RECORDS_OFFSET as u64 {
+            self.restate()?;
+        }
+        for record in changes.flat_map(Change::records) {
+            let offset = self.buffer.push(record)?;
+            match record {
+                Record::Entry { index, body } => {
+                    self.bounds.append(index).map_err(|_| io::ErrorKind::InvalidInput)?;
+                    let offset = usize::try_from(self.position).ok().map(|at| at + offset);
+                    let place = offset.and_then(|offset| Place::new(offset, body.len()));
+                    placed.push(Placed::Entry(index, place.ok_or(io::ErrorKind::FileTooLarge)?));
+                }
+                Record::Truncate { after } => {
+                    self.bounds.truncate_after(after);
+                    placed.push(Placed::Truncate(after));
+                }
+                Record::Purge { upto } => {
+                    self.bounds.purge(upto);
+                    placed.push(Placed::Purge(upto));
+                }
+                Record::State { slot, body } => {
+                    self.states.insert(slot, Bytes::copy_from_slice(body));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says at the front of a segment what must not be lost with the segments before it.
+    fn restate(&mut self) -> io::Result<()> {
+        for (slot, body) in &self.states {
+            self.buffer.push(Record::State { slot: *slot, body })?;
+        }
+        if let Some(upto) = self.bounds.purged() {
+            self.buffer.push(Record::Purge { upto })?;
+        }
+        Ok(())
+    }
+
+    /// The write and the sync of the batch in the buffer.
+    fn flush(&mut self) -> io::Result<()> {
+        let records = self.buffer.records();
+        let bytes = self.buffer.finish();
+        let count = bytes.len() as u64;
+        let end = self.position.saturating_add(count);
+        let file = &self.active.file;
+        if end > self.length {
+            let steps = end.next_multiple_of(GROW_BYTES);
+            let length =
+                if end <= self.segment_bytes { steps.min(self.segment_bytes) } else { end };
+            file.grow(length)?;
+            // The zeros first: a torn batch must show them where it was not written.
+            file.sync_data()?;
+            self.counters.syncs.fetch_add(1, Relaxed);
+            self.counters.disk_bytes.fetch_add(length.saturating_sub(self.length), Relaxed);
+            self.length = length;
+        }
+        file.write_at(bytes, self.position)?;
+        file.sync_data()?;
+        self.counters.syncs.fetch_add(1, Relaxed);
+        self.counters.batches.fetch_add(1, Relaxed);
+        self.counters.records.fetch_add(records, Relaxed);
+        self.counters.bytes_written.fetch_add(count, Relaxed);
+        self.position = end;
+        self.batch_next = self.batch_next.saturating_add(1);
+        self.buffer.shrink(BUFFER_BYTES_MAX);
+        Ok(())
+    }
+
+    /// Whether segments may leave at the front.
+    pub(super) fn has_purged(&self) -> bool {
+        self.bounds.purged().is_some()
+    }
+
+    /// Removes the file of the oldest segment. The folder is synced each time: were two removals
+    /// to reach the disk in the other order, a segment would be missing in the middle.
+    pub(super) fn remove(&self, segment: &Segment) -> io::Result<()> {
+        let bytes = segment.file.len().map_err(LogError::io(&segment.name))?;
+        self.disk.remove(&segment.name).map_err(LogError::io(&segment.name))?;
+        self.disk.sync_dir().map_err(LogError::io(&segment.name))?;
+        self.counters.segments.fetch_sub(1, Relaxed);
+        self.counters.disk_bytes.fetch_sub(bytes, Relaxed);
+        Ok(())
+    }
+}
