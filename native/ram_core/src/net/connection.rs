@@ -1,0 +1,171 @@
+//! One connection after its handshake: frames out of an outbox, frames into a handler, and the
+//! signs of life in between. Both sides use it; each runs its halves in one task, so that the end
+//! of one half ends the other.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Buf;
+use futures_util::FutureExt;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::frame::{Batch, Decoder, Frame, FrameError, PING_ID};
+use super::lane::Lane;
+use super::outbox::Outbox;
+use super::stats::Counters;
+
+/// A silent peer is looked at this many times before it is given up: once to ping it, and then so
+/// often that a pause of our own process does not count as its silence.
+const STALL_LOOKS: u32 = 4;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum Ending {
+    #[error("closed by the other side")]
+    Eof,
+    #[error("closed here")]
+    Here,
+    #[error("replaced by a newer connection of the same member")]
+    Replaced,
+    #[error("no sign of life")]
+    Stalled,
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Io(String),
+}
+
+impl From<std::io::Error> for Ending {
+    fn from(error: std::io::Error) -> Ending {
+        Ending::Io(error.to_string())
+    }
+}
+
+/// What a connection has seen of its peer, and the traffic counters it adds to.
+#[derive(Debug)]
+pub(super) struct Traffic<'a> {
+    counters: &'a Counters,
+    signs_of_life: AtomicU64,
+    written_frames: AtomicU64,
+}
+
+impl<'a> Traffic<'a> {
+    pub fn new(counters: &'a Counters) -> Traffic<'a> {
+        Traffic { counters, signs_of_life: AtomicU64::new(0), written_frames: AtomicU64::new(0) }
+    }
+
+    fn sign_of_life(&self) {
+        self.signs_of_life.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Writes what the outbox holds and `keep` wants, many frames a time, until closed or broken.
+pub(super) async fn write_frames<W, K>(
+    mut stream: W,
+    outbox: &Outbox,
+    traffic: &Traffic<'_>,
+    keep: K,
+) -> Result<(), Ending>
+where
+    W: AsyncWrite + Unpin,
+    K: Fn(u64) -> bool,
+{
+    let mut batch = Batch::default();
+    while let Some(frames) = outbox.fill(&mut batch, &keep).await {
+        traffic.written_frames.fetch_add(frames, Ordering::Relaxed);
+        Counters::add(&traffic.counters.frames_sent, frames);
+        while batch.has_remaining() {
+            write_some(&mut stream, &mut batch, traffic).await?;
+        }
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+/// A write that had to wait and then went on is a sign of life: the other side made room. One that
+/// went through at once says nothing, since the system's buffers take some for a dead peer as well.
+async fn write_some<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    batch: &mut Batch,
+    traffic: &Traffic<'_>,
+) -> Result<(), Ending> {
+    let mut write = pin!(stream.write_buf(batch));
+    let written = match write.as_mut().now_or_never() {
+        Some(written) => written?,
+        None => {
+            let written = write.await?;
+            traffic.sign_of_life();
+            written
+        }
+    };
+    if written == 0 {
+        return Err(Ending::Eof);
+    }
+    Counters::add(&traffic.counters.bytes_sent, written as u64);
+    Ok(())
+}
+
+/// Reads frames, in order, into `handle`. With an outbox for replies it reads on only while they
+/// find room there, so that a peer which does not read its replies cannot make us collect them.
+pub(super) async fn read_frames<R, H>(
+    mut stream: R,
+    body_bytes_max: usize,
+    replies: Option<&Outbox>,
+    traffic: &Traffic<'_>,
+    mut handle: H,
+) -> Result<(), Ending>
+where
+    R: AsyncRead + Unpin,
+    H: FnMut(Frame),
+{
+    let mut decoder = Decoder::new(body_bytes_max);
+    loop {
+        while let Some(frame) = decoder.take_frame()? {
+            Counters::add(&traffic.counters.frames_received, 1);
+            if let Some(replies) = replies {
+                replies.room().await;
+            }
+            handle(frame);
+        }
+        if let Some(replies) = replies {
+            replies.room().await;
+        }
+        let read = stream.read_buf(&mut decoder.room()).await?;
+        if read == 0 {
+            return Err(Ending::Eof);
+        }
+        traffic.sign_of_life();
+        Counters::add(&traffic.counters.bytes_received, read as u64);
+    }
+}
+
+/// Ends when the peer owes us an answer and nothing came from it for `stall_timeout`, pings
+/// included.
+pub(super) async fn watch_for_stall(
+    lane: &Lane,
+    traffic: &Traffic<'_>,
+    stall_timeout: Duration,
+) -> Result<(), Ending> {
+    let (mut signs, mut written, mut silent_looks) = (0, 0, 0);
+    loop {
+        tokio::time::sleep(stall_timeout / STALL_LOOKS).await;
+        let signs_now = traffic.signs_of_life.load(Ordering::Relaxed);
+        let written_now = traffic.written_frames.load(Ordering::Relaxed);
+        // A request given up by its caller is still owed: what was written counts, not who waits.
+        let owes = silent_looks > 0 || written_now != written || lane.in_flight_count() > 0;
+        silent_looks = if signs_now == signs && owes { silent_looks + 1 } else { 0 };
+        (signs, written) = (signs_now, written_now);
+        match silent_looks {
+            0 => {}
+            1 => lane.ping(),
+            STALL_LOOKS.. => return Err(Ending::Stalled),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn is_ping(frame: &Frame) -> bool {
+    frame.id == PING_ID
+}

@@ -1,0 +1,56 @@
+//! How a request can fail, sorted by what the caller has to know: may the peer have seen it?
+
+use thiserror::Error;
+
+use super::handshake::HandshakeError;
+use super::options::PeerId;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NetError {
+    /// There is no connection and there was none for this request: nothing was sent.
+    #[error("member {peer} is not reachable: {reason}")]
+    Unreachable { peer: PeerId, reason: String },
+    /// The connection ended after the request was, or may have been, sent.
+    #[error("the connection to member {peer} broke: {reason}")]
+    Broken { peer: PeerId, reason: String },
+    /// No reply came in time.
+    #[error("member {peer} did not answer in time")]
+    Timeout { peer: PeerId, sent: bool },
+    /// Too much is waiting for this peer already: nothing was sent.
+    #[error("too much is queued for member {peer}")]
+    Overloaded { peer: PeerId },
+    /// The peer does not admit this member, for the reason its policy gave: nothing was sent.
+    #[error("member {peer} refuses us, reason code {code}")]
+    Refused { peer: PeerId, code: u8 },
+    #[error("a body of {bytes} bytes, where {bytes_max} are allowed")]
+    FrameTooLarge { bytes: usize, bytes_max: usize },
+    /// This network was shut down, or the connection to reply on is gone.
+    #[error("closed")]
+    Closed,
+    #[error("cannot listen on {address}: {reason}")]
+    Listen { address: String, reason: String },
+    #[error("bad network option: {reason}")]
+    BadOption { reason: String },
+}
+
+impl NetError {
+    /// Whether the peer may have seen the request. False is certain.
+    pub fn sent(&self) -> bool {
+        matches!(self, NetError::Broken { .. } | NetError::Timeout { sent: true, .. })
+    }
+
+    pub(super) fn of_handshake(peer: PeerId, error: &HandshakeError) -> NetError {
+        match error {
+            HandshakeError::Refused { code } => NetError::Refused { peer, code: *code },
+            other => NetError::Unreachable { peer, reason: other.to_string() },
+        }
+    }
+
+    /// The same failure for a request that was already on its way.
+    pub(super) fn after_sending(self) -> NetError {
+        match self {
+            NetError::Unreachable { peer, reason } => NetError::Broken { peer, reason },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the parts of one network share, and the tasks they run.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::Service;
+use super::handshake::Credentials;
+use super::options::{NetOptions, PeerId};
+use super::peer::Peer;
+use super::refusal::RefusalLog;
+use super::server::Seats;
+use super::stats::Counters;
+use super::transport::Transport;
+
+pub(super) struct Shared {
+    pub options: NetOptions,
+    pub credentials: Credentials,
+    pub transport: Arc<dyn Transport>,
+    pub service: Arc<dyn Service>,
+    pub counters: Counters,
+    /// Refusals of connections made to us, and of those we made.
+    pub accepted_refusals: RefusalLog,
+    pub opened_refusals: RefusalLog,
+    pub handshakes: Arc<Semaphore>,
+    pub seats: Seats,
+    pub tasks: Tasks,
+    peers: Mutex<HashMap<PeerId, Arc<Peer>, RandomState>>,
+}
+
+impl Shared {
+    pub fn new(
+        options: NetOptions,
+        credentials: Credentials,
+        transport: Arc<dyn Transport>,
+        service: Arc<dyn Service>,
+    ) -> Shared {
+        Shared {
+            accepted_refusals: RefusalLog::new("accepted", options.refusal_log_interval),
+            opened_refusals: RefusalLog::new("opened", options.refusal_log_interval),
+            handshakes: Arc::new(Semaphore::new(options.handshakes_max)),
+            options,
+            credentials,
+            transport,
+            service,
+            counters: Counters::default(),
+            seats: Seats::default(),
+            tasks: Tasks::new(),
+            peers: Mutex::default(),
+        }
+    }
+
+    pub fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers.lock().get(&id).cloned()
+    }
+
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.peers.lock().values().cloned().collect()
+    }
+
+    pub fn remove_peer(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers.lock().remove(&id)
+    }
+
+    /// Takes down where a peer is; the last word wins.
+    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
+        let peer = match self.peers.lock().entry(id) {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Peer::new(id)))),
+        };
+        peer.set_address(address);
+        peer
+    }
+}
+
+/// Every task of a network, so that shutting down leaves none behind. A panic in one ends that one.
+pub(super) struct Tasks {
+    runtime: Handle,
+    /// Guards the set; none after shutdown, so that nothing new begins.
+    set: Mutex<Option<JoinSet<()>>>,
+}
+
+impl Tasks {
+    fn new() -> Tasks {
+        Tasks { runtime: Handle::current(), set: Mutex::new(Some(JoinSet::new())) }
+    }
+
+    /// Starts a task, unless shut down. Never call it with a lock held that the task's drop takes.
+    pub fn spawn<F>(&self, task: F) -> Option<AbortHandle>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut set = self.set.lock();
+        let Some(running) = set.as_mut() else {
+            drop(set);
+            // The task is dropped here, outside the lock, and its guards clean up.
+            drop(task);
+            return None;
+        };
+        while let Some(finished) = running.try_join_next() {
+            if let Err(error) = finished
+                && error.is_panic()
+            {
+                tracing::error!("a network task panicked: {error}");
+            }
+        }
+        Some(running.spawn_on(task, &self.runtime))
+    }
+
+    pub fn is_shut_down(&self) -> bool {
+        self.set.lock().is_none()
+    }
+
+    /// Aborts all tasks; the answer can be awaited for their end.
+    pub fn shut_down(&self) -> Option<JoinSet<()>> {
+        let mut running = self.set.lock().take()?;
+        running.abort_all();
+        Some(running)
+    }
+}
