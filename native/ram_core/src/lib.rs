@@ -10,5 +10,20 @@
 //! - `net/`: how bytes move: frames, handshake, connections.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
+pub mod codec;
+pub mod config;
+pub mod error;
+pub mod log;
+pub mod net;
+pub mod node;
+pub mod raft;
+pub mod reads;
+pub mod store;
+
+pub use error::{Error, Result};
+pub use tracing;

@@ -1,0 +1,107 @@
+//! What a member is told at its start, checked before anything is opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Log and snapshots in `data_dir`; a write is acknowledged after fdatasync.
+    Disk,
+    /// No files; a member that stops has lost its copy.
+    Memory,
+}
+
+/// Sizes that bound what one request, one queue and one frame may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub key_bytes_max: usize,
+    pub value_bytes_max: usize,
+    /// Of a group of commands in one log entry; a single larger command is a group of its own.
+    pub batch_bytes_max: usize,
+    /// Of all commands that wait on this node.
+    pub queue_bytes_max: usize,
+    /// Of all requests that wait on this node.
+    pub queue_requests_max: usize,
+    pub frame_bytes_max: usize,
+}
+
+impl Limits {
+    /// May this key be written, with this value?
+    pub fn check(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        if key.len() > self.key_bytes_max {
+            return Err(Error::KeyTooLarge { bytes_max: self.key_bytes_max });
+        }
+        let bytes = value.map_or(0, <[u8]>::len);
+        if bytes > self.value_bytes_max {
+            return Err(Error::ValueTooLarge { bytes, bytes_max: self.value_bytes_max });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            key_bytes_max: 64 * 1024,
+            value_bytes_max: 16 * 1024 * 1024,
+            batch_bytes_max: 1024 * 1024,
+            queue_bytes_max: 64 * 1024 * 1024,
+            queue_requests_max: 65_536,
+            frame_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The Erlang node name.
+    pub name: String,
+    pub data_dir: PathBuf,
+    pub storage: Storage,
+    pub listen_host: String,
+    /// 0: any port the first time, and the same one from then on.
+    pub listen_port: u16,
+    /// What peers are told to connect to, `host:port`; default: the listening host and port.
+    pub advertise: Option<String>,
+    /// The shared secret of the cluster.
+    pub cookie: Vec<u8>,
+    pub heartbeat: Duration,
+    pub election_timeout_min: Duration,
+    pub election_timeout_max: Duration,
+    /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
+    /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
+    pub snapshot_every: u64,
+    pub limits: Limits,
+}
+
+impl Config {
+    pub fn check(&self) -> Result<()> {
+        let wrong = |key: &str, reason: String| Err(Error::Config { key: key.into(), reason });
+        if self.election_timeout_min < self.heartbeat * 3 {
+            let least = (self.heartbeat * 3).as_millis();
+            let reason = format!("the minimum must be 3 x heartbeat_ms at least, {least}");
+            return wrong("election_timeout_ms", reason);
+        }
+        if self.election_timeout_max <= self.election_timeout_min {
+            return wrong("election_timeout_ms", "the maximum must be above the minimum".into());
+        }
+        if self.heartbeat < Duration::from_millis(5) {
+            return wrong("heartbeat_ms", "must be 5 at least".into());
+        }
+        if self.snapshot_every == 0 {
+            return wrong("snapshot_every", "must be positive".into());
+        }
+        let limits = &self.limits;
+        let largest = limits.key_bytes_max.saturating_add(limits.value_bytes_max);
+        if largest.saturating_add(64 * 1024) > limits.frame_bytes_max {
+            let reason = "must have room for the largest key and value and 64 KiB more";
+            return wrong("frame_bytes_max", reason.into());
+        }
+        if largest > limits.queue_bytes_max {
+            return wrong("queue_bytes_max", "must have room for the largest key and value".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Backups of this member's table into a file, and back: one after the other.
+//!
+//! A backup waits until this member has applied all that was acknowledged before, freezes the table
+//! between two entries of the log, and writes it while writes go on. A restore checks the whole
+//! file before the first put; then the entries take the road of every write, so many at a time that
+//! others find room in the queue.
+
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Reply;
+use super::identity::ClusterId;
+use super::image::{self, Head, Image};
+use super::proposer::{Permit, Write};
+use crate::config::Limits;
+use crate::raft::state_machine::Applied;
+use crate::raft::types::Raft;
+use crate::raft::worker::Worker;
+use crate::reads::Read;
+use crate::store::table::Frozen;
+use crate::{Error, Result};
+
+const RETRY_DELAY: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    Backup,
+    Restore,
+}
+
+pub(crate) struct Request {
+    pub task: Task,
+    pub path: PathBuf,
+    /// Of each step that needs the cluster; the size of the file bounds the rest.
+    pub step_timeout: Duration,
+    pub reply: Reply<()>,
+}
+
+/// The sending ends of the member's own queues.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    pub writes: mpsc::Sender<Write>,
+    pub reads: mpsc::Sender<Read>,
+    pub queued_bytes: Arc<AtomicUsize>,
+}
+
+pub(crate) struct Desk {
+    pub raft: Raft,
+    pub applied: Applied,
+    pub worker: Worker,
+    pub cluster: ClusterId,
+    pub limits: Limits,
+    pub entrance: Entrance,
+}
+
+/// Serves until the queue is closed.
+pub(crate) async fn serve(mut queue: mpsc::Receiver<Request>, desk: Desk) {
+    while let Some(Request { task, path, step_timeout, reply }) = queue.recv().await {
+        let done = match task {
+            Task::Backup => desk.backup(path, step_timeout).await,
+            Task::Restore => desk.restore(path, step_timeout).await,
+        };
+        reply(done);
+    }
+}
+
+impl Desk {
+    async fn backup(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {
+        self.sync(step_timeout).await?;
+        let frozen = self.freeze().await?;
+        let cluster = self.cluster;
+        self.work(move |worker| image::write(&path, cluster, &frozen, worker)).await
+    }
+
+    /// Waits while a snapshot is being written.
+    async fn freeze(&self) -> Result<Frozen> {
+        loop {
+            let frozen = self.raft.with_state_machine(|machine| {
+                let frozen = machine.freeze();
+                Box::pin(async move { frozen })
+            });
+            match frozen.await {
+                Ok(Some(frozen)) => return Ok(frozen),
+                Ok(None) => tokio::time::sleep(RETRY_DELAY).await,
+                Err(_) => return Err(Error::Stopped),
+            }
+        }
+    }
+
+    async fn restore(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {
+        let (limits, of) = (self.limits, path.clone());
+        let (head, total) = self.work(move |worker| Image::check(&of, &limits, worker)).await?;
+        self.sync(step_timeout).await?;
+        if self.applied.table().entries() > 0 {
+            return Err(Error::NotEmpty);
+        }
+        let mut puts = Puts::new(self, step_timeout);
+        let filled = self.put_all(path, head, &mut puts).await;
+        let restored = puts.settle().await;
+        match filled.and(restored) {
+            Err(cause) if puts.sent > 0 => {
+                Err(Error::Partly { restored: puts.done, total, cause: Box::new(cause) })
+            }
+            other => other,
+        }
+    }
+
+    async fn put_all(&self, path: PathBuf, head: Head, puts: &mut Puts<'_>) -> Result<()> {
+        let mut image = self.work(move |_| Image::reopen(&path, &head)).await?;
+        loop {
+            let next = self.work(move |_| {
+                let commands = image.next_puts()?;
+                Ok((image, commands))
+            });
+            let (same, commands) = next.await?;
+            let Some(commands) = commands else { return Ok(()) };
+            image = same;
+            for command in commands {
+                puts.put(command).await?;
+            }
+        }
+    }
+
+    /// Until this member has applied what was acknowledged anywhere before.
+    async fn sync(&self, timeout: Duration) -> Result<()> {
+        let (sender, synced) = oneshot::channel();
+        let ready = Box::new(move |ready| {
+            // The one who waits is this function.
+            let _ = sender.send(ready);
+        });
+        let read = Read { deadline: Instant::now() + timeout, ready };
+        self.entrance.reads.send(read).await.map_err(|_| Error::Stopped)?;
+        synced.await.map_err(|_| Error::Stopped)?
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Worker) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let worker = self.worker.clone();
+        let done = self.worker.run(move || Ok(work(&worker))).await;
+        // The work has an error of its own: this one says that it was not done.
+        done.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+/// Puts on their way through the queue of the member: a quarter of what may wait there.
+struct Puts<'a> {
+    desk: &'a Desk,
+    timeout: Duration,
+    answer: mpsc::UnboundedSender<(usize, Result<()>)>,
+    answers: mpsc::UnboundedReceiver<(usize, Result<()>)>,
+    waiting: usize,
+    waiting_bytes: usize,
+    sent: u64,
+    done: u64,
+}
+
+impl<'a> Puts<'a> {
+    fn new(desk: &'a Desk, timeout: Duration) -> Self {
+        let (answer, answers) = mpsc::unbounded_channel();
+        Puts { desk, timeout, answer, answers, waiting: 0, waiting_bytes: 0, sent: 0, done: 0 }
+    }
+
+    /// An error is that of any put before this one; this one was not sent then.
+    async fn put(&mut self, command: Bytes) -> Result<()> {
+        let bytes = command.len();
+        let permit = self.room(bytes).await?;
+        let answer = self.answer.clone();
+        let reply = Box::new(move |result: Result<_>| {
+            // Nobody waits any more when the member is stopping.
+            let _ = answer.send((bytes, result.map(|_| ())));
+        });
+        let deadline = Instant::now() + self.timeout;
+        let write = Write { command, deadline, reply, _permit: permit };
+        self.desk.entrance.writes.send(write).await.map_err(|_| Error::Stopped)?;
+        self.waiting += 1;
+        self.waiting_bytes += bytes;
+        self.sent += 1;
+        Ok(())
+    }
+
+    async fn room(&mut self, bytes: usize) -> Result<Permit> {
+        let limits = &self.desk.limits;
+        loop {
+            let is_crowded = self.waiting >= (limits.queue_requests_max / 4).max(1)
+                || self.waiting_bytes + bytes > limits.queue_bytes_max / 4;
+            if !is_crowded || self.waiting == 0 {
+                let queued_bytes = &self.desk.entrance.queued_bytes;
+                if let Some(permit) = Permit::take(queued_bytes, bytes, limits.queue_bytes_max) {
+                    return Ok(permit);
+                }
+            }
+            match self.waiting {
+                0 => tokio::time::sleep(RETRY_DELAY).await,
+                _ => self.take_answer().await?,
+            }
+        }
+    }
+
+    async fn take_answer(&mut self) -> Result<()> {
+        let (bytes, result) = self.answers.recv().await.ok_or(Error::Stopped)?;
+        self.waiting -= 1;
+        self.waiting_bytes -= bytes;
+        self.done += u64::from(result.is_ok());
+        result
+    }
+
+    /// Waits for all answers; the first error among them.
+    async fn settle(&mut self) -> Result<()> {
+        let mut settled = Ok(());
+        while self.waiting > 0 {
+            settled = settled.and(self.take_answer().await);
+        }
+        settled
+    }
+}

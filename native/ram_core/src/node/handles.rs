@@ -1,0 +1,70 @@
+//! What other threads may ask of a running member without waiting for it.
+
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
+use std::sync::Arc;
+
+use super::identity::Identity;
+use super::status::{Role, Standing, Status};
+use crate::log::Log;
+use crate::net::{Net, PeerId};
+use crate::raft::entry;
+use crate::raft::log_store::LogStore;
+use crate::raft::state_machine::Applied;
+use crate::raft::types::Raft;
+
+/// Shared with the threads of callers; all of it may be read from any of them.
+pub struct Handles {
+    pub raft: Raft,
+    pub net: Arc<Net>,
+    pub log: Log,
+    pub identity: Identity,
+    pub applied: Applied,
+}
+
+impl Handles {
+    pub fn set_address(&self, id: u64, address: String) {
+        self.net.set_address(PeerId(id), address);
+    }
+
+    fn last_log_term(&self) -> u64 {
+        // A log that cannot be read has failed, which the failure tells.
+        let last = LogStore::new(self.log.clone()).last_log_id();
+        last.ok().flatten().as_ref().map_or(0, entry::term_of)
+    }
+
+    pub fn status(&self) -> Status {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let table = self.applied.table();
+        let membership = metrics.committed_membership_config.membership();
+        let voters: Vec<u64> = membership.voter_ids().collect();
+        let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
+        let members = membership.nodes();
+        Status {
+            cluster: self.identity.cluster,
+            id: self.identity.id,
+            address: self.net.advertised(),
+            role: match (&metrics.running_state, metrics.state) {
+                (Err(_), _) | (_, ServerState::Shutdown) => Role::Down,
+                (_, ServerState::Leader) => Role::Leader,
+                (_, ServerState::Candidate) => Role::Candidate,
+                (_, ServerState::Follower) => Role::Follower,
+                (_, ServerState::Learner) => Role::Learner,
+            },
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            members: members.map(|(id, member)| (*id, member.clone(), standing(id))).collect(),
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            last_log_term: self.last_log_term(),
+            applied_index: self.applied.index(),
+            snapshot_index: metrics.snapshot.map_or(0, |log_id| log_id.index()),
+            entries: table.entries(),
+            entry_bytes: table.bytes(),
+            applied_groups: self.applied.groups(),
+            log: self.log.stats(),
+            net: self.net.stats(),
+            peers: self.net.peers(),
+            failure: metrics.running_state.err().map(|fatal| fatal.to_string()),
+        }
+    }
+}

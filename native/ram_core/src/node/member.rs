@@ -1,0 +1,348 @@
+//! The life of a member on its runtime thread: open, serve, stop.
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::{ServerState, SnapshotPolicy};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::backup::{self, Desk};
+use super::handles::Handles;
+use super::identity::{ClusterId, Identity};
+use super::proposer;
+use super::route::Route;
+use super::{Birth, Change, Event, OnEvent, Queued, Queues};
+use crate::config::{Config, Storage};
+use crate::log::{Disk, Log, LogOptions, MemoryDisk, RealDisk};
+use crate::net::{self, Cookie, Net, NetOptions, PeerId, TcpTransport};
+use crate::raft::leader;
+use crate::raft::log_store::LogStore;
+use crate::raft::network::Network;
+use crate::raft::recover;
+use crate::raft::service::RaftService;
+use crate::raft::state_machine::{Applied, StateMachine};
+use crate::raft::types::{Member, Raft};
+use crate::raft::worker::Worker;
+use crate::reads;
+use crate::{Error, Result};
+
+const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
+const SNAPSHOT_CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+type Ready = std::sync::mpsc::Sender<Result<Handles>>;
+
+/// Runs the member until it is told to stop. `ready` hears once how the start went.
+pub fn run(
+    config: Config,
+    birth: Birth,
+    queues: Queues,
+    on_event: OnEvent,
+    stop: oneshot::Receiver<()>,
+    ready: Ready,
+) {
+    let failed = on_event.clone();
+    let life = AssertUnwindSafe(|| {
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match built {
+            Ok(runtime) => live(&runtime, config, birth, queues, on_event, stop, &ready),
+            Err(error) => report(&ready, Err(Error::failed(error))),
+        }
+    });
+    if std::panic::catch_unwind(life).is_err() {
+        failed(Event::Failed("the member panicked; see the standard error of the VM".into()));
+    }
+}
+
+fn report(ready: &Ready, result: Result<Handles>) {
+    // The starter waits for exactly this.
+    let _ = ready.send(result);
+}
+
+fn live(
+    runtime: &Runtime,
+    config: Config,
+    birth: Birth,
+    queues: Queues,
+    on_event: OnEvent,
+    stop: oneshot::Receiver<()>,
+    ready: &Ready,
+) {
+    let parts = match runtime.block_on(open(&config, birth, on_event.clone())) {
+        Ok(parts) => parts,
+        Err(error) => return report(ready, Err(error)),
+    };
+    report(ready, Ok(parts.handles()));
+    runtime.block_on(serve(&parts, &config, queues, on_event, stop));
+    runtime.block_on(close(&parts));
+    if let Err(error) = parts.log.close() {
+        tracing::error!("the log did not close well: {error}");
+    }
+    parts.worker.close();
+}
+
+/// All that a member owns while it runs.
+struct Parts {
+    raft: Raft,
+    net: Arc<Net>,
+    log: Log,
+    worker: Worker,
+    service: RaftService,
+    applied: Applied,
+    identity: Identity,
+}
+
+impl Parts {
+    fn handles(&self) -> Handles {
+        Handles {
+            raft: self.raft.clone(),
+            net: self.net.clone(),
+            log: self.log.clone(),
+            identity: self.identity.clone(),
+            applied: self.applied.clone(),
+        }
+    }
+}
+
+async fn open(config: &Config, birth: Birth, on_event: OnEvent) -> Result<Parts> {
+    let disk: Arc<dyn Disk> = match config.storage {
+        Storage::Disk => Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?),
+        Storage::Memory => Arc::new(MemoryDisk::default()),
+    };
+    let mut identity = identify(&disk, config, birth)?;
+    let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
+    let worker = Worker::start("ram-snapshot").map_err(Error::failed)?;
+    let machine = StateMachine::open(disk.clone(), worker.clone()).map_err(Error::failed)?;
+    let applied = machine.applied();
+    let on_removed = Box::new(move || on_event(Event::Removed));
+    let service = RaftService::new(applied.clone(), disk.clone(), worker.clone(), on_removed);
+    let net = listen(config, &identity, service.clone()).await?;
+    if identity.port != net.local_port() {
+        identity.port = net.local_port();
+        identity.save(&disk)?;
+    }
+    let network = Network::new(net.clone());
+    let store = LogStore::new(log.clone());
+    let raft_config = Arc::new(raft_config(config)?);
+    let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
+    let raft = raft.map_err(Error::failed)?;
+    service.serve(raft.clone());
+    Ok(Parts { raft, net, log, worker, service, applied, identity })
+}
+
+fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
+    let known = Identity::load(disk)?;
+    match (birth, known) {
+        (Birth::Again, Some(known)) if known.name == config.name => Ok(known),
+        (Birth::Again, Some(known)) => Err(Error::Config {
+            key: "data_dir".into(),
+            reason: format!("the data there belongs to node {}", known.name),
+        }),
+        (Birth::Again, None) => Err(Error::Stopped),
+        (Birth::Fresh(_), Some(_)) => Err(Error::OtherCluster),
+        (Birth::Fresh(cluster), None) => {
+            let fresh = Identity::new(cluster, &config.name)?;
+            fresh.save(disk)?;
+            Ok(fresh)
+        }
+    }
+}
+
+/// Makes this stopped member the only one of a new cluster: see `raft::recover`. Returns the index
+/// of the last log entry that it kept.
+pub async fn recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<u64> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?);
+    let mut identity = identify(&disk, config, Birth::Again)?;
+    if identity.cluster != old {
+        return Err(Error::OtherCluster);
+    }
+    let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
+    let listening = format!("{}:{}", config.listen_host, identity.port);
+    let address = config.advertise.clone().unwrap_or(listening);
+    let member = Member { name: identity.name.clone(), address };
+    let sole = recover::make_sole_voter(LogStore::new(log.clone()), identity.id, member).await;
+    log.close().map_err(Error::failed)?;
+    let sole = sole.map_err(Error::failed)?;
+    identity.cluster = new;
+    identity.save(&disk)?;
+    Ok(sole.index().saturating_sub(1))
+}
+
+async fn listen(config: &Config, identity: &Identity, service: RaftService) -> Result<Arc<Net>> {
+    // The port it had before, where peers look for it first; another one if that is taken now.
+    let saved = identity.port;
+    let ports = match config.listen_port {
+        0 if saved != 0 => vec![saved, 0],
+        port => vec![port],
+    };
+    let mut result = Err(Error::failed("no port to listen on"));
+    for port in ports {
+        let cookie = Cookie::new(config.cookie.clone());
+        let cluster = net::ClusterId(identity.cluster.0);
+        let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
+        options.listen_host = config.listen_host.clone();
+        options.listen_port = port;
+        options.advertise = config.advertise.clone();
+        options.frame_bytes_max = config.limits.frame_bytes_max;
+        let started =
+            Net::start(options, Arc::new(TcpTransport::default()), Arc::new(service.clone())).await;
+        result = started
+            .map(Arc::new)
+            .map_err(|error| Error::Config { key: "listen".into(), reason: error.to_string() });
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn raft_config(config: &Config) -> Result<openraft::Config> {
+    let ms = |duration: Duration| duration.as_millis() as u64;
+    let raft_config = openraft::Config {
+        cluster_name: "ram".into(),
+        heartbeat_interval: ms(config.heartbeat),
+        election_timeout_min: ms(config.election_timeout_min),
+        election_timeout_max: ms(config.election_timeout_max),
+        install_snapshot_timeout: 60_000,
+        // `snapshots` decides.
+        snapshot_policy: SnapshotPolicy::Never,
+        // A follower that lags is given the log as long as the log is there.
+        replication_lag_threshold: u64::MAX,
+        max_in_snapshot_log_to_keep: config.snapshot_every / 4,
+        purge_batch_size: 256,
+        max_payload_entries: 256,
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        removed_leader_step_down: openraft::StepDownPolicy::Never,
+        quorum_loss_probe_interval: Some(2 * ms(config.election_timeout_max)),
+        ..Default::default()
+    };
+    raft_config.validate().map_err(Error::failed)
+}
+
+async fn serve(
+    parts: &Parts,
+    config: &Config,
+    queues: Queues,
+    on_event: OnEvent,
+    stop: oneshot::Receiver<()>,
+) {
+    let (leader, leader_watch) = watch::channel(None);
+    let route = Route::new(parts.raft.clone(), parts.net.clone(), leader_watch);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
+    let reader = route.clone();
+    let read_index = move |deadline| {
+        let route = reader.clone();
+        async move { route.read_index(deadline).await }
+    };
+    tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
+    tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
+    let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
+    // Members take theirs at different times: a snapshot costs processor and disk.
+    let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;
+    tasks.spawn(snapshots(raft, log, applied, every));
+    let desk = Desk {
+        raft: parts.raft.clone(),
+        applied: parts.applied.clone(),
+        worker: parts.worker.clone(),
+        cluster: parts.identity.cluster,
+        limits: config.limits,
+        entrance: queues.entrance,
+    };
+    tasks.spawn(backup::serve(queues.backups, desk));
+    tokio::select! {
+        // Told to, or the owner is gone.
+        _ = stop => {}
+        reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
+    }
+    tasks.shutdown().await;
+}
+
+/// Publishes who leads until raft has stopped; then says why it did.
+async fn follow(raft: Raft, leader: watch::Sender<Option<u64>>) -> String {
+    let mut metrics = raft.metrics();
+    loop {
+        let (running, now) = {
+            let metrics = metrics.borrow_watched();
+            (metrics.running_state.clone(), metrics.current_leader)
+        };
+        if let Err(fatal) = running {
+            return fatal.to_string();
+        }
+        leader.send_if_modified(|known| std::mem::replace(known, now) != now);
+        if metrics.changed().await.is_err() {
+            return "raft has stopped".into();
+        }
+    }
+}
+
+async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, route: Route) {
+    while let Some(Queued { change, deadline, reply }) = queue.recv().await {
+        let (raft, route) = (raft.clone(), route.clone());
+        tokio::spawn(async move {
+            let changed = match change {
+                Change::Initialize(members) => {
+                    leader::initialize(&raft, members).await.map_err(|_| Error::Stopped)
+                }
+                Change::Member(change) => route.change_member(change, deadline).await,
+            };
+            reply(changed);
+        });
+    }
+}
+
+/// Takes a snapshot when `every` entries were applied since the last one and the log has grown by
+/// the size of the table, so that snapshots cost a constant share of what writing the log costs.
+async fn snapshots(raft: Raft, log: Log, applied: Applied, every: u64) {
+    let mut written_at_last = log.stats().bytes_written;
+    loop {
+        tokio::time::sleep(SNAPSHOT_CHECK_INTERVAL).await;
+        let last = raft.metrics().borrow_watched().snapshot.map_or(0, |log_id| log_id.index());
+        let written = log.stats().bytes_written;
+        let grown = written.saturating_sub(written_at_last) >= applied.table().bytes();
+        // What a backup holds frozen cannot be frozen again: the snapshot comes after it.
+        let frozen = applied.table().is_frozen();
+        if applied.index() < last + every || !grown || frozen {
+            continue;
+        }
+        written_at_last = written;
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn close(parts: &Parts) {
+    hand_over(&parts.raft).await;
+    parts.service.stop_serving();
+    // It is stopping; whether raft had failed before makes no difference.
+    let _ = parts.raft.shutdown().await;
+    parts.net.shutdown().await;
+}
+
+/// Gives the lead to the follower that has most of the log, so that writers do not have to wait for
+/// an election.
+async fn hand_over(raft: &Raft) {
+    let metrics = raft.metrics().borrow_watched().clone();
+    if metrics.state != ServerState::Leader {
+        return;
+    }
+    let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+    let replication = metrics.replication.unwrap_or_default();
+    let followers =
+        replication.iter().filter(|(id, _)| voters.contains(id) && *id != raft.node_id());
+    let Some((heir, _)) = followers.max_by_key(|(_, log_id)| **log_id) else { return };
+    if raft.trigger().transfer_leader(*heir).await.is_err() {
+        return;
+    }
+    let wait = raft.wait(Some(HANDOVER_TIMEOUT));
+    let own = *raft.node_id();
+    // Without an heir in time the others elect one.
+    let _ = wait
+        .metrics(|m| m.current_leader.is_some_and(|leader| leader != own), "lead handed over")
+        .await;
+}

@@ -1,0 +1,180 @@
+//! From many callers' commands to few log entries.
+//!
+//! One queue, one proposer. It takes what is waiting, makes it a group, and sends the group to the
+//! leader; while some groups are on the way the next callers gather. A group keeps its stamp and
+//! its bytes when it is sent again, so the state applies it at most once (`store/sessions.rs`):
+//! losing the leader costs callers time, not errors, and never a double write.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::route::Route;
+use crate::store::command::{self, Answer, Outcome, Stamp};
+use crate::{Error, Result};
+
+/// Groups of this node on the way at once: one is applied while the next is replicated.
+const GROUPS_IN_FLIGHT_MAX: usize = 4;
+const GROUP_COMMANDS_MAX: usize = 4096;
+
+pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
+
+/// A command that waits.
+pub struct Write {
+    pub command: Bytes,
+    pub deadline: Instant,
+    pub reply: Reply,
+    /// Held until the reply.
+    pub _permit: Permit,
+}
+
+/// A share of the bound on what waits on this node; given back when it is dropped.
+pub struct Permit {
+    queued_bytes: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Permit {
+    /// `None` when the bound would be passed.
+    pub fn take(queued_bytes: &Arc<AtomicUsize>, bytes: usize, bytes_max: usize) -> Option<Permit> {
+        let taken = queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let permit = Permit { queued_bytes: queued_bytes.clone(), bytes };
+        (taken + bytes <= bytes_max).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Proposes until the queue is closed; then what is on the way is abandoned as unknown.
+pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_bytes_max: usize) {
+    let mut waiting: Vec<Write> = Vec::new();
+    let mut on_the_way = FuturesUnordered::new();
+    let mut session: Option<Session> = None;
+    loop {
+        let room = on_the_way.len() < GROUPS_IN_FLIGHT_MAX;
+        let opening = session.is_none() && !waiting.is_empty();
+        let idle = room && waiting.is_empty();
+        if room
+            && !opening
+            && let Some(open) = &mut session
+        {
+            let group = take_group(&mut waiting, batch_bytes_max);
+            if !group.is_empty() {
+                on_the_way.push(send(route.clone(), open.next_stamp(), group));
+                continue;
+            }
+        }
+        let latest = latest_deadline(&waiting);
+        tokio::select! {
+            Some(ended) = on_the_way.next(), if !on_the_way.is_empty() => {
+                settle(&mut session, &ended);
+            }
+            opened = open_session(&route, latest), if opening => match opened {
+                Some(opened) => session = Some(opened),
+                None => answer_all(std::mem::take(&mut waiting), Error::Timeout),
+            },
+            got = queue.recv_many(&mut waiting, GROUP_COMMANDS_MAX), if idle => {
+                if got == 0 { return }
+            }
+        }
+    }
+}
+
+/// The groups of one session that are on the way.
+struct Session {
+    id: u64,
+    next_sequence: u64,
+    open: BTreeSet<u64>,
+}
+
+impl Session {
+    fn next_stamp(&mut self) -> Stamp {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.open.insert(sequence);
+        let settled_below = self.open.first().copied().unwrap_or(sequence);
+        Stamp { session: self.id, sequence, settled_below }
+    }
+}
+
+struct Ended {
+    stamp: Stamp,
+    /// The state does not know the session (any more).
+    session_lost: bool,
+}
+
+fn settle(session: &mut Option<Session>, ended: &Ended) {
+    if let Some(current) = session.as_mut().filter(|s| s.id == ended.stamp.session) {
+        current.open.remove(&ended.stamp.sequence);
+        if ended.session_lost {
+            *session = None;
+        }
+    }
+}
+
+/// May be abandoned and begun again: a session nobody uses is forgotten in time.
+async fn open_session(route: &Route, deadline: Instant) -> Option<Session> {
+    match route.propose(command::open_session(), deadline).await {
+        Ok(Some(Outcome::SessionOpened { session: id })) => {
+            Some(Session { id, next_sequence: 1, open: BTreeSet::new() })
+        }
+        _ => None,
+    }
+}
+
+/// As many of the first as fit one group; the first always does. Those whose time is over are
+/// answered at once: nothing has happened to them.
+fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
+    let now = Instant::now();
+    let late = waiting.extract_if(.., |write| write.deadline <= now).collect();
+    answer_all(late, Error::Timeout);
+    let mut bytes = 0;
+    let fits = |write: &Write| {
+        bytes += write.command.len();
+        bytes <= batch_bytes_max
+    };
+    let count = waiting.iter().map(fits).take_while(|fits| *fits).count().max(1);
+    let rest = waiting.split_off(count.min(waiting.len()));
+    std::mem::replace(waiting, rest)
+}
+
+async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
+    let commands: Vec<Bytes> = group.iter().map(|write| write.command.clone()).collect();
+    let proposal = command::group(stamp, &commands);
+    let latest = latest_deadline(&group);
+    let mut session_lost = false;
+    match route.propose(proposal, latest).await {
+        Ok(Some(Outcome::Answers(answers))) if answers.len() == group.len() => {
+            for (write, answer) in group.into_iter().zip(answers) {
+                (write.reply)(Ok(answer));
+            }
+        }
+        Ok(Some(_)) => {
+            // Whether an earlier copy was applied before the session was forgotten is not known.
+            session_lost = true;
+            answer_all(group, Error::Timeout);
+        }
+        Ok(None) => answer_all(group, Error::Timeout),
+        Err(error) => answer_all(group, error),
+    }
+    Ended { stamp, session_lost }
+}
+
+fn latest_deadline(writes: &[Write]) -> Instant {
+    writes.iter().map(|write| write.deadline).max().unwrap_or_else(Instant::now)
+}
+
+fn answer_all(group: Vec<Write>, error: Error) {
+    for write in group {
+        (write.reply)(Err(error.clone()));
+    }
+}

@@ -1,0 +1,51 @@
+//! What a member knows of itself and its cluster, for `ram:status/0` and for those who wait.
+
+use crate::log::LogStats;
+use crate::net::{NetStats, PeerStatus};
+use crate::node::identity::ClusterId;
+use crate::raft::types::Member;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Candidate,
+    Follower,
+    Learner,
+    /// It has stopped.
+    Down,
+}
+
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub cluster: ClusterId,
+    pub id: u64,
+    /// `host:port` that peers are told.
+    pub address: String,
+    pub role: Role,
+    pub leader: Option<u64>,
+    pub term: u64,
+    /// The committed membership. Empty before the cluster is made.
+    pub members: Vec<(u64, Member, Standing)>,
+    pub last_log_index: u64,
+    /// The term of the last log entry: with the index it tells whose log goes farther.
+    pub last_log_term: u64,
+    pub applied_index: u64,
+    pub snapshot_index: u64,
+    /// Keys in the table.
+    pub entries: u64,
+    /// Bytes of all keys and values.
+    pub entry_bytes: u64,
+    /// Log entries with commands that were applied here since the start.
+    pub applied_groups: u64,
+    pub log: LogStats,
+    pub net: NetStats,
+    pub peers: Vec<PeerStatus>,
+    /// Why it stopped by itself.
+    pub failure: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Voter,
+    Learner,
+}

@@ -1,0 +1,137 @@
+//! What only the leader can do, asked by this member itself or by another through `service`.
+
+use bytes::Bytes;
+use openraft::ChangeMembers;
+use openraft::ReadPolicy;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rpc::{Answer, MemberChange, Refusal};
+use super::types::{Member, Membership, Payload, Raft, TypeConfig};
+use crate::store::command::Outcome;
+
+type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
+
+/// Proposes an entry and waits until it is applied here.
+pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
+    let response = raft.client_write(Payload(proposal)).await.map_err(refusal)?;
+    Ok(response.data)
+}
+
+/// The index a member must have applied before it may answer reads that were asked before this
+/// call: ReadIndex, section 6.4 of Ongaro's thesis. A new leader answers with the index of its own
+/// first entry at least, so it confirms nothing that a former leader committed unseen.
+pub async fn read_index(raft: &Raft) -> Answer<u64> {
+    match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+        Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+        Err(RaftError::Fatal(fatal)) => Err(Refusal::Stopped(fatal.to_string())),
+        Err(RaftError::APIError(_)) => Err(Refusal::NotLeader),
+    }
+}
+
+pub async fn change_member(raft: &Raft, change: MemberChange) -> Answer<()> {
+    // The state of the cluster, not of a leader that was deposed without knowing it.
+    read_index(raft).await?;
+    match change {
+        MemberChange::Add { id, member } => add(raft, id, member).await,
+        MemberChange::Remove { name } => remove(raft, &name).await,
+    }
+}
+
+/// Adds a learner, waits until it has caught up, and makes it a voter; in the same change another
+/// member of its name, its former self, goes. Changes are relative, so that two at once do not undo
+/// each other.
+async fn add(raft: &Raft, id: u64, member: Member) -> Answer<()> {
+    let now = membership(raft);
+    if now.voter_ids().any(|voter| voter == id) && now.get_joint_config().len() == 1 {
+        return Ok(());
+    }
+    let name = member.name.clone();
+    raft.add_learner(id, member, true).await.map_err(refusal)?;
+    let former = ids_named(&membership(raft), &name, Some(id));
+    let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
+    let replace = ChangeMembers::RemoveVoters(former.clone());
+    change(raft, ChangeMembers::Batch(vec![promote, replace])).await?;
+    drop_learners(raft, former).await
+}
+
+async fn remove(raft: &Raft, name: &str) -> Answer<()> {
+    let now = membership(raft);
+    let gone = ids_named(&now, name, None);
+    if gone.is_empty() {
+        return Err(Refusal::UnknownMember);
+    }
+    let voters: BTreeSet<u64> = now.voter_ids().collect();
+    let left: BTreeSet<u64> = voters.difference(&gone).copied().collect();
+    if left.is_empty() {
+        return Err(Refusal::LastMember);
+    }
+    if gone.contains(raft.node_id()) {
+        return hand_over(raft, &left).await;
+    }
+    if left != voters {
+        change(raft, ChangeMembers::RemoveVoters(gone.clone())).await?;
+    }
+    drop_learners(raft, gone).await
+}
+
+/// A leader that is to be removed leads no further: the next one removes it.
+async fn hand_over(raft: &Raft, left: &BTreeSet<u64>) -> Answer<()> {
+    let replication = raft.metrics().borrow_watched().replication.clone().unwrap_or_default();
+    let heir = left.iter().max_by_key(|id| replication.get(id).and_then(|log_id| *log_id));
+    if let Some(heir) = heir {
+        let sent = raft.trigger().transfer_leader(*heir).await;
+        sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))?;
+    }
+    Err(Refusal::NotLeader)
+}
+
+async fn change(raft: &Raft, change: ChangeMembers<u64, Member>) -> Answer<()> {
+    raft.change_membership(change, false).await.map_err(refusal)?;
+    Ok(())
+}
+
+async fn drop_learners(raft: &Raft, ids: BTreeSet<u64>) -> Answer<()> {
+    let now = membership(raft);
+    let ids: BTreeSet<u64> = ids.into_iter().filter(|id| now.get_node(id).is_some()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    change(raft, ChangeMembers::RemoveNodes(ids)).await
+}
+
+/// The newest membership this member knows of, committed or not.
+pub fn membership(raft: &Raft) -> Membership {
+    raft.metrics().borrow_watched().membership_config.membership().clone()
+}
+
+fn ids_named(membership: &Membership, name: &str, except: Option<u64>) -> BTreeSet<u64> {
+    let named =
+        membership.nodes().filter(|(id, member)| member.name == name && Some(**id) != except);
+    named.map(|(id, _)| *id).collect()
+}
+
+/// Makes this member the first of a cluster with these members.
+pub async fn initialize(raft: &Raft, members: BTreeMap<u64, Member>) -> Answer<()> {
+    match raft.initialize(members).await {
+        Ok(()) => Ok(()),
+        Err(RaftError::Fatal(fatal)) => Err(Refusal::Stopped(fatal.to_string())),
+        // It was done before.
+        Err(RaftError::APIError(_)) => Ok(()),
+    }
+}
+
+fn refusal(error: WriteError) -> Refusal {
+    match error {
+        RaftError::Fatal(fatal) => Refusal::Stopped(fatal.to_string()),
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Refusal::NotLeader,
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Refusal::Unknown,
+        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => Refusal::Busy,
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
+            ChangeMembershipError::EmptyMembership(_) => Refusal::LastMember,
+            ChangeMembershipError::LearnerNotFound(_) => Refusal::UnknownMember,
+            _ => Refusal::Busy,
+        },
+    }
+}

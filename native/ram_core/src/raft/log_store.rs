@@ -1,0 +1,201 @@
+//! openraft's log storage on the segment log.
+//!
+//! The log keeps entries by index and a few named values ("slots") and knows no meaning of either;
+//! here they get one. Appends, votes, truncations and purges pass through the log's one writer, in
+//! the order of the calls.
+//!
+//! The commit index is saved lazily, with the next batch: after a restart the member applies what
+//! it knows to be committed at once, and learns the rest from the leader. No read is answered from
+//! that state alone: a read index is always asked first (`reads/`).
+
+use bytes::Bytes;
+use futures_util::future::ready;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use tokio::sync::oneshot;
+
+use super::entry;
+use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::codec;
+use crate::log::Log;
+
+const VOTE: u8 = 0;
+const COMMITTED: u8 = 1;
+const PURGED: u8 = 2;
+
+/// What one append request to a follower may carry, so that heartbeats are not stuck behind it.
+const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Clone)]
+pub struct LogStore {
+    log: Log,
+}
+
+impl LogStore {
+    pub fn new(log: Log) -> Self {
+        LogStore { log }
+    }
+
+    fn slot<T: DeserializeOwned>(&self, slot: u8) -> io::Result<Option<T>> {
+        match self.log.state(slot) {
+            Some(bytes) => Ok(Some(codec::decode("saved value of the log", &bytes)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn read(&self, start: u64, end: u64, bytes_max: u64) -> io::Result<Vec<Entry>> {
+        let records = self.log.read(start..end, bytes_max)?;
+        let decoded = records.into_iter().map(|(index, bytes)| entry::decode(index, bytes));
+        Ok(decoded.collect::<Result<Vec<Entry>, _>>()?)
+    }
+
+    /// The id of the last entry, also when it was purged.
+    pub fn last_log_id(&self) -> io::Result<Option<LogId>> {
+        match self.log.last_index() {
+            Some(last) => Ok(self.read(last, last + 1, u64::MAX)?.pop().map(|e| e.log_id())),
+            None => self.slot(PURGED),
+        }
+    }
+
+    /// Appends an entry outside of Raft and waits until it is on disk.
+    pub async fn append_alone(&self, entry: &Entry) -> io::Result<()> {
+        let records = vec![(entry.index(), entry::encode(entry))];
+        self.written(|log, done| log.append(records, done)).await
+    }
+
+    /// The indexes of `range` that the log holds.
+    fn held(&self, range: &impl RangeBounds<u64>) -> (u64, u64) {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(end) => end.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        match (self.log.first_index(), self.log.last_index()) {
+            (Some(first), Some(last)) => (start.max(first), end.min(last.saturating_add(1))),
+            _ => (0, 0),
+        }
+    }
+
+    /// Runs one write of the log and waits until it is on disk.
+    async fn written(
+        &self,
+        write: impl FnOnce(&Log, Box<dyn FnOnce(io::Result<()>) + Send>),
+    ) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        write(
+            &self.log,
+            Box::new(move |result| {
+                // Nobody waits any more when the member is stopping.
+                let _ = sender.send(result);
+            }),
+        );
+        receiver.await.unwrap_or_else(|_| Err(io::Error::other("the log was closed")))
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let (start, end) = self.held(&range);
+        if start >= end { Ok(Vec::new()) } else { self.read(start, end, u64::MAX) }
+    }
+
+    /// Piece by piece: after a start the range may be all of the log.
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let store = self.clone();
+        let pieces = stream::try_unfold(self.held(&range), move |(start, end)| {
+            let piece =
+                if start < end { store.read(start, end, READ_BYTES_MAX) } else { Ok(vec![]) };
+            ready(piece.map(|entries| {
+                let next = start + entries.len() as u64;
+                (!entries.is_empty()).then_some((entries, (next, end)))
+            }))
+        });
+        Box::pin(pieces.map_ok(|entries| stream::iter(entries).map(Ok)).try_flatten())
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let (start, end) = self.held(&(start..end));
+        if start >= end { Ok(Vec::new()) } else { self.read(start, end, READ_BYTES_MAX) }
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        self.slot(VOTE)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let last_purged_log_id = self.slot(PURGED)?;
+        Ok(LogState { last_purged_log_id, last_log_id: self.last_log_id()? })
+    }
+
+    async fn get_log_reader(&mut self) -> Self::LogReader {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let bytes = Bytes::from(codec::encode(vote));
+        self.written(|log, done| log.set_state(VOTE, bytes, done)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        if let Some(committed) = committed {
+            self.log.set_state_lazy(COMMITTED, Bytes::from(codec::encode(&committed)));
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        self.slot(COMMITTED)
+    }
+
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<TypeConfig>,
+    ) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let records = entries.into_iter().map(|e| (e.index(), entry::encode(&e))).collect();
+        self.log.append(records, Box::new(move |result| callback.io_completed(result)));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
+        let after = last_log_id.map(|log_id| log_id.index());
+        self.written(|log, done| log.truncate_after(after, done)).await
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        self.log.set_state_lazy(PURGED, Bytes::from(codec::encode(&log_id)));
+        self.written(|log, done| log.purge(log_id.index(), done)).await
+    }
+}

@@ -1,0 +1,34 @@
+//! How we agree: openraft's traits, filled in, and nothing else.
+//!
+//! openraft 0.10 decides who leads, what is committed and who is a member. This module gives it a
+//! log ([`log_store`], on the segment log of `log/`), a state machine ([`state_machine`], on the
+//! store of `store/`) and a network ([`network`] out, [`service`] in, on the connections of
+//! `net/`). The theory is Ongaro and Ousterhout, *In Search of an Understandable Consensus
+//! Algorithm* (2014), with pre-vote and leadership transfer from Ongaro's thesis (sections 9.6 and
+//! 3.10).
+//!
+//! Invariants:
+//! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;
+//! - log and vote are written by one thread, in the order openraft asked for;
+//! - an entry's payload is encoded once and never looked into here: log, wire and apply pass the
+//!   same bytes;
+//! - an I/O error ends the member. It is never retried over: after a failed fdatasync the page
+//!   cache says nothing about the disk.
+//!
+//! What may never enter: the meaning of a command (that is `store/`), the request of a user (that
+//! is `node/`), Erlang.
+
+pub mod entry;
+pub mod leader;
+pub mod log_store;
+pub mod network;
+pub mod recover;
+pub mod rpc;
+pub mod service;
+pub mod snapshot;
+pub mod state_machine;
+pub mod types;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;

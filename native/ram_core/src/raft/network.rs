@@ -1,0 +1,254 @@
+//! openraft's network, outgoing: its requests on our connections.
+//!
+//! Appends are pipelined: each is sent as soon as openraft has it, and the answers are handed back
+//! in order. There is no time limit on the stream itself; `net/` closes a connection on which
+//! requests wait and nothing arrives, which ends the stream with an error.
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::entry::RaftEntry;
+use openraft::errors::{
+    ErrorSource, NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, StorageError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rpc::{self, SnapshotPiece, SnapshotProgress};
+use super::snapshot::SnapshotFile;
+use super::types::{Member, TypeConfig, Vote};
+use crate::codec;
+use crate::log::{self, LogError};
+use crate::net::{Net, NetError, PeerId};
+
+/// Append requests on the way to one follower.
+const APPENDS_IN_FLIGHT_MAX: usize = 64;
+const PIECE_BYTES: usize = 1024 * 1024;
+/// For one piece, and for the installation after the last.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
+
+type RpcError = RPCError<TypeConfig>;
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+
+#[derive(Clone)]
+pub struct Network {
+    net: Arc<Net>,
+}
+
+impl Network {
+    pub fn new(net: Arc<Net>) -> Self {
+        Network { net }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, member: &Member) -> Peer {
+        let peer = PeerId(target);
+        // The address book is newer than the log, where it knows the member at all.
+        if self.net.address(peer).is_none() {
+            self.net.set_address(peer, member.address.clone());
+        }
+        Peer { peer, net: self.net.clone() }
+    }
+}
+
+/// The way to one other member.
+pub struct Peer {
+    peer: PeerId,
+    net: Arc<Net>,
+}
+
+impl Peer {
+    async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        kind: u8,
+        request: &Q,
+        timeout: Duration,
+    ) -> Result<A, RpcError> {
+        let body = Bytes::from(codec::encode(request));
+        let reply = self.net.call(self.peer, kind, body, timeout).await.map_err(rpc_error)?;
+        answer(&reply)
+    }
+}
+
+/// What a peer's raft said, or that it has stopped.
+fn answer<A: DeserializeOwned>(reply: &[u8]) -> Result<A, RpcError> {
+    let answer: Result<A, String> = codec::decode("reply", reply)
+        .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
+    answer.map_err(|stopped| RPCError::Unreachable(Unreachable::from_string(stopped)))
+}
+
+fn rpc_error(error: NetError) -> RpcError {
+    match error {
+        // The peer is there and was working on it.
+        NetError::Timeout { .. } | NetError::Broken { .. } | NetError::Overloaded { .. } => {
+            RPCError::Network(NetworkError::new(&error))
+        }
+        gone => RPCError::Unreachable(Unreachable::new(&gone)),
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Peer {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let body = rpc::encode_append(&request);
+        let sent = self.net.call(self.peer, rpc::APPEND, body, option.hard_ttl());
+        answer(&sent.await.map_err(rpc_error)?)
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let (net, peer) = (self.net.clone(), self.peer);
+        let replies = input.map(move |request| append(&net, peer, request));
+        let replies = until_error(replies.buffered(APPENDS_IN_FLIGHT_MAX));
+        let replies: BoxStream<'s, _> = Box::pin(replies);
+        async move { Ok(replies) }.boxed()
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask(rpc::VOTE, &request, option.hard_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.ask(rpc::PRE_VOTE, &request, option.hard_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let sending = std::pin::pin!(self.send_snapshot(vote, snapshot));
+        match futures_util::future::select(sending, std::pin::pin!(cancel)).await {
+            Either::Left((sent, _)) => sent,
+            Either::Right((closed, _)) => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        self.ask(rpc::TRANSFER_LEADER, &request, option.hard_ttl()).await
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        let delays = RETRY_DELAYS_MS.into_iter().chain(std::iter::repeat(200));
+        Some(Backoff::new(delays.map(Duration::from_millis)))
+    }
+}
+
+impl Peer {
+    /// Sends the file piece by piece. The receiver says where to go on, so what it has of the same
+    /// snapshot from a connection that broke is not sent again.
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let source =
+            log::SnapshotFile::open(snapshot.snapshot.disk.as_ref(), snapshot.snapshot.index)
+                .map_err(|error| storage_error(&error.into()))?;
+        let file_bytes = source.length_bytes();
+        let (mut offset, mut piece) = (0, Bytes::new());
+        loop {
+            let meta = snapshot.meta.clone();
+            let request = SnapshotPiece { vote, meta, file_bytes, offset, piece };
+            let progress = self.ask(rpc::SNAPSHOT, &request, PIECE_TIMEOUT).await?;
+            match progress {
+                SnapshotProgress::Done { vote } => return Ok(SnapshotResponse::new(vote)),
+                SnapshotProgress::Continue { offset: next } => offset = next,
+            }
+            piece = read_piece(&source, offset).map_err(|error| storage_error(&error.into()))?;
+        }
+    }
+}
+
+fn read_piece(source: &log::SnapshotFile, offset: u64) -> Result<Bytes, LogError> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let bytes = source.read_at(offset, &mut piece)?;
+    piece.truncate(bytes);
+    Ok(Bytes::from(piece))
+}
+
+/// Sends one append now; the future is its answer.
+fn append(
+    net: &Arc<Net>,
+    peer: PeerId,
+    request: AppendEntriesRequest<TypeConfig>,
+) -> impl Future<Output = Result<StreamAppendResult<TypeConfig>, RpcError>> + Send + use<> {
+    let prev = request.prev_log_id;
+    let last = request.entries.last().map(|entry| entry.log_id()).or(prev);
+    let sent = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
+    async move {
+        let reply = sent.map_err(rpc_error)?.await.map_err(rpc_error)?;
+        let response: AppendEntriesResponse<TypeConfig> = answer(&reply)?;
+        match response {
+            // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.
+            AppendEntriesResponse::Conflict if prev.is_none() => {
+                Err(RPCError::Network(NetworkError::from_string("conflict with an empty log")))
+            }
+            response => Ok(response.into_stream_result(prev, last)),
+        }
+    }
+}
+
+/// The stream up to its first error or refusal: what follows one is void.
+fn until_error<S>(replies: S) -> impl Stream<Item = S::Item>
+where
+    S: Stream<Item = Result<StreamAppendResult<TypeConfig>, RpcError>>,
+{
+    let replies = Box::pin(replies);
+    stream::unfold(Some(replies), |replies| async move {
+        let mut replies = replies?;
+        let reply = replies.next().await?;
+        let go_on = matches!(reply, Ok(Ok(_)));
+        Some((reply, go_on.then_some(replies)))
+    })
+}
+
+fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
+    StreamingError::StorageError(StorageError::read_snapshot(
+        None,
+        openraft::impls::BoxedErrorSource::from_error(error),
+    ))
+}

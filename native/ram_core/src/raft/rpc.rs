@@ -1,0 +1,176 @@
+//! What members say to each other: one kind of request for each thing, and its bytes.
+//!
+//! All but appends are bincode. An append is `header length u32, header, bodies`: the header tells
+//! the length of each entry's bytes, which follow unchanged (see `entry`).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use openraft::entry::RaftEntry;
+use openraft::raft::AppendEntriesRequest;
+use serde::{Deserialize, Serialize};
+
+use super::entry;
+use super::types::{LogId, Member, SnapshotMeta, TypeConfig, Vote};
+use crate::codec::{self, DecodeError};
+
+pub const APPEND: u8 = 1;
+pub const VOTE: u8 = 2;
+pub const PRE_VOTE: u8 = 3;
+pub const TRANSFER_LEADER: u8 = 4;
+pub const SNAPSHOT: u8 = 5;
+pub const PROPOSE: u8 = 6;
+pub const READ_INDEX: u8 = 7;
+pub const CHANGE_MEMBER: u8 = 8;
+
+/// A code in place of an answer when the handshake of a removed member is refused.
+pub const REASON_REMOVED: u8 = 1;
+
+/// Why the member that was asked, thinking it leads, did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// It does not lead (any more); nothing happened.
+    NotLeader,
+    /// It lost the lead while at it: the proposal may still be committed.
+    Unknown,
+    /// Another membership change is under way; nothing happened.
+    Busy,
+    UnknownMember,
+    LastMember,
+    /// It has stopped; nothing happened.
+    Stopped(String),
+}
+
+pub type Answer<T> = Result<T, Refusal>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// Makes it a voter; another member of the same name (its former self) goes.
+    Add {
+        id: u64,
+        member: Member,
+    },
+    Remove {
+        name: String,
+    },
+}
+
+/// A piece of a snapshot file. An empty piece only asks how far the receiver has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotPiece {
+    pub vote: Vote,
+    pub meta: SnapshotMeta,
+    pub file_bytes: u64,
+    pub offset: u64,
+    pub piece: Bytes,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum SnapshotProgress {
+    /// Send on from this offset.
+    Continue { offset: u64 },
+    /// Installed, or not wanted; the receiver's vote tells which.
+    Done { vote: Vote },
+}
+
+#[derive(Serialize, Deserialize)]
+struct AppendHeader {
+    vote: Vote,
+    prev_log_id: Option<LogId>,
+    leader_commit: Option<LogId>,
+    first_index: u64,
+    entry_bytes: Vec<u32>,
+}
+
+/// The pieces of an append request; payloads are shared with the entries, not copied.
+pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>) -> Vec<Bytes> {
+    let mut bodies = Vec::with_capacity(request.entries.len() * 2 + 1);
+    let mut entry_bytes = Vec::with_capacity(request.entries.len());
+    for entry in &request.entries {
+        let (header, payload) = entry::parts(entry);
+        let bytes = entry::HEADER_BYTES + payload.len();
+        entry_bytes.push(u32::try_from(bytes).unwrap_or(u32::MAX));
+        bodies.push(Bytes::copy_from_slice(&header));
+        bodies.push(payload);
+    }
+    let header = codec::encode(&AppendHeader {
+        vote: request.vote,
+        prev_log_id: request.prev_log_id,
+        leader_commit: request.leader_commit,
+        first_index: request.entries.first().map_or(0, |entry| entry.index()),
+        entry_bytes,
+    });
+    let mut front = BytesMut::with_capacity(4 + header.len());
+    front.put_u32_le(u32::try_from(header.len()).unwrap_or(u32::MAX));
+    front.put_slice(&header);
+    bodies.insert(0, front.freeze());
+    bodies
+}
+
+pub fn decode_append(mut bytes: Bytes) -> Result<AppendEntriesRequest<TypeConfig>, DecodeError> {
+    let cut = || DecodeError::new("append request", "cut short");
+    let length = split(&mut bytes, 4).ok_or_else(cut)?;
+    let length = u32::from_le_bytes(length.as_ref().try_into().map_err(|_| cut())?);
+    let header = split(&mut bytes, length as usize).ok_or_else(cut)?;
+    let header: AppendHeader = codec::decode("append header", &header)?;
+    let mut entries = Vec::with_capacity(header.entry_bytes.len());
+    for (index, length) in (header.first_index..).zip(header.entry_bytes) {
+        let body = split(&mut bytes, length as usize).ok_or_else(cut)?;
+        entries.push(entry::decode(index, body)?);
+    }
+    if !bytes.is_empty() {
+        return Err(DecodeError::new("append request", "trailing bytes"));
+    }
+    Ok(AppendEntriesRequest {
+        vote: header.vote,
+        prev_log_id: header.prev_log_id,
+        leader_commit: header.leader_commit,
+        entries,
+    })
+}
+
+fn split(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
+    (bytes.len() >= length).then(|| bytes.split_to(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::{Membership, Payload};
+    use openraft::EntryPayload;
+    use std::collections::BTreeMap;
+
+    fn request() -> AppendEntriesRequest<TypeConfig> {
+        let members = BTreeMap::from([(1, Member::default())]);
+        let payloads = [
+            EntryPayload::Blank,
+            EntryPayload::Normal(Payload(Bytes::from_static(b"proposal"))),
+            EntryPayload::Membership(Membership::from(members)),
+        ];
+        let entries = (7u64..).zip(payloads);
+        let entries = entries.map(|(index, payload)| super::super::types::Entry {
+            log_id: entry::log_id(3, index),
+            payload,
+        });
+        AppendEntriesRequest {
+            vote: Vote::new_committed(3, 1),
+            prev_log_id: Some(entry::log_id(2, 6)),
+            leader_commit: None,
+            entries: entries.collect(),
+        }
+    }
+
+    #[test]
+    fn an_append_request_survives_the_wire() {
+        let request = request();
+        let decoded = decode_append(encode_append(&request).concat().into()).unwrap();
+        assert_eq!(format!("{decoded:?}"), format!("{request:?}"));
+        assert_eq!(decoded.entries, request.entries);
+    }
+
+    #[test]
+    fn an_append_request_cut_anywhere_is_refused() {
+        let bytes = Bytes::from(encode_append(&request()).concat());
+        for end in 0..bytes.len() {
+            assert!(decode_append(bytes.slice(..end)).is_err(), "cut at {end}");
+        }
+    }
+}

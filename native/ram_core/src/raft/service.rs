@@ -1,0 +1,269 @@
+//! openraft's network, incoming: a peer's requests to this member's raft.
+//!
+//! Appends of one connection enter raft in the order they arrived and are answered in that order;
+//! every other request has a task of its own.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use openraft::raft::AppendEntriesRequest;
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::leader;
+use super::rpc::{self, Refusal, SnapshotPiece, SnapshotProgress};
+use super::snapshot::SnapshotFile;
+use super::state_machine::Applied;
+use super::types::{Raft, TypeConfig};
+use super::worker::Worker;
+use crate::codec::{self, DecodeError};
+use crate::log::{Disk, SnapshotReceiver};
+use crate::net::{Inbound, PeerId, Replies, Service};
+
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Append = (u64, AppendEntriesRequest<TypeConfig>);
+
+/// Appends of one connection that wait for raft; the connection reads no further then.
+const APPENDS_WAITING_MAX: usize = 1024;
+
+/// Called when a peer says that this member was removed from the cluster.
+pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
+
+/// Answers peers. Made before the raft it serves, which needs the network to be made.
+#[derive(Clone)]
+pub struct RaftService {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Guards the raft that is served: set once it runs, taken away when the member stops, since
+    /// raft holds the network and the network holds this.
+    raft: RwLock<Option<Raft>>,
+    applied: Applied,
+    disk: Arc<dyn Disk>,
+    worker: Worker,
+    on_removed: OnRemoved,
+    /// Guards the snapshot that is arriving: one at a time, from the one leader.
+    arriving: Mutex<Option<Arriving>>,
+}
+
+struct Arriving {
+    index: u64,
+    file_bytes: u64,
+    receiver: SnapshotReceiver,
+}
+
+impl RaftService {
+    pub fn new(
+        applied: Applied,
+        disk: Arc<dyn Disk>,
+        worker: Worker,
+        on_removed: OnRemoved,
+    ) -> Self {
+        let arriving = Mutex::new(None);
+        let raft = RwLock::new(None);
+        RaftService {
+            shared: Arc::new(Shared { raft, applied, disk, worker, on_removed, arriving }),
+        }
+    }
+
+    /// From now on requests are served.
+    pub fn serve(&self, raft: Raft) {
+        *self.shared.raft.write() = Some(raft);
+    }
+
+    /// From now on no request is served.
+    pub fn stop_serving(&self) {
+        *self.shared.raft.write() = None;
+    }
+}
+
+impl Service for RaftService {
+    fn admit(&self, peer: PeerId, _name: &str) -> Result<(), u8> {
+        if self.shared.applied.is_removed(peer.0) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
+    }
+
+    fn connected(&self, _peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
+        let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+        if let Some(raft) = self.shared.raft.read().clone() {
+            tokio::spawn(answer_appends(raft, waiting, replies.clone()));
+        }
+        Box::new(Connection { shared: self.shared.clone(), appends, replies })
+    }
+
+    fn refused_by(&self, _peer: PeerId, reason: u8) {
+        if reason == rpc::REASON_REMOVED {
+            (self.shared.on_removed)();
+        }
+    }
+}
+
+async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies: Replies) {
+    let mut running = FuturesOrdered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((id, answer)) = running.next(), if !running.is_empty() => {
+                reply(&replies, id, answer);
+            }
+            next = waiting.recv() => match next {
+                Some((id, request)) => {
+                    let raft = raft.clone();
+                    running.push_back(async move {
+                        (id, encode_answer(raft.append_entries(request).await))
+                    });
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// One connection of one peer.
+struct Connection {
+    shared: Arc<Shared>,
+    appends: mpsc::Sender<Append>,
+    replies: Replies,
+}
+
+impl Inbound for Connection {
+    fn request(&mut self, id: u64, kind: u8, body: Bytes) {
+        let Some(raft) = self.shared.raft.read().clone() else {
+            reply(&self.replies, id, stopped("this member is starting"));
+            return;
+        };
+        match kind {
+            rpc::APPEND => self.append(id, body),
+            rpc::VOTE => {
+                self.spawn(id, body, move |request| async move { raft.vote(request).await })
+            }
+            rpc::PRE_VOTE => {
+                self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
+            }
+            rpc::TRANSFER_LEADER => self.spawn(id, body, move |request| async move {
+                raft.handle_transfer_leader(request).await
+            }),
+            rpc::SNAPSHOT => {
+                let shared = self.shared.clone();
+                self.spawn(id, body, move |piece| async move { shared.receive(raft, piece).await });
+            }
+            rpc::PROPOSE => self.work(id, async move { leader::propose(&raft, body).await }),
+            rpc::READ_INDEX => self.work(id, async move { leader::read_index(&raft).await }),
+            rpc::CHANGE_MEMBER => self.work(id, async move {
+                match codec::decode("member change", &body) {
+                    Ok(change) => leader::change_member(&raft, change).await,
+                    Err(error) => Err(Refusal::Stopped(error.to_string())),
+                }
+            }),
+            unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
+        }
+    }
+}
+
+impl Connection {
+    fn append(&mut self, id: u64, body: Bytes) {
+        let sent = match rpc::decode_append(body) {
+            Ok(request) => self.appends.try_send((id, request)).map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = sent {
+            reply(&self.replies, id, stopped(reason));
+        }
+    }
+
+    /// Decodes a request, works on it in a task, and answers `Result<_, String>`.
+    fn spawn<Q, A, E, F>(&self, id: u64, body: Bytes, work: impl FnOnce(Q) -> F + Send + 'static)
+    where
+        Q: DeserializeOwned + Send + 'static,
+        A: Serialize,
+        E: ToString,
+        F: Future<Output = Result<A, E>> + Send,
+    {
+        let replies = self.replies.clone();
+        tokio::spawn(async move {
+            let request: Result<Q, DecodeError> = codec::decode("request", &body);
+            let answer = match request {
+                Ok(request) => encode_answer(work(request).await),
+                Err(error) => stopped(error),
+            };
+            reply(&replies, id, answer);
+        });
+    }
+
+    /// Works in a task and answers with its result as it is.
+    fn work<A: Serialize>(&self, id: u64, work: impl Future<Output = A> + Send + 'static) {
+        let replies = self.replies.clone();
+        tokio::spawn(async move {
+            let answer = work.await;
+            reply(&replies, id, Bytes::from(codec::encode(&answer)));
+        });
+    }
+}
+
+impl Shared {
+    async fn receive(
+        self: Arc<Self>,
+        raft: Raft,
+        piece: SnapshotPiece,
+    ) -> Result<SnapshotProgress, io::Error> {
+        let meta = piece.meta.clone();
+        let index = meta.last_log_id.map_or(0, |log_id| log_id.index());
+        let complete = match self.take_piece(index, &piece)? {
+            Take::More { offset } => return Ok(SnapshotProgress::Continue { offset }),
+            Take::Complete(receiver) => receiver,
+        };
+        self.worker.run(move || Ok(complete.finish()?)).await?;
+        let snapshot = Snapshot { meta, snapshot: SnapshotFile { disk: self.disk.clone(), index } };
+        let installed = raft.install_full_snapshot(piece.vote, snapshot).await;
+        let vote = installed.map_err(io::Error::other)?.vote;
+        Ok(SnapshotProgress::Done { vote })
+    }
+
+    fn take_piece(&self, index: u64, piece: &SnapshotPiece) -> io::Result<Take> {
+        let mut arriving = self.arriving.lock();
+        let same = |a: &Arriving| a.index == index && a.file_bytes == piece.file_bytes;
+        let mut current = match arriving.take() {
+            Some(current) if same(&current) => current,
+            // A leftover of another snapshot is removed when it is dropped.
+            _ => {
+                let disk = self.disk.clone();
+                let receiver = SnapshotReceiver::create(disk, index, piece.file_bytes)?;
+                Arriving { index, file_bytes: piece.file_bytes, receiver }
+            }
+        };
+        if piece.offset == current.receiver.received_bytes() {
+            current.receiver.write_at(piece.offset, &piece.piece)?;
+        }
+        let offset = current.receiver.received_bytes();
+        if offset >= piece.file_bytes {
+            return Ok(Take::Complete(current.receiver));
+        }
+        *arriving = Some(current);
+        Ok(Take::More { offset })
+    }
+}
+
+enum Take {
+    More { offset: u64 },
+    Complete(SnapshotReceiver),
+}
+
+fn reply(replies: &Replies, id: u64, body: Bytes) {
+    if let Err(error) = replies.send(id, body) {
+        tracing::debug!("a reply was lost: {error}");
+    }
+}
+
+fn encode_answer<A: Serialize, E: ToString>(answer: Result<A, E>) -> Bytes {
+    let answer = answer.map_err(|error| error.to_string());
+    Bytes::from(codec::encode(&answer))
+}
+
+fn stopped(reason: impl ToString) -> Bytes {
+    Bytes::from(codec::encode(&Err::<(), String>(reason.to_string())))
+}

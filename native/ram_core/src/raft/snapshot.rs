@@ -1,0 +1,149 @@
+//! Snapshots: the state at one log id, as a file of checked blocks.
+//!
+//! The first block is a [`Head`], every other one a list of keys and items. Writing walks a frozen
+//! table on a thread of its own; reading fills a fresh table, so the old state is served until the
+//! new one is whole. A snapshot travels between members as the bytes of its file.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::types::SnapshotMeta;
+use crate::codec;
+use crate::log::{self, Disk, LogError, SnapshotReader, SnapshotReceiver, SnapshotWriter};
+use crate::store::table::{Frozen, Item, Table};
+use crate::store::{Ledger, Store};
+
+const BLOCK_BYTES: usize = 256 * 1024;
+/// A snapshot may say anything; 16 bytes are reserved for each.
+const ENTRIES_PRESIZED_MAX: u64 = 64 * 1024 * 1024;
+
+/// A finished snapshot file, named by the index of the last log id it holds.
+#[derive(Debug, Clone)]
+pub struct SnapshotFile {
+    pub disk: Arc<dyn Disk>,
+    pub index: u64,
+}
+
+impl SnapshotFile {
+    /// The same snapshot on `disk`, copied there if it is on another one.
+    pub fn on(self, disk: &Arc<dyn Disk>) -> io::Result<SnapshotFile> {
+        if Arc::ptr_eq(&self.disk, disk) {
+            return Ok(self);
+        }
+        let source = log::SnapshotFile::open(self.disk.as_ref(), self.index)?;
+        let mut copy = SnapshotReceiver::create(disk.clone(), self.index, source.length_bytes())?;
+        let mut piece = vec![0; BLOCK_BYTES];
+        while copy.received_bytes() < source.length_bytes() {
+            let offset = copy.received_bytes();
+            let bytes = source.read_at(offset, &mut piece)?;
+            copy.write_at(offset, piece.get(..bytes).unwrap_or_default())?;
+        }
+        copy.finish()?;
+        Ok(SnapshotFile { disk: disk.clone(), index: self.index })
+    }
+}
+
+/// All of the state that is not in the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub meta: SnapshotMeta,
+    pub ledger: Ledger,
+    /// About how many entries follow: room is made for them at once.
+    pub entries: u64,
+    /// Raft ids of members that were removed: they never come back under these ids.
+    pub removed: BTreeSet<u64>,
+}
+
+/// What a block after the first holds: key, value, revision.
+pub type Entry<'a> = (&'a [u8], &'a [u8], u64);
+
+/// Writes the frozen table.
+pub fn write(disk: Arc<dyn Disk>, head: &Head, frozen: &Frozen) -> io::Result<SnapshotFile> {
+    let index = head.meta.last_log_id.map_or(0, |log_id| log_id.index());
+    let mut writer = SnapshotWriter::create(disk.clone(), index)?;
+    writer.write_block(&codec::encode(head))?;
+    let mut block = Block::default();
+    frozen.walk(|piece| block.add(piece, &mut writer))?;
+    block.flush(&mut writer)?;
+    writer.finish()?;
+    Ok(SnapshotFile { disk, index })
+}
+
+/// Gathers entries until they fill a block.
+pub struct Block {
+    entries: Vec<u8>,
+    count: u64,
+    working_since: Instant,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Block { entries: Vec::new(), count: 0, working_since: Instant::now() }
+    }
+}
+
+impl Block {
+    /// Adds entries and writes what is full. Then it rests as long as was worked: a walk takes half
+    /// of one processor at most, since requests may need it.
+    pub fn add(&mut self, piece: &[Item], writer: &mut SnapshotWriter) -> Result<(), LogError> {
+        for item in piece {
+            let entry: Entry = (item.key(), item.value(), item.revision());
+            codec::encode_into(&entry, &mut self.entries);
+            self.count += 1;
+            if self.entries.len() >= BLOCK_BYTES {
+                self.flush(writer)?;
+            }
+        }
+        std::thread::sleep(self.working_since.elapsed());
+        self.working_since = Instant::now();
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub fn flush(&mut self, writer: &mut SnapshotWriter) -> Result<(), LogError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        // The count in front makes the block the encoding of a list.
+        let mut bytes = codec::encode(&self.count);
+        bytes.append(&mut self.entries);
+        self.count = 0;
+        writer.write_block(&bytes)
+    }
+}
+
+/// What a snapshot is of, without reading its entries.
+pub fn head(file: &SnapshotFile) -> io::Result<Head> {
+    let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
+    read_head(&mut reader)
+}
+
+fn read_head(reader: &mut SnapshotReader) -> io::Result<Head> {
+    let first = reader.next().transpose()?;
+    let first = first.ok_or_else(|| io::Error::other("a snapshot without a head"))?;
+    Ok(codec::decode("snapshot head", &first)?)
+}
+
+/// Reads a whole snapshot into a fresh store.
+pub fn read(file: &SnapshotFile) -> io::Result<(Head, Store)> {
+    let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
+    let head = read_head(&mut reader)?;
+    let table = Arc::new(Table::with_capacity(head.entries.min(ENTRIES_PRESIZED_MAX) as usize));
+    while let Some(block) = reader.next().transpose()? {
+        let (entries, _) = codec::decode_prefix::<Vec<Entry>>("snapshot block", &block)?;
+        for (key, value, revision) in entries {
+            table.insert(Item::new(key, value, revision));
+        }
+    }
+    let store = Store::new(table, head.ledger.clone());
+    Ok((head, store))
+}
+
+/// The newest snapshot on this disk.
+pub fn latest(disk: &Arc<dyn Disk>) -> io::Result<Option<SnapshotFile>> {
+    let index = log::latest_snapshot(disk.as_ref())?;
+    Ok(index.map(|index| SnapshotFile { disk: disk.clone(), index }))
+}

@@ -1,0 +1,242 @@
+//! openraft's state machine on the store.
+//!
+//! openraft calls `apply` from one task, in log order. What readers may see is published after it:
+//! the table, the applied index and the membership, behind [`Applied`].
+
+use futures_util::{Stream, StreamExt};
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use parking_lot::RwLock;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+use super::snapshot::{self, Head, SnapshotFile};
+use super::types::{LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use super::worker::Worker;
+use crate::log::{Disk, remove_older};
+use crate::store::Store;
+use crate::store::command::Outcome;
+use crate::store::table::{Frozen, Table};
+
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// What the rest of the member may know of the state. Cloned freely, read from any thread.
+#[derive(Clone)]
+pub struct Applied {
+    /// Guards which table is the current one: an installed snapshot brings another.
+    table: Arc<RwLock<Arc<Table>>>,
+    index: Arc<watch::Sender<u64>>,
+    groups: Arc<AtomicU64>,
+    removed: Arc<RwLock<BTreeSet<u64>>>,
+}
+
+impl Applied {
+    pub fn table(&self) -> Arc<Table> {
+        self.table.read().clone()
+    }
+
+    /// The index of the last entry applied here.
+    pub fn index(&self) -> u64 {
+        *self.index.borrow()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.index.subscribe()
+    }
+
+    /// How many entries with a proposal were applied here since the start.
+    pub fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
+    }
+
+    /// Was this Raft id removed from the cluster, for good?
+    pub fn is_removed(&self, id: u64) -> bool {
+        self.removed.read().contains(&id)
+    }
+}
+
+pub struct StateMachine {
+    disk: Arc<dyn Disk>,
+    worker: Worker,
+    store: Store,
+    last_applied: Option<LogId>,
+    membership: StoredMembership,
+    applied: Applied,
+    current: Option<Snapshot>,
+}
+
+impl StateMachine {
+    /// Starts from the newest snapshot on the disk, or empty.
+    pub fn open(disk: Arc<dyn Disk>, worker: Worker) -> io::Result<Self> {
+        let (head, store, file) = match snapshot::latest(&disk)? {
+            Some(file) => {
+                let (head, store) = snapshot::read(&file)?;
+                (head, store, Some(file))
+            }
+            None => (Head::default(), Store::default(), None),
+        };
+        let applied = Applied {
+            table: Arc::new(RwLock::new(store.table().clone())),
+            index: Arc::new(watch::Sender::new(index_of(&head.meta))),
+            groups: Arc::default(),
+            removed: Arc::new(RwLock::new(head.removed)),
+        };
+        let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
+        Ok(StateMachine {
+            disk,
+            worker,
+            store,
+            last_applied: head.meta.last_log_id,
+            membership: head.meta.last_membership,
+            applied,
+            current,
+        })
+    }
+
+    pub fn applied(&self) -> Applied {
+        self.applied.clone()
+    }
+
+    /// The table as it is between two entries; `None` while it is frozen already.
+    pub fn freeze(&self) -> Option<Frozen> {
+        self.store.table().freeze(self.store.ledger().revision)
+    }
+
+    fn change_membership(&mut self, membership: StoredMembership) {
+        let ids = |membership: &StoredMembership| -> BTreeSet<u64> {
+            membership.membership().nodes().map(|(id, _)| *id).collect()
+        };
+        let gone: Vec<u64> = ids(&self.membership).difference(&ids(&membership)).copied().collect();
+        self.applied.removed.write().extend(gone);
+        self.membership = membership;
+    }
+
+    fn builder(&self, work: Option<(Head, Frozen)>) -> Builder {
+        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            meta: SnapshotMeta {
+                last_log_id: self.last_applied,
+                last_membership: self.membership.clone(),
+            },
+            ledger: self.store.ledger().clone(),
+            entries: self.store.table().entries(),
+            removed: self.applied.removed.read().clone(),
+        }
+    }
+}
+
+fn index_of(meta: &SnapshotMeta) -> u64 {
+    meta.last_log_id.map_or(0, |log_id| log_id.index())
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.last_applied, self.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let log_id = entry.log_id();
+            let outcome = match entry.payload {
+                EntryPayload::Blank => Outcome::Nothing,
+                EntryPayload::Normal(Payload(bytes)) => {
+                    self.applied.groups.fetch_add(1, Ordering::Relaxed);
+                    self.store.apply(log_id.index(), &bytes)?
+                }
+                EntryPayload::Membership(membership) => {
+                    self.change_membership(StoredMembership::new(Some(log_id), membership));
+                    Outcome::Nothing
+                }
+            };
+            self.last_applied = Some(log_id);
+            self.applied.index.send_replace(log_id.index());
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+        // None means: one is being written at this moment, and it will do.
+        let frozen = self.freeze()?;
+        Some(self.builder(Some((self.head(), frozen))))
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        match self.try_create_snapshot_builder(true).await {
+            Some(builder) => builder,
+            None => self.builder(None),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        file: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let disk = self.disk.clone();
+        let install = move || {
+            let file = file.on(&disk)?;
+            let (head, store) = snapshot::read(&file)?;
+            Ok((file, head, store))
+        };
+        let (file, head, store) = self.worker.run(install).await?;
+        *self.applied.table.write() = store.table().clone();
+        *self.applied.removed.write() = head.removed;
+        self.store = store;
+        self.last_applied = head.meta.last_log_id;
+        self.membership = head.meta.last_membership.clone();
+        self.applied.index.send_replace(index_of(&head.meta));
+        remove_older(self.disk.as_ref(), file.index)?;
+        self.current = Some(Snapshot { meta: head.meta, snapshot: file });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let Some(file) = snapshot::latest(&self.disk)? else { return Ok(None) };
+        if self.current.as_ref().is_none_or(|current| current.snapshot.index != file.index) {
+            let meta = snapshot::head(&file)?.meta;
+            self.current = Some(Snapshot { meta, snapshot: file });
+        }
+        Ok(self.current.clone())
+    }
+}
+
+/// Writes one snapshot, away from the thread that applies.
+pub struct Builder {
+    disk: Arc<dyn Disk>,
+    worker: Worker,
+    work: Option<(Head, Frozen)>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let busy = || io::Error::other("a snapshot is being taken already");
+        let (head, frozen) = self.work.take().ok_or_else(busy)?;
+        let disk = self.disk.clone();
+        self.worker
+            .run(move || {
+                let file = snapshot::write(disk.clone(), &head, &frozen)?;
+                remove_older(disk.as_ref(), file.index)?;
+                Ok(Snapshot { meta: head.meta, snapshot: file })
+            })
+            .await
+    }
+}

@@ -1,0 +1,63 @@
+//! openraft's own conformance suite on our log and state machine, on both kinds of disk.
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use std::sync::Arc;
+
+use super::log_store::LogStore;
+use super::state_machine::StateMachine;
+use super::types::TypeConfig;
+use super::worker::Worker;
+use crate::log::{Disk, Log, LogOptions, MemoryDisk, RealDisk};
+
+/// Ends the threads of one store; the folder goes with it.
+struct Guard {
+    log: Log,
+    worker: Worker,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.log.close().unwrap();
+        self.worker.close();
+    }
+}
+
+struct OnDisk;
+struct InMemory;
+
+fn build(
+    disk: Arc<dyn Disk>,
+    folder: Option<tempfile::TempDir>,
+) -> (Guard, LogStore, StateMachine) {
+    let options = LogOptions { segment_bytes: 4096, ..LogOptions::default() };
+    let log = Log::open(disk.clone(), options).unwrap();
+    let worker = Worker::start("ram-snapshot").unwrap();
+    let machine = StateMachine::open(disk, worker.clone()).unwrap();
+    (Guard { log: log.clone(), worker, _folder: folder }, LogStore::new(log), machine)
+}
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for OnDisk {
+    async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<TypeConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::open(folder.path()).unwrap());
+        Ok(build(disk, Some(folder)))
+    }
+}
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for InMemory {
+    async fn build(&self) -> Result<(Guard, LogStore, StateMachine), StorageError<TypeConfig>> {
+        Ok(build(Arc::new(MemoryDisk::default()), None))
+    }
+}
+
+#[tokio::test]
+async fn openrafts_storage_suite_passes_on_a_disk() {
+    Suite::test_all(OnDisk).await.unwrap();
+}
+
+#[tokio::test]
+async fn openrafts_storage_suite_passes_in_memory() {
+    Suite::test_all(InMemory).await.unwrap();
+}

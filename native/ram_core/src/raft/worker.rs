@@ -1,0 +1,66 @@
+//! A thread for work that takes long: snapshots are written and read there, one after the other.
+
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+type Running = (Sender<Job>, JoinHandle<()>);
+
+/// Clones share the thread. [`Worker::close`] ends and joins it.
+#[derive(Clone)]
+pub struct Worker {
+    /// Guards the way to the thread; `None` once closed.
+    thread: Arc<Mutex<Option<Running>>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Worker {
+    pub fn start(name: &str) -> io::Result<Worker> {
+        let (sender, jobs) = channel::<Job>();
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            for job in jobs {
+                job();
+            }
+        })?;
+        Ok(Worker { thread: Arc::new(Mutex::new(Some((sender, thread)))), closing: Arc::default() })
+    }
+
+    /// Runs `work` on the thread and waits for its result without blocking the caller's.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Nobody waits any more when the member is stopping.
+            let _ = sender.send(work());
+        });
+        let closed = || io::Error::other("the member is stopping");
+        match self.thread.lock().as_ref() {
+            Some((jobs, _)) => jobs.send(job).map_err(|_| closed())?,
+            None => return Err(closed()),
+        }
+        receiver.await.unwrap_or_else(|_| Err(io::Error::other("the work was abandoned")))
+    }
+
+    /// Is somebody waiting for the work to end? What takes long and may be given up asks.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the work that was given and ends the thread.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        let thread = self.thread.lock().take();
+        if let Some((jobs, thread)) = thread {
+            drop(jobs);
+            // A panic in a job was answered with an error already.
+            let _ = thread.join();
+        }
+    }
+}
