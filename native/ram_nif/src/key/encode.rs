@@ -1,0 +1,203 @@
+//! The walk over a live term that writes its key.
+//!
+//! Lists and nesting may be a million deep, so what is open is kept in a stack of our own; a term
+//! without parts, or a key of a few numbers, atoms and binaries, touches it little or not at all.
+//! The walk stops as soon as the key is longer than allowed, and leaves `out` as it was.
+
+use std::vec;
+
+use rustler::{Binary, MapIterator, Term, TermType};
+
+use super::form::{self, KeyError, MAP_KEY_DEPTH_MAX, tag};
+use crate::raw::{self, Elements};
+
+/// Appends the key of `term` to `out`.
+pub fn encode(term: Term, key_bytes_max: usize, out: &mut Vec<u8>) -> Result<(), KeyError> {
+    let start = out.len();
+    let end = start.saturating_add(key_bytes_max);
+    let mut walk = Walk { out, end, open: Vec::new(), in_keys: 0 };
+    let walked = walk.term(term).and_then(|()| walk.rest());
+    if walked.is_err() {
+        out.truncate(start);
+    }
+    walked
+}
+
+struct Walk<'a, 'o> {
+    out: &'o mut Vec<u8>,
+    /// `out` may not become longer than this.
+    end: usize,
+    open: Vec<Open<'a>>,
+    /// How many of `open` are writing keys: then floats carry the mark of map key order.
+    in_keys: usize,
+}
+
+enum Open<'a> {
+    Elements(Elements<'a>),
+    Tail(Term<'a>),
+    Keys(Keys<'a>),
+    Values(vec::IntoIter<Term<'a>>),
+}
+
+struct Keys<'a> {
+    keys: vec::IntoIter<Term<'a>>,
+    values: Vec<Term<'a>>,
+    /// Where each key begins in `out`.
+    starts: Vec<usize>,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn rest(&mut self) -> Result<(), KeyError> {
+        while let Some(open) = self.open.last_mut() {
+            let next = match open {
+                Open::Elements(elements) => elements.next(),
+                Open::Values(values) => values.next(),
+                Open::Keys(keys) => {
+                    let key = keys.keys.next();
+                    keys.starts.extend(key.map(|_| self.out.len()));
+                    key
+                }
+                Open::Tail(tail) => {
+                    let tail = *tail;
+                    self.open.pop();
+                    self.term(tail)?;
+                    continue;
+                }
+            };
+            match next {
+                Some(term) => self.term(term)?,
+                None => self.close(),
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(Open::Keys(keys)) = self.open.pop() {
+            self.in_keys -= 1;
+            let values = sort_pairs(self.out, keys);
+            self.open.push(Open::Values(values.into_iter()));
+        }
+    }
+
+    /// Writes a leaf, or the beginning of a term that has parts.
+    fn term(&mut self, mut term: Term<'a>) -> Result<(), KeyError> {
+        // A list whose head is a list, and so on, is a loop and not a recursion.
+        while let Ok((head, tail)) = term.list_get_cell() {
+            self.out.push(tag::CONS);
+            self.room(0)?;
+            self.open.push(Open::Tail(tail));
+            term = head;
+        }
+        match term.get_type() {
+            TermType::Integer => self.integer(term)?,
+            TermType::Float => self.float(term)?,
+            TermType::Atom => self.atom(term)?,
+            TermType::Binary => self.bits(term)?,
+            TermType::Tuple => self.tuple(term)?,
+            TermType::Map => self.map(term)?,
+            TermType::List => self.out.push(tag::NIL),
+            TermType::Ref | TermType::Fun | TermType::Port | TermType::Pid => self.foreign(term)?,
+            TermType::Unknown => return Err(KeyError::Unsupported),
+        }
+        self.room(0)
+    }
+
+    /// Fails unless so many bytes more are allowed.
+    fn room(&self, bytes: usize) -> Result<(), KeyError> {
+        match self.end.checked_sub(self.out.len()) {
+            Some(left) if bytes <= left => Ok(()),
+            _ => Err(KeyError::TooLarge),
+        }
+    }
+
+    fn integer(&mut self, term: Term) -> Result<(), KeyError> {
+        if let Ok(value) = term.decode::<i64>() {
+            form::push_int(self.out, value);
+            return Ok(());
+        }
+        self.foreign(term)
+    }
+
+    fn float(&mut self, term: Term) -> Result<(), KeyError> {
+        let value = term.decode::<f64>().map_err(|_| KeyError::Unsupported)?;
+        if self.in_keys > 0 {
+            self.out.push(tag::EXACT_FLOAT);
+        }
+        form::push_float(self.out, value);
+        Ok(())
+    }
+
+    fn atom(&mut self, term: Term) -> Result<(), KeyError> {
+        let out = &mut *self.out;
+        match raw::with_latin1_name(term, |name| form::push_atom_latin1(out, name)) {
+            Some(()) => Ok(()),
+            None => self.foreign(term),
+        }
+    }
+
+    fn bits(&mut self, term: Term) -> Result<(), KeyError> {
+        let Ok(binary) = Binary::from_term(term) else {
+            return self.foreign(term);
+        };
+        self.room(binary.len())?;
+        form::push_binary(self.out, &binary);
+        Ok(())
+    }
+
+    /// A leaf that only the virtual machine can take apart.
+    fn foreign(&mut self, term: Term) -> Result<(), KeyError> {
+        let etf = raw::etf_of_leaf(term).ok_or(KeyError::TooLarge)?;
+        form::push_leaf(self.out, &etf)
+    }
+
+    fn tuple(&mut self, term: Term<'a>) -> Result<(), KeyError> {
+        let elements = raw::elements(term).ok_or(KeyError::Unsupported)?;
+        self.out.push(tag::TUPLE);
+        form::push_count(self.out, elements.len());
+        self.room(elements.len())?;
+        self.open.push(Open::Elements(elements));
+        Ok(())
+    }
+
+    fn map(&mut self, term: Term<'a>) -> Result<(), KeyError> {
+        let size = term.map_size().map_err(|_| KeyError::Unsupported)?;
+        self.out.push(tag::MAP);
+        form::push_count(self.out, size);
+        // Before the pairs are collected: a key or a value takes at least a byte.
+        self.room(size.saturating_mul(2))?;
+        if size == 0 {
+            return Ok(());
+        }
+        if self.in_keys == MAP_KEY_DEPTH_MAX {
+            return Err(KeyError::TooDeep);
+        }
+        let pairs = MapIterator::new(term).ok_or(KeyError::Unsupported)?;
+        let (keys, values): (Vec<_>, Vec<_>) = pairs.unzip();
+        self.in_keys += 1;
+        let starts = Vec::with_capacity(size);
+        self.open.push(Open::Keys(Keys { keys: keys.into_iter(), values, starts }));
+        Ok(())
+    }
+}
+
+/// Sorts the keys at the end of `out`, and answers the values in the order of their keys.
+fn sort_pairs<'a>(out: &mut Vec<u8>, keys: Keys<'a>) -> Vec<Term<'a>> {
+    let Keys { values, starts, .. } = keys;
+    let Some(&first) = starts.first() else {
+        return values;
+    };
+    let ends = starts.iter().copied().skip(1).chain([out.len()]);
+    let spans = starts.iter().copied().zip(ends);
+    let mut pairs: Vec<(&[u8], Term)> =
+        spans.map(|(start, end)| out.get(start..end).unwrap_or_default()).zip(values).collect();
+    if pairs.is_sorted_by(|left, right| left.0 < right.0) {
+        return pairs.into_iter().map(|(_, value)| value).collect();
+    }
+    pairs.sort_unstable_by(|left, right| left.0.cmp(right.0));
+    let sorted: Vec<u8> = pairs.iter().flat_map(|(key, _)| key.iter().copied()).collect();
+    let values = pairs.into_iter().map(|(_, value)| value).collect();
+    out.truncate(first);
+    out.extend_from_slice(&sorted);
+    values
+}

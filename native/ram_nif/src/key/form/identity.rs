@@ -1,0 +1,145 @@
+//! References, external funs, ports and pids: terms that name a thing somewhere.
+//!
+//! OTP writes them in several ways (node names in Latin-1 or UTF-8, one or four bytes of creation,
+//! ...), so they are taken apart and written in one way: names as in `text.rs`, numbers in fixed
+//! width, big endian.
+//!
+//! ```text
+//! reference   node, creation u32, count of words u8 (1 to 5), words u32 each
+//! fun         module, function, arity u8
+//! port        node, id u64, creation u32
+//! pid         node, id u32, serial u32, creation u32
+//! ```
+//!
+//! Among themselves they sort by these bytes, which is not Erlang's order (that one differs between
+//! releases). A pid, port or reference of a node without distribution names `nonode@nohost`: it
+//! means nothing on another node, nor on this one after it was given a name.
+
+use super::cursor::Cursor;
+use super::{KeyError, etf, tag, text};
+
+const REFERENCE_WORDS_MAX: u8 = 5;
+
+/// Reads one of them in external term format, and writes its key.
+pub fn push(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
+    let kind = leaf.u8()?;
+    match kind {
+        etf::PID | etf::NEW_PID => push_pid(out, leaf, kind),
+        etf::PORT | etf::NEW_PORT | etf::V4_PORT => push_port(out, leaf, kind),
+        etf::NEW_REFERENCE | etf::NEWER_REFERENCE => push_reference(out, leaf, kind),
+        etf::EXPORT => push_fun(out, leaf),
+        _ => Err(KeyError::Unsupported),
+    }
+}
+
+fn push_pid(out: &mut Vec<u8>, leaf: &mut Cursor, kind: u8) -> Result<(), KeyError> {
+    out.push(tag::PID);
+    push_name(out, leaf)?;
+    out.extend_from_slice(&leaf.u32()?.to_be_bytes());
+    out.extend_from_slice(&leaf.u32()?.to_be_bytes());
+    push_creation(out, leaf, kind == etf::PID)
+}
+
+fn push_port(out: &mut Vec<u8>, leaf: &mut Cursor, kind: u8) -> Result<(), KeyError> {
+    out.push(tag::PORT);
+    push_name(out, leaf)?;
+    let id = if kind == etf::V4_PORT { leaf.u64()? } else { u64::from(leaf.u32()?) };
+    out.extend_from_slice(&id.to_be_bytes());
+    push_creation(out, leaf, kind == etf::PORT)
+}
+
+fn push_reference(out: &mut Vec<u8>, leaf: &mut Cursor, kind: u8) -> Result<(), KeyError> {
+    out.push(tag::REFERENCE);
+    let words = leaf.u16()?;
+    push_name(out, leaf)?;
+    push_creation(out, leaf, kind == etf::NEW_REFERENCE)?;
+    let words = u8::try_from(words).map_err(|_| KeyError::Unsupported)?;
+    if !(1..=REFERENCE_WORDS_MAX).contains(&words) {
+        return Err(KeyError::Unsupported);
+    }
+    out.push(words);
+    out.extend_from_slice(leaf.take(usize::from(words) * 4)?);
+    Ok(())
+}
+
+fn push_fun(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
+    out.push(tag::FUN);
+    push_name(out, leaf)?;
+    push_name(out, leaf)?;
+    if leaf.u8()? != etf::SMALL_INTEGER {
+        return Err(KeyError::Unsupported);
+    }
+    out.push(leaf.u8()?);
+    Ok(())
+}
+
+fn push_creation(out: &mut Vec<u8>, leaf: &mut Cursor, one_byte: bool) -> Result<(), KeyError> {
+    let creation = if one_byte { u32::from(leaf.u8()?) } else { leaf.u32()? };
+    out.extend_from_slice(&creation.to_be_bytes());
+    Ok(())
+}
+
+/// Reads an atom in any of its four external forms, and writes its name.
+pub fn push_name(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
+    let kind = leaf.u8()?;
+    let length = match kind {
+        etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 => usize::from(leaf.u8()?),
+        etf::ATOM | etf::ATOM_UTF8 => usize::from(leaf.u16()?),
+        _ => return Err(KeyError::Unsupported),
+    };
+    let name = leaf.take(length)?;
+    match kind {
+        etf::ATOM | etf::SMALL_ATOM => text::push_latin1(out, name),
+        _ => {
+            let name = std::str::from_utf8(name).map_err(|_| KeyError::Unsupported)?;
+            text::push_utf8(out, name);
+        }
+    }
+    Ok(())
+}
+
+/// Reads one of them behind its key tag, and writes it in external term format.
+pub fn unfold(kind: u8, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+    match kind {
+        tag::PID => unfold_fixed(etf::NEW_PID, 12, key, etf),
+        tag::PORT => unfold_fixed(etf::V4_PORT, 12, key, etf),
+        tag::REFERENCE => unfold_reference(key, etf),
+        tag::FUN => {
+            etf.push(etf::EXPORT);
+            text::unfold_name(key, etf)?;
+            text::unfold_name(key, etf)?;
+            etf.extend_from_slice(&[etf::SMALL_INTEGER, key.u8()?]);
+            Ok(())
+        }
+        _ => Err(KeyError::Malformed),
+    }
+}
+
+fn unfold_fixed(
+    kind: u8,
+    fields_bytes: usize,
+    key: &mut Cursor,
+    etf: &mut Vec<u8>,
+) -> Result<(), KeyError> {
+    etf.push(kind);
+    text::unfold_name(key, etf)?;
+    etf.extend_from_slice(key.take(fields_bytes)?);
+    Ok(())
+}
+
+fn unfold_reference(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+    etf.extend_from_slice(&[etf::NEWER_REFERENCE, 0]);
+    let words_at = etf.len();
+    etf.push(0);
+    text::unfold_name(key, etf)?;
+    etf.extend_from_slice(key.take(4)?);
+    let words = key.u8()?;
+    if !(1..=REFERENCE_WORDS_MAX).contains(&words) {
+        return Err(KeyError::Malformed);
+    }
+    if let Some(place) = etf.get_mut(words_at) {
+        *place = words;
+    }
+    etf.extend_from_slice(key.take(usize::from(words) * 4)?);
+    Ok(())
+}

@@ -1,0 +1,206 @@
+%% Keys: random terms (ram_key_prop), the form itself as a table, limits, two nodes, and where the
+%% library is found. A failure prints the seed; RAM_SEED=<integer> runs the same cases again.
+-module(ram_key_SUITE).
+
+-include_lib("common_test/include/ct.hrl").
+-include_lib("stdlib/include/assert.hrl").
+
+-compile(export_all).
+
+-define(TERMS, 20000).
+-define(KEY_BYTES_MAX, (1 bsl 20)).
+
+suite() -> [{timetrap, {minutes, 2}}].
+
+all() ->
+    [every_term_comes_back_from_its_key,
+     terms_have_one_key_exactly_when_they_are_identical,
+     keys_sort_as_erlang_sorts_their_terms,
+     bytes_near_a_key_are_badarg_or_a_key,
+     the_form_of_a_key_never_changes,
+     the_two_zeros_are_two_keys,
+     ties_are_broken_where_they_stand,
+     integers_come_before_floats_inside_map_keys,
+     a_local_fun_has_no_key_wherever_it_hides,
+     a_key_is_badarg_from_one_byte_above_the_limit,
+     a_million_elements_and_depth_of_a_hundred_thousand_work,
+     maps_nest_in_map_keys_to_a_limit,
+     two_nodes_agree_whatever_order_they_made_their_atoms_in,
+     a_library_beside_the_beam_is_found].
+
+%%% Random terms
+
+every_term_comes_back_from_its_key(_) ->
+    check(ram_key_prop:round_trip()).
+
+terms_have_one_key_exactly_when_they_are_identical(_) ->
+    check(ram_key_prop:identity()).
+
+keys_sort_as_erlang_sorts_their_terms(_) ->
+    check(ram_key_prop:order()),
+    %% The rest were equal, or differed in what we order in our own way.
+    ?assert(ram_key_prop:decided() > ?TERMS div 2).
+
+bytes_near_a_key_are_badarg_or_a_key(_) ->
+    check(ram_key_prop:hostile_bytes()).
+
+%% PropEr has no option for its seed, but keeps the state of `rand` that it finds.
+check(Property) ->
+    Seed = seed(),
+    _ = rand:seed(exsplus, Seed),
+    Options = [{numtests, ?TERMS}, {on_output, fun ct:log/2}],
+    case proper:counterexample(Property, Options) of
+        true -> ok;
+        Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
+    end.
+
+seed() ->
+    case os:getenv("RAM_SEED") of
+        false -> erlang:phash2({make_ref(), os:timestamp()});
+        Seed -> list_to_integer(Seed)
+    end.
+
+%%% The form
+
+the_form_of_a_key_never_changes(_) ->
+    [?assertEqual({Term, Hex}, {Term, binary:encode_hex(ram_nif:key_encode(Term))})
+     || {Term, Hex} <- vectors()],
+    [?assertEqual(Term, ram_nif:key_decode(binary:decode_hex(Hex))) || {Term, Hex} <- vectors()].
+
+%% On disk, in snapshots and between members of different versions: what stands here, stands.
+vectors() ->
+    numbers() ++ names() ++ compounds().
+
+numbers() ->
+    [{0, <<"8000">>}, {zero(1), <<"8001">>}, {0.0, <<"8002">>},
+     {1, <<"8200">>}, {1.0, <<"8201">>}, {-1, <<"7DFE">>}, {-1.0, <<"7DFF">>},
+     {5, <<"842200">>}, {255, <<"898100">>}, {256, <<"8A00">>}, {12345, <<"8F427400">>},
+     {2147483647, <<"A0818181816200">>}, {1 bsl 63, <<"C100">>}, {-(1 bsl 63), <<"3EFE">>},
+     {1 bsl 64, <<"C2004000">>}, {(1 bsl 70) + 1, <<"C20046020202020202020202", "0300">>},
+     {1 bsl 1024, <<"C381", "01", (zeros(128))/binary>>},
+     {-(1 bsl 1024), <<"3C7E", "FE", (binary:copy(<<"FF">>, 128))/binary>>},
+     {1 bsl 2000, <<"C3F0FB", "01", (zeros(250))/binary>>},
+     {0.5, <<"81043101">>}, {-0.5, <<"7EFBCEFF">>}, {3.14, <<"834A7C72537763257201">>},
+     {5.0e-324, <<"81000001">>}, {1.7976931348623157e308, <<"C203FF818181818181817201">>}].
+
+zeros(Bytes) -> binary:copy(<<"00">>, Bytes).
+
+names() ->
+    [{a, <<"CC6100">>}, {'', <<"CC00">>}, {undefined, <<"CC756E646566696E656400">>},
+     {list_to_atom([0, 1, 2, 233, 8364]), <<"CC0101010202C3A9E282AC00">>},
+     {binary_to_term(<<131, 103, 100, 0, 3, "a@b", 7:32, 8:32, 2>>),
+      <<"DC61406200000000070000000800000002">>},
+     {binary_to_term(<<131, 120, 100, 0, 3, "a@b", 9:64, 3:32>>),
+      <<"D861406200000000000000000900000003">>},
+     {binary_to_term(<<131, 90, 3:16, 100, 0, 3, "a@b", 4:32, 1:32, 2:32, 3:32>>),
+      <<"D06140620000000004", "03", "000000010000000200000003">>},
+     {fun lists:map/2, <<"D46C69737473006D61700002">>}].
+
+compounds() ->
+    [{<<>>, <<"F00000">>}, {<<"ab">>, <<"F061620008">>}, {<<0>>, <<"F000FF0008">>},
+     {<<1:1>>, <<"F0800001">>}, {<<128>>, <<"F0800008">>}, {<<0, 5:3>>, <<"F000FFA00003">>},
+     {{}, <<"E000">>}, {{user, 12345}, <<"E002CC75736572008F427400">>},
+     {erlang:make_tuple(240, []), <<"E0F0F0", (binary:copy(<<"E8">>, 240))/binary>>},
+     {[], <<"E8">>}, {[1], <<"EC8200E8">>}, {[a | b], <<"ECCC6100CC6200">>},
+     {"\0", <<"EC8000E8">>}, {#{}, <<"E400">>},
+     {#{1.0 => x, 1 => 1.0, a => b}, <<"E403", "8200C88201CC6100", "8201CC7800CC6200">>},
+     {#{#{k => 2.5} => 2.5}, <<"E401", "E401CC6B00C8832201", "832201">>}].
+
+%%% Order
+
+the_two_zeros_are_two_keys(_) ->
+    [Int, Minus, Plus] = Keys = [ram_nif:key_encode(Zero) || Zero <- [0, zero(1), zero(0)]],
+    ?assert(Int < Minus andalso Minus < Plus),
+    ?assertEqual([<<0:64>>, <<1:1, 0:63>>, <<0:64>>],
+                 [<<(ram_nif:key_decode(Key))/float>> || Key <- Keys]),
+    ?assertNotEqual(ram_nif:key_encode(#{x => {zero(0)}}), ram_nif:key_encode(#{x => {zero(1)}})).
+
+%% Not written out: the compiler of OTP 25 makes one constant of `{0.0}` and `{-0.0}`.
+zero(Sign) ->
+    <<Float/float>> = <<Sign:1, 0:63>>,
+    Float.
+
+ties_are_broken_where_they_stand(_) ->
+    Ascending = [-2, -1, -1.0, -1.0e-9, 0, 1, 1.0, 1 bsl 53, float(1 bsl 53), (1 bsl 53) + 1,
+                 (1 bsl 63) - 1, 1 bsl 63, float(1 bsl 63), {1, b}, {1.0, a}],
+    Keys = [ram_nif:key_encode(Term) || Term <- Ascending],
+    ?assertEqual(lists:usort(Keys), Keys).
+
+integers_come_before_floats_inside_map_keys(_) ->
+    %% Unlike elsewhere; and of values inside a key, but not of the values of the map itself.
+    Ascending = [[#{2 => 0}, #{1.0 => 0}], [#{[2 | 7] => 0}, #{[2 | 1.5] => 0}],
+                 [#{#{a => 2} => 0}, #{#{a => 1.0} => 0}], [#{a => 1.0}, #{a => 2}]],
+    [begin
+         ?assert(A < B),
+         ?assert(ram_nif:key_encode(A) < ram_nif:key_encode(B))
+     end || [A, B] <- Ascending].
+
+%%% Limits
+
+a_local_fun_has_no_key_wherever_it_hides(_) ->
+    Fun = fun(X) -> X end,
+    [?assertError(badarg, ram_nif:key_encode(Term))
+     || Term <- [Fun, {Fun}, [1, Fun], [1 | Fun], #{Fun => 1}, #{a => #{b => Fun}}]].
+
+a_key_is_badarg_from_one_byte_above_the_limit(_) ->
+    Largest = binary:copy(<<1>>, ?KEY_BYTES_MAX - 3),
+    ?assertEqual(?KEY_BYTES_MAX, byte_size(ram_nif:key_encode(Largest))),
+    [?assertError(badarg, ram_nif:key_encode(Term))
+     || Term <- [<<Largest/binary, 1>>, {Largest}, [Largest | a], <<Largest/binary, 1:1>>,
+                 binary:copy(<<0>>, ?KEY_BYTES_MAX div 2), 1 bsl (9 * ?KEY_BYTES_MAX),
+                 erlang:make_tuple(?KEY_BYTES_MAX, []), lists:duplicate(?KEY_BYTES_MAX, 0),
+                 #{Largest => 1}, maps:from_keys(lists:seq(1, ?KEY_BYTES_MAX div 4), 0)]].
+
+a_million_elements_and_depth_of_a_hundred_thousand_work(_) ->
+    Wraps = [fun(T) -> {T} end, fun(T) -> [T] end, fun(T) -> [T | a] end, fun(T) -> #{k => T} end],
+    Deep = [lists:foldl(fun(_, T) -> Wrap(T) end, 0, lists:seq(1, 100000)) || Wrap <- Wraps],
+    Long = lists:duplicate(?KEY_BYTES_MAX div 2 - 1, []),
+    [?assert(ram_nif:key_decode(ram_nif:key_encode(T)) =:= T) || T <- [Long | Deep]],
+    Million = lists:seq(1, 1000000),
+    Deeper = lists:foldl(fun(_, T) -> [T] end, 0, Million),
+    [?assertError(badarg, ram_nif:key_encode(T)) || T <- [Million, Deeper]].
+
+maps_nest_in_map_keys_to_a_limit(_) ->
+    Nested = fun(Depth) -> lists:foldl(fun(_, T) -> #{T => 0} end, 0, lists:seq(1, Depth)) end,
+    ?assertEqual(Nested(128), ram_nif:key_decode(ram_nif:key_encode(Nested(128)))),
+    ?assertError(badarg, ram_nif:key_encode(Nested(129))).
+
+%%% Nodes
+
+two_nodes_agree_whatever_order_they_made_their_atoms_in(_) ->
+    Numbers = lists:seq(1, 200),
+    Here = [atom(N) || N <- Numbers],
+    Peer = start_peer(code:get_path()),
+    _ = peer:call(Peer, ?MODULE, atoms, [lists:reverse(Numbers)]),
+    Seed = {seed(), 2, 3},
+    ct:log("RAM_SEED=~p", [element(1, Seed)]),
+    {ok, Random} = proper_gen:pick(proper_types:vector(1500, ram_key_prop:term()), 30, Seed),
+    Maps = [maps:from_keys(lists:sublist(Here, From, Size), From)
+            || From <- lists:seq(1, 100), Size <- [2, 5, 32, 33, 70]],
+    Terms = [Here | Maps] ++ Random,
+    ?assert(length(Terms) > 2000),
+    There = peer:call(Peer, ?MODULE, keys, [term_to_binary(Terms)], 30000),
+    [?assertEqual({Term, ram_nif:key_encode(Term)}, {Term, Key})
+     || {Term, Key} <- lists:zip(Terms, There)],
+    peer:stop(Peer).
+
+atoms(Numbers) -> [atom(N) || N <- Numbers].
+
+atom(N) -> list_to_atom("ram_key_atom_" ++ integer_to_list(N)).
+
+keys(Terms) -> [ram_nif:key_encode(Term) || Term <- binary_to_term(Terms)].
+
+a_library_beside_the_beam_is_found(Config) ->
+    Flat = ?config(priv_dir, Config),
+    Library = filename:join(code:priv_dir(ram), "ram_nif.so"),
+    [{ok, _} = file:copy(File, filename:join(Flat, filename:basename(File)))
+     || File <- [code:which(ram_nif), Library]],
+    Peer = start_peer([Flat]),
+    ?assertEqual({error, bad_name}, peer:call(Peer, code, priv_dir, [ram])),
+    ?assertEqual(<<16#82, 0>>, peer:call(Peer, ram_nif, key_encode, [1])),
+    peer:stop(Peer).
+
+%% Without distribution, so that no epmd is needed.
+start_peer(Path) ->
+    {ok, Peer, _} = peer:start_link(#{connection => standard_io, args => ["-pa" | Path]}),
+    Peer.
