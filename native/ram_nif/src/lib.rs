@@ -1,3 +1,33 @@
 //! The NIF library of `ram`: terms in, messages out, no decisions.
 
+#![deny(unsafe_code)]
+
+mod key;
+mod logging;
+mod member;
+#[allow(unsafe_code)]
+mod raw;
+mod reply;
+mod request;
+mod terms;
+
+use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
+
+/// What `ram_nif:key_encode/1` allows, in bytes.
+const KEY_BYTES_MAX: usize = 1 << 20;
+
+#[rustler::nif]
+fn key_encode<'a>(env: Env<'a>, term: Term<'a>) -> NifResult<Binary<'a>> {
+    let mut key = Vec::with_capacity(64);
+    key::encode(term, KEY_BYTES_MAX, &mut key).map_err(|_| Error::BadArg)?;
+    let mut binary = NewBinary::new(env, key.len());
+    binary.as_mut_slice().copy_from_slice(&key);
+    Ok(binary.into())
+}
+
+#[rustler::nif]
+fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
+    key::decode(env, &key).map_err(|_| Error::BadArg)
+}
+
 rustler::init!("ram_nif");

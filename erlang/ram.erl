@@ -1,0 +1,288 @@
+%% @doc A consistent, distributed ETS table.
+%%
+%% Every node of a cluster holds all the data in memory. Writes go through Raft: when {@link put/2}
+%% returns, a majority of the nodes has the change on disk. Reads are linearizable: {@link get/1} on
+%% any node shows what was acknowledged on any other before it was called.
+%%
+%% Keys and values are any term; keys are equal when they are `=:=' (1 and 1.0 are two keys). A key
+%% must not hold a local fun. `undefined' is a value like any other; {@link fetch/1} tells it from a
+%% key that is absent.
+%%
+%% == Errors ==
+%% Operations on keys return plain values and raise what the system could not do:
+%% <ul>
+%% <li>`noproc': this node runs no member of a cluster. Nothing happened.</li>
+%% <li>`{timeout, {ram, Node}}': no answer came within `call_timeout_ms' (5000 by default). A write
+%%     may have happened, or may still happen; a read did nothing.</li>
+%% <li>`{overloaded, {ram, Node}}': too much is waiting on this node. Nothing happened.</li>
+%% <li>`{value_too_large, Bytes, BytesMax}' and `{key_too_large, BytesMax}': see the limits in the
+%%     configuration. Nothing happened.</li>
+%% <li>`badarg': a wrong argument, with an explanation.</li>
+%% </ul>
+%% Operations on the cluster return `ok' or `{error, Reason}'; the reasons are those of
+%% `ram_error:cluster_error()'. On a node that runs no member they raise `noproc', except
+%% {@link start_cluster/1} and {@link stop_cluster/1}, which may be called anywhere.
+%%
+%% == Example ==
+%% ```
+%% 1> ram:start_cluster([node()]).
+%% ok
+%% 2> ram:put(key, #{any => "term"}).
+%% ok
+%% 3> ram:get(key).
+%% #{any => "term"}
+%% '''
+-module(ram).
+
+-export([start/0, stop/0]).
+-export([start_cluster/1, start_cluster/2, stop_cluster/1, restart_server/0]).
+-export([add_node/1, remove_node/1, replace_node/2, nodes/0, force_recover/1]).
+-export([get/1, get/2, fetch/1, put/2, update/3, delete/1]).
+-export([backup/1, restore/1]).
+-export([leader/0, status/0]).
+
+-compile({no_auto_import, [get/1, put/2, nodes/0]}).
+
+%% @doc Starts the application `ram' and what it needs.
+%%
+%% A node whose data folder holds a cluster serves it again. Usually `ram' is in the `applications'
+%% of your own and this call is not needed. Raises when the configuration is wrong, with a reason
+%% that names the key.
+-spec start() -> ok.
+start() ->
+    case application:ensure_all_started(ram) of
+        {ok, _Started} -> ok;
+        {error, Reason} -> error(Reason)
+    end.
+
+%% @doc Stops the application `ram' on this node; the data stays.
+%%
+%% A leader hands its lead over first.
+-spec stop() -> ok | {error, Reason :: term()}.
+stop() ->
+    application:stop(ram).
+
+%% @doc Makes a cluster of these nodes, starting the application on them as needed.
+%%
+%% Returns when every node serves. Called again with the same nodes, also from several nodes at
+%% once, it answers `ok'. When some of the nodes belong to another cluster nothing is changed and
+%% the answer is `{error, {already_clustered, Nodes}}'. When a node fails the others are as before.
+%% An empty list, or anything that is not a list of nodes, raises `badarg'.
+-spec start_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
+start_cluster(Nodes) ->
+    start_cluster(Nodes, #{}).
+
+%% @doc As {@link start_cluster/1}, with options.
+%%
+%% `storage': `disk' or `memory', for all of the nodes. Without it the setting of the first node
+%% counts, which is `disk' unless it says otherwise. A node that is set to another storage is an
+%% error: `{error, {storage_mismatch, Node, Set, Asked}}'.
+%%
+%% Nodes of a running cluster that came back without their data (storage `memory', or a disk that
+%% was wiped) are made new members of it. When a majority lost its data there is no cluster any
+%% more: `{error, {majority_lost, Nodes}}'.
+-spec start_cluster([node()], #{storage => disk | memory}) ->
+          ok | {error, ram_error:cluster_error()}.
+start_cluster(Nodes, Options) when is_map(Options) ->
+    Unknown = maps:keys(maps:without([storage], Options)),
+    case {Unknown, maps:get(storage, Options, any)} of
+        {[], Storage} when Storage =:= any; Storage =:= disk; Storage =:= memory ->
+            ram_cluster:start(checked_nodes(Nodes), Storage);
+        {[], _} ->
+            ram_error:badarg([Nodes, Options], 2, "storage must be disk or memory");
+        {[Key | _], _} ->
+            Why = io_lib:format("must hold known options only, not ~tp", [Key]),
+            ram_error:badarg([Nodes, Options], 2, Why)
+    end;
+start_cluster(Nodes, Options) ->
+    ram_error:badarg([Nodes, Options], 2, "must be a map of options").
+
+%% @doc Stops the members on these nodes and deletes their data.
+-spec stop_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
+stop_cluster(Nodes) ->
+    ram_cluster:stop(checked_nodes(Nodes)).
+
+%% @doc Makes a node a member of the cluster of this node.
+%%
+%% Returns when it is a full member that has caught up. For a member that was stopped it returns
+%% when that member serves again. A node that lost its data comes back as a new member. Waits up to
+%% ten minutes for the node to catch up.
+-spec add_node(node()) -> ok | {error, ram_error:cluster_error()}.
+add_node(Node) when is_atom(Node) ->
+    ram_cluster:add(Node);
+add_node(Other) ->
+    ram_error:badarg([Other], 1, "must be a node name").
+
+%% @doc Takes a node out of the cluster and deletes its data there.
+%%
+%% A node that is down is removed all the same; when it comes back its peers tell it, and it deletes
+%% its data then. The leader may be removed, also by itself; the last member may not.
+-spec remove_node(node()) -> ok | {error, ram_error:cluster_error()}.
+remove_node(Node) when is_atom(Node) ->
+    ram_cluster:remove(Node);
+remove_node(Other) ->
+    ram_error:badarg([Other], 1, "must be a node name").
+
+%% @doc Takes `New' in and `Dead' out.
+-spec replace_node(Dead :: node(), New :: node()) -> ok | {error, ram_error:cluster_error()}.
+replace_node(Dead, New) when is_atom(Dead), is_atom(New), Dead =/= New ->
+    ram_cluster:replace(Dead, New);
+replace_node(Dead, New) ->
+    ram_error:badarg([Dead, New], 2, "must be two different node names").
+
+%% @doc The way out when a majority of the members is lost for good.
+%%
+%% Of the survivors the one whose log goes farthest keeps its data, as the first member of a new
+%% cluster; the others lose theirs and join it afresh. Call it on any node that reaches them. The
+%% option `confirm' is the id of the cluster as `ram:status()' tells it (`cluster'), so that it is
+%% not done by accident; with another id nothing is changed.
+%%
+%% What may be lost: changes that were acknowledged while none of the survivors had them. What may
+%% appear: changes whose callers were told `timeout'. Members that were not named must never come
+%% back: they hold another cluster now, and are refused as strangers. The answer names the node
+%% whose data was `kept', its `last_log_index', and the id of the new `cluster'.
+-spec force_recover(#{survivors := [node()], confirm := binary()}) ->
+          {ok, #{kept := node(), last_log_index := non_neg_integer(), cluster := binary()}}
+        | {error, ram_error:cluster_error()}.
+force_recover(#{survivors := Survivors, confirm := Cluster} = Options)
+  when map_size(Options) =:= 2, is_binary(Cluster) ->
+    ram_cluster:recover(checked_nodes(Survivors), Cluster);
+force_recover(Options) ->
+    ram_error:badarg([Options], 1, "must be #{survivors => [Node], confirm => ClusterId}").
+
+%% @doc The members of the cluster, as this node knows them, sorted.
+-spec nodes() -> [node()].
+nodes() ->
+    ram_cluster:nodes().
+
+%% @doc Starts the member of this node again after it failed or was stopped.
+%%
+%% `ok' when it is running already; `{error, noproc}' when this node holds no data of a cluster.
+-spec restart_server() -> ok | {error, Reason :: term()}.
+restart_server() ->
+    ok = start(),
+    ram_node:restart().
+
+%% @equiv get(Key, undefined)
+-spec get(Key :: term()) -> Value :: term() | undefined.
+get(Key) ->
+    get(Key, undefined).
+
+%% @doc The value of a key, or `Default' when the key is absent.
+-spec get(Key :: term(), Default) -> Value :: term() | Default.
+get(Key, Default) ->
+    case ram_request:fetch(Key) of
+        {ok, Value} -> Value;
+        error -> Default
+    end.
+
+%% @doc The value of a key, or `error' when the key is absent.
+-spec fetch(Key :: term()) -> {ok, Value :: term()} | error.
+fetch(Key) ->
+    ram_request:fetch(Key).
+
+%% @doc Sets the value of a key.
+-spec put(Key :: term(), Value :: term()) -> ok.
+put(Key, Value) ->
+    ram_request:put(Key, Value).
+
+%% @doc Sets a key to `Fun(Value)' atomically; an absent key to `Default', without calling `Fun'.
+%%
+%% `Fun' runs in the calling process, and again when another node changed the key meanwhile, so it
+%% should have no side effects. It must not update the same key. What it raises is raised here, and
+%% nothing is changed then.
+%%
+%% ```
+%% 1> ram:update(hits, 1, fun(N) -> N + 1 end).
+%% ok
+%% '''
+-spec update(Key :: term(), Default :: term(), fun((Value :: term()) -> term())) -> ok.
+update(Key, Default, Fun) when is_function(Fun, 1) ->
+    ram_request:update(Key, Default, Fun);
+update(Key, Default, Fun) ->
+    ram_error:badarg([Key, Default, Fun], 3, "must be a fun of one argument").
+
+%% @doc Deletes a key; one that is absent is no error.
+-spec delete(Key :: term()) -> ok.
+delete(Key) ->
+    ram_request:delete(Key).
+
+%% @doc Writes all keys and values into a new file on this node, while reads and writes go on.
+%%
+%% The file holds the table as it was at one moment: all that was acknowledged anywhere before the
+%% call, and of what was written during it the first part. Every byte is checksummed. It appears
+%% under its name when it is whole and on disk; until then it is `File' with `.tmp' behind it.
+%% `{error, {file, Text}}' when the file exists, its folder does not, or the disk failed; nothing is
+%% left then, and nothing is ever overwritten. Only a node that is killed meanwhile leaves the file
+%% with `.tmp', which has to be deleted before the next backup of that name. A snapshot of the log
+%% waits for a backup, and a backup for a snapshot. There is no time limit.
+%%
+%% ```
+%% 1> ram:backup("/backups/monday.ram").
+%% ok
+%% 2> ram:backup("/backups/monday.ram").
+%% {error,{file,<<"/backups/monday.ram: the file exists">>}}
+%% '''
+-spec backup(file:name_all()) -> ok | {error, ram_error:cluster_error()}.
+backup(File) ->
+    ram_request:backup(checked_file(File)).
+
+%% @doc Puts all that a backup holds into this cluster, which must be empty.
+%%
+%% The file is one that this node can read. The whole of it is verified before the first put: if it
+%% was cut, or a byte in it has changed, nothing is restored; `{error, {file, Text}}' tells where.
+%% `{error, not_empty}' when the cluster holds any key. Nobody should write until it returns: the
+%% entries are put one after the other, over what others write.
+%%
+%% `{error, {partly, Restored, Total, Reason}}' when the cluster or the file failed half-way: at
+%% least `Restored' of the `Total' entries are there. Then stop_cluster/1, start_cluster/1 and
+%% another restore/1 begin afresh. A file is as trusted as the code of a node: restore your own.
+%%
+%% ```
+%% 1> ram:stop_cluster(Nodes), ram:start_cluster(Nodes).
+%% ok
+%% 2> ram:restore("/backups/monday.ram").
+%% ok
+%% '''
+-spec restore(file:name_all()) -> ok | {error, ram_error:cluster_error()}.
+restore(File) ->
+    ram_request:restore(checked_file(File)).
+
+%% @doc The node that leads the cluster, as this node knows it; `undefined' while none is elected.
+-spec leader() -> node() | undefined.
+leader() ->
+    ram_cluster:leader().
+
+%% @doc What this node knows of itself and its cluster.
+%%
+%% Among others: `node', `leader', `role' (leader, candidate, follower, learner), `term', `members'
+%% (a map for each: `node', `id', `address', `standing'), `last_log_index', `last_log_term',
+%% `applied_index', `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys
+%% and values), `applied_groups' (log entries with writes, applied here since the start), `waiting'
+%% (requests without an answer yet), `log' (`syncs', `bytes_written', `disk_bytes', `segments') and
+%% `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it is
+%% `node', `role' (down) and `failure', the reason.
+-spec status() -> map().
+status() ->
+    ram_cluster:status().
+
+checked_nodes([_ | _] = Nodes) ->
+    case is_list_of_atoms(Nodes) of
+        true -> lists:usort(Nodes);
+        false -> ram_error:badarg([Nodes], 1, "must be a list of node names")
+    end;
+checked_nodes([]) ->
+    ram_error:badarg([[]], 1, "must name one node at least");
+checked_nodes(Other) ->
+    ram_error:badarg([Other], 1, "must be a list of node names").
+
+checked_file(File) ->
+    try unicode:characters_to_binary(filename:absname(File)) of
+        Path when is_binary(Path) -> Path;
+        _NoText -> ram_error:badarg([File], 1, "must be a file name in Unicode")
+    catch
+        error:_ -> ram_error:badarg([File], 1, "must be a file name")
+    end.
+
+is_list_of_atoms([Node | Nodes]) -> is_atom(Node) andalso is_list_of_atoms(Nodes);
+is_list_of_atoms(Rest) -> Rest =:= [].

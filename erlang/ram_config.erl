@@ -1,0 +1,112 @@
+%% The application environment, checked. Every key is optional; an unknown key, or a value of the
+%% wrong form, is an error that names it. Times are milliseconds, sizes are bytes.
+-module(ram_config).
+
+-export([read/0, check/1]).
+-export_type([config/0]).
+
+-type config() :: #{name := binary(), data_dir := binary(),
+                    storage := any | disk | memory,
+                    listen_host := binary(), listen_port := inet:port_number(),
+                    advertise := binary(), call_timeout_ms := pos_integer(), atom() => term()}.
+
+%% @doc The configuration of this node.
+-spec read() -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
+read() ->
+    check([Pair || {Key, _} = Pair <- application:get_all_env(ram), Key =/= included_applications]).
+
+%% @doc Checks a list of settings and fills in the defaults.
+-spec check([{atom(), term()}]) -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
+check(Settings) ->
+    try lists:foldl(fun set/2, defaults(), Settings) of
+        Config -> timeouts(Config)
+    catch
+        throw:{bad_config, Key, Why} -> {error, {bad_config, Key, Why}}
+    end.
+
+defaults() ->
+    #{name => atom_to_binary(node()),
+      data_dir => filename_binary(filename:join("ram_data", atom_to_list(node()))),
+      storage => any,
+      listen_host => host(), listen_port => 0, advertise => <<>>,
+      call_timeout_ms => 5000,
+      heartbeat_ms => 60, election_timeout_min_ms => 300, election_timeout_max_ms => 600,
+      snapshot_every => 20000,
+      key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
+      queue_bytes_max => 64 bsl 20, queue_requests_max => 65536, frame_bytes_max => 64 bsl 20}.
+
+%% Erlang names a node that is not distributed nonode@nohost: it can have no peers.
+host() ->
+    case is_alive() of
+        true -> list_to_binary(tl(string:find(atom_to_list(node()), "@")));
+        false -> <<"127.0.0.1">>
+    end.
+
+set({data_dir, Dir}, Config) ->
+    try Config#{data_dir := filename_binary(filename:join([Dir]))}
+    catch error:_ -> wrong(data_dir, "must be a path")
+    end;
+set({storage, Storage}, Config) when Storage =:= disk; Storage =:= memory ->
+    Config#{storage := Storage};
+set({storage, _}, _Config) ->
+    wrong(storage, "must be disk or memory");
+set({listen, {Host, Port}}, Config) when is_integer(Port), Port >= 0, Port =< 65535 ->
+    Config#{listen_host := text(listen, Host), listen_port := Port};
+set({listen, _}, _Config) ->
+    wrong(listen, "must be {Host, Port} with a port of 0 to 65535");
+set({advertise, {Host, Port}}, Config) when is_integer(Port), Port > 0, Port =< 65535 ->
+    HostText = text(advertise, Host),
+    Config#{advertise := <<HostText/binary, $:, (integer_to_binary(Port))/binary>>};
+set({advertise, _}, _Config) ->
+    wrong(advertise, "must be {Host, Port} with a port of 1 to 65535");
+set({reads, quorum}, Config) ->
+    Config;
+set({reads, _}, _Config) ->
+    wrong(reads, "must be quorum");
+set({election_timeout_ms, {Min, Max}}, Config)
+  when is_integer(Min), is_integer(Max), Min > 0, Max > Min ->
+    Config#{election_timeout_min_ms := Min, election_timeout_max_ms := Max};
+set({election_timeout_ms, _}, _Config) ->
+    wrong(election_timeout_ms, "must be {Min, Max} with 0 < Min < Max");
+set({release_cursor_count, Count}, Config) ->
+    set({snapshot_every, Count}, Config);
+set({Key, Value}, Config) ->
+    case lists:member(Key, numbers()) of
+        true when is_integer(Value), Value > 0 -> Config#{Key := Value};
+        true -> wrong(Key, "must be a positive integer");
+        false -> wrong(Key, ["is not a key of ram; the keys are ", known()])
+    end.
+
+numbers() ->
+    [call_timeout_ms, heartbeat_ms, snapshot_every, key_bytes_max, value_bytes_max,
+     batch_bytes_max, queue_bytes_max, queue_requests_max, frame_bytes_max].
+
+known() ->
+    Keys = [data_dir, storage, listen, advertise, reads, election_timeout_ms, release_cursor_count],
+    lists:join(", ", [atom_to_list(Key) || Key <- lists:sort(Keys ++ numbers())]).
+
+timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min} = Config) ->
+    case Min >= 3 * Heartbeat of
+        true -> {ok, Config};
+        false -> {error, {bad_config, election_timeout_ms,
+                          "the minimum must be 3 times heartbeat_ms at least"}}
+    end.
+
+text(_Key, Text) when is_binary(Text) ->
+    Text;
+text(Key, Text) ->
+    try unicode:characters_to_binary(Text) of
+        Binary when is_binary(Binary) -> Binary;
+        _ -> wrong(Key, "the host must be a string")
+    catch error:_ -> wrong(Key, "the host must be a string")
+    end.
+
+filename_binary(Name) ->
+    case unicode:characters_to_binary(Name) of
+        Binary when is_binary(Binary) -> Binary;
+        _ -> error(badarg)
+    end.
+
+-spec wrong(atom(), iodata()) -> no_return().
+wrong(Key, Why) ->
+    throw({bad_config, Key, Why}).

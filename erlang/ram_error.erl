@@ -1,0 +1,71 @@
+%% What can go wrong, in one place: the reasons, and what they say in words.
+%%
+%% Wrong arguments raise `badarg' with an explanation that the shell prints. What the system could
+%% not do raises a `failure()'. What concerns the cluster is returned as `{error, cluster_error()}'.
+-module(ram_error).
+
+-export([badarg/3, failure/1, cluster/1, format_error/2]).
+-export_type([failure/0, cluster_error/0]).
+
+-type failure() ::
+        noproc                                  % this node runs no member; nothing happened
+      | {timeout, {ram, node()}}                % no answer in time; it may have happened
+      | {overloaded, {ram, node()}}             % too much waits on this node; nothing happened
+      | {value_too_large, Bytes :: non_neg_integer(), BytesMax :: pos_integer()}
+      | {key_too_large, BytesMax :: pos_integer()}
+      | {failed, binary()}.                     % the member broke; the text says how
+
+-type cluster_error() ::
+        {unreachable, [node()]}                 % no answer over Erlang distribution
+      | {not_started, node(), term()}           % the application did not start there
+      | {already_clustered, [node()]}           % these belong to another cluster
+      | {storage_mismatch, node(), Set :: disk | memory, Asked :: disk | memory}
+      | {majority_lost, [node()]}             % so many came back without their data
+      | {not_member, node()}
+      | {last_member, node()}                   % stop_cluster ends a cluster
+      | {timeout, {ram, node()}}
+      | {running_on, [node()], term()}          % the cluster runs there; the rest failed
+      | {bad_config, binary(), binary()}
+      | {failed, node(), term()}
+      | {file, binary()}                        % which file, where in it, what; nothing happened
+      | not_empty                               % a backup is restored into an empty cluster only
+        %% So many entries of a backup were put, then this; more may have been.
+      | {partly, Restored :: non_neg_integer(), Total :: pos_integer(), cluster_error()}
+      | {value_too_large, Bytes :: non_neg_integer(), BytesMax :: pos_integer()}
+      | {key_too_large, BytesMax :: pos_integer()}
+      | {overloaded, {ram, node()}}
+      | noproc.
+
+%% @doc Raises badarg with a cause that `format_error/2' puts into words.
+-spec badarg(Arguments :: [term()], Position :: pos_integer(), Why :: iodata()) -> no_return().
+badarg(Arguments, Position, Why) ->
+    Cause = #{Position => Why},
+    erlang:error(badarg, Arguments, [{error_info, #{module => ?MODULE, cause => Cause}}]).
+
+%% @doc Raises what a request of this node failed with.
+-spec failure(term()) -> no_return().
+failure(timeout) -> error({timeout, {ram, node()}});
+failure(overloaded) -> error({overloaded, {ram, node()}});
+failure(Reason) -> error(Reason).
+
+%% @doc The reason of a failed change of the cluster, backup or restore, as the API tells it.
+-spec cluster(term()) -> cluster_error().
+cluster(timeout) -> {timeout, {ram, node()}};
+cluster(overloaded) -> {overloaded, {ram, node()}};
+cluster(noproc) -> noproc;
+cluster({not_member, Name}) -> {not_member, binary_to_atom(Name)};
+cluster({last_member, Name}) -> {last_member, binary_to_atom(Name)};
+cluster({config, Key, Why}) -> {bad_config, Key, Why};
+cluster(other_cluster) -> {already_clustered, [node()]};
+cluster({file, What}) -> {file, What};
+cluster(not_empty) -> not_empty;
+cluster({partly, Restored, Total, Reason}) -> {partly, Restored, Total, cluster(Reason)};
+cluster({value_too_large, _, _} = Reason) -> Reason;
+cluster({key_too_large, _} = Reason) -> Reason;
+cluster(Reason) -> {failed, node(), Reason}.
+
+-spec format_error(term(), erlang:stacktrace()) -> #{pos_integer() | general => iodata()}.
+format_error(badarg, [{_Module, _Function, _Arguments, Info} | _]) ->
+    maps:get(cause, proplists:get_value(error_info, Info, #{}), #{});
+format_error(_Reason, _Stack) ->
+    #{}.

@@ -1,0 +1,102 @@
+%% The native library: stubs and nothing else. Only ram_request and ram_node call it.
+-module(ram_nif).
+
+-export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_peek/1,
+         member_recover/3]).
+-export([put/5, put_large/5, delete/4, compare_and_set/6, compare_and_set_large/6]).
+-export([read/4, sync/3, change/4, backup/4, restore/4, cancel/2]).
+-export([key_encode/1, key_decode/1]).
+-export_type([member/0, change/0, reply/0]).
+
+-on_load(load/0).
+
+-define(NOT_LOADED, erlang:nif_error({not_loaded, ?MODULE})).
+
+-opaque member() :: reference().
+-type reply() :: {ok, Id :: non_neg_integer()} | {error, term()}.
+-type change() :: {initialize, [{Id :: pos_integer(), Name :: binary(), Address :: binary()}]}
+                | {add, Id :: pos_integer(), Name :: binary(), Address :: binary()}
+                | {remove, Name :: binary()}.
+
+%% In priv/ of the application; or beside this beam, where people copy beams into one flat folder.
+load() ->
+    case [Path || Path <- places(), filelib:is_regular(Path ++ ".so")] of
+        [Path | _] -> erlang:load_nif(Path, 0);
+        [] -> {error, {library_not_found, places()}}
+    end.
+
+places() ->
+    [filename:join(Dir, "ram_nif") || Dir <- [code:priv_dir(ram), beam_dir()], is_list(Dir)].
+
+beam_dir() ->
+    case code:which(?MODULE) of
+        Beam when is_list(Beam) -> filename:dirname(Beam);
+        _ -> undefined
+    end.
+
+-spec member_start(map(), Cluster :: binary()) -> {ok, member()} | {error, term()}.
+member_start(_Config, _Cluster) -> ?NOT_LOADED.
+
+-spec member_stop(member()) -> ok.
+member_stop(_Member) -> ?NOT_LOADED.
+
+-spec member_status(member()) -> {ok, map()} | {error, noproc}.
+member_status(_Member) -> ?NOT_LOADED.
+
+-spec member_set_address(member(), pos_integer(), binary()) -> ok.
+member_set_address(_Member, _Id, _Address) -> ?NOT_LOADED.
+
+-spec member_peek(binary()) -> none | {ok, Cluster :: binary()} | {error, term()}.
+member_peek(_DataDir) -> ?NOT_LOADED.
+
+-spec member_recover(map(), Old :: binary(), New :: binary()) ->
+          {ok, LastLogIndex :: non_neg_integer()} | {error, term()}.
+member_recover(_Config, _Old, _New) -> ?NOT_LOADED.
+
+-spec put(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
+put(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec put_large(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
+put_large(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec delete(member(), reference(), term(), non_neg_integer()) -> reply().
+delete(_Member, _Ref, _Key, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec compare_and_set(member(), reference(), term(), absent | non_neg_integer(), binary(),
+                      non_neg_integer()) -> reply().
+compare_and_set(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
+    ?NOT_LOADED.
+
+-spec compare_and_set_large(member(), reference(), term(), absent | non_neg_integer(), binary(),
+                            non_neg_integer()) -> reply().
+compare_and_set_large(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
+    ?NOT_LOADED.
+
+-spec read(member(), reference(), term(), non_neg_integer()) -> reply().
+read(_Member, _Ref, _Key, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec sync(member(), reference(), non_neg_integer()) -> reply().
+sync(_Member, _Ref, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec change(member(), reference(), change(), non_neg_integer()) -> reply().
+change(_Member, _Ref, _Change, _TimeoutMs) -> ?NOT_LOADED.
+
+%% The answer comes when the file is done, whatever its size; the time limit is of each step that
+%% needs the cluster.
+-spec backup(member(), reference(), Path :: binary(), non_neg_integer()) -> reply().
+backup(_Member, _Ref, _Path, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec restore(member(), reference(), Path :: binary(), non_neg_integer()) -> reply().
+restore(_Member, _Ref, _Path, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec cancel(member(), non_neg_integer()) -> boolean().
+cancel(_Member, _Id) -> ?NOT_LOADED.
+
+%% The key of a term: bytes that are equal, and sort, as the terms do. badarg for a fun that is not
+%% fun M:F/A, and for a key above 1 MiB.
+-spec key_encode(term()) -> binary().
+key_encode(_Term) -> ?NOT_LOADED.
+
+%% The term of a key; badarg for other bytes.
+-spec key_decode(binary()) -> term().
+key_decode(_Key) -> ?NOT_LOADED.

@@ -1,0 +1,172 @@
+%% Requests to the member of this node, from the calling process and back: counterpart of
+%% request.rs.
+%%
+%% The member is a persistent term, so nobody stands between a caller and the queue. The reference
+%% is made in the function that receives, so that a long mailbox is not searched. When the time is
+%% over the caller cancels: either nothing will come any more, or the answer is certain and is
+%% waited for; no stray message is left.
+-module(ram_request).
+
+-export([set_member/2, clear_member/0, member/0]).
+-export([fetch/1, put/2, delete/1, update/3, sync/1, change/2, status/0, timeout_ms/0]).
+-export([backup/1, restore/1]).
+
+-define(KEY, {ram, member}).
+%% Values above this are copied on a dirty scheduler.
+-define(LARGE_BYTES, 262144).
+%% Of each step of a backup or a restore that needs the cluster: losing a leader costs it time only.
+-define(STEP_TIMEOUT_MS, 30000).
+
+-type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer()}.
+
+-spec set_member(ram_nif:member(), pos_integer()) -> ok.
+set_member(Member, TimeoutMs) ->
+    persistent_term:put(?KEY, {Member, TimeoutMs}).
+
+-spec clear_member() -> boolean().
+clear_member() ->
+    persistent_term:erase(?KEY).
+
+-spec member() -> member() | undefined.
+member() ->
+    persistent_term:get(?KEY, undefined).
+
+-spec timeout_ms() -> pos_integer().
+timeout_ms() ->
+    {_Member, TimeoutMs} = running(),
+    TimeoutMs.
+
+-spec fetch(term()) -> {ok, term()} | error.
+fetch(Key) ->
+    {Member, TimeoutMs} = running(),
+    case read(Member, Key, TimeoutMs, [Key]) of
+        {value, Value, _Revision} -> {ok, binary_to_term(Value)};
+        none -> error
+    end.
+
+-spec put(term(), term()) -> ok.
+put(Key, Value) ->
+    {Member, TimeoutMs} = running(),
+    Binary = term_to_binary(Value),
+    Put = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
+                  ram_nif:put_large(Member, Ref, Key, Binary, TimeoutMs);
+             (Ref) ->
+                  ram_nif:put(Member, Ref, Key, Binary, TimeoutMs)
+          end,
+    {ok, _Revision} = checked(call(Member, Put, TimeoutMs), [Key, Value]),
+    ok.
+
+-spec delete(term()) -> ok.
+delete(Key) ->
+    {Member, TimeoutMs} = running(),
+    Delete = fun(Ref) -> ram_nif:delete(Member, Ref, Key, TimeoutMs) end,
+    {ok, _Revision} = checked(call(Member, Delete, TimeoutMs), [Key]),
+    ok.
+
+-spec update(term(), term(), fun((term()) -> term())) -> ok.
+update(Key, Default, Fun) ->
+    {Member, TimeoutMs} = running(),
+    Arguments = [Key, Default, Fun],
+    Deadline = now_ms() + TimeoutMs,
+    Update = fun() ->
+                     Current = read(Member, Key, left_ms(Deadline), Arguments),
+                     update(Member, Current, Deadline, Arguments)
+             end,
+    checked(ram_turn:run(Key, TimeoutMs, Update), Arguments).
+
+update(Member, Current, Deadline, [Key, Default, Fun] = Arguments) ->
+    {Expect, Value} = case Current of
+                          none -> {absent, Default};
+                          {value, Old, Revision} -> {Revision, Fun(binary_to_term(Old))}
+                      end,
+    Binary = term_to_binary(Value),
+    TimeoutMs = left_ms(Deadline),
+    Set = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
+                  ram_nif:compare_and_set_large(Member, Ref, Key, Expect, Binary, TimeoutMs);
+             (Ref) ->
+                  ram_nif:compare_and_set(Member, Ref, Key, Expect, Binary, TimeoutMs)
+          end,
+    case checked(call(Member, Set, TimeoutMs), Arguments) of
+        {ok, _} -> ok;
+        {conflict, none} ->
+            Again = read(Member, Key, left_ms(Deadline), Arguments),
+            update(Member, Again, Deadline, Arguments);
+        {conflict, {Found, FoundRevision}} ->
+            update(Member, {value, Found, FoundRevision}, Deadline, Arguments)
+    end.
+
+%% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
+-spec sync(pos_integer()) -> ok | {error, term()}.
+sync(TimeoutMs) ->
+    {Member, _} = running(),
+    call(Member, fun(Ref) -> ram_nif:sync(Member, Ref, TimeoutMs) end, TimeoutMs).
+
+-spec change(ram_nif:change(), pos_integer()) -> ok | {error, term()}.
+change(Change, TimeoutMs) ->
+    {Member, _} = running(),
+    call(Member, fun(Ref) -> ram_nif:change(Member, Ref, Change, TimeoutMs) end, TimeoutMs).
+
+-spec backup(binary()) -> ok | {error, ram_error:cluster_error()}.
+backup(Path) ->
+    with_file(fun ram_nif:backup/4, Path).
+
+-spec restore(binary()) -> ok | {error, ram_error:cluster_error()}.
+restore(Path) ->
+    with_file(fun ram_nif:restore/4, Path).
+
+%% How long it takes depends on the size of the file, so the caller waits without a limit.
+with_file(Function, Path) ->
+    {Member, _} = running(),
+    Submit = fun(Ref) -> Function(Member, Ref, Path, ?STEP_TIMEOUT_MS) end,
+    case call(Member, Submit, infinity) of
+        ok -> ok;
+        {error, Reason} -> {error, ram_error:cluster(Reason)}
+    end.
+
+-spec status() -> map().
+status() ->
+    {Member, _} = running(),
+    {ok, Status} = checked(ram_nif:member_status(Member), []),
+    Status.
+
+read(Member, Key, TimeoutMs, Arguments) ->
+    Read = fun(Ref) -> ram_nif:read(Member, Ref, Key, TimeoutMs) end,
+    checked(call(Member, Read, TimeoutMs), Arguments).
+
+call(Member, Submit, TimeoutMs) ->
+    Ref = make_ref(),
+    case Submit(Ref) of
+        {ok, Id} ->
+            receive
+                {Ref, Result} -> Result
+            after TimeoutMs ->
+                case ram_nif:cancel(Member, Id) of
+                    true -> {error, timeout};
+                    false -> receive {Ref, Result} -> Result end
+                end
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec running() -> member().
+running() ->
+    case member() of
+        undefined -> ram_error:failure(noproc);
+        Member -> Member
+    end.
+
+checked({error, {bad_key, local_fun}}, Arguments) ->
+    ram_error:badarg(Arguments, 1, "a key must not hold a local fun");
+checked({error, {bad_key, too_deep}}, Arguments) ->
+    ram_error:badarg(Arguments, 1, "maps are nested too deep in map keys of this key");
+checked({error, Reason}, _Arguments) ->
+    ram_error:failure(Reason);
+checked(Result, _Arguments) ->
+    Result.
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+left_ms(Deadline) ->
+    max(0, Deadline - now_ms()).

@@ -1,0 +1,23 @@
+%% The two processes of ram: the member of this node, and the line of those who update a key.
+-module(ram_sup).
+-behaviour(supervisor).
+
+-export([start_link/1]).
+-export([init/1]).
+
+-spec start_link(ram_config:config()) -> {ok, pid()} | {error, term()}.
+start_link(Config) ->
+    case supervisor:start_link({local, ?MODULE}, ?MODULE, Config) of
+        {ok, Pid} -> {ok, Pid};
+        {error, Reason} -> {error, Reason};
+        ignore -> {error, ignored}
+    end.
+
+-spec init(ram_config:config()) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
+init(Config) ->
+    Children = [#{id => ram_node,
+                  start => {ram_node, start_link, [Config]},
+                  %% Stopping hands the lead over and waits for the disk.
+                  shutdown => 10000},
+                #{id => ram_turn, start => {ram_turn, start_link, []}}],
+    {ok, {#{strategy => one_for_one, intensity => 3, period => 10}, Children}}.

@@ -1,0 +1,167 @@
+//! A member as a resource of the VM: counterpart of ram_node.erl.
+//!
+//! Starting and stopping block, so they run on dirty schedulers. A member whose process died
+//! without stopping it is stopped when its resource is collected, on a thread of its own.
+
+use ram_core::config::{Config, Limits, Storage};
+use ram_core::node::identity::{ClusterId, Identity};
+use ram_core::node::{Birth, Event, Node, OnEvent};
+use rustler::env::OwnedEnv;
+use rustler::types::LocalPid;
+use rustler::{Binary, Encoder, Env, NifMap, NifResult, Resource, ResourceArc, Term};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::logging;
+use crate::reply::Waiters;
+use crate::terms;
+
+pub struct MemberResource {
+    pub node: Arc<Node>,
+    pub waiters: Arc<Waiters>,
+}
+
+#[rustler::resource_impl]
+impl Resource for MemberResource {
+    fn destructor(self, _env: Env<'_>) {
+        // Stopping joins threads, and a destructor may run on any scheduler.
+        let node = self.node;
+        let stop = move || node.stop();
+        // If no thread can be made, dropping the node stops it here.
+        let _ = std::thread::Builder::new().name("ram-stop".into()).spawn(stop);
+    }
+}
+
+/// What ram_node.erl says of a member; ram_config.erl has checked it.
+#[derive(NifMap)]
+struct StartConfig<'a> {
+    name: String,
+    data_dir: String,
+    memory: bool,
+    listen_host: String,
+    listen_port: u16,
+    /// Empty: the listening host and port.
+    advertise: String,
+    cookie: Binary<'a>,
+    heartbeat_ms: u64,
+    election_timeout_min_ms: u64,
+    election_timeout_max_ms: u64,
+    snapshot_every: u64,
+    key_bytes_max: usize,
+    value_bytes_max: usize,
+    batch_bytes_max: usize,
+    queue_bytes_max: usize,
+    queue_requests_max: usize,
+    frame_bytes_max: usize,
+}
+
+impl StartConfig<'_> {
+    fn config(&self) -> Config {
+        Config {
+            name: self.name.clone(),
+            data_dir: PathBuf::from(&self.data_dir),
+            storage: if self.memory { Storage::Memory } else { Storage::Disk },
+            listen_host: self.listen_host.clone(),
+            listen_port: self.listen_port,
+            advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
+            cookie: self.cookie.to_vec(),
+            heartbeat: Duration::from_millis(self.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(self.election_timeout_min_ms),
+            election_timeout_max: Duration::from_millis(self.election_timeout_max_ms),
+            snapshot_every: self.snapshot_every,
+            limits: Limits {
+                key_bytes_max: self.key_bytes_max,
+                value_bytes_max: self.value_bytes_max,
+                batch_bytes_max: self.batch_bytes_max,
+                queue_bytes_max: self.queue_bytes_max,
+                queue_requests_max: self.queue_requests_max,
+                frame_bytes_max: self.frame_bytes_max,
+            },
+        }
+    }
+}
+
+/// `member_start(Config, again | {fresh, ClusterId}) -> {ok, Member} | {error, Reason}`. The
+/// calling process is told of events as `{ram_member, removed | {failed, Text}}`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) -> Term<'a> {
+    let birth = match <[u8; 16]>::try_from(cluster.as_slice()) {
+        Ok(id) => Birth::Fresh(ClusterId(id)),
+        // Empty: the cluster that the data folder holds.
+        Err(_) => Birth::Again,
+    };
+    logging::send_to(env.pid());
+    match Node::start(config.config(), birth, notify(env.pid())) {
+        Ok(node) => {
+            let waiters = Arc::new(Waiters::default());
+            let member = ResourceArc::new(MemberResource { node: Arc::new(node), waiters });
+            (terms::ok(), member).encode(env)
+        }
+        Err(cause) => terms::error(env, &cause),
+    }
+}
+
+fn notify(owner: LocalPid) -> OnEvent {
+    Arc::new(move |event| {
+        // An error means that the owner is gone.
+        let _ = OwnedEnv::new().send_and_clear(&owner, |env| match &event {
+            Event::Removed => terms::removed(env),
+            Event::Failed(cause) => terms::failed(env, cause),
+        });
+    })
+}
+
+/// Ends the member; the answers it still owes are `{error, noproc}`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_stop(env: Env, member: ResourceArc<MemberResource>) -> Term {
+    member.node.stop();
+    terms::ok().encode(env)
+}
+
+/// `{ok, Status} | {error, noproc}`
+#[rustler::nif]
+fn member_status(env: Env, member: ResourceArc<MemberResource>) -> Term {
+    match member.node.status() {
+        Ok(status) => (terms::ok(), terms::status(env, &status, member.waiters.len())).encode(env),
+        Err(cause) => terms::error(env, &cause),
+    }
+}
+
+#[rustler::nif]
+fn member_set_address(
+    env: Env,
+    member: ResourceArc<MemberResource>,
+    id: u64,
+    address: String,
+) -> Term {
+    member.node.set_address(id, address);
+    terms::ok().encode(env)
+}
+
+/// `member_recover(Config, Old, New) -> {ok, LastLogIndex} | {error, Reason}`, of a stopped member.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_recover<'a>(
+    env: Env<'a>,
+    config: StartConfig<'a>,
+    old: Binary<'a>,
+    new: Binary<'a>,
+) -> NifResult<Term<'a>> {
+    let id = |binary: Binary| <[u8; 16]>::try_from(binary.as_slice()).map(ClusterId);
+    let old = id(old).map_err(|_| rustler::Error::BadArg)?;
+    let new = id(new).map_err(|_| rustler::Error::BadArg)?;
+    Ok(match ram_core::node::force_recover(&config.config(), old, new) {
+        Ok(last_log_index) => (terms::ok(), last_log_index).encode(env),
+        Err(cause) => terms::error(env, &cause),
+    })
+}
+
+/// What a data folder holds: `none | {ok, ClusterId} | {error, Reason}`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_peek<'a>(env: Env<'a>, data_dir: String) -> NifResult<Term<'a>> {
+    Ok(match Identity::peek(&PathBuf::from(data_dir)) {
+        Ok(Some(identity)) => (terms::ok(), terms::cluster(env, &identity.cluster)).encode(env),
+        Ok(None) => terms::none(env),
+        Err(cause) => terms::error(env, &cause),
+    })
+}

@@ -1,0 +1,214 @@
+//! Values of the core as terms.
+
+use ram_core::Error;
+use ram_core::net::RefusalKind;
+use ram_core::node::Status;
+use ram_core::node::identity::ClusterId;
+use ram_core::node::status::{Role, Standing};
+use ram_core::store::command::Answer;
+use ram_core::store::table::Item;
+use rustler::types::map::map_new;
+use rustler::{Atom, Encoder, Env, NewBinary, Term};
+
+mod atoms {
+    rustler::atoms! {
+        ok, error, none, undefined, value, conflict,
+        // reasons
+        config, value_too_large, key_too_large, bad_key, not_member, last_member, other_cluster,
+        overloaded, timeout, noproc, removed, failed, file, not_empty, partly,
+        // events
+        ram_member,
+        // status
+        cluster, id, address, role, leader, candidate, follower, learner, voter, down, term,
+        members, last_log_index, last_log_term, applied_index, snapshot_index, entries, entry_bytes,
+        applied_groups, failure,
+        log, net, syncs, bytes_written, disk_bytes, segments, records, frames_sent, frames_received,
+        bytes_sent, bytes_received, connects, accepts, refusals, waiting,
+        // refusals
+        not_ours, version, wrong_cookie, wrong_cluster, wrong_peer, refused, closed, crowded,
+        bad_frame,
+    }
+}
+pub use atoms::ok;
+
+pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
+    let mut binary = NewBinary::new(env, bytes.len());
+    binary.as_mut_slice().copy_from_slice(bytes);
+    binary.into()
+}
+
+/// `{error, Reason}`, see ram_error.erl for the reasons.
+pub fn error<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    (atoms::error(), reason(env, error)).encode(env)
+}
+
+pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    let text = |text: &str| binary(env, text.as_bytes());
+    match error {
+        Error::Config { key, reason } => (atoms::config(), text(key), text(reason)).encode(env),
+        Error::ValueTooLarge { bytes, bytes_max } => {
+            (atoms::value_too_large(), *bytes, *bytes_max).encode(env)
+        }
+        Error::KeyTooLarge { bytes_max } => (atoms::key_too_large(), *bytes_max).encode(env),
+        Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
+        Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
+        Error::OtherCluster => atoms::other_cluster().encode(env),
+        Error::File(what) => (atoms::file(), text(what)).encode(env),
+        Error::NotEmpty => atoms::not_empty().encode(env),
+        Error::Partly { restored, total, cause } => {
+            (atoms::partly(), *restored, *total, reason(env, cause)).encode(env)
+        }
+        Error::Overloaded => atoms::overloaded().encode(env),
+        Error::Timeout => atoms::timeout().encode(env),
+        Error::Stopped => atoms::noproc().encode(env),
+        Error::Failed(cause) => (atoms::failed(), text(cause)).encode(env),
+    }
+}
+
+pub fn none(env: Env) -> Term {
+    atoms::none().encode(env)
+}
+
+pub fn bad_key(env: Env, why: Atom) -> Term {
+    (atoms::error(), (atoms::bad_key(), why)).encode(env)
+}
+
+/// `{ok, Revision} | {conflict, none | {Value, Revision}} | {error, Reason}`
+pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
+    match answer {
+        Ok(Answer::Done { revision }) => (atoms::ok(), revision).encode(env),
+        Ok(Answer::Conflict { current: None }) => (atoms::conflict(), atoms::none()).encode(env),
+        Ok(Answer::Conflict { current: Some(found) }) => {
+            (atoms::conflict(), (binary(env, &found.value), found.revision)).encode(env)
+        }
+        Err(cause) => error(env, &cause),
+    }
+}
+
+/// `{value, Value, Revision} | none | {error, Reason}`
+pub fn item<'a>(env: Env<'a>, item: ram_core::Result<Option<Item>>) -> Term<'a> {
+    match item {
+        Ok(Some(item)) => (atoms::value(), binary(env, item.value()), item.revision()).encode(env),
+        Ok(None) => atoms::none().encode(env),
+        Err(cause) => error(env, &cause),
+    }
+}
+
+/// `ok | {error, Reason}`
+pub fn done<'a>(env: Env<'a>, result: ram_core::Result<()>) -> Term<'a> {
+    match result {
+        Ok(()) => atoms::ok().encode(env),
+        Err(cause) => error(env, &cause),
+    }
+}
+
+pub fn cluster<'a>(env: Env<'a>, cluster: &ClusterId) -> Term<'a> {
+    binary(env, &cluster.0)
+}
+
+pub fn removed<'a>(env: Env<'a>) -> Term<'a> {
+    (atoms::ram_member(), atoms::removed()).encode(env)
+}
+
+pub fn failed<'a>(env: Env<'a>, cause: &str) -> Term<'a> {
+    (atoms::ram_member(), (atoms::failed(), binary(env, cause.as_bytes()))).encode(env)
+}
+
+struct Map<'a>(Env<'a>, Term<'a>);
+
+impl<'a> Map<'a> {
+    fn new(env: Env<'a>) -> Self {
+        Map(env, map_new(env))
+    }
+
+    fn with(self, key: Atom, value: impl Encoder) -> Self {
+        let with = self.1.map_put(key, value);
+        // `map_put` fails only on what is not a map.
+        Map(self.0, with.unwrap_or(self.1))
+    }
+}
+
+pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
+    let text = |text: &str| binary(env, text.as_bytes());
+    let members: Vec<Term> = status
+        .members
+        .iter()
+        .map(|(id, member, standing)| {
+            let standing = match standing {
+                Standing::Voter => atoms::voter(),
+                Standing::Learner => atoms::learner(),
+            };
+            (*id, text(&member.name), text(&member.address), standing).encode(env)
+        })
+        .collect();
+    let role = match status.role {
+        Role::Leader => atoms::leader(),
+        Role::Candidate => atoms::candidate(),
+        Role::Follower => atoms::follower(),
+        Role::Learner => atoms::learner(),
+        Role::Down => atoms::down(),
+    };
+    let undefined = atoms::undefined().encode(env);
+    let failure = status.failure.as_deref().map_or(undefined, text);
+    let leader = status.leader.map_or(undefined, |id| id.encode(env));
+    Map::new(env)
+        .with(atoms::cluster(), cluster(env, &status.cluster))
+        .with(atoms::id(), status.id)
+        .with(atoms::address(), text(&status.address))
+        .with(atoms::role(), role)
+        .with(atoms::leader(), leader)
+        .with(atoms::term(), status.term)
+        .with(atoms::members(), members)
+        .with(atoms::last_log_index(), status.last_log_index)
+        .with(atoms::last_log_term(), status.last_log_term)
+        .with(atoms::applied_index(), status.applied_index)
+        .with(atoms::snapshot_index(), status.snapshot_index)
+        .with(atoms::entries(), status.entries)
+        .with(atoms::entry_bytes(), status.entry_bytes)
+        .with(atoms::applied_groups(), status.applied_groups)
+        .with(atoms::failure(), failure)
+        .with(atoms::waiting(), waiting)
+        .with(atoms::log(), log(env, status))
+        .with(atoms::net(), net(env, status))
+        .1
+}
+
+fn log<'a>(env: Env<'a>, status: &Status) -> Term<'a> {
+    Map::new(env)
+        .with(atoms::syncs(), status.log.syncs)
+        .with(atoms::records(), status.log.records)
+        .with(atoms::bytes_written(), status.log.bytes_written)
+        .with(atoms::disk_bytes(), status.log.disk_bytes)
+        .with(atoms::segments(), status.log.segments)
+        .1
+}
+
+fn net<'a>(env: Env<'a>, status: &Status) -> Term<'a> {
+    let refused = status.net.refusals.iter().filter(|(_, count)| *count > 0);
+    let refusals =
+        refused.fold(Map::new(env), |map, (kind, count)| map.with(refusal(*kind), count));
+    Map::new(env)
+        .with(atoms::frames_sent(), status.net.frames_sent)
+        .with(atoms::frames_received(), status.net.frames_received)
+        .with(atoms::bytes_sent(), status.net.bytes_sent)
+        .with(atoms::bytes_received(), status.net.bytes_received)
+        .with(atoms::connects(), status.net.connects)
+        .with(atoms::accepts(), status.net.accepts)
+        .with(atoms::refusals(), refusals.1)
+        .1
+}
+
+fn refusal(kind: RefusalKind) -> Atom {
+    match kind {
+        RefusalKind::NotOurs => atoms::not_ours(),
+        RefusalKind::Version => atoms::version(),
+        RefusalKind::WrongCookie => atoms::wrong_cookie(),
+        RefusalKind::WrongCluster => atoms::wrong_cluster(),
+        RefusalKind::WrongPeer => atoms::wrong_peer(),
+        RefusalKind::Refused => atoms::refused(),
+        RefusalKind::Timeout => atoms::timeout(),
+        RefusalKind::Closed => atoms::closed(),
+        RefusalKind::Crowded => atoms::crowded(),
+        RefusalKind::BadFrame => atoms::bad_frame(),
+    }
+}
