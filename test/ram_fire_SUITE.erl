@@ -1,0 +1,131 @@
+%% Members lost, wiped, added and removed while clients write. Nothing acknowledged may be lost.
+%%
+%% RAM_ROUNDS sets how often each amnesia case goes round (3 in the ordinary run; 50 for the long
+%% one): RAM_ROUNDS=50 rebar3 ct --suite test/ram_fire_SUITE
+-module(ram_fire_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes/1,
+         amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes/1,
+         members_come_and_go_under_twenty_writers/1,
+         a_node_killed_while_it_is_added_or_removed_leaves_a_cluster_that_agrees/1]).
+
+suite() ->
+    [{timetrap, {minutes, 20}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+init_per_testcase(Case, Config) ->
+    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
+    [{run, Run} | Config].
+
+count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes) -> 3;
+count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes) -> 5;
+count(_) -> 4.
+
+end_per_testcase(_Case, Config) ->
+    ram_peers:stop(run(Config)).
+
+run(Config) -> proplists:get_value(run, Config).
+
+call(Run, I, Function, Arguments) -> ram_peers:call(Run, I, Function, Arguments).
+
+rounds() ->
+    list_to_integer(os:getenv("RAM_ROUNDS", "3")).
+
+amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes(Config) ->
+    amnesia(run(Config), [1, 2, 3]).
+
+amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes(Config) ->
+    amnesia(run(Config), [1, 2, 3, 4, 5]).
+
+amnesia(Run, All) ->
+    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    lists:foreach(fun(Round) -> amnesia_round(Run, All, Round) end, lists:seq(1, rounds())).
+
+%% A voter forgets everything and comes back; as soon as it serves, the leader dies.
+amnesia_round(Run, All, Round) ->
+    Leader = ram_peers:leader(Run, hd(All)),
+    [Victim | Others] = All -- [Leader],
+    Writers = writers(Run, Others, 2, {amnesia, Round}, 3000),
+    ok = ram_peers:kill(Run, Victim),
+    ok = file:del_dir_r(ram_peers:data_dir(Run, Victim)),
+    ram_peers:restart(Run, Victim),
+    ok = call(Run, Victim, start_cluster, [ram_peers:nodes(Run)]),
+    ok = ram_peers:kill(Run, Leader),
+    Written = written(Writers),
+    check_all(Run, Victim, Written),
+    ram_peers:restart(Run, Leader),
+    check_all(Run, Leader, Written),
+    ram_peers:all_agree(Run, All).
+
+members_come_and_go_under_twenty_writers(Config) ->
+    Run = run(Config),
+    Four = ram_peers:node(Run, 4),
+    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
+    Writers = writers(Run, [1, 2], 10, fire, 6000),
+    ok = call(Run, 1, add_node, [Four]),
+    ok = call(Run, 2, remove_node, [ram_peers:node(Run, 3)]),
+    ok = call(Run, 4, add_node, [ram_peers:node(Run, 3)]),
+    Leader = ram_peers:leader(Run, 1),
+    Gone = case lists:member(Leader, [3, 4]) of true -> Leader; false -> 3 end,
+    ok = call(Run, 1, remove_node, [ram_peers:node(Run, Gone)]),
+    Left = [1, 2, 3, 4] -- [Gone],
+    ram_peers:all_agree(Run, Left),
+    Written = written(Writers),
+    [check_all(Run, I, Written) || I <- Left].
+
+a_node_killed_while_it_is_added_or_removed_leaves_a_cluster_that_agrees(Config) ->
+    Run = run(Config),
+    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
+    lists:foreach(fun(DelayMs) -> killed_while_added(Run, DelayMs) end, [0, 5, 20, 60]).
+
+killed_while_added(Run, DelayMs) ->
+    Four = ram_peers:node(Run, 4),
+    Writers = writers(Run, [1, 2], 3, {killed, DelayMs}, 2500),
+    Adding = spawn_monitor(fun() -> exit({done, catch call(Run, 1, add_node, [Four])}) end),
+    receive after DelayMs -> ok end,
+    ok = ram_peers:kill(Run, 4),
+    Written = written(Writers),
+    check_all(Run, 3, Written),
+    %% Whatever came of the addition, the node can be removed, and then added in full.
+    _ = call(Run, 2, remove_node, [Four]),
+    ram_peers:all_agree(Run, [1, 2, 3]),
+    {Pid, Monitor} = Adding,
+    receive {'DOWN', Monitor, process, Pid, _} -> ok after 60000 -> error(add_node_hangs) end,
+    ram_peers:restart(Run, 4),
+    ok = call(Run, 1, add_node, [Four]),
+    check_all(Run, 4, Written),
+    Leaving = spawn_monitor(fun() -> exit({done, catch call(Run, 2, remove_node, [Four])}) end),
+    receive after DelayMs -> ok end,
+    ok = ram_peers:kill(Run, 4),
+    {LeavingPid, LeavingMonitor} = Leaving,
+    receive {'DOWN', LeavingMonitor, process, LeavingPid, _} -> ok after 60000 -> error(hangs) end,
+    ram_peers:all_agree(Run, [1, 2, 3]),
+    ram_peers:restart(Run, 4).
+
+%% Processes on these nodes that put one key after the other for some time.
+writers(Run, Indexes, Count, Name, Milliseconds) ->
+    Self = self(),
+    [spawn_link(fun() ->
+                        Self ! {self(), ram_peers:call(Run, I, ram_load, write_on,
+                                                       [{I, N}, [Name, Milliseconds]])}
+                end) || I <- Indexes, N <- lists:seq(1, Count)]
+        ++ [Name].
+
+%% What was acknowledged, once all are done.
+written(WritersAndName) ->
+    {Writers, [Name]} = lists:split(length(WritersAndName) - 1, WritersAndName),
+    Written = [receive {Writer, {Number, Acknowledged}} -> {Number, Acknowledged} end
+               || Writer <- Writers],
+    Count = lists:sum([length(Acknowledged) || {_, Acknowledged} <- Written]),
+    ct:pal("~p: ~b writes acknowledged", [Name, Count]),
+    ?assert(Count > 0),
+    {Name, Written}.
+
+check_all(Run, I, {Name, Written}) ->
+    Missing = ram_peers:call(Run, I, ram_load, missing, [Name, Written]),
+    ?assertEqual([], Missing).

@@ -1,0 +1,233 @@
+%% Nodes for tests: real operating-system processes on loopback addresses of their own, controlled
+%% over standard input and output, so that nothing a test does to their network cuts the control.
+%%
+%% Every run has its own folder, names and ports, so that runs do not meet. Member I of a run has
+%% the address 127.X.Y.(10 + I), with X and Y from the run's pid; it listens there, connects from
+%% there, and is advertised under a link of `ram_links', which can be cut. A run that is `direct'
+%% has no links: members reach each other as they do in use.
+-module(ram_peers).
+
+-export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2, kill/2,
+         suspend/2, resume/2, file_limit/3]).
+-export([leader/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
+-export([call/4, call/5, call/6, raised/5]).
+-export([eventually/1, eventually/2, all_agree/2]).
+-export_type([run/0]).
+
+-compile({no_auto_import, [node/1, nodes/1, nodes/2]}).
+
+-type wires() :: links | direct.
+-type run() :: #{folder := string(), links := pid() | none, table := ets:tid(), keeper := pid(),
+                 env := list()}.
+
+-define(CALL_MS, 60000).
+
+%% @doc Starts nodes 1 to Count with ram on their path; the application does not run yet.
+-spec start(pos_integer(), string()) -> run().
+start(Count, Folder) ->
+    start(Count, Folder, []).
+
+%% @doc As start/2; Env is added to the application environment of ram on every node.
+-spec start(pos_integer(), string(), [{atom(), term()}]) -> run().
+start(Count, Folder, Env) ->
+    start(Count, Folder, Env, links).
+
+-spec start(pos_integer(), string(), [{atom(), term()}], wires()) -> run().
+start(Count, Folder0, Env, Wires) ->
+    Unique = integer_to_list(erlang:unique_integer([positive])),
+    Folder = filename:join(Folder0, "run" ++ Unique),
+    ok = filelib:ensure_path(filename:join(Folder, "epmd")),
+    {Keeper, Table, Links} = start_keeper(Wires),
+    Run = #{folder => Folder, links => Links, env => Env, table => Table, keeper => Keeper},
+    lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
+    Run.
+
+%% A process that outlives the one that starts a run: a suite starts it in a process of its own.
+start_keeper(Wires) ->
+    Starter = self(),
+    Keeper = spawn(fun() ->
+                           Starter ! {self(), ets:new(?MODULE, [public]), start_links(Wires)},
+                           receive stop -> ok end
+                   end),
+    receive {Keeper, Table, Links} -> {Keeper, Table, Links} end.
+
+start_links(links) -> ram_links:start();
+start_links(direct) -> none.
+
+-spec stop(run()) -> ok.
+stop(#{table := Table, links := Links, keeper := Keeper}) ->
+    lists:foreach(fun({_, Peer, OsPid}) ->
+                          %% A case that failed may have left it suspended.
+                          signal("CONT", OsPid),
+                          stop_peer(Peer)
+                  end, ets:tab2list(Table)),
+    _ = [ok = ram_links:stop(Links) || Links =/= none],
+    Keeper ! stop,
+    ok.
+
+-spec start_node(run(), pos_integer()) -> node().
+start_node(Run, I) ->
+    start_node(Run, I, []).
+
+-spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
+start_node(#{folder := Folder, links := Links, table := Table, env := Env} = Run, I, More) ->
+    Address = address(I),
+    Paths = lists:append([["-pa", Path] || Path <- code:get_path(), not is_otp(Path)]),
+    Options = #{name => name(I), host => Address, longnames => true,
+                connection => standard_io, wait_boot => 30000,
+                %% A write beyond `file_limit' shall be an error and not a signal.
+                exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec erl \"$@\"", "erl"]},
+                args => Paths ++
+                    ["-setcookie", "ram_test", "-start_epmd", "false",
+                     "-epmd_module", "ram_test_epmd",
+                     "-ram_test_epmd", filename:join(Folder, "epmd"),
+                     "-kernel", "prevent_overlapping_partitions", "false",
+                     "-kernel", "inet_dist_use_interface", interface(I),
+                     "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]},
+    {ok, Peer, Node} = peer:start(Options),
+    OsPid = peer:call(Peer, os, getpid, []),
+    ets:insert(Table, {I, Peer, OsPid}),
+    Settings = [{data_dir, data_dir(Run, I)} | wire(Links, I, Address)] ++ Env ++ More,
+    ok = peer:call(Peer, application, load, [ram]),
+    [ok = peer:call(Peer, application, set_env, [ram, Key, Value]) || {Key, Value} <- Settings],
+    ok = peer:call(Peer, logger, set_primary_config, [level, notice]),
+    Node.
+
+wire(none, _I, _Address) ->
+    [];
+wire(Links, I, Address) ->
+    Link = ram_links:link_to(Links, I, Address),
+    [{listen, {Address, Link}}, {advertise, {"127.0.0.1", Link}}].
+
+%% @doc Starts a node that was stopped or killed, with the data it had, and the application.
+-spec restart(run(), pos_integer()) -> node().
+restart(Run, I) ->
+    Node = start_node(Run, I),
+    ok = call(Run, I, ram, start, []),
+    Node.
+
+%% @doc Stops a node in good order.
+-spec halt(run(), pos_integer()) -> ok.
+halt(#{table := Table}, I) ->
+    [{I, Peer, _}] = ets:take(Table, I),
+    stop_peer(Peer).
+
+%% @doc kill -9.
+-spec kill(run(), pos_integer()) -> ok.
+kill(#{table := Table}, I) ->
+    [{I, Peer, OsPid}] = ets:take(Table, I),
+    Monitor = monitor(process, Peer),
+    unlink(Peer),
+    signal("KILL", OsPid),
+    receive {'DOWN', Monitor, process, Peer, _} -> ok after 10000 -> error(still_there) end.
+
+-spec suspend(run(), pos_integer()) -> ok.
+suspend(#{table := Table}, I) ->
+    signal("STOP", ets:lookup_element(Table, I, 3)).
+
+-spec resume(run(), pos_integer()) -> ok.
+resume(#{table := Table}, I) ->
+    signal("CONT", ets:lookup_element(Table, I, 3)).
+
+%% @doc No file of the node may grow beyond this: further writes fail.
+-spec file_limit(run(), pos_integer(), pos_integer() | unlimited) -> ok.
+file_limit(#{table := Table}, I, Bytes) ->
+    OsPid = ets:lookup_element(Table, I, 3),
+    "" = os:cmd(lists:concat(["prlimit --pid ", OsPid, " --fsize=", Bytes, ":unlimited"])),
+    ok.
+
+signal(Signal, OsPid) ->
+    "" = os:cmd("kill -" ++ Signal ++ " " ++ OsPid),
+    ok.
+
+stop_peer(Peer) ->
+    unlink(Peer),
+    try peer:stop(Peer) catch exit:_ -> ok end.
+
+-spec node(run(), pos_integer()) -> node().
+node(_Run, I) ->
+    list_to_atom(name(I) ++ "@" ++ address(I)).
+
+%% @doc The names of all nodes of the run that are up.
+-spec nodes(run()) -> [node()].
+nodes(#{table := Table} = Run) ->
+    nodes(Run, lists:sort([I || {I, _, _} <- ets:tab2list(Table)])).
+
+-spec nodes(run(), [pos_integer()]) -> [node()].
+nodes(Run, Indexes) ->
+    [?MODULE:node(Run, I) || I <- Indexes].
+
+%% @doc The number of the node that leads, as node I knows it.
+-spec leader(run(), pos_integer()) -> pos_integer().
+leader(Run, I) ->
+    eventually(fun() -> call(Run, I, leader, []) =/= undefined end),
+    Leader = call(Run, I, leader, []),
+    hd([N || N <- lists:seq(1, 9), ?MODULE:node(Run, N) =:= Leader]).
+
+links(#{links := Links}) -> Links.
+
+folder(#{folder := Folder}) -> Folder.
+
+data_dir(#{folder := Folder}, I) ->
+    filename:join(Folder, "data" ++ integer_to_list(I)).
+
+name(I) ->
+    "ram" ++ integer_to_list(I).
+
+%% A /24 of loopback for each test process.
+address(I) ->
+    Pid = list_to_integer(os:getpid()),
+    lists:concat(["127.", 1 + Pid div 250 rem 250, ".", 1 + Pid rem 250, ".", 10 + I]).
+
+interface(I) ->
+    {ok, Address} = inet:parse_address(address(I)),
+    lists:flatten(io_lib:format("~w", [Address])).
+
+is_otp(Path) ->
+    lists:prefix(code:root_dir(), Path) orelse lists:prefix(code:lib_dir(), Path).
+
+%% @doc Calls a function on node I; what it raises is raised here.
+call(Run, I, Module, Function, Arguments) ->
+    call(Run, I, Module, Function, Arguments, ?CALL_MS).
+
+call(#{table := Table}, I, Module, Function, Arguments, TimeoutMs) ->
+    peer:call(ets:lookup_element(Table, I, 2), Module, Function, Arguments, TimeoutMs).
+
+call(Run, I, Function, Arguments) ->
+    call(Run, I, ram, Function, Arguments).
+
+%% @doc What a call of ram on node I raises.
+raised(Run, I, Module, Function, Arguments) ->
+    try call(Run, I, Module, Function, Arguments) of
+        Result -> {returned, Result}
+    catch
+        error:Reason -> Reason;
+        exit:Reason -> {exit, Reason}
+    end.
+
+%% @doc Waits until a condition holds, 20 s at most.
+-spec eventually(fun(() -> boolean())) -> ok.
+eventually(Condition) ->
+    eventually(Condition, 20000).
+
+-spec eventually(fun(() -> boolean()), pos_integer()) -> ok.
+eventually(Condition, TimeoutMs) ->
+    wait(Condition, erlang:monotonic_time(millisecond) + TimeoutMs).
+
+wait(Condition, Deadline) ->
+    Holds = try Condition() catch _:_ -> false end,
+    case Holds of
+        true -> ok;
+        false ->
+            case erlang:monotonic_time(millisecond) > Deadline of
+                true -> error({never, erlang:fun_info(Condition, name)});
+                false -> receive after 20 -> wait(Condition, Deadline) end
+            end
+    end.
+
+%% @doc Every node of these has the same members, exactly these.
+all_agree(Run, Indexes) ->
+    Expected = lists:sort(nodes(Run, Indexes)),
+    eventually(fun() ->
+                       lists:all(fun(I) -> call(Run, I, nodes, []) =:= Expected end, Indexes)
+               end).
