@@ -1,0 +1,39 @@
+# The commands of this project. Each installs what it misses where it can; scripts/ does the work.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test shell build setup check bench-size clean
+NAME ?= ram1
+
+help:    ## Lists these commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+
+demo:    ## Three nodes on this machine: writes, a killed leader, a fourth node
+	@scripts/setup.sh demo
+	@scripts/build.sh
+	@scripts/demo.sh
+
+test:    ## All tests: Rust, Common Test with PropEr, ram as a dependency
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+shell:   ## An Erlang shell on the node NAME@127.0.0.1 (make shell NAME=ram2)
+	@scripts/setup.sh demo
+	@scripts/build.sh
+	@scripts/shell.sh $(NAME)
+
+build:   ## The Erlang application and its library, under _build
+	@scripts/setup.sh demo
+	@scripts/build.sh
+
+setup:   ## Installs the tools that are missing, or says which
+	@scripts/setup.sh test
+
+check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
+	@scripts/setup.sh test
+	@scripts/check.sh
+
+bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
+	@scripts/bench-size.sh $(ENTRIES)
+
+clean:   ## Removes what was built; ram_data stays
+	rm -rf _build target priv/ram_nif.so

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# What is true of the code without running it. Stops at the first that is not.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+step() { printf '== %s\n' "$*"; "$@"; }
+
+step cargo fmt --all --check
+step cargo clippy --workspace --all-targets --locked -- -D warnings
+step rebar3 as test compile    # warnings are errors there
+step rebar3 xref
+step rebar3 dialyzer
+echo "check: all is well"
