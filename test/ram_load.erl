@@ -1,7 +1,7 @@
 %% Work that tests run on the nodes themselves.
 -module(ram_load).
 
--export([spawn_all/5, wait_all/1, stop_all/1]).
+-export([spawn_all/5, wait_all/1]).
 -export([count_up/2, put_and_get_own/2, put_binary/2, explained/3, with_mailbox/2, write_on/2,
          missing/2]).
 -export([put_all/1, put_numbers/2, put_twins/2]).
@@ -25,13 +25,6 @@ wait_all(Workers) ->
         [] -> ok;
         Others -> error({workers_failed, lists:usort(Others)})
     end.
-
-stop_all(Workers) ->
-    [begin
-         demonitor(Monitor, [flush]),
-         exit(Pid, kill)
-     end || {Pid, Monitor} <- Workers],
-    ok.
 
 count_up(_Number, [Key, Times]) ->
     [ok = ram:update(Key, 1, fun(N) -> N + 1 end) || _ <- lists:seq(1, Times)],
