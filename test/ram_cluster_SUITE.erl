@@ -1,7 +1,8 @@
-%% Clusters made, changed, stopped, cut and healed; each case on nodes of its own.
+%% Clusters made, changed and stopped; each case on nodes of its own.
 -module(ram_cluster_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([before_a_cluster_is_started_requests_raise_noproc/1,
@@ -17,23 +18,7 @@
          a_removed_node_raises_noproc_and_can_be_added_again/1,
          a_node_removed_while_it_was_down_learns_it_when_it_comes_back/1,
          unknown_and_last_members_cannot_be_removed/1,
-         a_node_that_lost_its_data_is_added_as_a_new_member/1,
-         a_cluster_in_memory_has_no_file_and_takes_back_who_restarted/1,
-         when_a_majority_lost_its_memory_the_cluster_says_so/1,
-         storage_is_the_same_on_all_members/1,
-         a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force/1,
-         a_dead_node_is_replaced_by_another/1,
-         a_member_whose_disk_is_full_stops_and_comes_back_with_everything/1,
-         a_member_that_was_stopped_serves_again/1,
-         a_cluster_restarted_as_a_whole_keeps_its_data/1,
-         a_member_keeps_its_port_and_is_found_on_another_one/1,
-         a_killed_leader_costs_time_but_no_value_and_no_error/1,
-         a_frozen_leader_is_replaced_and_follows_when_it_wakes/1,
-         a_leader_that_stops_hands_its_lead_over/1,
-         a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing/1,
-         a_one_way_cut_does_not_stop_the_cluster/1,
-         a_follower_that_fell_behind_the_log_is_given_a_snapshot/1,
-         fifty_starts_and_stops_leave_no_thread_and_no_memory/1]).
+         a_dead_node_is_replaced_by_another/1]).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -42,30 +27,20 @@ all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config), settings(Case)),
+    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
     [{run, Run} | Config].
 
 count(a_cluster_grows_to_five_and_shrinks_to_one) -> 5;
-count(a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force) -> 5;
 count(a_dead_node_is_replaced_by_another) -> 4;
 count(of_two_different_clusters_at_once_no_node_is_in_both) -> 4;
 count(a_member_of_another_cluster_is_left_alone) -> 4;
-count(fifty_starts_and_stops_leave_no_thread_and_no_memory) -> 1;
 count(unknown_and_wrong_settings_are_named) -> 1;
 count(_) -> 3.
-
-settings(a_follower_that_fell_behind_the_log_is_given_a_snapshot) -> [{snapshot_every, 200}];
-settings(when_a_majority_lost_its_memory_the_cluster_says_so) -> [{call_timeout_ms, 1000}];
-settings(_) -> [].
 
 end_per_testcase(_Case, Config) ->
     ram_peers:stop(run(Config)).
 
 run(Config) -> proplists:get_value(run, Config).
-
-call(Run, I, Function, Arguments) -> ram_peers:call(Run, I, Function, Arguments).
-
-raised(Run, I, Function, Arguments) -> ram_peers:raised(Run, I, ram, Function, Arguments).
 
 started(Config) ->
     Run = run(Config),
@@ -249,95 +224,6 @@ unknown_and_last_members_cannot_be_removed(Config) ->
     ok = call(Run, 1, put, [k, v]),
     ?assertEqual(v, call(Run, 1, get, [k])).
 
-a_node_that_lost_its_data_is_added_as_a_new_member(Config) ->
-    Run = started(Config),
-    #{id := Before} = call(Run, 3, status, []),
-    ok = call(Run, 1, put, [k, v]),
-    ok = ram_peers:kill(Run, 3),
-    ok = file:del_dir_r(ram_peers:data_dir(Run, 3)),
-    Node = ram_peers:restart(Run, 3),
-    ?assertEqual(noproc, raised(Run, 3, get, [k])),
-    ?assertEqual(ok, call(Run, 1, add_node, [Node])),
-    ?assertEqual(v, call(Run, 3, get, [k])),
-    #{id := After, members := Members} = call(Run, 3, status, []),
-    ?assertNotEqual(Before, After),
-    ?assertEqual(3, length(Members)),
-    ram_peers:all_agree(Run, [1, 2, 3]).
-
-a_cluster_in_memory_has_no_file_and_takes_back_who_restarted(Config) ->
-    Run = run(Config),
-    Nodes = ram_peers:nodes(Run),
-    ok = call(Run, 1, start_cluster, [Nodes, #{storage => memory}]),
-    [ok = call(Run, 1, put, [{k, N}, N]) || N <- lists:seq(1, 200)],
-    lists:foreach(fun(I) ->
-                          #{id := Before} = call(Run, I, status, []),
-                          ok = ram_peers:kill(Run, I),
-                          ram_peers:restart(Run, I),
-                          ?assertEqual(noproc, raised(Run, I, get, [{k, 1}])),
-                          %% As an application would call it at each start.
-                          ?assertEqual(ok, call(Run, I, start_cluster, [Nodes])),
-                          ?assertMatch(#{id := After} when After =/= Before,
-                                       call(Run, I, status, [])),
-                          [?assertEqual(N, call(Run, I, get, [{k, N}])) || N <- [1, 100, 200]],
-                          ram_peers:all_agree(Run, [1, 2, 3])
-                  end, [1, 2, 3]),
-    [?assertNot(filelib:is_file(ram_peers:data_dir(Run, I))) || I <- [1, 2, 3]].
-
-when_a_majority_lost_its_memory_the_cluster_says_so(Config) ->
-    Run = run(Config),
-    Nodes = ram_peers:nodes(Run),
-    ok = call(Run, 1, start_cluster, [Nodes, #{storage => memory}]),
-    ok = call(Run, 1, put, [k, v]),
-    [ok = ram_peers:kill(Run, I) || I <- [2, 3]],
-    [ram_peers:restart(Run, I) || I <- [2, 3]],
-    Lost = ram_peers:nodes(Run, [2, 3]),
-    [?assertEqual({error, {majority_lost, Lost}}, call(Run, I, start_cluster, [Nodes]))
-     || I <- [1, 2, 3]],
-    One = ram_peers:node(Run, 1),
-    ?assertEqual({timeout, {ram, One}}, raised(Run, 1, get, [k])),
-    ?assertEqual(noproc, raised(Run, 2, get, [k])).
-
-storage_is_the_same_on_all_members(Config) ->
-    Run = run(Config),
-    [One, Two, Three] = ram_peers:nodes(Run),
-    ok = ram_peers:call(Run, 2, application, set_env, [ram, storage, disk]),
-    ?assertEqual({error, {storage_mismatch, Two, disk, memory}},
-                 call(Run, 1, start_cluster, [[One, Two], #{storage => memory}])),
-    ?assertEqual(noproc, raised(Run, 1, get, [k])),
-    ok = call(Run, 1, start_cluster, [[One], #{storage => memory}]),
-    ?assertEqual({error, {storage_mismatch, Two, disk, memory}}, call(Run, 1, add_node, [Two])),
-    ?assertEqual(ok, call(Run, 1, add_node, [Three])),
-    ?assertNot(filelib:is_file(ram_peers:data_dir(Run, 3))).
-
-a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force(Config) ->
-    Run = started(Config),
-    [ok = call(Run, 1, put, [{k, N}, N]) || N <- lists:seq(1, 100)],
-    %% One of the two survivors has missed a part.
-    ok = ram_peers:halt(Run, 2),
-    [ok = call(Run, 1, put, [{k, N}, N]) || N <- lists:seq(101, 200)],
-    Survivors = ram_peers:nodes(Run, [1]) ++ [ram_peers:node(Run, 2)],
-    #{cluster := Cluster} = call(Run, 1, status, []),
-    [ok = ram_peers:kill(Run, I) || I <- [3, 4, 5]],
-    ram_peers:restart(Run, 2),
-    Recover = fun(Id) ->
-                      Options = #{survivors => Survivors, confirm => Id},
-                      call(Run, 2, force_recover, [Options])
-              end,
-    ?assertMatch({error, {failed, _, {belongs_to, Cluster}}}, Recover(<<0:128>>)),
-    ?assertMatch(#{cluster := Cluster}, call(Run, 1, status, [])),
-    One = ram_peers:node(Run, 1),
-    {ok, #{kept := Kept, cluster := New}} = Recover(Cluster),
-    ?assertEqual(One, Kept),
-    ?assertNotEqual(Cluster, New),
-    ram_peers:all_agree(Run, [1, 2]),
-    [?assertEqual(N, call(Run, 2, get, [{k, N}])) || N <- lists:seq(1, 200)],
-    ok = call(Run, 2, put, [on, we_go]),
-    %% Those who were given up come back to a cluster that is not theirs any more.
-    [ram_peers:restart(Run, I) || I <- [3, 4]],
-    ?assertMatch({timeout, _}, raised(Run, 3, put, [k, stale])),
-    ?assertEqual(we_go, call(Run, 1, get, [on])),
-    ram_peers:all_agree(Run, [1, 2]).
-
 a_dead_node_is_replaced_by_another(Config) ->
     Run = run(Config),
     ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
@@ -348,231 +234,3 @@ a_dead_node_is_replaced_by_another(Config) ->
     ?assertEqual(ok, call(Run, 1, replace_node, [Dead, New])),
     ram_peers:all_agree(Run, [1, 2, 4]),
     ?assertEqual(v, call(Run, 4, get, [k])).
-
-%% The limit on the size of a file stands for a full disk: writes fail with an error of the system.
-a_member_whose_disk_is_full_stops_and_comes_back_with_everything(Config) ->
-    Run = started(Config),
-    ok = ram_peers:file_limit(Run, 3, 1 bsl 20),
-    Value = binary:copy(<<"v">>, 10000),
-    Failed = fun() ->
-                     #{role := Role} = call(Run, 3, status, []),
-                     Role =:= down
-             end,
-    Put = fun(N) -> ok = call(Run, 1, put, [{k, N}, {N, Value}]) end,
-    Last = put_until(Failed, Put, 1),
-    #{failure := {failed, Text}} = call(Run, 3, status, []),
-    ct:pal("~ts", [Text]),
-    ?assertMatch({match, _}, re:run(Text, "log-.*seg|File too large", [caseless])),
-    ?assertEqual(noproc, raised(Run, 3, get, [{k, 1}])),
-    %% The virtual machine and the cluster go on.
-    lists:foreach(Put, lists:seq(Last + 1, Last + 10)),
-    ok = ram_peers:file_limit(Run, 3, unlimited),
-    ?assertEqual(ok, call(Run, 3, restart_server, [])),
-    [?assertEqual({N, Value}, call(Run, 3, get, [{k, N}])) || N <- lists:seq(1, Last + 10)],
-    ok = call(Run, 3, put, [k, v]).
-
-put_until(Condition, Put, N) ->
-    ok = Put(N),
-    case N rem 20 =:= 0 andalso Condition() of
-        true -> N;
-        false when N < 5000 -> put_until(Condition, Put, N + 1)
-    end.
-
-a_member_that_was_stopped_serves_again(Config) ->
-    Run = started(Config),
-    ok = call(Run, 1, put, [k, 1]),
-    ?assertEqual(ok, call(Run, 3, stop, [])),
-    ?assertEqual(noproc, raised(Run, 3, get, [k])),
-    ok = call(Run, 1, put, [k, 2]),
-    ?assertEqual(ok, call(Run, 3, start, [])),
-    ?assertEqual(2, call(Run, 3, get, [k])),
-    ?assertEqual(ok, call(Run, 3, restart_server, [])),
-    %% add_node of a member that is down starts it.
-    ok = call(Run, 3, stop, []),
-    ?assertEqual(ok, call(Run, 1, add_node, [ram_peers:node(Run, 3)])),
-    ?assertEqual(2, call(Run, 3, get, [k])),
-    %% restart_server too.
-    ok = call(Run, 2, stop, []),
-    ?assertEqual(ok, call(Run, 2, restart_server, [])),
-    ?assertEqual(2, call(Run, 2, get, [k])),
-    ram_peers:all_agree(Run, [1, 2, 3]).
-
-a_cluster_restarted_as_a_whole_keeps_its_data(Config) ->
-    Run = started(Config),
-    [ok = call(Run, 1 + N rem 3, put, [{k, N}, N]) || N <- lists:seq(1, 500)],
-    ok = call(Run, 1, delete, [{k, 1}]),
-    ok = call(Run, 1, update, [{k, 2}, 0, fun erlang:'-'/1]),
-    %% Once by kill -9 of all, once in good order.
-    lists:foreach(fun(End) ->
-                          [ok = ram_peers:End(Run, I) || I <- [1, 2, 3]],
-                          [ram_peers:restart(Run, I) || I <- [3, 1, 2]],
-                          ?assertEqual(error, call(Run, 1, fetch, [{k, 1}])),
-                          ?assertEqual(-2, call(Run, 2, get, [{k, 2}])),
-                          [?assertEqual(N, call(Run, 3, get, [{k, N}])) || N <- lists:seq(3, 500)],
-                          ?assertEqual(ok, call(Run, 2, restart_server, [])),
-                          ok = call(Run, 1, put, [ended_by, End])
-                  end, [kill, halt]),
-    ram_peers:all_agree(Run, [1, 2, 3]).
-
-a_member_keeps_its_port_and_is_found_on_another_one(Config) ->
-    Run = run(Config),
-    %% Without the wires between: each listens on any port of its own address.
-    Unwire = fun(I) ->
-                     ok = ram_peers:call(Run, I, application, unset_env, [ram, listen]),
-                     ok = ram_peers:call(Run, I, application, unset_env, [ram, advertise])
-             end,
-    [Unwire(I) || I <- [1, 2, 3]],
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    #{address := Address} = call(Run, 3, status, []),
-    ok = call(Run, 3, stop, []),
-    ok = call(Run, 3, start, []),
-    ?assertMatch(#{address := Address}, call(Run, 3, status, [])),
-    ok = call(Run, 3, stop, []),
-    %% Somebody else has taken the port.
-    [Host, Port] = string:split(binary_to_list(Address), ":"),
-    {ok, Ip} = inet:parse_address(Host),
-    {ok, Taken} = gen_tcp:listen(list_to_integer(Port), [{ip, Ip}, {reuseaddr, true}]),
-    ok = call(Run, 3, start, []),
-    #{address := Other} = call(Run, 3, status, []),
-    ?assertNotEqual(Address, Other),
-    ok = call(Run, 1, put, [k, v]),
-    ?assertEqual(v, call(Run, 3, get, [k])),
-    gen_tcp:close(Taken).
-
-a_killed_leader_costs_time_but_no_value_and_no_error(Config) ->
-    Run = started(Config),
-    Leader = ram_peers:leader(Run, 1),
-    Survivors = [1, 2, 3] -- [Leader],
-    Self = self(),
-    [spawn_link(fun() ->
-                        Self ! {written, ram_peers:call(Run, I, ram_load, write_on,
-                                                        [{I, N}, [killed, 4000]])}
-                end) || I <- Survivors, N <- [1, 2, 3]],
-    receive after 1000 -> ok end,
-    ok = ram_peers:kill(Run, Leader),
-    Written = [receive {written, W} -> W end || _ <- Survivors, _ <- [1, 2, 3]],
-    %% Nobody had to give up, and every acknowledged value is there on both.
-    [begin
-         ?assertEqual(lists:seq(1, length(Acknowledged)), Acknowledged),
-         [?assertEqual(N, call(Run, I, get, [{killed, Number, N}]))
-          || N <- Acknowledged, I <- Survivors]
-     end || {Number, Acknowledged} <- Written].
-
-a_frozen_leader_is_replaced_and_follows_when_it_wakes(Config) ->
-    Run = started(Config),
-    ok = call(Run, 1, put, [k, before]),
-    Leader = ram_peers:leader(Run, 1),
-    [Other, Another] = [1, 2, 3] -- [Leader],
-    ok = ram_peers:suspend(Run, Leader),
-    ok = call(Run, Other, put, [k, meanwhile]),
-    ?assertEqual(meanwhile, call(Run, Another, get, [k])),
-    ok = ram_peers:resume(Run, Leader),
-    ?assertEqual(meanwhile, call(Run, Leader, get, [k])),
-    ok = call(Run, Leader, put, [k, awake]),
-    ?assertEqual(awake, call(Run, Other, get, [k])).
-
-a_leader_that_stops_hands_its_lead_over(Config) ->
-    Run = started(Config),
-    lists:foreach(fun(_) ->
-                          Leader = ram_peers:leader(Run, 1),
-                          #{term := Term} = call(Run, Leader, status, []),
-                          ok = call(Run, Leader, stop, []),
-                          [Other | _] = Others = [1, 2, 3] -- [Leader],
-                          %% When stop returns another one leads already: nobody waited for an
-                          %% election timeout.
-                          Heirs = [H || #{role := leader, term := T} = H
-                                            <- [call(Run, I, status, []) || I <- Others],
-                                        T =:= Term + 1],
-                          ?assertMatch([_], Heirs),
-                          ok = call(Run, Other, put, [k, v]),
-                          ok = call(Run, Leader, start, []),
-                          ?assertEqual(v, call(Run, Leader, get, [k]))
-                  end, [1, 2, 3]).
-
-a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing(Config) ->
-    Run = started(Config),
-    [ok = ram_peers:call(Run, I, application, set_env, [ram, call_timeout_ms, 1500])
-     || I <- [1, 2, 3]],
-    ok = call(Run, 1, put, [k, before]),
-    lists:foreach(fun(Cut) ->
-                          Alone = case Cut of
-                                      leader -> ram_peers:leader(Run, 1);
-                                      follower -> hd([1, 2, 3] -- [ram_peers:leader(Run, 1)])
-                                  end,
-                          split(Run, Alone, Cut)
-                  end, [leader, follower]).
-
-%% Erlang distribution stays up all the while: only the wires of ram are cut.
-split(Run, Alone, Value) ->
-    [One, Two] = Majority = [1, 2, 3] -- [Alone],
-    Links = ram_peers:links(Run),
-    AloneNode = ram_peers:node(Run, Alone),
-    ok = ram_links:cut_both(Links, [Alone], Majority),
-    ?assertEqual({timeout, {ram, AloneNode}}, raised(Run, Alone, put, [lonely, Value])),
-    ?assertEqual({timeout, {ram, AloneNode}}, raised(Run, Alone, get, [k])),
-    ok = call(Run, One, put, [k, Value]),
-    ?assertEqual(Value, call(Run, Two, get, [k])),
-    Connected = ram_peers:call(Run, One, erlang, nodes, []),
-    ?assert(lists:member(ram_peers:node(Run, Alone), Connected)),
-    ok = ram_links:heal(Links),
-    ?assertEqual(ok, eventually_ok(Run, Alone, put, [healed, Value])),
-    [begin
-         ?assertEqual(Value, call(Run, I, get, [k])),
-         ?assertEqual(Value, call(Run, I, get, [healed]))
-     end || I <- [1, 2, 3]],
-    %% The lonely put is there for all or for none.
-    ?assertMatch([_], lists:usort([call(Run, I, fetch, [lonely]) || I <- [1, 2, 3]])).
-
-%% The first call after healing may still fall into the back-off of a connection.
-eventually_ok(Run, I, Function, Arguments) ->
-    ram_peers:eventually(fun() -> call(Run, I, Function, Arguments) =:= ok end).
-
-a_one_way_cut_does_not_stop_the_cluster(Config) ->
-    Run = started(Config),
-    Leader = ram_peers:leader(Run, 1),
-    [Deaf, Other] = [1, 2, 3] -- [Leader],
-    ok = ram_links:cut(ram_peers:links(Run), Leader, Deaf),
-    [ok = call(Run, Other, put, [one_way, N]) || N <- lists:seq(1, 20)],
-    ?assertEqual(20, call(Run, Other, get, [one_way])),
-    ok = ram_links:heal(ram_peers:links(Run)),
-    ram_peers:eventually(fun() -> call(Run, Deaf, get, [one_way]) =:= 20 end),
-    ok = call(Run, Deaf, put, [one_way, 21]),
-    ?assertEqual(21, call(Run, Leader, get, [one_way])).
-
-a_follower_that_fell_behind_the_log_is_given_a_snapshot(Config) ->
-    Run = started(Config),
-    Follower = hd([1, 2, 3] -- [ram_peers:leader(Run, 1)]),
-    [One | _] = [1, 2, 3] -- [Follower],
-    ok = ram_peers:halt(Run, Follower),
-    Put = fun(N) -> ok = call(Run, One, put, [{k, N rem 50}, {N, binary:copy(<<N>>, 100)}]) end,
-    ok = call(Run, One, put, [stays, here]),
-    lists:foreach(Put, lists:seq(1, 1500)),
-    ram_peers:eventually(fun() ->
-                                 #{snapshot_index := Index} = call(Run, One, status, []),
-                                 Index > 500
-                         end),
-    ram_peers:restart(Run, Follower),
-    ?assertEqual(here, call(Run, Follower, get, [stays])),
-    [?assertEqual(call(Run, One, get, [{k, K}]), call(Run, Follower, get, [{k, K}]))
-     || K <- lists:seq(0, 49)],
-    ?assertMatch(#{snapshot_index := Index, applied_groups := Groups}
-                   when Index > 0 andalso Groups < 1500, call(Run, Follower, status, [])),
-    %% And it starts again from the snapshot it was given.
-    ok = ram_peers:kill(Run, Follower),
-    ram_peers:restart(Run, Follower),
-    ?assertEqual(here, call(Run, Follower, get, [stays])).
-
-fifty_starts_and_stops_leave_no_thread_and_no_memory(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    ok = call(Run, 1, put, [k, v]),
-    %% The first rounds fill caches of the VM.
-    _ = ram_peers:call(Run, 1, ram_load, rounds, [10]),
-    Threads = ram_peers:call(Run, 1, ram_load, threads, []),
-    Resident = ram_peers:call(Run, 1, ram_load, rounds, [50]),
-    ?assertEqual(Threads, ram_peers:call(Run, 1, ram_load, threads, [])),
-    Growth = lists:last(Resident) - hd(Resident),
-    ct:pal("resident bytes after the first round ~b, growth over 50 rounds ~b",
-           [hd(Resident), Growth]),
-    ?assert(Growth < 4 bsl 20),
-    ?assertEqual(v, call(Run, 1, get, [k])).

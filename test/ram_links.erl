@@ -2,7 +2,7 @@
 %% from by its address, and can be cut for each ordered pair.
 -module(ram_links).
 
--export([start/0, stop/1, link_to/3, cut/3, cut_both/3, heal/1]).
+-export([start/0, stop/1, link_to/3, cut/3, cut_both/3, break_after/4, heal/1]).
 
 %% @doc Starts the wires of one run.
 start() ->
@@ -27,6 +27,11 @@ cut_both(Links, Left, Right) ->
     [ask(Links, {cut, B, A}) || A <- Left, B <- Right],
     ok.
 
+%% @doc The next connection from node A to node B breaks after it has carried so many bytes; the
+%% present ones break now.
+break_after(Links, A, B, Bytes) ->
+    ask(Links, {break_after, A, B, Bytes}).
+
 heal(Links) ->
     ask(Links, heal).
 
@@ -39,7 +44,7 @@ ask(Links, Request) ->
     after 10000 -> error(timeout)
     end.
 
-%% Fronts: I => {Address, Port, Listener}. Pipes: pid => {A, B}. Cuts: [{A, B}].
+%% Fronts: I => {Address, Port, Listener}. Pipes: pid => {A, B}. Cuts: [{A, B} | {A, B, Bytes}].
 loop(Owner, Fronts, Pipes, Cuts) ->
     receive
         {Ref, From, stop} ->
@@ -62,6 +67,10 @@ loop(Owner, Fronts, Pipes, Cuts) ->
             [exit(Pipe, kill) || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= {A, B}],
             From ! {Ref, ok},
             loop(Owner, Fronts, Pipes, [{A, B} | Cuts]);
+        {Ref, From, {break_after, A, B, Bytes}} ->
+            [exit(Pipe, kill) || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= {A, B}],
+            From ! {Ref, ok},
+            loop(Owner, Fronts, Pipes, [{A, B, Bytes} | Cuts]);
         {Ref, From, heal} ->
             From ! {Ref, ok},
             loop(Owner, Fronts, Pipes, []);
@@ -73,8 +82,11 @@ loop(Owner, Fronts, Pipes, Cuts) ->
                     loop(Owner, Fronts, Pipes, Cuts);
                 false ->
                     {Address, Port, _} = maps:get(B, Fronts),
-                    From ! {Ref, {ok, Address, Port}},
-                    loop(Owner, Fronts, Pipes#{From => {A, B}}, Cuts)
+                    Breaks = [Bytes || {From0, To, Bytes} <- Cuts, From0 =:= A, To =:= B],
+                    From ! {Ref, {ok, Address, Port, hd(Breaks ++ [infinity])}},
+                    Left = [Cut || Cut <- Cuts, tuple_size(Cut) =:= 2 orelse
+                                       {element(1, Cut), element(2, Cut)} =/= {A, B}],
+                    loop(Owner, Fronts, Pipes#{From => {A, B}}, Left)
             end;
         {'EXIT', Owner, _} ->
             [exit(Pipe, kill) || Pipe <- maps:keys(Pipes)];
@@ -105,31 +117,37 @@ pipe(Links, B, Socket) ->
     link(Links),
     {ok, {Source, _}} = inet:peername(Socket),
     case ask(Links, {may_pass, inet:ntoa(Source), B}) of
-        {ok, Address, Port} ->
+        {ok, Address, Port, Bytes} ->
             {ok, Ip} = inet:parse_address(Address),
             case gen_tcp:connect(Ip, Port, [binary, {active, false}, {nodelay, true}], 1000) of
-                {ok, Onward} -> forward(Socket, Onward);
+                {ok, Onward} -> forward(Socket, Onward, Bytes);
                 {error, _} -> gen_tcp:close(Socket)
             end;
         cut ->
             gen_tcp:close(Socket)
     end.
 
-forward(One, Other) ->
+forward(One, Other, Bytes) ->
     ok = inet:setopts(One, [{active, 64}]),
     ok = inet:setopts(Other, [{active, 64}]),
-    forward_loop(One, Other).
+    forward_loop(One, Other, Bytes).
 
-forward_loop(One, Other) ->
+%% Left: how many bytes of One may pass, a number or infinity.
+forward_loop(_One, _Other, Left) when Left =< 0 ->
+    ok;
+forward_loop(One, Other, Left) ->
     receive
-        {tcp, One, Bytes} -> send(Other, Bytes), forward_loop(One, Other);
-        {tcp, Other, Bytes} -> send(One, Bytes), forward_loop(One, Other);
+        {tcp, One, Bytes} -> send(Other, Bytes), forward_loop(One, Other, less(Left, Bytes));
+        {tcp, Other, Bytes} -> send(One, Bytes), forward_loop(One, Other, Left);
         {tcp_passive, Socket} ->
             ok = inet:setopts(Socket, [{active, 64}]),
-            forward_loop(One, Other);
+            forward_loop(One, Other, Left);
         {tcp_closed, _} -> ok;
         {tcp_error, _, _} -> ok
     end.
+
+less(infinity, _Bytes) -> infinity;
+less(Left, Bytes) -> Left - byte_size(Bytes).
 
 send(Socket, Bytes) ->
     case gen_tcp:send(Socket, Bytes) of

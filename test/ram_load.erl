@@ -87,10 +87,21 @@ write_on(Number, Name, Deadline, N, Acknowledged) ->
             write_on(Number, Name, Deadline, N + 1, Done ++ Acknowledged)
     end.
 
-%% @doc Which of the acknowledged writes of `write_on' this node does not show.
+%% @doc Which of the acknowledged writes of `write_on' this node does not show. Asked from many
+%% processes, since reads that wait share their way to the leader.
 missing(Name, Written) ->
-    [{Number, N} || {Number, Acknowledged} <- Written, N <- Acknowledged,
-                    ram:fetch({Name, Number, N}) =/= {ok, N}].
+    Keys = [{Name, Number, N} || {Number, Acknowledged} <- Written, N <- Acknowledged],
+    Readers = [spawn_monitor(fun() -> exit({missing, [K || {_, _, N} = K <- Part,
+                                                          ram:fetch(K) =/= {ok, N}]}) end)
+               || Part <- parts(Keys, 1 + length(Keys) div 100)],
+    lists:append([receive {'DOWN', Monitor, process, Pid, {missing, Missing}} -> Missing end
+                  || {Pid, Monitor} <- Readers]).
+
+parts(List, Length) when length(List) > Length ->
+    {Part, Rest} = lists:split(Length, List),
+    [Part | parts(Rest, Length)];
+parts(List, _Length) ->
+    [List].
 
 %% @doc Puts entries from a hundred processes. Few, since they come over standard input.
 put_all(Entries) ->

@@ -10,7 +10,7 @@
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2, kill/2,
          suspend/2, resume/2, file_limit/3]).
 -export([leader/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
--export([call/4, call/5, call/6, raised/5]).
+-export([call/4, call/5, call/6, raised/4, raised/5]).
 -export([eventually/1, eventually/2, all_agree/2]).
 -export_type([run/0]).
 
@@ -197,6 +197,9 @@ call(Run, I, Function, Arguments) ->
     call(Run, I, ram, Function, Arguments).
 
 %% @doc What a call of ram on node I raises.
+raised(Run, I, Function, Arguments) ->
+    raised(Run, I, ram, Function, Arguments).
+
 raised(Run, I, Module, Function, Arguments) ->
     try call(Run, I, Module, Function, Arguments) of
         Result -> {returned, Result}

@@ -20,8 +20,8 @@ mod atoms {
         ram_member,
         // status
         cluster, id, address, role, leader, candidate, follower, learner, voter, down, term,
-        members, last_log_index, last_log_term, applied_index, snapshot_index, entries, entry_bytes,
-        applied_groups, failure,
+        members, last_log_index, last_log_term, applied_index, snapshot_index, purged_index, entries,
+        entry_bytes, applied_groups, failure,
         log, net, syncs, bytes_written, disk_bytes, segments, records, frames_sent, frames_received,
         bytes_sent, bytes_received, connects, accepts, refusals, waiting,
         // refusals
@@ -163,6 +163,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
         .with(atoms::last_log_term(), status.last_log_term)
         .with(atoms::applied_index(), status.applied_index)
         .with(atoms::snapshot_index(), status.snapshot_index)
+        .with(atoms::purged_index(), status.purged_index)
         .with(atoms::entries(), status.entries)
         .with(atoms::entry_bytes(), status.entry_bytes)
         .with(atoms::applied_groups(), status.applied_groups)

@@ -58,6 +58,7 @@ impl Handles {
             last_log_term: self.last_log_term(),
             applied_index: self.applied.index(),
             snapshot_index: metrics.snapshot.map_or(0, |log_id| log_id.index()),
+            purged_index: metrics.purged.map_or(0, |log_id| log_id.index()),
             entries: table.entries(),
             entry_bytes: table.bytes(),
             applied_groups: self.applied.groups(),

@@ -31,6 +31,8 @@ pub struct Status {
     pub last_log_term: u64,
     pub applied_index: u64,
     pub snapshot_index: u64,
+    /// Entries up to this index are not in the log any more.
+    pub purged_index: u64,
     /// Keys in the table.
     pub entries: u64,
     /// Bytes of all keys and values.
