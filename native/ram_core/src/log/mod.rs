@@ -111,8 +111,10 @@ impl Default for LogOptions {
 pub enum Driver {
     /// A thread of the log, named `ram-log`.
     Thread,
-    /// The caller, before the call returns: for deterministic simulation.
+    /// The caller, before the call returns.
     Inline,
+    /// Whoever calls [`Log::drive`]: for a simulation, which decides how long a disk takes.
+    Called,
 }
 
 /// Counts since opening, except for the last three.
