@@ -24,7 +24,8 @@ run(Key, Timeout, Fun) ->
         exit:{timeout, {gen_server, call, [?MODULE | _]}} ->
             gen_server:cast(?MODULE, {leave, self(), Key}),
             {error, timeout};
-        exit:{noproc, {gen_server, call, [?MODULE | _]}} ->
+        %% It does not run, or was stopped while the caller waited: nothing has happened.
+        exit:{_Why, {gen_server, call, [?MODULE | _]}} ->
             {error, noproc}
     end.
 

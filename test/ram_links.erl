@@ -1,13 +1,31 @@
 %% The wires between members: a TCP proxy in front of each, which knows where a connection comes
-%% from by its address, and can be cut for each ordered pair.
+%% from by its address. A wire is an ordered pair of nodes; each has a quality of its own:
+%%
+%%     cut                 connections that A opens to B are closed, and no new one is made
+%%     held                nothing that A sends reaches B, whoever opened the connection; it comes
+%%                         when the wire is mended, if the connection lives so long
+%%     {slow, Ms, More}    what A sends to B comes Ms later, and up to More, in order
+%%     {lossy, Ms, N}      of N pieces one comes Ms later, as if it had been sent twice, and of
+%%                         10 N pieces one breaks the connection: TCP itself loses no byte
+%%     {breaks, Bytes}     a connection breaks when it has carried so many bytes from A to B
 -module(ram_links).
 
--export([start/0, stop/1, link_to/3, cut/3, cut_both/3, break_after/4, heal/1]).
+-export([start/0, stop/1, link_to/3, cut/3, cut_both/3, hold/3, tune/4, heal/1]).
+-export_type([quality/0]).
+
+-type quality() :: open | cut | held | {slow, non_neg_integer(), non_neg_integer()}
+                 | {lossy, non_neg_integer(), pos_integer()} | {breaks, pos_integer()}.
+
+%% `fronts' are the proxies, `pipes' the connections, `wires' what is not open.
+-record(links, {owner :: pid(),
+                fronts = #{} :: #{pos_integer() => {string(), inet:port_number(), port()}},
+                pipes = #{} :: #{pid() => {A :: pos_integer() | unknown, B :: pos_integer()}},
+                wires = #{} :: #{{pos_integer(), pos_integer()} => quality()}}).
 
 %% @doc Starts the wires of one run.
 start() ->
     Owner = self(),
-    spawn_link(fun() -> process_flag(trap_exit, true), loop(Owner, #{}, #{}, []) end).
+    spawn_link(fun() -> process_flag(trap_exit, true), loop(#links{owner = Owner}) end).
 
 stop(Links) ->
     ask(Links, stop).
@@ -17,20 +35,23 @@ link_to(Links, I, Address) ->
     {port, Port} = ask(Links, {link_to, I, Address}),
     Port.
 
-%% @doc Nothing passes from node A to node B any more, and open connections are closed.
+%% @doc Node A reaches node B no more, and the connections it has made are closed.
 cut(Links, A, B) ->
-    ask(Links, {cut, A, B}).
+    tune(Links, A, B, cut).
 
 %% @doc Nothing passes between the nodes of two groups.
 cut_both(Links, Left, Right) ->
-    [ask(Links, {cut, A, B}) || A <- Left, B <- Right],
-    [ask(Links, {cut, B, A}) || A <- Left, B <- Right],
+    [cut(Links, A, B) || A <- Left, B <- Right],
+    [cut(Links, B, A) || A <- Left, B <- Right],
     ok.
 
-%% @doc The next connection from node A to node B breaks after it has carried so many bytes; the
-%% present ones break now.
-break_after(Links, A, B, Bytes) ->
-    ask(Links, {break_after, A, B, Bytes}).
+%% @doc What node A sends no longer reaches node B; nothing is closed.
+hold(Links, A, B) ->
+    tune(Links, A, B, held).
+
+-spec tune(pid(), pos_integer(), pos_integer(), quality()) -> ok.
+tune(Links, A, B, Quality) ->
+    ask(Links, {tune, {A, B}, Quality}).
 
 heal(Links) ->
     ask(Links, heal).
@@ -44,55 +65,63 @@ ask(Links, Request) ->
     after 10000 -> error(timeout)
     end.
 
-%% Fronts: I => {Address, Port, Listener}. Pipes: pid => {A, B}. Cuts: [{A, B} | {A, B, Bytes}].
-loop(Owner, Fronts, Pipes, Cuts) ->
+loop(#links{owner = Owner, fronts = Fronts, pipes = Pipes} = Links) ->
     receive
+        {'EXIT', Owner, _} ->
+            close(maps:keys(Pipes));
+        {'EXIT', Pipe, _} ->
+            loop(Links#links{pipes = maps:remove(Pipe, Pipes)});
         {Ref, From, stop} ->
             [gen_tcp:close(Listener) || {_, _, Listener} <- maps:values(Fronts)],
-            [exit(Pipe, kill) || Pipe <- maps:keys(Pipes)],
+            close(maps:keys(Pipes)),
             From ! {Ref, ok};
-        {Ref, From, {link_to, I, Address}} when is_map_key(I, Fronts) ->
-            {_, Port, Listener} = maps:get(I, Fronts),
-            From ! {Ref, {port, Port}},
-            loop(Owner, Fronts#{I := {Address, Port, Listener}}, Pipes, Cuts);
-        {Ref, From, {link_to, I, Address}} ->
+        {Ref, From, Request} ->
+            {Reply, Changed} = serve(Request, From, Links),
+            From ! {Ref, Reply},
+            loop(Changed)
+    end.
+
+serve({link_to, I, Address}, _From, #links{fronts = Fronts} = Links) ->
+    case Fronts of
+        #{I := {_, Port, _}} ->
+            {{port, Port}, Links};
+        #{} ->
             {ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}},
                                                 {backlog, 128}, {nodelay, true}]),
             {ok, Port} = inet:port(Listener),
             Self = self(),
             spawn_link(fun() -> accept(Self, I, Listener) end),
-            From ! {Ref, {port, Port}},
-            loop(Owner, Fronts#{I => {Address, Port, Listener}}, Pipes, Cuts);
-        {Ref, From, {cut, A, B}} ->
-            [exit(Pipe, kill) || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= {A, B}],
-            From ! {Ref, ok},
-            loop(Owner, Fronts, Pipes, [{A, B} | Cuts]);
-        {Ref, From, {break_after, A, B, Bytes}} ->
-            [exit(Pipe, kill) || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= {A, B}],
-            From ! {Ref, ok},
-            loop(Owner, Fronts, Pipes, [{A, B, Bytes} | Cuts]);
-        {Ref, From, heal} ->
-            From ! {Ref, ok},
-            loop(Owner, Fronts, Pipes, []);
-        {Ref, From, {may_pass, Source, B}} ->
-            A = node_at(Source, Fronts),
-            case lists:member({A, B}, Cuts) of
-                true ->
-                    From ! {Ref, cut},
-                    loop(Owner, Fronts, Pipes, Cuts);
-                false ->
-                    {Address, Port, _} = maps:get(B, Fronts),
-                    Breaks = [Bytes || {From0, To, Bytes} <- Cuts, From0 =:= A, To =:= B],
-                    From ! {Ref, {ok, Address, Port, hd(Breaks ++ [infinity])}},
-                    Left = [Cut || Cut <- Cuts, tuple_size(Cut) =:= 2 orelse
-                                       {element(1, Cut), element(2, Cut)} =/= {A, B}],
-                    loop(Owner, Fronts, Pipes#{From => {A, B}}, Left)
-            end;
-        {'EXIT', Owner, _} ->
-            [exit(Pipe, kill) || Pipe <- maps:keys(Pipes)];
-        {'EXIT', Pipe, _} ->
-            loop(Owner, Fronts, maps:remove(Pipe, Pipes), Cuts)
+            {{port, Port}, Links#links{fronts = Fronts#{I => {Address, Port, Listener}}}}
+    end;
+serve({tune, Wire, Quality}, _From, #links{pipes = Pipes, wires = Wires} = Links) ->
+    Quality =:= cut andalso close([Pipe || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= Wire]),
+    {ok, announced(Links#links{wires = Wires#{Wire => Quality}})};
+serve(heal, _From, Links) ->
+    {ok, announced(Links#links{wires = #{}})};
+serve({may_pass, Source, B}, From, #links{fronts = Fronts, pipes = Pipes, wires = Wires} = Links) ->
+    A = node_at(Source, Fronts),
+    case maps:get({A, B}, Wires, open) of
+        cut ->
+            {cut, Links};
+        _ ->
+            {Address, Port, _} = maps:get(B, Fronts),
+            Reply = {ok, {Address, Port}, qualities(A, B, Wires)},
+            {Reply, Links#links{pipes = Pipes#{From => {A, B}}}}
     end.
+
+%% Every connection knows what its two directions are like now.
+announced(#links{pipes = Pipes, wires = Wires} = Links) ->
+    maps:foreach(fun(Pipe, {A, B}) -> Pipe ! {tuned, qualities(A, B, Wires)} end, Pipes),
+    Links.
+
+%% A cut is of connections: those that B made to A before are not touched by a cut of {A, B}.
+qualities(A, B, Wires) ->
+    [case maps:get(Wire, Wires, open) of cut -> open; Quality -> Quality end
+     || Wire <- [{A, B}, {B, A}]].
+
+close(Pipes) ->
+    [exit(Pipe, kill) || Pipe <- Pipes],
+    ok.
 
 node_at(Source, Fronts) ->
     case [I || {I, {Address, _, _}} <- maps:to_list(Fronts), Address =:= Source] of
@@ -117,40 +146,12 @@ pipe(Links, B, Socket) ->
     link(Links),
     {ok, {Source, _}} = inet:peername(Socket),
     case ask(Links, {may_pass, inet:ntoa(Source), B}) of
-        {ok, Address, Port, Bytes} ->
+        {ok, {Address, Port}, Qualities} ->
             {ok, Ip} = inet:parse_address(Address),
             case gen_tcp:connect(Ip, Port, [binary, {active, false}, {nodelay, true}], 1000) of
-                {ok, Onward} -> forward(Socket, Onward, Bytes);
+                {ok, Onward} -> ram_wire:forward(Socket, Onward, Qualities);
                 {error, _} -> gen_tcp:close(Socket)
             end;
         cut ->
             gen_tcp:close(Socket)
-    end.
-
-forward(One, Other, Bytes) ->
-    ok = inet:setopts(One, [{active, 64}]),
-    ok = inet:setopts(Other, [{active, 64}]),
-    forward_loop(One, Other, Bytes).
-
-%% Left: how many bytes of One may pass, a number or infinity.
-forward_loop(_One, _Other, Left) when Left =< 0 ->
-    ok;
-forward_loop(One, Other, Left) ->
-    receive
-        {tcp, One, Bytes} -> send(Other, Bytes), forward_loop(One, Other, less(Left, Bytes));
-        {tcp, Other, Bytes} -> send(One, Bytes), forward_loop(One, Other, Left);
-        {tcp_passive, Socket} ->
-            ok = inet:setopts(Socket, [{active, 64}]),
-            forward_loop(One, Other, Left);
-        {tcp_closed, _} -> ok;
-        {tcp_error, _, _} -> ok
-    end.
-
-less(infinity, _Bytes) -> infinity;
-less(Left, Bytes) -> Left - byte_size(Bytes).
-
-send(Socket, Bytes) ->
-    case gen_tcp:send(Socket, Bytes) of
-        ok -> ok;
-        {error, _} -> exit(normal)
     end.

@@ -28,14 +28,15 @@ struct Waiter {
 }
 
 impl Waiters {
-    /// Makes the calling process wait for one message with this reference.
-    pub fn enter(self: &Arc<Self>, env: Env, reference: Term) -> Ticket {
+    /// Makes the calling process wait for one message with this reference. `lost` is what it is told
+    /// when the member ends with the request under way.
+    pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Ticket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let own = OwnedEnv::new();
         let reference = own.save(reference);
         let message = Mutex::new((own, reference));
         self.waiting.insert(id, Waiter { pid: env.pid(), message });
-        Ticket { id, waiters: self.clone() }
+        Ticket { id, waiters: self.clone(), lost }
     }
 
     /// True when the request was still waiting: then no message will come.
@@ -49,10 +50,11 @@ impl Waiters {
 }
 
 /// The right to answer one request. One that is dropped unanswered, because the member ends,
-/// answers that it has stopped.
+/// answers `lost`.
 pub struct Ticket {
     id: u64,
     waiters: Arc<Waiters>,
+    lost: Error,
 }
 
 impl Ticket {
@@ -79,7 +81,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let on_member = std::thread::current().name().is_some_and(|name| name.starts_with("ram-"));
         if on_member {
-            self.send(|env| terms::error(env, &Error::Stopped));
+            self.send(|env| terms::error(env, &self.lost));
         } else {
             // The request was refused on the caller's own scheduler: the call returns the reason.
             self.waiters.cancel(self.id);

@@ -35,14 +35,18 @@ fn timeout(timeout_ms: u64) -> Duration {
     Duration::from_millis(timeout_ms.min(31_536_000_000))
 }
 
+/// What a change is answered when the member ends with it under way: the others may have it.
+const CHANGE_LOST: Error = Error::Timeout;
+const READ_LOST: Error = Error::Stopped;
+
 /// Makes the caller wait and queues its request: `{ok, Id} | {error, Reason}`.
 fn queue<'a>(
     env: Env<'a>,
     member: &MemberResource,
-    reference: Term<'a>,
+    (reference, lost): (Term<'a>, Error),
     submit: impl FnOnce(Ticket) -> Result<(), Error>,
 ) -> Term<'a> {
-    let ticket = member.waiters.enter(env, reference);
+    let ticket = member.waiters.enter(env, reference, lost);
     let id = ticket.id();
     match submit(ticket) {
         Ok(()) => (terms::ok(), id).encode(env),
@@ -75,7 +79,7 @@ fn write<'a>(
     command: &Command<'_>,
     timeout_ms: u64,
 ) -> Term<'a> {
-    queue(env, member, reference, |ticket| {
+    queue(env, member, (reference, CHANGE_LOST), |ticket| {
         let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
         member.node.write(command, deadline(timeout_ms), reply)
     })
@@ -195,7 +199,7 @@ fn read<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, &member, key, |key| {
-        queue(env, &member, reference, |ticket| {
+        queue(env, &member, (reference, READ_LOST), |ticket| {
             let reply = Box::new(move |item| ticket.answer(|env| terms::item(env, item)));
             member.node.read(Bytes::from(key), deadline(timeout_ms), reply)
         })
@@ -204,7 +208,7 @@ fn read<'a>(
 
 #[rustler::nif]
 fn sync<'a>(env: Env<'a>, member: MemberRef, reference: Term<'a>, timeout_ms: u64) -> Term<'a> {
-    queue(env, &member, reference, |ticket| {
+    queue(env, &member, (reference, READ_LOST), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.sync(deadline(timeout_ms), reply)
     })
@@ -220,7 +224,7 @@ fn change<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let change = decode_change(what)?;
-    Ok(queue(env, &member, reference, |ticket| {
+    Ok(queue(env, &member, (reference, CHANGE_LOST), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.change(change, deadline(timeout_ms), reply)
     }))
@@ -257,7 +261,7 @@ fn queue_file<'a>(
     (task, path): (Task, String),
     timeout_ms: u64,
 ) -> Term<'a> {
-    queue(env, member, reference, |ticket| {
+    queue(env, member, (reference, READ_LOST), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.back_up(task, path.into(), timeout(timeout_ms), reply)
     })

@@ -124,7 +124,7 @@ fn settle(session: &mut Option<Session>, ended: &Ended) {
 /// May be abandoned and begun again: a session nobody uses is forgotten in time.
 async fn open_session(route: &Route, deadline: Instant) -> Option<Session> {
     match route.propose(command::open_session(), deadline).await {
-        Ok(Some(Outcome::SessionOpened { session: id })) => {
+        Some(Outcome::SessionOpened { session: id }) => {
             Some(Session { id, next_sequence: 1, open: BTreeSet::new() })
         }
         _ => None,
@@ -153,18 +153,17 @@ async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
     let latest = latest_deadline(&group);
     let mut session_lost = false;
     match route.propose(proposal, latest).await {
-        Ok(Some(Outcome::Answers(answers))) if answers.len() == group.len() => {
+        Some(Outcome::Answers(answers)) if answers.len() == group.len() => {
             for (write, answer) in group.into_iter().zip(answers) {
                 (write.reply)(Ok(answer));
             }
         }
-        Ok(Some(_)) => {
+        Some(_) => {
             // Whether an earlier copy was applied before the session was forgotten is not known.
             session_lost = true;
             answer_all(group, Error::Timeout);
         }
-        Ok(None) => answer_all(group, Error::Timeout),
-        Err(error) => answer_all(group, error),
+        None => answer_all(group, Error::Timeout),
     }
     Ended { stamp, session_lost }
 }

@@ -34,14 +34,14 @@ impl Route {
         Route { raft, net, leader }
     }
 
-    /// `None`: no answer came in time, and whether it is done is not known.
-    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Option<Outcome>> {
+    /// `None`: no answer came in time, or this member is stopping; whether it is done is not known.
+    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Option<Outcome> {
         let raft = &self.raft;
         let own = || {
             let proposal = proposal.clone();
             async move { leader::propose(raft, proposal).await }
         };
-        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.map_err(|_| Error::Stopped)
+        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.ok().flatten()
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {

@@ -1,0 +1,57 @@
+%% What a caller is told when its member ends under it: never that nothing happened when it may have.
+-module(ram_outcome_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([a_write_under_way_when_its_member_stops_may_have_happened/1,
+         an_update_in_line_when_its_member_stops_has_not_happened/1]).
+
+suite() ->
+    [{timetrap, {minutes, 2}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+init_per_testcase(_Case, Config) ->
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config)),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    [{run, Run} | Config].
+
+end_per_testcase(_Case, Config) ->
+    ram_peers:stop(proplists:get_value(run, Config)).
+
+%% The others have the entry, but who asked never hears of it.
+a_write_under_way_when_its_member_stops_may_have_happened(Config) ->
+    Run = proplists:get_value(run, Config),
+    Leader = ram_peers:leader(Run, 1),
+    [Asked | _] = [1, 2, 3] -- [Leader],
+    ok = ram_peers:call(Run, Asked, put, [k, before]),
+    ram_links:hold(ram_peers:links(Run), Leader, Asked),
+    Writer = in_the_background(Run, Asked, put, [k, during]),
+    ram_peers:eventually(fun() -> ram_peers:call(Run, Leader, get, [k]) =:= during end),
+    ok = ram_peers:call(Run, Asked, stop, []),
+    ?assertEqual({timeout, {ram, ram_peers:node(Run, Asked)}}, outcome(Writer)).
+
+an_update_in_line_when_its_member_stops_has_not_happened(Config) ->
+    Run = proplists:get_value(run, Config),
+    %% Who is first in line takes a minute.
+    ok = ram_peers:call(Run, 1, put, [k, 60000]),
+    _ = in_the_background(Run, 1, update, [k, 0, fun timer:sleep/1]),
+    InLine = in_the_background(Run, 1, update, [k, 0, fun erlang:'-'/1]),
+    Waits = fun() ->
+                    {state, _Queues, Turns} = ram_peers:call(Run, 1, sys, get_state, [ram_turn]),
+                    map_size(Turns) =:= 2
+            end,
+    ram_peers:eventually(Waits),
+    ok = ram_peers:call(Run, 1, stop, []),
+    ?assertEqual(noproc, outcome(InLine)).
+
+in_the_background(Run, I, Function, Arguments) ->
+    Raised = fun() -> exit({outcome, ram_peers:raised(Run, I, ram, Function, Arguments)}) end,
+    spawn_monitor(Raised).
+
+outcome({Pid, Monitor}) ->
+    receive {'DOWN', Monitor, process, Pid, {outcome, Outcome}} -> Outcome
+    after 20000 -> error(no_outcome)
+    end.
