@@ -155,12 +155,24 @@ impl Log {
         resolve(found)
     }
 
+    /// The bytes that were written since the record of the entry `index`, it included; 0 if it is
+    /// not, or not yet, written.
+    #[must_use]
+    pub fn bytes_since(&self, index: u64) -> u64 {
+        self.owner.shared.state.lock().view.bytes_since(index)
+    }
+
+    /// The first entry with which at most `bytes_max` bytes were written since; `None` if even the
+    /// last one has more.
+    #[must_use]
+    pub fn first_within(&self, bytes_max: u64) -> Option<u64> {
+        self.owner.shared.state.lock().view.first_within(bytes_max)
+    }
+
     /// What was done since opening, and what is there now.
     #[must_use]
     pub fn stats(&self) -> LogStats {
-        let shared = &self.owner.shared;
-        let live_bytes = shared.state.lock().view.live_bytes();
-        shared.counters.stats(live_bytes)
+        self.owner.shared.counters.stats()
     }
 
     /// Why this log accepts nothing any more. After the first failure nothing is tried again: a

@@ -117,7 +117,7 @@ pub enum Driver {
     Called,
 }
 
-/// Counts since opening, except for the last three.
+/// Counts since opening, except for the last two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
     /// Syncs of segments.
@@ -132,6 +132,4 @@ pub struct LogStats {
     pub disk_bytes: u64,
     /// Segments there are now.
     pub segments: u64,
-    /// Bytes written since the record of the first entry: what the next purge can free at most.
-    pub live_bytes: u64,
 }

@@ -65,6 +65,16 @@ impl SegmentOffsets {
         self.first.saturating_add(self.places.len() as u64)
     }
 
+    /// The bytes of its records.
+    fn bytes(&self) -> u64 {
+        self.end.saturating_sub(RECORDS_OFFSET as u64)
+    }
+
+    /// The bytes of its records from this one on.
+    fn bytes_from(&self, place: Place) -> u64 {
+        self.end.saturating_sub(u64::from(place.offset))
+    }
+
     fn place(&self, index: u64) -> Option<Place> {
         let position = usize::try_from(index.checked_sub(self.first)?).ok()?;
         self.places.get(position).copied()
@@ -148,15 +158,32 @@ impl Offsets {
         self.segments.iter().map(|of| of.segment.as_ref())
     }
 
-    /// Bytes written since the record of the entry `first`; 0 if it is not written.
-    pub(super) fn bytes_since(&self, first: u64) -> u64 {
+    /// Bytes written since the record of the entry `index`; 0 if it is not written.
+    pub(super) fn bytes_since(&self, index: u64) -> u64 {
         let mut bytes: u64 = 0;
         for of in self.segments.iter().rev() {
-            if let Some(place) = of.place(first) {
-                return bytes.saturating_add(of.end.saturating_sub(u64::from(place.offset)));
+            if let Some(place) = of.place(index) {
+                return bytes.saturating_add(of.bytes_from(place));
             }
-            bytes = bytes.saturating_add(of.end.saturating_sub(RECORDS_OFFSET as u64));
+            bytes = bytes.saturating_add(of.bytes());
         }
         0
+    }
+
+    /// The first entry with at most `bytes_max` bytes since its record.
+    pub(super) fn first_within(&self, bytes_max: u64) -> Option<u64> {
+        let mut left = bytes_max;
+        let mut first = None;
+        for of in self.segments.iter().rev() {
+            let beyond = of.places.partition_point(|place| of.bytes_from(*place) > left);
+            if beyond < of.places.len() {
+                first = Some(of.first.saturating_add(beyond as u64));
+            }
+            match left.checked_sub(of.bytes()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+        first
     }
 }

@@ -53,9 +53,12 @@ impl View {
         self.states.get(&slot).cloned()
     }
 
-    /// How many bytes a restart would read from the first entry on.
-    pub(super) fn live_bytes(&self) -> u64 {
-        self.bounds.first().map_or(0, |first| self.offsets.bytes_since(first))
+    pub(super) fn bytes_since(&self, index: u64) -> u64 {
+        self.offsets.bytes_since(index)
+    }
+
+    pub(super) fn first_within(&self, bytes_max: u64) -> Option<u64> {
+        self.offsets.first_within(bytes_max)
     }
 
     /// Shows what operation number `ticket` does. A refused one changes nothing.

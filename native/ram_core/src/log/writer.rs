@@ -53,7 +53,7 @@ impl Counters {
         Ok(())
     }
 
-    pub(super) fn stats(&self, live_bytes: u64) -> LogStats {
+    pub(super) fn stats(&self) -> LogStats {
         LogStats {
             syncs: self.syncs.load(Relaxed),
             batches: self.batches.load(Relaxed),
@@ -61,7 +61,6 @@ impl Counters {
             bytes_written: self.bytes_written.load(Relaxed),
             disk_bytes: self.disk_bytes.load(Relaxed),
             segments: self.segments.load(Relaxed),
-            live_bytes,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::identity::{ClusterId, Identity};
 use super::proposer;
 use super::route::Route;
 use super::running::Running;
+use super::snapshots;
 use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
 use crate::config::Config;
@@ -30,7 +31,6 @@ use crate::reads;
 use crate::{Error, Result};
 
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
-const SNAPSHOT_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A member that is open: its data, its socket and its raft.
 pub struct Member {
@@ -203,7 +203,7 @@ fn raft_config(config: &Config) -> Result<openraft::Config> {
         election_timeout_min: ms(config.election_timeout_min),
         election_timeout_max: ms(config.election_timeout_max),
         install_snapshot_timeout: 60_000,
-        // `snapshots` decides.
+        // `snapshots::keep` decides.
         snapshot_policy: SnapshotPolicy::Never,
         // A follower that lags is given the log as long as the log is there.
         replication_lag_threshold: u64::MAX,
@@ -241,7 +241,7 @@ async fn serve(
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;
-    tasks.spawn(snapshots(raft, log, applied, every));
+    tasks.spawn(snapshots::keep(raft, log, applied, every));
     let desk = Desk {
         raft: parts.raft.clone(),
         applied: parts.applied.clone(),
@@ -288,27 +288,6 @@ async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, 
             };
             reply(changed);
         });
-    }
-}
-
-/// Takes a snapshot when `every` entries were applied since the last one and the log has grown by
-/// the size of the table, so that snapshots cost a constant share of what writing the log costs.
-async fn snapshots(raft: Raft, log: Log, applied: Applied, every: u64) {
-    let mut written_at_last = log.stats().bytes_written;
-    loop {
-        tokio::time::sleep(SNAPSHOT_CHECK_INTERVAL).await;
-        let last = raft.metrics().borrow_watched().snapshot.map_or(0, |log_id| log_id.index());
-        let written = log.stats().bytes_written;
-        let grown = written.saturating_sub(written_at_last) >= applied.table().bytes();
-        // What a backup holds frozen cannot be frozen again: the snapshot comes after it.
-        let frozen = applied.table().is_frozen();
-        if applied.index() < last + every || !grown || frozen {
-            continue;
-        }
-        written_at_last = written;
-        if raft.trigger().snapshot().await.is_err() {
-            return;
-        }
     }
 }
 

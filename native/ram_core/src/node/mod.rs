@@ -24,6 +24,7 @@ mod member;
 mod proposer;
 mod route;
 mod running;
+mod snapshots;
 pub mod status;
 mod surroundings;
 
