@@ -140,9 +140,11 @@ replace_node(Dead, New) ->
 %% What may be lost: changes that were acknowledged while none of the survivors had them. What may
 %% appear: changes whose callers were told `timeout'. Members that were not named must never come
 %% back: they hold another cluster now, and are refused as strangers. The answer names the node
-%% whose data was `kept', its `last_log_index', and the id of the new `cluster'.
+%% whose data was `kept', its `last_log_index', the id of the new `cluster', and the members that
+%% were `given_up': what only they had is lost.
 -spec force_recover(#{survivors := [node()], confirm := binary()}) ->
-          {ok, #{kept := node(), last_log_index := non_neg_integer(), cluster := binary()}}
+          {ok, #{kept := node(), last_log_index := non_neg_integer(), cluster := binary(),
+                 given_up := [node()]}}
         | {error, ram_error:cluster_error()}.
 force_recover(#{survivors := Survivors, confirm := Cluster} = Options)
   when map_size(Options) =:= 2, is_binary(Cluster) ->

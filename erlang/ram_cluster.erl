@@ -247,11 +247,13 @@ survivor(Node, Cluster) ->
 
 recover_from(Found, Cluster) ->
     {Keeper, _} = lists:last(lists:keysort(2, Found)),
+    Members = at(Keeper, ?MODULE, nodes, []),
     New = rand:bytes(16),
     case ram_node:recover(Keeper, Cluster, New) of
         {ok, LastLogIndex} ->
             Others = [Node || {Node, _} <- Found, Node =/= Keeper],
-            Report = #{kept => Keeper, last_log_index => LastLogIndex, cluster => New},
+            Report = #{kept => Keeper, last_log_index => LastLogIndex, cluster => New,
+                       given_up => Members -- [Keeper | Others]},
             case rejoin(Keeper, Others) of
                 ok -> {ok, Report};
                 {error, Why} -> {error, {running_on, [Keeper], Why}}

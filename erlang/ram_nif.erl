@@ -49,9 +49,9 @@ member_set_address(_Member, _Id, _Address) -> ?NOT_LOADED.
 -spec member_peek(binary()) -> none | {ok, Cluster :: binary()} | {error, term()}.
 member_peek(_DataDir) -> ?NOT_LOADED.
 
--spec member_recover(map(), Old :: binary(), New :: binary()) ->
-          {ok, LastLogIndex :: non_neg_integer()} | {error, term()}.
-member_recover(_Config, _Old, _New) -> ?NOT_LOADED.
+-spec member_recover(member(), Old :: binary(), New :: binary()) ->
+          {ok, member(), LastLogIndex :: non_neg_integer()} | {error, term()}.
+member_recover(_Member, _Old, _New) -> ?NOT_LOADED.
 
 -spec put(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
 put(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.

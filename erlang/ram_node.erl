@@ -127,14 +127,17 @@ handle_call(restart, _From, #state{member = undefined} = State) ->
     end;
 handle_call(restart, _From, State) ->
     {reply, ok, State};
-handle_call({recover, _Old, _New}, _From, #state{storage = memory} = State) ->
-    %% What is in memory alone does not outlive the member.
-    {reply, {error, storage_is_memory}, State};
-handle_call({recover, Old, New}, _From, State) ->
-    Stopped = stop_member(State),
-    case ram_nif:member_recover(settings(Stopped), Old, New) of
-        {ok, LastLogIndex} -> {reply, {ok, LastLogIndex}, start_again(Stopped)};
-        {error, Reason} -> {reply, {error, Reason}, start_again(Stopped)}
+handle_call({recover, _Old, _New}, _From, #state{member = undefined} = State) ->
+    {reply, {error, noproc}, State};
+handle_call({recover, Old, New}, _From, #state{member = Member} = State) ->
+    case ram_nif:member_recover(Member, Old, New) of
+        {ok, Recovered, LastLogIndex} ->
+            flush_events(),
+            {reply, {ok, LastLogIndex}, serve(Recovered, State)};
+        {error, other_cluster} = Error ->
+            {reply, Error, State};
+        {error, _} = Error ->
+            {reply, Error, start_again(stop_member(State))}
     end;
 handle_call(failure, _From, State) ->
     {reply, State#state.failure, State}.
@@ -200,18 +203,21 @@ start_as(Storage, _Cluster, #state{config = #{storage := Set}}) ->
     {error, {storage_mismatch, Set, Storage}}.
 
 %% `Cluster' is empty for the one that the data folder holds.
-start_member(Cluster, #state{config = Config} = State) ->
+start_member(Cluster, State) ->
     case ram_nif:member_start(settings(State), Cluster) of
         {ok, Member} ->
-            ok = ram_request:set_member(Member, maps:get(call_timeout_ms, Config)),
-            #{cluster := Known} = status(Member),
-            Started = State#state{member = Member, cluster = Known, failure = undefined},
-            tell_address(nodes(), Started),
-            Started;
+            serve(Member, State);
         {error, Reason} ->
             ?LOG_ERROR("ram: the member did not start: ~tp", [Reason]),
             State#state{failure = Reason}
     end.
+
+serve(Member, #state{config = #{call_timeout_ms := TimeoutMs}} = State) ->
+    ok = ram_request:set_member(Member, TimeoutMs),
+    #{cluster := Cluster} = status(Member),
+    Serving = State#state{member = Member, cluster = Cluster, failure = undefined},
+    tell_address(nodes(), Serving),
+    Serving.
 
 settings(#state{config = Config, storage = Storage}) ->
     Config#{cookie => cookie(), memory => Storage =:= memory}.

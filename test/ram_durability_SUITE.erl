@@ -10,6 +10,7 @@
          when_a_majority_lost_its_memory_the_cluster_says_so/1,
          storage_is_the_same_on_all_members/1,
          a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force/1,
+         a_survivor_in_memory_makes_a_new_cluster_by_force_with_its_data/1,
          a_member_whose_disk_is_full_stops_and_comes_back_with_everything/1,
          a_member_that_was_stopped_serves_again/1,
          a_cluster_restarted_as_a_whole_keeps_its_data/1,
@@ -125,8 +126,9 @@ a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force(Config) ->
     ?assertMatch({error, {failed, _, {belongs_to, Cluster}}}, Recover(<<0:128>>)),
     ?assertMatch(#{cluster := Cluster}, call(Run, 1, status, [])),
     One = ram_peers:node(Run, 1),
-    {ok, #{kept := Kept, cluster := New}} = Recover(Cluster),
+    {ok, #{kept := Kept, cluster := New, given_up := GivenUp}} = Recover(Cluster),
     ?assertEqual(One, Kept),
+    ?assertEqual(ram_peers:nodes(Run, [3, 4, 5]), GivenUp),
     ?assertNotEqual(Cluster, New),
     ram_peers:all_agree(Run, [1, 2]),
     [?assertEqual(N, call(Run, 2, get, [{k, N}])) || N <- lists:seq(1, 200)],
@@ -136,6 +138,23 @@ a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force(Config) ->
     ?assertMatch({timeout, _}, raised(Run, 3, put, [k, stale])),
     ?assertEqual(we_go, call(Run, 1, get, [on])),
     ram_peers:all_agree(Run, [1, 2]).
+
+a_survivor_in_memory_makes_a_new_cluster_by_force_with_its_data(Config) ->
+    Run = run(Config),
+    [One, Two, Three] = Nodes = ram_peers:nodes(Run),
+    ok = call(Run, 1, start_cluster, [Nodes, #{storage => memory}]),
+    [ok = call(Run, 1, put, [{k, N}, N]) || N <- lists:seq(1, 100)],
+    [ok = ram_peers:kill(Run, I) || I <- [2, 3]],
+    #{cluster := Cluster} = call(Run, 1, status, []),
+    Options = #{survivors => [One], confirm => Cluster},
+    ?assertMatch({ok, #{kept := One, given_up := [Two, Three]}},
+                 call(Run, 1, force_recover, [Options])),
+    ?assertEqual([One], call(Run, 1, nodes, [])),
+    [?assertEqual(N, call(Run, 1, get, [{k, N}])) || N <- lists:seq(1, 100)],
+    [ram_peers:restart(Run, I) || I <- [2, 3]],
+    [?assertEqual(ok, call(Run, 1, add_node, [Node])) || Node <- [Two, Three]],
+    ok = ram_peers:kill(Run, 1),
+    [?assertEqual(N, call(Run, 3, get, [{k, N}])) || N <- lists:seq(1, 100)].
 
 %% The limit on the size of a file stands for a full disk: writes fail with an error of the system.
 a_member_whose_disk_is_full_stops_and_comes_back_with_everything(Config) ->

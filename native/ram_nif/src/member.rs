@@ -93,13 +93,13 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
     };
     logging::send_to(env.pid());
     match Node::start(config.config(), birth, notify(env.pid())) {
-        Ok(node) => {
-            let waiters = Arc::new(Waiters::default());
-            let member = ResourceArc::new(MemberResource { node: Arc::new(node), waiters });
-            (terms::ok(), member).encode(env)
-        }
+        Ok(node) => (terms::ok(), resource(node)).encode(env),
         Err(cause) => terms::error(env, &cause),
     }
+}
+
+fn resource(node: Node) -> ResourceArc<MemberResource> {
+    ResourceArc::new(MemberResource { node: Arc::new(node), waiters: Arc::default() })
 }
 
 fn notify(owner: LocalPid) -> OnEvent {
@@ -139,19 +139,20 @@ fn member_set_address(
     terms::ok().encode(env)
 }
 
-/// `member_recover(Config, Old, New) -> {ok, LastLogIndex} | {error, Reason}`, of a stopped member.
+/// `member_recover(Member, Old, New) -> {ok, NewMember, LastLogIndex} | {error, Reason}`. The former
+/// member is stopped, unless it is not of the cluster Old.
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_recover<'a>(
     env: Env<'a>,
-    config: StartConfig<'a>,
+    member: ResourceArc<MemberResource>,
     old: Binary<'a>,
     new: Binary<'a>,
 ) -> NifResult<Term<'a>> {
     let id = |binary: Binary| <[u8; 16]>::try_from(binary.as_slice()).map(ClusterId);
     let old = id(old).map_err(|_| rustler::Error::BadArg)?;
     let new = id(new).map_err(|_| rustler::Error::BadArg)?;
-    Ok(match ram_core::node::force_recover(&config.config(), old, new) {
-        Ok(last_log_index) => (terms::ok(), last_log_index).encode(env),
+    Ok(match member.node.recover(old, new, notify(env.pid())) {
+        Ok((node, last_log_index)) => (terms::ok(), resource(node), last_log_index).encode(env),
         Err(cause) => terms::error(env, &cause),
     })
 }

@@ -17,7 +17,7 @@ use super::snapshots;
 use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
 use crate::config::Config;
-use crate::log::{Disk, Log, LogOptions, RealDisk};
+use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::leader;
 use crate::raft::log_store::LogStore;
@@ -142,14 +142,10 @@ fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Ident
     }
 }
 
-/// Makes this stopped member the only one of a new cluster: see `raft::recover`. Returns the index
-/// of the last log entry that it kept.
-pub async fn recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<u64> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?);
-    let mut identity = identify(&disk, config, Birth::Again)?;
-    if identity.cluster != old {
-        return Err(Error::OtherCluster);
-    }
+/// Makes the stopped member that lies on this disk the only one of a new cluster: see
+/// `raft::recover`. Returns the index of the last log entry that it kept.
+pub async fn recover(config: &Config, disk: &Arc<dyn Disk>, new: ClusterId) -> Result<u64> {
+    let mut identity = identify(disk, config, Birth::Again)?;
     let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
     let listening = format!("{}:{}", config.listen_host, identity.port);
     let address = config.advertise.clone().unwrap_or(listening);
@@ -158,7 +154,7 @@ pub async fn recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<
     log.close().map_err(Error::failed)?;
     let sole = sole.map_err(Error::failed)?;
     identity.cluster = new;
-    identity.save(&disk)?;
+    identity.save(disk)?;
     Ok(sole.index().saturating_sub(1))
 }
 

@@ -37,7 +37,8 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, Storage};
+use crate::log::Disk;
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member as Peer;
 use crate::reads::Read;
@@ -100,6 +101,8 @@ pub struct Node {
     handle: Handle,
     /// Guards the way to stop the runtime thread; taken by the first call of `stop`.
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    /// Guards the data of a member without files, as long as it may be recovered from them.
+    memory: Mutex<Option<Arc<dyn Disk>>>,
 }
 
 type Ready = std::sync::mpsc::Sender<Result<Handle>>;
@@ -108,9 +111,21 @@ impl Node {
     /// Opens the data, binds the socket and starts raft; blocks until that is done.
     pub fn start(config: Config, birth: Birth, on_event: OnEvent) -> Result<Node> {
         config.check()?;
+        let disk = Surroundings::disk(&config)?;
+        Node::start_on(disk, config, birth, on_event)
+    }
+
+    fn start_on(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        birth: Birth,
+        on_event: OnEvent,
+    ) -> Result<Node> {
+        let memory = (config.storage == Storage::Memory).then(|| disk.clone());
+        let surroundings = Surroundings::real(disk)?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
-        let run = move || run(config, birth, on_event, stopped, ready);
+        let run = move || run(config, birth, surroundings, on_event, stopped, ready);
         let thread = std::thread::Builder::new()
             .name("ram-core".into())
             .spawn(run)
@@ -126,11 +141,36 @@ impl Node {
                 });
             }
         };
-        Ok(Node { handle, thread: Mutex::new(Some((stop, thread))) })
+        let thread = Mutex::new(Some((stop, thread)));
+        Ok(Node { handle, thread, memory: Mutex::new(memory) })
+    }
+
+    /// Stops this member of the cluster `old` and starts it as the only one of the cluster `new`,
+    /// with the data it has: the way out of a lost majority. Blocks. Also returns the index of the
+    /// last log entry that was kept.
+    pub fn recover(
+        &self,
+        old: ClusterId,
+        new: ClusterId,
+        on_event: OnEvent,
+    ) -> Result<(Node, u64)> {
+        if self.status()?.cluster != old {
+            return Err(Error::OtherCluster);
+        }
+        let config = self.handle.config().clone();
+        let memory = self.memory.lock().take();
+        self.stop();
+        let disk = memory.map_or_else(|| Surroundings::disk(&config), Ok)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(Error::failed)?;
+        let last_log_index = runtime.block_on(member::recover(&config, &disk, new))?;
+        let node = Node::start_on(disk, config, Birth::Again, on_event)?;
+        Ok((node, last_log_index))
     }
 
     /// Hands over the lead if it has it, then ends and joins the threads. Later calls do nothing.
     pub fn stop(&self) {
+        *self.memory.lock() = None;
         let thread = self.thread.lock().take();
         if let Some((stop, thread)) = thread {
             // The thread may have ended by itself.
@@ -151,12 +191,21 @@ impl Deref for Node {
 }
 
 /// Runs the member until it is told to stop. `ready` hears once how the start went.
-fn run(config: Config, birth: Birth, on_event: OnEvent, stop: oneshot::Receiver<()>, ready: Ready) {
+fn run(
+    config: Config,
+    birth: Birth,
+    surroundings: Surroundings,
+    on_event: OnEvent,
+    stop: oneshot::Receiver<()>,
+    ready: Ready,
+) {
     let failed = on_event.clone();
     let life = AssertUnwindSafe(|| {
         let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match built {
-            Ok(runtime) => runtime.block_on(live(config, birth, on_event, stop, &ready)),
+            Ok(runtime) => {
+                runtime.block_on(live(config, birth, surroundings, on_event, stop, &ready))
+            }
             Err(error) => report(&ready, Err(Error::failed(error))),
         }
     });
@@ -168,15 +217,12 @@ fn run(config: Config, birth: Birth, on_event: OnEvent, stop: oneshot::Receiver<
 async fn live(
     config: Config,
     birth: Birth,
+    surroundings: Surroundings,
     on_event: OnEvent,
     stop: oneshot::Receiver<()>,
     ready: &Ready,
 ) {
-    let opened = match Surroundings::real(&config) {
-        Ok(surroundings) => Member::open(config, birth, surroundings, on_event).await,
-        Err(error) => Err(error),
-    };
-    match opened {
+    match Member::open(config, birth, surroundings, on_event).await {
         Ok(member) => {
             report(ready, Ok(member.handle()));
             // Told to, or the owner is gone.
@@ -189,13 +235,6 @@ async fn live(
 fn report(ready: &Ready, result: Result<Handle>) {
     // The starter waits for exactly this.
     let _ = ready.send(result);
-}
-
-/// Makes the stopped member that `config` names the only one of the cluster `new`, which keeps its
-/// data; `old` is the cluster it must be of. Blocks. Returns the index of its last log entry.
-pub fn force_recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<u64> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::failed)?;
-    runtime.block_on(member::recover(config, old, new))
 }
 
 impl Drop for Node {

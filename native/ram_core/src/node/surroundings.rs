@@ -23,12 +23,16 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Files, TCP, and a thread each for the log and for snapshots.
-    pub fn real(config: &Config) -> Result<Surroundings> {
-        let disk: Arc<dyn Disk> = match config.storage {
+    /// The disk that the configuration names; one in memory is new.
+    pub fn disk(config: &Config) -> Result<Arc<dyn Disk>> {
+        Ok(match config.storage {
             Storage::Disk => Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?),
             Storage::Memory => Arc::new(MemoryDisk::default()),
-        };
+        })
+    }
+
+    /// This disk, TCP, and a thread each for the log and for snapshots.
+    pub fn real(disk: Arc<dyn Disk>) -> Result<Surroundings> {
         Ok(Surroundings {
             disk,
             transport: Arc::new(TcpTransport::default()),
