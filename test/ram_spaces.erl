@@ -17,7 +17,7 @@ available() ->
                        os:find_executable(Tool) =:= false],
     case Missing of
         [] ->
-            Try = "unshare --net sh -c 'ip link add a type bridge && ip link add b type veth"
+            Try = "unshare --net sh -c 'ip link add t1 type bridge && ip link add t2 type veth"
                 " && nft add table ip t' 2>&1 && echo works",
             case lists:suffix("works\n", Answer = os:cmd(Try)) of
                 true -> ok;

@@ -74,6 +74,8 @@ start_clients(Run, I, Boots, Plan) ->
     Count = max(4, ?CLIENTS div length(ram_peers:members(Run))),
     Names = [lists:concat([node, I, ".", counters:get(Boots, I), ".", N])
              || N <- lists:seq(1, Count)],
+    Log = filename:join(maps:get(folder, Plan), lists:concat([node, I, ".log"])),
+    ok = ram_peers:call(Run, I, ram_torture_client, log_to, [Log]),
     ok = ram_peers:call(Run, I, ram_torture_client, start, [Names, Plan]).
 
 finish(Run, Folder, Keys) ->
@@ -97,8 +99,8 @@ judged(#{histories := Folder, seconds := Seconds} = Options, Faults, Ended) ->
     Counts = #{operations := Operations} = counted(Folder),
     {Checked, Text} = check(Folder),
     Unknown = maps:get(unknown, Counts),
-    Verdict = case ram_torture_client:dir_error(Folder) of
-                  [{Client, Crash} | _] -> {crashed, lists:concat([Client, ": ", binary_to_list(Crash)])};
+    Verdict = case ram_torture_client:crashes(Folder) of
+                  [{Client, Crash} | _] -> {crashed, Client ++ ": " ++ binary_to_list(Crash)};
                   [] when Checked =/= linearizable -> {Checked, Text};
                   [] when Ended =/= ok -> Ended;
                   [] when Unknown * 100 > Operations * ?UNKNOWN_PERCENT_MAX -> too_many_unknown;

@@ -20,12 +20,12 @@
 %% was not called there was none. `n' keys are counters.
 -module(ram_torture_client).
 
--export([start/2, running/0, read_all/3, now_ns/0, keys/2, dir_error/1]).
+-export([start/2, log_to/1, running/0, read_all/3, now_ns/0, keys/2, crashes/1]).
 
 -define(EPOCH_NS, 10000000000).
 %% A file never grows to the limit on files that stands for a full disk.
 -define(FILE_OPERATIONS_MAX, 2000).
--define(PAUSE_MS_MAX, 24).
+-define(PAUSE_MS_MAX, 12).
 -define(REFUSED_PAUSE_MS, 50).
 
 -type plan() :: #{folder := string(), from_ns := integer(), until_ns := integer(),
@@ -43,6 +43,11 @@ start(Names, Plan) ->
           end,
     lists:foreach(fun(Name) -> spawn(fun() -> Run(Name) end) end, Names).
 
+%% @doc From now on this node logs into a file.
+log_to(File) ->
+    _ = logger:remove_handler(default),
+    logger:add_handler(default, logger_std_h, #{config => #{file => File}}).
+
 %% @doc How many clients this node runs.
 running() ->
     length([Name || Name <- registered(), lists:prefix("ram_client_", atom_to_list(Name))]).
@@ -55,7 +60,9 @@ crashed(Name, Plan, What) ->
     File = filename:join(maps:get(folder, Plan), Name ++ ".crash"),
     ok = file:write_file(File, io_lib:format("~p~n", [What])).
 
-dir_error(Folder) ->
+%% @doc Which clients of a run crashed, and how.
+-spec crashes(string()) -> [{string(), binary()}].
+crashes(Folder) ->
     [{filename:basename(File), element(2, file:read_file(File))}
      || File <- filelib:wildcard(filename:join(Folder, "*.crash"))].
 
