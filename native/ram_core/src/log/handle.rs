@@ -81,7 +81,7 @@ impl Log {
         });
         let thread = match options.driver {
             Driver::Thread => Some(spawn(&shared, writer)?),
-            Driver::Inline => {
+            Driver::Inline | Driver::Called => {
                 shared.state.lock().writer = Some(writer);
                 None
             }
@@ -170,6 +170,11 @@ impl Log {
         self.owner.shared.state.lock().failure.clone()
     }
 
+    /// With [`Driver::Called`]: writes what is waiting and runs its callbacks.
+    pub fn drive(&self) {
+        self.owner.shared.drive_inline();
+    }
+
     /// Writes what is waiting, runs its callbacks, and ends the writer. What is asked for later is
     /// answered with an error; reading goes on. From inside a callback it does not wait.
     ///
@@ -199,7 +204,7 @@ impl Owner {
                     let _ = thread.join();
                 }
             }
-            Driver::Inline => self.shared.drive_inline(),
+            Driver::Inline | Driver::Called => self.shared.drive_inline(),
         }
     }
 }

@@ -40,6 +40,8 @@
 //! when it is needed, which holds up one batch by two syncs and a rename every 16 MiB.
 
 mod bounds;
+#[cfg(any(test, feature = "simulation"))]
+mod cached_disk;
 mod change;
 mod disk;
 mod drive;
@@ -65,6 +67,8 @@ mod writer;
 
 use std::io;
 
+#[cfg(any(test, feature = "simulation"))]
+pub use cached_disk::CachedDisk;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::LogError;
 pub use handle::Log;
@@ -111,8 +115,10 @@ impl Default for LogOptions {
 pub enum Driver {
     /// A thread of the log, named `ram-log`.
     Thread,
-    /// The caller, before the call returns: for deterministic simulation.
+    /// The caller, before the call returns.
     Inline,
+    /// Whoever calls [`Log::drive`]: for a simulation, which decides how long a disk takes.
+    Called,
 }
 
 /// Counts since opening, except for the last three.

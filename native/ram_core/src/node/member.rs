@@ -1,30 +1,30 @@
-//! The life of a member on its runtime thread: open, serve, stop.
+//! The life of a member, on the runtime of whoever opens it: open, serve, close.
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::{ServerState, SnapshotPolicy};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::backup::{self, Desk};
-use super::handles::Handles;
+use super::handle::Handle;
 use super::identity::{ClusterId, Identity};
 use super::proposer;
 use super::route::Route;
+use super::running::Running;
+use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
-use crate::config::{Config, Storage};
-use crate::log::{Disk, Log, LogOptions, MemoryDisk, RealDisk};
-use crate::net::{self, Cookie, Net, NetOptions, PeerId, TcpTransport};
+use crate::config::Config;
+use crate::log::{Disk, Log, LogOptions, RealDisk};
+use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::leader;
 use crate::raft::log_store::LogStore;
 use crate::raft::network::Network;
 use crate::raft::recover;
 use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
-use crate::raft::types::{Member, Raft};
+use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::worker::Worker;
 use crate::reads;
 use crate::{Error, Result};
@@ -32,55 +32,46 @@ use crate::{Error, Result};
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
 const SNAPSHOT_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-type Ready = std::sync::mpsc::Sender<Result<Handles>>;
-
-/// Runs the member until it is told to stop. `ready` hears once how the start went.
-pub fn run(
-    config: Config,
-    birth: Birth,
+/// A member that is open: its data, its socket and its raft.
+pub struct Member {
+    config: Arc<Config>,
+    parts: Parts,
     queues: Queues,
+    handle: Handle,
     on_event: OnEvent,
-    stop: oneshot::Receiver<()>,
-    ready: Ready,
-) {
-    let failed = on_event.clone();
-    let life = AssertUnwindSafe(|| {
-        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match built {
-            Ok(runtime) => live(&runtime, config, birth, queues, on_event, stop, &ready),
-            Err(error) => report(&ready, Err(Error::failed(error))),
+}
+
+impl Member {
+    /// Opens the data, binds the socket and starts raft.
+    pub async fn open(
+        config: Config,
+        birth: Birth,
+        surroundings: Surroundings,
+        on_event: OnEvent,
+    ) -> Result<Member> {
+        let worker = surroundings.worker.clone();
+        let opened = open(&config, birth, surroundings, on_event.clone()).await;
+        // What was not opened is not closed by anybody else.
+        let parts = opened.inspect_err(|_| worker.close())?;
+        let config = Arc::new(config);
+        let (handle, queues) = Handle::new(config.clone(), parts.running());
+        Ok(Member { config, parts, queues, handle, on_event })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until it is told to stop or raft has stopped; then closes what was opened.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Member { config, parts, queues, on_event, .. } = self;
+        serve(&parts, &config, queues, on_event, stop).await;
+        close(&parts).await;
+        if let Err(error) = parts.log.close() {
+            tracing::error!("the log did not close well: {error}");
         }
-    });
-    if std::panic::catch_unwind(life).is_err() {
-        failed(Event::Failed("the member panicked; see the standard error of the VM".into()));
+        parts.worker.close();
     }
-}
-
-fn report(ready: &Ready, result: Result<Handles>) {
-    // The starter waits for exactly this.
-    let _ = ready.send(result);
-}
-
-fn live(
-    runtime: &Runtime,
-    config: Config,
-    birth: Birth,
-    queues: Queues,
-    on_event: OnEvent,
-    stop: oneshot::Receiver<()>,
-    ready: &Ready,
-) {
-    let parts = match runtime.block_on(open(&config, birth, on_event.clone())) {
-        Ok(parts) => parts,
-        Err(error) => return report(ready, Err(error)),
-    };
-    report(ready, Ok(parts.handles()));
-    runtime.block_on(serve(&parts, &config, queues, on_event, stop));
-    runtime.block_on(close(&parts));
-    if let Err(error) = parts.log.close() {
-        tracing::error!("the log did not close well: {error}");
-    }
-    parts.worker.close();
 }
 
 /// All that a member owns while it runs.
@@ -95,8 +86,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn handles(&self) -> Handles {
-        Handles {
+    fn running(&self) -> Running {
+        Running {
             raft: self.raft.clone(),
             net: self.net.clone(),
             log: self.log.clone(),
@@ -106,19 +97,20 @@ impl Parts {
     }
 }
 
-async fn open(config: &Config, birth: Birth, on_event: OnEvent) -> Result<Parts> {
-    let disk: Arc<dyn Disk> = match config.storage {
-        Storage::Disk => Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?),
-        Storage::Memory => Arc::new(MemoryDisk::default()),
-    };
+async fn open(
+    config: &Config,
+    birth: Birth,
+    surroundings: Surroundings,
+    on_event: OnEvent,
+) -> Result<Parts> {
+    let Surroundings { disk, transport, open_log, worker } = surroundings;
     let mut identity = identify(&disk, config, birth)?;
-    let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
-    let worker = Worker::start("ram-snapshot").map_err(Error::failed)?;
+    let log = open_log(disk.clone()).map_err(Error::failed)?;
     let machine = StateMachine::open(disk.clone(), worker.clone()).map_err(Error::failed)?;
     let applied = machine.applied();
     let on_removed = Box::new(move || on_event(Event::Removed));
     let service = RaftService::new(applied.clone(), disk.clone(), worker.clone(), on_removed);
-    let net = listen(config, &identity, service.clone()).await?;
+    let net = listen(config, &identity, transport, service.clone()).await?;
     if identity.port != net.local_port() {
         identity.port = net.local_port();
         identity.save(&disk)?;
@@ -161,7 +153,7 @@ pub async fn recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<
     let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
     let listening = format!("{}:{}", config.listen_host, identity.port);
     let address = config.advertise.clone().unwrap_or(listening);
-    let member = Member { name: identity.name.clone(), address };
+    let member = Peer { name: identity.name.clone(), address };
     let sole = recover::make_sole_voter(LogStore::new(log.clone()), identity.id, member).await;
     log.close().map_err(Error::failed)?;
     let sole = sole.map_err(Error::failed)?;
@@ -170,7 +162,12 @@ pub async fn recover(config: &Config, old: ClusterId, new: ClusterId) -> Result<
     Ok(sole.index().saturating_sub(1))
 }
 
-async fn listen(config: &Config, identity: &Identity, service: RaftService) -> Result<Arc<Net>> {
+async fn listen(
+    config: &Config,
+    identity: &Identity,
+    transport: Arc<dyn Transport>,
+    service: RaftService,
+) -> Result<Arc<Net>> {
     // The port it had before, where peers look for it first; another one if that is taken now.
     let saved = identity.port;
     let ports = match config.listen_port {
@@ -186,9 +183,9 @@ async fn listen(config: &Config, identity: &Identity, service: RaftService) -> R
         options.listen_port = port;
         options.advertise = config.advertise.clone();
         options.frame_bytes_max = config.limits.frame_bytes_max;
-        let started =
-            Net::start(options, Arc::new(TcpTransport::default()), Arc::new(service.clone())).await;
-        result = started
+        let service = Arc::new(service.clone());
+        result = Net::start(options, transport.clone(), service)
+            .await
             .map(Arc::new)
             .map_err(|error| Error::Config { key: "listen".into(), reason: error.to_string() });
         if result.is_ok() {
@@ -228,7 +225,7 @@ async fn serve(
     config: &Config,
     queues: Queues,
     on_event: OnEvent,
-    stop: oneshot::Receiver<()>,
+    stop: impl Future<Output = ()>,
 ) {
     let (leader, leader_watch) = watch::channel(None);
     let route = Route::new(parts.raft.clone(), parts.net.clone(), leader_watch);
@@ -255,8 +252,7 @@ async fn serve(
     };
     tasks.spawn(backup::serve(queues.backups, desk));
     tokio::select! {
-        // Told to, or the owner is gone.
-        _ = stop => {}
+        () = stop => {}
         reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
     }
     tasks.shutdown().await;

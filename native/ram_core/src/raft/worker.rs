@@ -1,4 +1,5 @@
 //! A thread for work that takes long: snapshots are written and read there, one after the other.
+//! In a simulation there is no thread, and the work is done where it is asked for.
 
 use parking_lot::Mutex;
 use std::io;
@@ -14,7 +15,8 @@ type Running = (Sender<Job>, JoinHandle<()>);
 /// Clones share the thread. [`Worker::close`] ends and joins it.
 #[derive(Clone)]
 pub struct Worker {
-    /// Guards the way to the thread; `None` once closed.
+    is_inline: bool,
+    /// Guards the way to the thread; `None` once closed, and without one.
     thread: Arc<Mutex<Option<Running>>>,
     closing: Arc<AtomicBool>,
 }
@@ -27,7 +29,13 @@ impl Worker {
                 job();
             }
         })?;
-        Ok(Worker { thread: Arc::new(Mutex::new(Some((sender, thread)))), closing: Arc::default() })
+        let thread = Arc::new(Mutex::new(Some((sender, thread))));
+        Ok(Worker { is_inline: false, thread, closing: Arc::default() })
+    }
+
+    /// Works before it answers, on the caller's thread.
+    pub fn inline() -> Worker {
+        Worker { is_inline: true, thread: Arc::default(), closing: Arc::default() }
     }
 
     /// Runs `work` on the thread and waits for its result without blocking the caller's.
@@ -35,6 +43,9 @@ impl Worker {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
+        if self.is_inline && !self.is_closing() {
+            return work();
+        }
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             // Nobody waits any more when the member is stopping.

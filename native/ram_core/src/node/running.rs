@@ -1,4 +1,4 @@
-//! What other threads may ask of a running member without waiting for it.
+//! What others may ask of a running member without waiting for it.
 
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
@@ -14,7 +14,7 @@ use crate::raft::state_machine::Applied;
 use crate::raft::types::Raft;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
-pub struct Handles {
+pub struct Running {
     pub raft: Raft,
     pub net: Arc<Net>,
     pub log: Log,
@@ -22,7 +22,7 @@ pub struct Handles {
     pub applied: Applied,
 }
 
-impl Handles {
+impl Running {
     pub fn set_address(&self, id: u64, address: String) {
         self.net.set_address(PeerId(id), address);
     }

@@ -1,0 +1,150 @@
+//! The way into a running member, for any number of callers on any thread.
+//!
+//! A request waits in one of the member's bounded queues and is answered by one call of its reply.
+//! Nothing here waits.
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::backup::{self, Entrance};
+use super::proposer::{Permit, Write};
+use super::running::Running;
+use super::{Change, Queued, Queues, Reply, Status};
+use crate::config::Config;
+use crate::reads::Read;
+use crate::store::command::{Answer, Command};
+use crate::store::table::Item;
+use crate::{Error, Result};
+
+const CHANGES_QUEUED_MAX: usize = 64;
+const BACKUPS_QUEUED_MAX: usize = 16;
+
+/// Clones are ways into the same member.
+#[derive(Clone)]
+pub struct Handle {
+    config: Arc<Config>,
+    /// Guards what the running member shares; `None` once it was let go of, so that nothing of it
+    /// (the table, the lock on the data folder) outlives the member.
+    running: Arc<RwLock<Option<Running>>>,
+    entrance: Entrance,
+    changes: mpsc::Sender<Queued>,
+    backups: mpsc::Sender<backup::Request>,
+}
+
+impl Handle {
+    /// A way in, and the ends of the queues that the member has to serve.
+    pub(crate) fn new(config: Arc<Config>, running: Running) -> (Handle, Queues) {
+        let (writes, write_queue) = mpsc::channel(config.limits.queue_requests_max);
+        let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
+        let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
+        let (backups, backup_queue) = mpsc::channel(BACKUPS_QUEUED_MAX);
+        let entrance = Entrance { writes, reads, queued_bytes: Arc::default() };
+        let queues = Queues {
+            writes: write_queue,
+            reads: read_queue,
+            changes: change_queue,
+            backups: backup_queue,
+            entrance: entrance.clone(),
+        };
+        let running = Arc::new(RwLock::new(Some(running)));
+        (Handle { config, running, entrance, changes, backups }, queues)
+    }
+
+    /// Replicates one command. An error here means that the reply was not, and will not be, called.
+    pub fn write(
+        &self,
+        command: &Command<'_>,
+        deadline: std::time::Instant,
+        reply: Reply<Answer>,
+    ) -> Result<()> {
+        self.check_sizes(command)?;
+        let command = command.encode();
+        let limit = self.config.limits.queue_bytes_max;
+        let permit = Permit::take(&self.entrance.queued_bytes, command.len(), limit);
+        let permit = permit.ok_or(Error::Overloaded)?;
+        let write = Write { command, deadline: deadline.into(), reply, _permit: permit };
+        enqueue(&self.entrance.writes, write)
+    }
+
+    /// Calls `reply` with what the key holds: a linearizable read.
+    pub fn read(
+        &self,
+        key: Bytes,
+        deadline: std::time::Instant,
+        reply: Reply<Option<Item>>,
+    ) -> Result<()> {
+        let applied = self.with(|running| running.applied.clone())?;
+        let ready = Box::new(move |ready: Result<()>| {
+            reply(ready.map(|()| applied.table().get(&key)));
+        });
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready })
+    }
+
+    /// Calls `reply` when this node has applied all that was acknowledged before the call.
+    pub fn sync(&self, deadline: std::time::Instant, reply: Reply<()>) -> Result<()> {
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready: reply })
+    }
+
+    pub fn change(
+        &self,
+        change: Change,
+        deadline: std::time::Instant,
+        reply: Reply<()>,
+    ) -> Result<()> {
+        enqueue(&self.changes, Queued { change, deadline: deadline.into(), reply })
+    }
+
+    /// Writes the table into a new file, or restores an empty one from a file: see [`backup`].
+    pub fn back_up(
+        &self,
+        task: backup::Task,
+        path: PathBuf,
+        step_timeout: Duration,
+        reply: Reply<()>,
+    ) -> Result<()> {
+        enqueue(&self.backups, backup::Request { task, path, step_timeout, reply })
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        self.with(Running::status)
+    }
+
+    /// Tells where a member listens now; newer than what the log says.
+    pub fn set_address(&self, id: u64, address: String) {
+        // A member that has stopped asks for addresses when it starts again.
+        let _ = self.with(|running| running.set_address(id, address));
+    }
+
+    pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {
+        self.running.read().as_ref().map(ask).ok_or(Error::Stopped)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Lets go of what the member shared; from now on every request is refused as stopped.
+    pub(crate) fn let_go(&self) {
+        *self.running.write() = None;
+    }
+
+    fn check_sizes(&self, command: &Command<'_>) -> Result<()> {
+        let (key, value) = match *command {
+            Command::Put { key, value } => (key, Some(value)),
+            Command::Delete { key } => (key, None),
+            Command::CompareAndSet { key, value, .. } => (key, value),
+        };
+        self.config.limits.check(key, value)
+    }
+}
+
+fn enqueue<T>(queue: &mpsc::Sender<T>, item: T) -> Result<()> {
+    queue.try_send(item).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => Error::Stopped,
+    })
+}
