@@ -35,7 +35,7 @@ check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
 torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links|spaces
 	@scripts/setup.sh test
 	@scripts/build.sh
-	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)"
+	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(SABOTAGE)"
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

@@ -43,7 +43,7 @@ kinds() -> wire_kinds() ++ node_kinds().
 
 %%% The schedule
 
-%% @doc Enough steps for so long a run of so many nodes. Each kind comes once before any comes again.
+%% @doc Enough steps for so long a run of so many nodes. Each kind comes before any comes again.
 -spec schedule(integer(), pos_integer(), pos_integer()) -> [step()].
 schedule(Seed, Count, RunMs) ->
     State = rand:seed_s(exsss, {Seed, Count, 4}),

@@ -21,8 +21,8 @@
 
 -type wires() :: links | direct | spaces.
 -type options() :: #{wires => wires(), clocks => boolean()}.
--type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(), count := pos_integer(),
-                 table := ets:tid(), keeper := pid(), env := list()}.
+-type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
+                 count := pos_integer(), table := ets:tid(), keeper := pid(), env := list()}.
 
 -define(CALL_MS, 60000).
 
@@ -246,8 +246,8 @@ data_dir(#{folder := Folder}, I) ->
 name(I) ->
     "ram" ++ integer_to_list(I).
 
-%% Networks of their own need no other addresses than other runs have; on loopback there is a /24 for
-%% each test process.
+%% Networks of their own may have the addresses of other runs; on loopback there is a /24 for each
+%% test process.
 address(#{wires := spaces}, I) ->
     "10.86.0." ++ integer_to_list(10 + I);
 address(_Run, I) ->

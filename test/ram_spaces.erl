@@ -1,5 +1,5 @@
-%% A network of its own for each node: Linux network namespaces, joined by a bridge in one more, with
-%% cuts made by the packet filter. Takes root, iproute2 and nftables.
+%% A network of its own for each node: Linux network namespaces, joined by a bridge in one more,
+%% with cuts made by the packet filter. Takes root, iproute2 and nftables.
 %%
 %% The namespaces have no names. Each lives as long as a process in it: a shell that ends when its
 %% standard input is closed, which it is when this VM ends, in whatever way, and the node itself. So
@@ -63,7 +63,8 @@ ask(Spaces, Request) ->
 loop(Bridge, Nodes) ->
     receive
         {Ref, From, stop} ->
-            [port_close(Port) || {Port, _} <- [Bridge | [Holder || {Holder, _} <- maps:values(Nodes)]]],
+            Holders = [Holder || {Holder, _Address} <- maps:values(Nodes)],
+            [port_close(Port) || {Port, _Pid} <- [Bridge | Holders]],
             From ! {Ref, ok};
         {Ref, From, {enter, I, Address}} ->
             {{_, Pid}, _} = Node = case Nodes of

@@ -23,6 +23,8 @@
 -define(OPERATIONS_PER_SECOND_MIN, 50).
 -define(CALL_TIMEOUT_MS, 2500).
 -define(END_MS, 60000).
+%% Of a negative control.
+-define(ROUND_SECONDS, 20).
 %% Few, so that logs are purged and nodes that were away are given snapshots.
 -define(SNAPSHOT_EVERY, 2000).
 
@@ -185,16 +187,17 @@ word(Verdict) ->
 
 %%% The command
 
-%% @doc erl -s ram_torture main -extra SECONDS SEED NODES NET HISTORIES WORK
+%% @doc erl -s ram_torture main -extra SECONDS SEED NODES NET HISTORIES WORK [SABOTAGE]
 -spec main() -> no_return().
 main() ->
-    [Seconds, Seed, Nodes, Net, Histories, Work] = init:get_plain_arguments(),
+    [Seconds, Seed, Nodes, Net, Histories, Work | Sabotage] = init:get_plain_arguments(),
     Options = #{seconds => list_to_integer(Seconds), seed => list_to_integer(Seed),
                 nodes => list_to_integer(Nodes), wires => wires(Net), histories => Histories,
                 work => Work},
-    Result = run(Options),
-    io:put_chars(summary(Result)),
-    halt(case Result of #{verdict := linearizable} -> 0; _ -> 1 end).
+    halt(case Sabotage of
+             [] -> tortured(Options);
+             [Name] -> caught(Name, Options, 1, ram_torture_client:now_ns())
+         end).
 
 wires("links") ->
     links;
@@ -202,4 +205,30 @@ wires("spaces") ->
     case ram_spaces:available() of
         ok -> spaces;
         {no, Why} -> io:format("torture: ~s~n", [Why]), halt(2)
+    end.
+
+tortured(Options) ->
+    #{verdict := Verdict} = Result = run(Options),
+    io:put_chars(summary(Result)),
+    case Verdict of linearizable -> 0; _ -> 1 end.
+
+%% A negative control: the nodes run a library with a fault built in, and a run that does not find it
+%% has failed. In short rounds, so that it is known how soon it was found.
+caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Options, Round, Begun) ->
+    Folder = filename:join(Histories, "round" ++ integer_to_list(Round)),
+    Result = run(Options#{seconds := ?ROUND_SECONDS, seed := Seed + Round - 1,
+                          histories := Folder}),
+    Passed = (ram_torture_client:now_ns() - Begun) div 1000000000,
+    case Result of
+        #{verdict := {violation, _}} ->
+            io:put_chars(summary(Result)),
+            io:format("sabotage ~s: caught after ~b s, in round ~b~n", [Name, Passed, Round]),
+            0;
+        _ when Passed < Seconds ->
+            io:format("sabotage ~s: not caught in round ~b: ~s~n",
+                      [Name, Round, word(maps:get(verdict, Result))]),
+            caught(Name, Options, Round + 1, Begun);
+        _ ->
+            io:format("sabotage ~s: NOT CAUGHT in ~b s~n", [Name, Passed]),
+            1
     end.

@@ -26,8 +26,8 @@ with_a_network_for_each_node_the_history_is_linearizable(Config) ->
 
 torture(Config, Seconds, Wires) ->
     Folder = filename:join(proplists:get_value(priv_dir, Config), Wires),
-    Options = #{seconds => Seconds, seed => ram_property:seed(), nodes => 3, wires => Wires, work => Folder,
-                histories => filename:join(Folder, "histories")},
+    Options = #{seconds => Seconds, seed => ram_property:seed(), nodes => 3, wires => Wires,
+                work => Folder, histories => filename:join(Folder, "histories")},
     ct:pal("RAM_SEED=~b", [maps:get(seed, Options)]),
     #{verdict := Verdict} = Result = ram_torture:run(Options),
     ct:pal("~ts", [ram_torture:summary(Result)]),

@@ -47,7 +47,8 @@ on(From, Lanes, Change) ->
 
 taken(Bytes, #lane{queue = Queue, last_due = Last, bytes = Held} = Lane) ->
     Due = max(Last, now_ms() + delay_ms(Lane#lane.quality)),
-    Lane#lane{queue = queue:in({Due, Bytes}, Queue), last_due = Due, bytes = Held + byte_size(Bytes)}.
+    Lane#lane{queue = queue:in({Due, Bytes}, Queue), last_due = Due,
+              bytes = Held + byte_size(Bytes)}.
 
 delay_ms({slow, Ms, MoreMs}) ->
     Ms + rand:uniform(MoreMs + 1) - 1;
