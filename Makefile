@@ -1,7 +1,7 @@
 # The commands of this project. Each installs what it misses where it can; scripts/ does the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shell build setup check bench-size clean
+.PHONY: help demo test shell build setup check torture bench-size clean
 NAME ?= ram1
 
 help:    ## Lists these commands
@@ -31,6 +31,11 @@ setup:   ## Installs the tools that are missing, or says which
 check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
 	@scripts/setup.sh test
 	@scripts/check.sh
+
+torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links|spaces
+	@scripts/setup.sh test
+	@scripts/build.sh
+	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(SABOTAGE)"
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

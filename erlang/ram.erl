@@ -12,8 +12,9 @@
 %% Operations on keys return plain values and raise what the system could not do:
 %% <ul>
 %% <li>`noproc': this node runs no member of a cluster. Nothing happened.</li>
-%% <li>`{timeout, {ram, Node}}': no answer came within `call_timeout_ms' (5000 by default). A write
-%%     may have happened, or may still happen; a read did nothing.</li>
+%% <li>`{timeout, {ram, Node}}': no answer came within `call_timeout_ms' (5000 by default), or the
+%%     member stopped before it came. A write may have happened, or may still happen; a read did
+%%     nothing.</li>
 %% <li>`{overloaded, {ram, Node}}': too much is waiting on this node. Nothing happened.</li>
 %% <li>`{value_too_large, Bytes, BytesMax}' and `{key_too_large, BytesMax}': see the limits in the
 %%     configuration. Nothing happened.</li>

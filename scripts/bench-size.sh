@@ -22,8 +22,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 mkdir "$folder/ebin"
-erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_load.erl \
-    test/ram_test_epmd.erl bench/*.erl
+erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
+    test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl bench/*.erl
 erl -noshell -pa "$root/_build/default/lib/ram/ebin" -pa "$folder/ebin" \
     -s ram_bench_size main -extra "$entries" "$folder" "$root/_build/bench-size.svg" </dev/null &
 vm=$!

@@ -14,6 +14,7 @@ if [[ -z $home || ! -w $home ]]; then
 fi
 export HOME=$home
 if [[ -d $HOME/.cargo/bin ]]; then PATH=$PATH:$HOME/.cargo/bin; fi
+PATH=$PATH:/usr/sbin:/sbin    # ip and nft
 
 # epmd, the name server of Erlang nodes, is a daemon that outlives who started it. With one of our
 # own, on a port of its own, runs do not meet and nothing is left behind. Sets `epmd_pid'.

@@ -55,7 +55,15 @@ if ! has rebar3; then need rebar3; fi
 wish=()    # what a part of the tests is skipped without
 if [[ $for_what = test ]]; then
     if ! has git; then need git; fi
-    if ! has elixir || ! has mix; then wish=(elixir); fi
+    if ! has elixir || ! has mix; then wish+=(elixir); fi
+    # Networks of their own for nodes, and wall clocks that jump; only Linux has them.
+    if [[ $(uname -s) = Linux ]]; then
+        if ! has ip; then wish+=(iproute2); fi
+        if ! has nft; then wish+=(nftables); fi
+        if ! compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; then
+            wish+=(faketime)
+        fi
+    fi
 fi
 
 all=("${packages[@]}" "${wish[@]}")
@@ -66,7 +74,7 @@ fi
 
 if [[ $(id -u) != 0 ]] || ! has apt-get; then
     if ((${#packages[@]} == 0)); then
-        echo "setup: Elixir is missing, so its tests are skipped (Debian's package: elixir)"
+        echo "setup: without Debian's packages ${wish[*]} some of the tests are skipped"
         exit 0
     fi
     fail "missing: ${packages[*]}. Install them; on Debian and Ubuntu, as root:

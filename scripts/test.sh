@@ -40,6 +40,8 @@ common_test() {
     local status=0 logs=_build/test/logs
     echo "== Common Test"
     rm -rf "$logs"
+    # It judges the torture run.
+    cargo build --release --locked -p ram_check || status=$?
     start_epmd
     rebar3 ct --logdir "$logs" </dev/null || status=$?
     # shellcheck disable=SC2046 # three numbers

@@ -1,4 +1,5 @@
-%% What a caller is told when its member ends under it: never that nothing happened when it may have.
+%% What a caller is told when its member ends under it: never that nothing happened when it may
+%% have.
 -module(ram_outcome_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").

@@ -4,21 +4,25 @@
 %% Every run has its own folder, names and ports, so that runs do not meet. Member I of a run has
 %% the address 127.X.Y.(10 + I), with X and Y from the run's pid; it listens there, connects from
 %% there, and is advertised under a link of `ram_links', which can be cut. A run that is `direct'
-%% has no links: members reach each other as they do in use.
+%% has no links: members reach each other as they do in use. In one with `spaces' every node has a
+%% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
+%% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2, kill/2,
-         suspend/2, resume/2, file_limit/3]).
--export([leader/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
+         suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
+         has_clocks/0, tune/4, heal/1]).
+-export([members/1, leader/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5]).
 -export([eventually/1, eventually/2, all_agree/2]).
 -export_type([run/0]).
 
 -compile({no_auto_import, [node/1, nodes/1, nodes/2]}).
 
--type wires() :: links | direct.
--type run() :: #{folder := string(), links := pid() | none, table := ets:tid(), keeper := pid(),
-                 env := list()}.
+-type wires() :: links | direct | spaces.
+-type options() :: #{wires => wires(), clocks => boolean()}.
+-type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
+                 count := pos_integer(), table := ets:tid(), keeper := pid(), env := list()}.
 
 -define(CALL_MS, 60000).
 
@@ -32,13 +36,17 @@ start(Count, Folder) ->
 start(Count, Folder, Env) ->
     start(Count, Folder, Env, links).
 
--spec start(pos_integer(), string(), [{atom(), term()}], wires()) -> run().
-start(Count, Folder0, Env, Wires) ->
+-spec start(pos_integer(), string(), [{atom(), term()}], wires() | options()) -> run().
+start(Count, Folder, Env, Wires) when is_atom(Wires) ->
+    start(Count, Folder, Env, #{wires => Wires});
+start(Count, Folder0, Env, Options) ->
+    Wires = maps:get(wires, Options, links),
     Unique = integer_to_list(erlang:unique_integer([positive])),
     Folder = filename:join(Folder0, "run" ++ Unique),
     ok = filelib:ensure_path(filename:join(Folder, "epmd")),
     {Keeper, Table, Links} = start_keeper(Wires),
-    Run = #{folder => Folder, links => Links, env => Env, table => Table, keeper => Keeper},
+    Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
+            keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false)},
     lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
 
@@ -52,16 +60,21 @@ start_keeper(Wires) ->
     receive {Keeper, Table, Links} -> {Keeper, Table, Links} end.
 
 start_links(links) -> ram_links:start();
+start_links(spaces) -> ram_spaces:start();
 start_links(direct) -> none.
 
+stop_links(#{wires := links, links := Links}) -> ram_links:stop(Links);
+stop_links(#{wires := spaces, links := Spaces}) -> ram_spaces:stop(Spaces);
+stop_links(#{wires := direct}) -> ok.
+
 -spec stop(run()) -> ok.
-stop(#{table := Table, links := Links, keeper := Keeper}) ->
+stop(#{table := Table, keeper := Keeper} = Run) ->
     lists:foreach(fun({_, Peer, OsPid}) ->
                           %% A case that failed may have left it suspended.
                           signal("CONT", OsPid),
                           stop_peer(Peer)
                   end, ets:tab2list(Table)),
-    _ = [ok = ram_links:stop(Links) || Links =/= none],
+    ok = stop_links(Run),
     Keeper ! stop,
     ok.
 
@@ -70,34 +83,67 @@ start_node(Run, I) ->
     start_node(Run, I, []).
 
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
-start_node(#{folder := Folder, links := Links, table := Table, env := Env} = Run, I, More) ->
-    Address = address(I),
+start_node(#{folder := Folder, table := Table, env := Env} = Run, I, More) ->
+    Address = address(Run, I),
     Paths = lists:append([["-pa", Path] || Path <- code:get_path(), not is_otp(Path)]),
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
                 %% A write beyond `file_limit' shall be an error and not a signal.
-                exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec erl \"$@\"", "erl"]},
+                exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec " ++ network(Run, I, Address)
+                                     ++ " erl \"$@\"", "erl"]},
+                env => clock(Run, I),
                 args => Paths ++
                     ["-setcookie", "ram_test", "-start_epmd", "false",
                      "-epmd_module", "ram_test_epmd",
                      "-ram_test_epmd", filename:join(Folder, "epmd"),
                      "-kernel", "prevent_overlapping_partitions", "false",
-                     "-kernel", "inet_dist_use_interface", interface(I),
+                     "-kernel", "inet_dist_use_interface", interface(Address),
                      "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]},
     {ok, Peer, Node} = peer:start(Options),
     OsPid = peer:call(Peer, os, getpid, []),
     ets:insert(Table, {I, Peer, OsPid}),
-    Settings = [{data_dir, data_dir(Run, I)} | wire(Links, I, Address)] ++ Env ++ More,
+    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++ More,
     ok = peer:call(Peer, application, load, [ram]),
     [ok = peer:call(Peer, application, set_env, [ram, Key, Value]) || {Key, Value} <- Settings],
     ok = peer:call(Peer, logger, set_primary_config, [level, notice]),
     Node.
 
-wire(none, _I, _Address) ->
-    [];
-wire(Links, I, Address) ->
+wire(#{wires := links, links := Links}, I, Address) ->
     Link = ram_links:link_to(Links, I, Address),
-    [{listen, {Address, Link}}, {advertise, {"127.0.0.1", Link}}].
+    [{listen, {Address, Link}}, {advertise, {"127.0.0.1", Link}}];
+wire(_Run, _I, _Address) ->
+    [].
+
+network(#{wires := spaces, links := Spaces}, I, Address) -> ram_spaces:enter(Spaces, I, Address);
+network(_Run, _I, _Address) -> "".
+
+%% The wall clock alone is a made-up one; what `step_clock' writes is read again each second.
+clock(#{clocks := false}, _I) ->
+    [];
+clock(#{clocks := true} = Run, I) ->
+    filelib:is_file(clock_file(Run, I)) orelse step_clock(Run, I, 0),
+    {ok, Library} = faketime(),
+    [{"LD_PRELOAD", Library}, {"FAKETIME_TIMESTAMP_FILE", clock_file(Run, I)},
+     {"FAKETIME_DONT_FAKE_MONOTONIC", "1"}, {"FAKETIME_CACHE_DURATION", "1"}].
+
+clock_file(#{folder := Folder}, I) ->
+    filename:join(Folder, "clock" ++ integer_to_list(I)).
+
+%% @doc Whether this machine has the library for clocks that can be stepped.
+has_clocks() ->
+    faketime() =/= none.
+
+faketime() ->
+    case filelib:wildcard("/usr/lib/*/faketime/libfaketimeMT.so.1") of
+        [Library | _] -> {ok, Library};
+        [] -> none
+    end.
+
+%% @doc From now on the wall clock of the node is so many seconds from the true time.
+step_clock(Run, I, Seconds) ->
+    File = clock_file(Run, I),
+    ok = file:write_file(File ++ ".new", io_lib:format("~s~b~n", [[$+ || Seconds >= 0], Seconds])),
+    ok = file:rename(File ++ ".new", File).
 
 %% @doc Starts a node that was stopped or killed, with the data it had, and the application.
 -spec restart(run(), pos_integer()) -> node().
@@ -125,6 +171,15 @@ kill(#{table := Table}, I) ->
 suspend(#{table := Table}, I) ->
     signal("STOP", ets:lookup_element(Table, I, 3)).
 
+%% @doc As suspend/2, and resumes it after so long, even if this VM is gone by then.
+-spec suspend(run(), pos_integer(), pos_integer()) -> ok.
+suspend(#{table := Table}, I, Ms) ->
+    Pid = ets:lookup_element(Table, I, 3),
+    Words = ["(kill -STOP ", Pid, "; sleep ", float_to_list(Ms / 1000, [{decimals, 3}]),
+             "; kill -CONT ", Pid, ") >/dev/null 2>&1 &"],
+    "" = os:cmd(lists:flatten(Words)),
+    ok.
+
 -spec resume(run(), pos_integer()) -> ok.
 resume(#{table := Table}, I) ->
     signal("CONT", ets:lookup_element(Table, I, 3)).
@@ -136,6 +191,19 @@ file_limit(#{table := Table}, I, Bytes) ->
     "" = os:cmd(lists:concat(["prlimit --pid ", OsPid, " --fsize=", Bytes, ":unlimited"])),
     ok.
 
+%% @doc Gives the wire from node A to node B a quality; not every kind of network has every one.
+-spec tune(run(), pos_integer(), pos_integer(), ram_links:quality()) -> ok | unavailable.
+tune(#{wires := links, links := Links}, A, B, Quality) ->
+    ram_links:tune(Links, A, B, Quality);
+tune(#{wires := spaces, links := Spaces}, A, B, Quality) when Quality =:= cut; Quality =:= held ->
+    ram_spaces:hold(Spaces, A, B);
+tune(_Run, _A, _B, _Quality) ->
+    unavailable.
+
+%% @doc All wires are as new.
+heal(#{wires := links, links := Links}) -> ram_links:heal(Links);
+heal(#{wires := spaces, links := Spaces}) -> ram_spaces:heal(Spaces).
+
 signal(Signal, OsPid) ->
     "" = os:cmd("kill -" ++ Signal ++ " " ++ OsPid),
     ok.
@@ -145,13 +213,17 @@ stop_peer(Peer) ->
     try peer:stop(Peer) catch exit:_ -> ok end.
 
 -spec node(run(), pos_integer()) -> node().
-node(_Run, I) ->
-    list_to_atom(name(I) ++ "@" ++ address(I)).
+node(Run, I) ->
+    list_to_atom(name(I) ++ "@" ++ address(Run, I)).
 
 %% @doc The names of all nodes of the run that are up.
 -spec nodes(run()) -> [node()].
 nodes(#{table := Table} = Run) ->
     nodes(Run, lists:sort([I || {I, _, _} <- ets:tab2list(Table)])).
+
+%% @doc The numbers of the nodes that the run began with.
+members(#{count := Count}) ->
+    lists:seq(1, Count).
 
 -spec nodes(run(), [pos_integer()]) -> [node()].
 nodes(Run, Indexes) ->
@@ -174,14 +246,17 @@ data_dir(#{folder := Folder}, I) ->
 name(I) ->
     "ram" ++ integer_to_list(I).
 
-%% A /24 of loopback for each test process.
-address(I) ->
+%% Networks of their own may have the addresses of other runs; on loopback there is a /24 for each
+%% test process.
+address(#{wires := spaces}, I) ->
+    "10.86.0." ++ integer_to_list(10 + I);
+address(_Run, I) ->
     Pid = list_to_integer(os:getpid()),
     lists:concat(["127.", 1 + Pid div 250 rem 250, ".", 1 + Pid rem 250, ".", 10 + I]).
 
-interface(I) ->
-    {ok, Address} = inet:parse_address(address(I)),
-    lists:flatten(io_lib:format("~w", [Address])).
+interface(Address) ->
+    {ok, Ip} = inet:parse_address(Address),
+    lists:flatten(io_lib:format("~w", [Ip])).
 
 is_otp(Path) ->
     lists:prefix(code:root_dir(), Path) orelse lists:prefix(code:lib_dir(), Path).

@@ -50,7 +50,8 @@ taken(_Bytes, #lane{quality = {breaks, Max}, carried = Carried}) when Carried >=
     exit(normal);
 taken(Bytes, #lane{queue = Queue, last_due = Last, bytes = Held, carried = Carried} = Lane) ->
     Due = max(Last, now_ms() + delay_ms(Lane#lane.quality)),
-    Lane#lane{queue = queue:in({Due, Bytes}, Queue), last_due = Due, bytes = Held + byte_size(Bytes),
+    Lane#lane{queue = queue:in({Due, Bytes}, Queue), last_due = Due,
+              bytes = Held + byte_size(Bytes),
               carried = Carried + byte_size(Bytes)}.
 
 delay_ms({slow, Ms, MoreMs}) ->

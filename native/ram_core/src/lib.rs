@@ -23,6 +23,7 @@ pub mod net;
 pub mod node;
 pub mod raft;
 pub mod reads;
+pub mod sabotage;
 pub mod store;
 
 pub use error::{Error, Result};

@@ -10,14 +10,17 @@ use std::path::{Path, PathBuf};
 
 /// A layer of ram_core, and the layers of the crate it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("store", &["store", "codec"]),
+    ("store", &["store", "codec", "sabotage"]),
     ("log", &["log"]),
     ("net", &["net"]),
     ("reads", &["reads", "Error"]),
-    ("raft", &["raft", "log", "net", "store", "codec"]),
+    ("raft", &["raft", "log", "net", "store", "codec", "sabotage"]),
     (
         "node",
-        &["node", "raft", "reads", "net", "log", "store", "codec", "config", "Error", "Result"],
+        &[
+            "node", "raft", "reads", "net", "log", "store", "codec", "config", "Error", "Result",
+            "sabotage",
+        ],
     ),
 ];
 

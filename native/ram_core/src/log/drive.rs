@@ -1,9 +1,9 @@
 //! Who drives the writer: takes what waits, has it written, shows it, and tells those who asked.
 //!
 //! With [`Driver::Thread`] that is the thread `ram-log`; with [`Driver::Inline`] whoever asks while
-//! nobody else is at it, and with [`Driver::Called`] whoever is called to. Every failure ends here: it poisons the log, and each operation that is
-//! waiting or comes later is answered with its cause. No lock is held during disk access or a
-//! callback.
+//! nobody else is at it, and with [`Driver::Called`] whoever is called to. Every failure ends here:
+//! it poisons the log, and each operation that is waiting or comes later is answered with its
+//! cause. No lock is held during disk access or a callback.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

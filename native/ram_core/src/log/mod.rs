@@ -40,6 +40,8 @@
 //! when it is needed, which holds up one batch by two syncs and a rename every 16 MiB.
 
 mod bounds;
+#[cfg(any(test, feature = "simulation"))]
+mod cached_disk;
 mod change;
 mod disk;
 mod drive;
@@ -65,6 +67,8 @@ mod writer;
 
 use std::io;
 
+#[cfg(any(test, feature = "simulation"))]
+pub use cached_disk::CachedDisk;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::LogError;
 pub use handle::Log;

@@ -119,7 +119,7 @@ impl Handle {
         let _ = self.with(|running| running.set_address(id, address));
     }
 
-    fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {
+    pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {
         self.running.read().as_ref().map(ask).ok_or(Error::Stopped)
     }
 

@@ -21,6 +21,8 @@ mod handle;
 pub mod identity;
 mod image;
 mod member;
+#[cfg(feature = "simulation")]
+pub mod observation;
 mod proposer;
 mod route;
 mod running;

@@ -17,6 +17,7 @@ use crate::net::{Net, NetError, PeerId};
 use crate::raft::leader;
 use crate::raft::rpc::{self, Answer, MemberChange, Refusal};
 use crate::raft::types::Raft;
+use crate::sabotage::{self, Fault};
 use crate::store::command::Outcome;
 use crate::{Error, Result};
 
@@ -45,6 +46,9 @@ impl Route {
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {
+        if sabotage::armed(Fault::ReadWithoutIndex) {
+            return Some(0);
+        }
         let own = || leader::read_index(&self.raft);
         self.reach(rpc::READ_INDEX, &Bytes::new(), own, deadline).await.ok().flatten()
     }

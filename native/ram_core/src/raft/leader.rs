@@ -9,12 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rpc::{Answer, MemberChange, Refusal};
 use super::types::{Member, Membership, Payload, Raft, TypeConfig};
-use crate::store::command::Outcome;
+use crate::sabotage::{self, Fault};
+use crate::store::command::{self, Outcome};
 
 type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
 /// Proposes an entry and waits until it is applied here.
 pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
+    if sabotage::armed(Fault::ReplyBeforeCommit)
+        && let Some(premature) = command::unconditional(&proposal)
+    {
+        let raft = raft.clone();
+        tokio::spawn(async move { raft.client_write(Payload(proposal)).await });
+        return Ok(premature);
+    }
     let response = raft.client_write(Payload(proposal)).await.map_err(refusal)?;
     Ok(response.data)
 }

@@ -24,6 +24,7 @@ use super::entry;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::codec;
 use crate::log::Log;
+use crate::sabotage::{self, Fault};
 
 const VOTE: u8 = 0;
 const COMMITTED: u8 = 1;
@@ -143,7 +144,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        self.slot(VOTE)
+        if sabotage::armed(Fault::ForgetVote) { Ok(None) } else { self.slot(VOTE) }
     }
 }
 

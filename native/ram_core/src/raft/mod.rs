@@ -18,6 +18,7 @@
 //! What may never enter: the meaning of a command (that is `store/`), the request of a user (that
 //! is `node/`), Erlang.
 
+pub mod clock;
 pub mod entry;
 pub mod leader;
 pub mod log_store;

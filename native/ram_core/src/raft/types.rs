@@ -14,7 +14,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = Member,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
-        AsyncRuntime = openraft::impls::TokioRuntime,
+        AsyncRuntime = super::clock::Runtime,
 );
 
 pub type Raft = openraft::Raft<TypeConfig, super::state_machine::StateMachine>;

@@ -130,6 +130,18 @@ impl<'a> Group<'a> {
     }
 }
 
+/// What a group will have done once it is applied, if that can be told before: the revisions cannot.
+/// For sabotage alone.
+pub(crate) fn unconditional(proposal: &[u8]) -> Option<Outcome> {
+    let Proposal::Group(group) = Proposal::decode(proposal).ok()? else { return None };
+    let commands = group.commands().ok()?;
+    let answer = |command: Command<'_>| match command {
+        Command::CompareAndSet { .. } => None,
+        _ => Some(Answer::Done { revision: 0 }),
+    };
+    commands.into_iter().map(answer).collect::<Option<Vec<Answer>>>().map(Outcome::Answers)
+}
+
 /// The bytes of a proposal that opens a session.
 pub fn open_session() -> Bytes {
     Bytes::from(codec::encode(&Header::OpenSession))

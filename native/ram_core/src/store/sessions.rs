@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::sabotage::{self, Fault};
 use crate::store::command::{Answer, Stamp};
 
 const SESSIONS_MAX: usize = 1024;
@@ -59,6 +60,9 @@ impl Sessions {
         if stamp.settled_below > session.settled_below {
             session.settled_below = stamp.settled_below;
             session.answers = session.answers.split_off(&stamp.settled_below);
+        }
+        if sabotage::armed(Fault::ApplyRetryTwice) {
+            return Admission::New;
         }
         if let Some(answers) = session.answers.get(&stamp.sequence) {
             return Admission::Applied(answers.clone());

@@ -32,7 +32,7 @@ fn inline() -> LogOptions {
     }
 }
 
-fn open(disk: &MemoryDisk, options: &LogOptions) -> Log {
+fn open<D: Disk + Clone + 'static>(disk: &D, options: &LogOptions) -> Log {
     Log::open(Arc::new(disk.clone()), options.clone()).unwrap()
 }
 
@@ -96,7 +96,7 @@ fn content(log: &Log) -> Vec<(u64, Bytes)> {
 }
 
 /// The bytes of a file.
-fn bytes_of(disk: &MemoryDisk, name: &str) -> Vec<u8> {
+fn bytes_of(disk: &dyn Disk, name: &str) -> Vec<u8> {
     read_to_end(disk.open(name).unwrap().as_ref(), 0, 1 << 30).unwrap()
 }
 

@@ -1,0 +1,73 @@
+//! Looks inside a running member, for the invariants of the simulator. Only with the feature
+//! `simulation`, on the thread of the member; nothing here changes anything.
+
+use bytes::Bytes;
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
+use std::io;
+use std::ops::Range;
+
+use super::handle::Handle;
+use crate::raft::entry;
+use crate::store::table::Item;
+
+/// One moment of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// The Raft id of the incarnation.
+    pub id: u64,
+    pub term: u64,
+    pub leads: bool,
+    pub applied_index: u64,
+    /// The entries that the log holds, durable or not: from the first to before the last.
+    pub first_index: u64,
+    pub end_index: u64,
+}
+
+/// An entry of the log, known by the checksum of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenEntry {
+    pub index: u64,
+    pub term: u64,
+    pub checksum: u32,
+}
+
+impl Handle {
+    /// `None` once the member was let go of.
+    pub fn observe(&self) -> Option<Observation> {
+        self.with(|running| {
+            let metrics = running.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let (first, last) = (running.log.first_index(), running.log.last_index());
+            Observation {
+                id: running.identity.id,
+                term: metrics.current_term,
+                leads: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
+                applied_index: running.applied.index(),
+                first_index: first.unwrap_or(0),
+                end_index: last.map_or(0, |last| last + 1),
+            }
+        })
+        .ok()
+    }
+
+    pub fn seen_entries(&self, range: Range<u64>) -> io::Result<Vec<SeenEntry>> {
+        let records = self.with(|running| running.log.read(range, u64::MAX));
+        let records = records.map_err(io::Error::other)??;
+        let seen = records.into_iter().map(|(index, bytes)| {
+            let checksum = crc32fast::hash(&bytes);
+            let entry = entry::decode(index, bytes)?;
+            Ok(SeenEntry { index, term: entry::term_of(&entry.log_id), checksum })
+        });
+        seen.collect()
+    }
+
+    /// What the table holds of these keys, and the index up to which it is applied.
+    pub fn items(&self, keys: &[Bytes]) -> Option<(u64, Vec<Option<Item>>)> {
+        self.with(|running| {
+            let table = running.applied.table();
+            (running.applied.index(), keys.iter().map(|key| table.get(key)).collect())
+        })
+        .ok()
+    }
+}

@@ -1,0 +1,13 @@
+//! The runtime that openraft gets: tokio.
+//!
+//! In a simulation every member has a clock of its own, which runs at its own rate: openraft then
+//! sees tokio's time through [`simulated::ClockedRuntime`].
+
+#[cfg(not(feature = "simulation"))]
+pub use openraft::impls::TokioRuntime as Runtime;
+
+#[cfg(feature = "simulation")]
+pub use simulated::{ClockedRuntime as Runtime, run_at};
+
+#[cfg(feature = "simulation")]
+mod simulated;

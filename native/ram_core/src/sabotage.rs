@@ -1,0 +1,74 @@
+//! Faults that our tests have to catch: a check that catches nothing proves nothing.
+//!
+//! Compiled only with the feature `sabotage`; without it [`armed`] is a constant false and every
+//! hook is compiled away. One fault at most is armed in a process: by [`arm`], or by the
+//! environment variable `RAM_SABOTAGE`, which holds the fault's name and is read once.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A put or delete is answered when the leader proposes it, before it is committed.
+    ReplyBeforeCommit,
+    /// A member that starts again does not remember whom it voted for, and in which term.
+    ForgetVote,
+    /// A read is answered from the local table at once.
+    ReadWithoutIndex,
+    /// A group that is sent again is applied again.
+    ApplyRetryTwice,
+}
+
+#[cfg(not(feature = "sabotage"))]
+#[inline(always)]
+pub const fn armed(_: Fault) -> bool {
+    false
+}
+
+#[cfg(feature = "sabotage")]
+pub use active::{arm, armed};
+
+#[cfg(feature = "sabotage")]
+mod active {
+    use super::Fault;
+    use std::sync::OnceLock;
+
+    static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
+
+    impl Fault {
+        pub const ALL: [Fault; 4] = [
+            Fault::ReplyBeforeCommit,
+            Fault::ForgetVote,
+            Fault::ReadWithoutIndex,
+            Fault::ApplyRetryTwice,
+        ];
+
+        pub fn name(self) -> &'static str {
+            match self {
+                Fault::ReplyBeforeCommit => "reply_before_commit",
+                Fault::ForgetVote => "forget_vote",
+                Fault::ReadWithoutIndex => "read_without_index",
+                Fault::ApplyRetryTwice => "apply_retry_twice",
+            }
+        }
+
+        pub fn named(name: &str) -> Option<Fault> {
+            Fault::ALL.into_iter().find(|fault| fault.name() == name)
+        }
+    }
+
+    pub fn armed(fault: Fault) -> bool {
+        let armed = ARMED.get_or_init(|| {
+            let name = std::env::var("RAM_SABOTAGE").ok()?;
+            let fault = Fault::named(&name);
+            tracing::error!(
+                "sabotage {name}: {}",
+                if fault.is_some() { "armed" } else { "unknown" }
+            );
+            fault
+        });
+        *armed == Some(fault)
+    }
+
+    /// Arms a fault for the life of the process. False when another choice was made before.
+    pub fn arm(fault: Fault) -> bool {
+        ARMED.set(Some(fault)).is_ok()
+    }
+}

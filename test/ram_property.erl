@@ -1,0 +1,21 @@
+%% Random tests with a seed: a failure tells the seed, RAM_SEED=<integer> runs the same cases again.
+-module(ram_property).
+
+-export([check/2, seed/0]).
+
+%% @doc Fails the test case when the property does not hold. PropEr has no option for its seed, but
+%% keeps the state of `rand` that it finds.
+check(Property, Tests) ->
+    Seed = seed(),
+    _ = rand:seed(exsplus, Seed),
+    Options = [{numtests, Tests}, {on_output, fun ct:log/2}],
+    case proper:counterexample(Property, Options) of
+        true -> ct:log("RAM_SEED=~p", [Seed]);
+        Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
+    end.
+
+seed() ->
+    case os:getenv("RAM_SEED") of
+        false -> erlang:phash2({make_ref(), os:timestamp()});
+        Seed -> list_to_integer(Seed)
+    end.

@@ -1,0 +1,234 @@
+%% A torture run: a cluster, clients on its nodes, faults all the while; then everything is healed,
+%% every key is read on every node, and the history is checked.
+%%
+%% Used by `make torture' (main/0) and ram_torture_SUITE. What is decided is decided by the seed:
+%% the schedule of faults and what each client asks for. What happens is not, since real nodes on a
+%% real machine are never twice the same; a seed that failed fails again likely, not surely.
+-module(ram_torture).
+
+-export([run/1, check/1, summary/1, main/0]).
+-export_type([options/0, result/0]).
+
+-type options() :: #{seconds := pos_integer(), seed := integer(), nodes := pos_integer(),
+                     wires := links | spaces, histories := string(), work := string()}.
+-type verdict() :: linearizable | {violation, string()} | {malformed, string()}
+                 | {undecided, string()} | {crashed, string()} | {not_whole, term()}
+                 | too_many_unknown | too_few_operations.
+-type result() :: #{options := options(), verdict := verdict(), operations := non_neg_integer(),
+                    unknown := non_neg_integer(), failed := non_neg_integer(),
+                    faults := ram_nemesis:report(), check := string()}.
+
+-define(CLIENTS, 12).
+-define(UNKNOWN_PERCENT_MAX, 5).
+-define(OPERATIONS_PER_SECOND_MIN, 50).
+-define(CALL_TIMEOUT_MS, 2500).
+-define(END_MS, 60000).
+%% Of a negative control.
+-define(ROUND_SECONDS, 20).
+%% Few, so that logs are purged and nodes that were away are given snapshots.
+-define(SNAPSHOT_EVERY, 2000).
+
+-spec run(options()) -> result().
+run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Options) ->
+    ok = filelib:ensure_path(Folder),
+    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}],
+    Run = ram_peers:start(Count, Work, Env,
+                          #{wires => Wires, clocks => ram_peers:has_clocks()}),
+    {Faults, Ended} = try under_fire(Run, Options)
+                      after ram_peers:stop(Run)
+                      end,
+    judged(Options, Faults, Ended).
+
+under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count, histories := Folder}) ->
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    ok = one_clock(Run),
+    From = ram_torture_client:now_ns(),
+    Until = From + Seconds * 1000000000,
+    Plan = #{folder => Folder, from_ns => From, until_ns => Until, seed => Seed},
+    Boots = counters:new(Count, []),
+    Up = fun(I) -> start_clients(Run, I, Boots, Plan) end,
+    lists:foreach(Up, ram_peers:members(Run)),
+    {ok, Notes} = file:open(filename:join(Folder, "faults"), [raw, append]),
+    Hooks = #{now_ns => fun ram_torture_client:now_ns/0, until_ns => Until, up => Up,
+              note => fun(Line) -> ok = file:write(Notes, Line) end},
+    Schedule = ram_nemesis:schedule(Seed, Count, Seconds * 1000),
+    try
+        Faults = ram_nemesis:run(Run, Schedule, Hooks),
+        {Faults, finish(Run, Folder, ram_torture_client:keys(From, Until))}
+    catch
+        error:Reason:Stack -> {[], {not_whole, {Reason, Stack, states(Run)}}}
+    after
+        ok = file:close(Notes)
+    end.
+
+%% Histories are compared by the clock that all processes of a machine share: this checks that they
+%% do, and that a made-up wall clock leaves it alone.
+one_clock(Run) ->
+    lists:foreach(fun(I) ->
+                          Before = ram_torture_client:now_ns(),
+                          There = ram_peers:call(Run, I, ram_torture_client, now_ns, []),
+                          true = Before =< There andalso There =< ram_torture_client:now_ns()
+                  end, ram_peers:members(Run)).
+
+%% Clients of a node that was started again are other clients.
+start_clients(Run, I, Boots, Plan) ->
+    ok = counters:add(Boots, I, 1),
+    Count = max(4, ?CLIENTS div length(ram_peers:members(Run))),
+    Names = [lists:concat([node, I, ".", counters:get(Boots, I), ".", N])
+             || N <- lists:seq(1, Count)],
+    Log = filename:join(maps:get(folder, Plan), lists:concat([node, I, ".log"])),
+    ok = ram_peers:call(Run, I, ram_torture_client, log_to, [Log]),
+    ok = ram_peers:call(Run, I, ram_torture_client, start, [Names, Plan]).
+
+finish(Run, Folder, Keys) ->
+    ok = ram_nemesis:make_whole(Run),
+    All = ram_peers:members(Run),
+    Idle = fun(I) -> ram_peers:call(Run, I, ram_torture_client, running, []) =:= 0 end,
+    ram_peers:eventually(fun() -> lists:all(Idle, All) end, ?END_MS),
+    Read = fun(I) ->
+                   Name = "final" ++ integer_to_list(I),
+                   ok = ram_peers:call(Run, I, ram_torture_client, read_all, [Name, Folder, Keys]),
+                   exit({done, ok})
+           end,
+    ram_load:wait_all([spawn_monitor(fun() -> Read(I) end) || I <- All]).
+
+states(Run) ->
+    [{I, catch ram_peers:call(Run, I, ram, status, [], 2000)} || I <- ram_peers:members(Run)].
+
+%%% The verdict
+
+judged(#{histories := Folder, seconds := Seconds} = Options, Faults, Ended) ->
+    Counts = #{operations := Operations} = counted(Folder),
+    {Checked, Text} = check(Folder),
+    Unknown = maps:get(unknown, Counts),
+    Verdict = case ram_torture_client:crashes(Folder) of
+                  [{Client, Crash} | _] -> {crashed, Client ++ ": " ++ binary_to_list(Crash)};
+                  [] when Checked =/= linearizable -> {Checked, Text};
+                  [] when Ended =/= ok -> Ended;
+                  [] when Unknown * 100 > Operations * ?UNKNOWN_PERCENT_MAX -> too_many_unknown;
+                  [] when Operations < Seconds * ?OPERATIONS_PER_SECOND_MIN -> too_few_operations;
+                  [] -> linearizable
+              end,
+    Counts#{options => Options, verdict => Verdict, faults => Faults, check => Text}.
+
+%% Unknown are those that were told so, and those whose client died with its node.
+counted(Folder) ->
+    Files = filelib:wildcard(filename:join(Folder, "*.history")),
+    [Asked, Ok, Failed] = lists:foldl(fun counted/2, [0, 0, 0], Files),
+    #{operations => Asked, failed => Failed, unknown => Asked - Ok - Failed}.
+
+counted(File, Sums) ->
+    {ok, Text} = file:read_file(File),
+    Count = fun(Pattern) -> length(element(2, matches(Text, Pattern))) end,
+    lists:zipwith(fun(Pattern, Sum) -> Sum + Count(Pattern) end,
+                  ["^i ", "^r [0-9]+ ok", "^r [0-9]+ failed"], Sums).
+
+matches(Text, Pattern) ->
+    case re:run(Text, Pattern, [global, multiline, {capture, first, index}]) of
+        {match, Found} -> {match, Found};
+        nomatch -> {match, []}
+    end.
+
+%% @doc Asks ram-check about a folder of histories; its report is written there.
+-spec check(string()) -> {linearizable | violation | malformed | undecided, string()}.
+check(Folder) ->
+    Args = [Folder, "--report", filename:join(Folder, "report.html")],
+    Port = open_port({spawn_executable, checker()},
+                     [{args, Args}, exit_status, stderr_to_stdout, binary]),
+    {Status, Text} = output(Port, []),
+    case Status of
+        0 -> {linearizable, Text};
+        1 -> {violation, Text};
+        3 -> {undecided, Text};
+        _ -> {malformed, Text}
+    end.
+
+output(Port, Texts) ->
+    receive
+        {Port, {data, Text}} -> output(Port, [Text | Texts]);
+        {Port, {exit_status, Status}} ->
+            {Status, binary_to_list(iolist_to_binary(lists:reverse(Texts)))}
+    end.
+
+%% RAM_CHECK, else where cargo puts it: priv is a link into the root of the repository.
+checker() ->
+    Target = os:getenv("CARGO_TARGET_DIR", filename:join(code:priv_dir(ram), "../target")),
+    os:getenv("RAM_CHECK", filename:join(Target, "release/ram-check")).
+
+%%% Words
+
+%% @doc What was found, for people.
+-spec summary(result()) -> iolist().
+summary(#{options := Options, verdict := Verdict, operations := Operations, unknown := Unknown,
+          failed := Failed, faults := Faults, check := Check}) ->
+    #{seed := Seed, seconds := Seconds, nodes := Nodes, wires := Wires} = Options,
+    [io_lib:format("~b nodes (~s), ~b s, seed ~b~n", [Nodes, Wires, Seconds, Seed]),
+     io_lib:format("operations ~b, unknown ~b (~.2f %), refused ~b~n",
+                   [Operations, Unknown, 100 * Unknown / max(1, Operations), Failed]),
+     "faults: ", lists:join(", ", [tally(Kind, Faults) || Kind <- ram_nemesis:kinds()]), $\n,
+     "checker: ", string:trim(Check), $\n,
+     io_lib:format("verdict: ~s~n", [word(Verdict)]),
+     io_lib:format("again: make torture SECONDS=~b SEED=~b NODES=~b NET=~s~n",
+                   [Seconds, Seed, Nodes, Wires])].
+
+tally(Kind, Faults) ->
+    Done = length([K || {K, _, _, done} <- Faults, K =:= Kind]),
+    case [K || {K, _, _, unavailable} <- Faults, K =:= Kind] of
+        [] -> io_lib:format("~s ~b", [Kind, Done]);
+        Left -> io_lib:format("~s ~b (~b left out)", [Kind, Done, length(Left)])
+    end.
+
+word({Verdict, _}) when is_atom(Verdict), Verdict =/= crashed, Verdict =/= not_whole ->
+    atom_to_list(Verdict);
+word({Verdict, Why}) when is_list(Why) ->
+    io_lib:format("~s~n~ts", [Verdict, Why]);
+word(Verdict) ->
+    io_lib:format("~0p", [Verdict]).
+
+%%% The command
+
+%% @doc erl -s ram_torture main -extra SECONDS SEED NODES NET HISTORIES WORK [SABOTAGE]
+-spec main() -> no_return().
+main() ->
+    [Seconds, Seed, Nodes, Net, Histories, Work | Sabotage] = init:get_plain_arguments(),
+    Options = #{seconds => list_to_integer(Seconds), seed => list_to_integer(Seed),
+                nodes => list_to_integer(Nodes), wires => wires(Net), histories => Histories,
+                work => Work},
+    halt(case Sabotage of
+             [] -> tortured(Options);
+             [Name] -> caught(Name, Options, 1, ram_torture_client:now_ns())
+         end).
+
+wires("links") ->
+    links;
+wires("spaces") ->
+    case ram_spaces:available() of
+        ok -> spaces;
+        {no, Why} -> io:format("torture: ~s~n", [Why]), halt(2)
+    end.
+
+tortured(Options) ->
+    #{verdict := Verdict} = Result = run(Options),
+    io:put_chars(summary(Result)),
+    case Verdict of linearizable -> 0; _ -> 1 end.
+
+%% A negative control: the nodes run a library with a fault built in, and a run that does not find it
+%% has failed. In short rounds, so that it is known how soon it was found.
+caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Options, Round, Begun) ->
+    Folder = filename:join(Histories, "round" ++ integer_to_list(Round)),
+    Result = run(Options#{seconds := ?ROUND_SECONDS, seed := Seed + Round - 1,
+                          histories := Folder}),
+    Passed = (ram_torture_client:now_ns() - Begun) div 1000000000,
+    case Result of
+        #{verdict := {violation, _}} ->
+            io:put_chars(summary(Result)),
+            io:format("sabotage ~s: caught after ~b s, in round ~b~n", [Name, Passed, Round]),
+            0;
+        _ when Passed < Seconds ->
+            io:format("sabotage ~s: not caught in round ~b: ~s~n",
+                      [Name, Round, word(maps:get(verdict, Result))]),
+            caught(Name, Options, Round + 1, Begun);
+        _ ->
+            io:format("sabotage ~s: NOT CAUGHT in ~b s~n", [Name, Passed]),
+            1
+    end.

@@ -1,0 +1,138 @@
+%% A torture run in the ordinary tests, and that it can fail. RAM_SEED=<integer> repeats a schedule
+%% of faults; RAM_SECONDS sets how long (60).
+-module(ram_torture_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0]).
+-export([under_all_faults_the_history_of_a_cluster_is_linearizable/1,
+         with_a_network_for_each_node_the_history_is_linearizable/1,
+         a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused/1,
+         a_seed_makes_one_schedule_and_all_faults_come_in_it/1,
+         wires_are_slow_or_held_or_lossy_or_cut_as_told/1,
+         what_a_network_of_its_own_holds_back_does_not_arrive/1]).
+
+suite() ->
+    [{timetrap, {minutes, 10}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+under_all_faults_the_history_of_a_cluster_is_linearizable(Config) ->
+    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", "60")), links).
+
+with_a_network_for_each_node_the_history_is_linearizable(Config) ->
+    with_spaces(fun() -> torture(Config, 20, spaces) end).
+
+torture(Config, Seconds, Wires) ->
+    Folder = filename:join(proplists:get_value(priv_dir, Config), Wires),
+    Options = #{seconds => Seconds, seed => ram_property:seed(), nodes => 3, wires => Wires,
+                work => Folder, histories => filename:join(Folder, "histories")},
+    ct:pal("RAM_SEED=~b", [maps:get(seed, Options)]),
+    #{verdict := Verdict} = Result = ram_torture:run(Options),
+    ct:pal("~ts", [ram_torture:summary(Result)]),
+    ?assertEqual(linearizable, Verdict).
+
+with_spaces(Case) ->
+    case ram_spaces:available() of
+        ok -> Case();
+        {no, Why} -> {skip, Why}
+    end.
+
+%% Made up, and judged in the way of a real run.
+a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused(Config) ->
+    Good = [["i 1 write d1 a 10", "r 1 ok 20", "i 2 swap s1 x 30", "r 2 ok - 40",
+             "i 3 add n1 1 50", "r 3 ok 60"],
+            ["i 1 read d1 25", "r 1 ok a 35", "i 2 swap s1 y 45", "r 2 ok x 55",
+             "i 3 add n1 1 55", "r 3 unknown 70", "i 4 read n1 80", "r 4 ok 2 90"]],
+    Stale = [["i 1 write d1 a 10", "r 1 ok 20", "i 2 write d1 b 30", "r 2 ok 40"],
+             ["i 1 read d1 50", "r 1 ok a 60"]],
+    LostUpdate = [["i 1 swap s1 x 10", "r 1 ok - 20"], ["i 1 swap s1 y 30", "r 1 ok - 40"]],
+    LostCount = [["i 1 add n1 1 10", "r 1 ok 20"],
+                 ["i 1 add n1 1 30", "r 1 ok 40", "i 2 read n1 50", "r 2 ok 1 60"]],
+    ?assertMatch({linearizable, _}, made_up(Config, "good", Good)),
+    [begin
+         ?assertMatch({{violation, _}, Name}, {made_up(Config, Name, Bad), Name}),
+         Report = filename:join([proplists:get_value(priv_dir, Config), Name, "report.html"]),
+         ?assert(filelib:is_regular(Report))
+     end || {Name, Bad} <- [{"stale", Stale}, {"update", LostUpdate}, {"count", LostCount}]],
+    ?assertMatch({malformed, _}, made_up(Config, "malformed", [["i 1 dance d1 10"]])).
+
+made_up(Config, Name, Clients) ->
+    Folder = filename:join(proplists:get_value(priv_dir, Config), Name),
+    ok = filelib:ensure_path(Folder),
+    [ok = file:write_file(filename:join(Folder, integer_to_list(N) ++ ".history"),
+                          [[Line, $\n] || Line <- ["# node n" | Lines]])
+     || {N, Lines} <- lists:zip(lists:seq(1, length(Clients)), Clients)],
+    ram_torture:check(Folder).
+
+a_seed_makes_one_schedule_and_all_faults_come_in_it(_Config) ->
+    Seed = ram_property:seed(),
+    [begin
+         Schedule = ram_nemesis:schedule(Seed, Count, 60000),
+         ?assertEqual(Schedule, ram_nemesis:schedule(Seed, Count, 60000)),
+         ?assertNotEqual(Schedule, ram_nemesis:schedule(Seed + 1, Count, 60000)),
+         Kinds = [element(1, Fault) || {_, _, Faults} <- Schedule, Fault <- Faults],
+         ?assertEqual({Seed, []}, {Seed, ram_nemesis:kinds() -- Kinds})
+     end || Count <- [3, 5]].
+
+%%% The wires
+
+wires_are_slow_or_held_or_lossy_or_cut_as_told(_Config) ->
+    Links = ram_links:start(),
+    [One, Two] = Ips = [{127, 200, 9, I} || I <- [1, 2]],
+    [Port, _] = [ram_links:link_to(Links, I, inet:ntoa(Ip))
+                 || {I, Ip} <- lists:reverse(lists:zip([1, 2], Ips))],
+    {ok, Listener} = gen_tcp:listen(Port, [{ip, Two}, {active, false}, {nodelay, true}]),
+    Connect = fun() -> connected(One, Port, Listener) end,
+    {There, Back} = Connect(),
+    ?assert(passed_ms(There, Back) < 100),
+    ok = ram_links:tune(Links, 1, 2, {slow, 150, 20}),
+    ?assert(passed_ms(There, Back) >= 150),
+    ?assert(passed_ms(Back, There) < 100),
+    ok = ram_links:hold(Links, 1, 2),
+    ok = gen_tcp:send(There, "held"),
+    ?assertEqual({error, timeout}, gen_tcp:recv(Back, 4, 200)),
+    ok = ram_links:heal(Links),
+    ?assertEqual({ok, "held"}, gen_tcp:recv(Back, 4, 2000)),
+    ok = ram_links:tune(Links, 2, 1, {lossy, 50, 2}),
+    lost(Back, There, 500),
+    {There2, _Back2} = Connect(),
+    ok = ram_links:cut(Links, 1, 2),
+    ?assertEqual({error, closed}, gen_tcp:recv(There2, 0, 2000)),
+    ok = ram_links:stop(Links).
+
+connected(From, Port, Listener) ->
+    {ok, There} = gen_tcp:connect({127, 0, 0, 1}, Port, [{ip, From}, {active, false},
+                                                         {nodelay, true}]),
+    {ok, Back} = gen_tcp:accept(Listener, 2000),
+    {There, Back}.
+
+passed_ms(From, To) ->
+    {Micros, {ok, "ping"}} = timer:tc(fun() ->
+                                              ok = gen_tcp:send(From, "ping"),
+                                              gen_tcp:recv(To, 4, 2000)
+                                      end),
+    Micros div 1000.
+
+%% Sooner or later a lossy wire breaks the connection; until then nothing is lost or turned round.
+lost(From, To, Left) when Left > 0 ->
+    case gen_tcp:send(From, "ping") =:= ok andalso gen_tcp:recv(To, 4, 2000) of
+        {ok, "ping"} -> lost(From, To, Left - 1);
+        false -> ok;
+        {error, closed} -> ok
+    end.
+
+what_a_network_of_its_own_holds_back_does_not_arrive(Config) ->
+    with_spaces(fun() -> held_back(Config) end).
+
+held_back(Config) ->
+    Run = ram_peers:start(2, proplists:get_value(priv_dir, Config), [], spaces),
+    Ping = fun() -> ram_peers:call(Run, 1, net_adm, ping, [ram_peers:node(Run, 2)]) end,
+    ?assertEqual(pong, Ping()),
+    true = ram_peers:call(Run, 1, erlang, disconnect_node, [ram_peers:node(Run, 2)]),
+    ok = ram_peers:tune(Run, 2, 1, held),
+    ?assertEqual(pang, Ping()),
+    ok = ram_peers:heal(Run),
+    ram_peers:eventually(fun() -> Ping() =:= pong end),
+    ram_peers:stop(Run).
