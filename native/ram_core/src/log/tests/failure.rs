@@ -1,84 +1,7 @@
 //! A disk that fails: nobody is told that something is durable which is not.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
+use super::failing_disk::FailingDisk;
 use super::*;
-
-/// A disk that fails with one call, and with all that follow.
-#[derive(Clone, Debug)]
-struct FailingDisk {
-    disk: MemoryDisk,
-    /// How many calls succeed.
-    left: Arc<AtomicI64>,
-}
-
-struct FailingFile {
-    file: Box<dyn DiskFile>,
-    left: Arc<AtomicI64>,
-}
-
-fn count(left: &AtomicI64) -> io::Result<()> {
-    if left.fetch_sub(1, Ordering::Relaxed) > 0 {
-        return Ok(());
-    }
-    Err(io::Error::other("the disk is on fire"))
-}
-
-impl FailingDisk {
-    fn after(calls: i64) -> Self {
-        Self { disk: MemoryDisk::new(), left: Arc::new(AtomicI64::new(calls)) }
-    }
-
-    fn wrap(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(FailingFile { file, left: Arc::clone(&self.left) })
-    }
-}
-
-impl Disk for FailingDisk {
-    fn list(&self) -> io::Result<Vec<String>> {
-        count(&self.left).and_then(|()| self.disk.list())
-    }
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        count(&self.left)?;
-        Ok(self.wrap(self.disk.open(name)?))
-    }
-    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        count(&self.left)?;
-        Ok(self.wrap(self.disk.create(name)?))
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        count(&self.left).and_then(|()| self.disk.rename(from, to))
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        count(&self.left).and_then(|()| self.disk.remove(name))
-    }
-    fn sync_dir(&self) -> io::Result<()> {
-        count(&self.left).and_then(|()| self.disk.sync_dir())
-    }
-}
-
-impl DiskFile for FailingFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        count(&self.left).and_then(|()| self.file.read_at(buffer, offset))
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Err(error) = count(&self.left) {
-            // As a full disk does: some of it is there.
-            self.file.write_at(&bytes[..bytes.len() / 2], offset)?;
-            return Err(error);
-        }
-        self.file.write_at(bytes, offset)
-    }
-    fn grow(&self, len: u64) -> io::Result<()> {
-        count(&self.left).and_then(|()| self.file.grow(len))
-    }
-    fn len(&self) -> io::Result<u64> {
-        count(&self.left).and_then(|()| self.file.len())
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        count(&self.left).and_then(|()| self.file.sync_data())
-    }
-}
 
 /// Appends and purges until the disk fails; returns how many entries were durable, if it failed.
 fn work_until_failure(log: &Log) -> Option<u64> {
@@ -97,7 +20,7 @@ fn work_until_failure(log: &Log) -> Option<u64> {
 fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found_again() {
     let mut failures = 0;
     for calls in 0.. {
-        let disk = FailingDisk::after(calls);
+        let disk = FailingDisk::after(calls, MemoryDisk::new());
         let Ok(log) = Log::open(Arc::new(disk.clone()), inline()) else { continue };
         let durable = work_until_failure(&log);
         let failed = log.failed();
@@ -107,7 +30,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
         assert!(failed.as_ref().unwrap().contains("log-0000"), "{failed:?}");
 
         // The disk works again, and nothing is tried again.
-        disk.left.store(i64::MAX, Ordering::Relaxed);
+        disk.fail_after(i64::MAX);
         for _ in 0..2 {
             let error = result_of(|done| log.set_state(1, "x".into(), done)).unwrap_err();
             assert_eq!(error.to_string(), failed.clone().unwrap());
@@ -127,7 +50,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
 
 #[test]
 fn all_that_waits_behind_a_failure_is_answered_with_its_cause() {
-    let disk = FailingDisk::after(i64::MAX);
+    let disk = FailingDisk::after(i64::MAX, MemoryDisk::new());
     // More than one batch takes.
     let options = LogOptions { driver: Driver::Thread, record_bytes_max: 1 << 20, ..inline() };
     let log = Log::open(Arc::new(disk.clone()), options).unwrap();
@@ -139,7 +62,7 @@ fn all_that_waits_behind_a_failure_is_answered_with_its_cause() {
             answered
         })
         .collect();
-    disk.left.store(0, Ordering::Relaxed);
+    disk.fail_after(0);
     drop(held);
     for answered in answers {
         let error = answered.recv_timeout(PATIENCE).unwrap().unwrap_err();

@@ -1,12 +1,14 @@
 //! The log as a whole, on disks that can be copied, damaged and made to fail.
 
 mod crash;
+mod failing_disk;
 mod failure;
 mod model;
 mod operations;
 mod power;
 mod snapshots;
 mod thread;
+mod torture;
 
 use std::io;
 use std::ops::Range;

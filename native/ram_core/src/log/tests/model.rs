@@ -52,38 +52,45 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Model {
-    entries: BTreeMap<u64, Bytes>,
-    next: u64,
+pub struct Model {
+    pub entries: BTreeMap<u64, Bytes>,
+    pub next: u64,
     purged: Option<u64>,
-    states: BTreeMap<u8, Bytes>,
+    pub states: BTreeMap<u8, Bytes>,
     /// Makes every body another one.
     serial: u64,
 }
 
 impl Model {
-    fn at(&self, per_mille: u64) -> u64 {
+    pub fn at(&self, per_mille: u64) -> u64 {
         let first = self.entries.keys().next().copied().unwrap_or(self.next);
         first + (self.next - first) * per_mille / 1000
     }
 
-    fn batch(&mut self, count: u64, length: usize) -> Vec<(u64, Bytes)> {
+    pub fn batch(&mut self, count: u64, length: usize) -> Vec<(u64, Bytes)> {
         let entry = |at| (self.next + at, body(self.serial * 1009 + at, length));
         let batch = (0..count).map(entry).collect();
         self.serial += 1;
         batch
     }
 
-    fn purge(&mut self, upto: u64) {
+    pub fn purge(&mut self, upto: u64) {
         self.purged = self.purged.max(Some(upto));
         self.entries = self.entries.split_off(&(upto + 1));
         self.next = self.next.max(upto + 1);
     }
 
-    fn truncate(&mut self, next: u64) {
+    pub fn truncate(&mut self, next: u64) {
         let floor = self.purged.map_or(0, |upto| upto + 1);
         self.next = self.next.min(next.max(floor));
         self.entries.split_off(&self.next);
+    }
+
+    /// Does the log hold exactly this?
+    pub fn is_in(&self, log: &Log) -> bool {
+        content(log).into_iter().eq(self.entries.clone())
+            && log.purged_index() == self.purged
+            && (0..3).all(|slot| log.state(slot).as_ref() == self.states.get(&slot))
     }
 
     fn check(&self, log: &Log) {
