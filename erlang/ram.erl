@@ -16,10 +16,12 @@
 %%     member stopped before it came. A write may have happened, or may still happen; a read did
 %%     nothing.</li>
 %% <li>`{overloaded, {ram, Node}}': too much is waiting on this node. Nothing happened.</li>
-%% <li>`{value_too_large, Bytes, BytesMax}' and `{key_too_large, BytesMax}': see the limits in the
-%%     configuration. Nothing happened.</li>
+%% <li>`{value_too_large, Bytes, BytesMax}', `{key_too_large, BytesMax}' and
+%%     `{batch_too_large, BytesMax}': see the limits in the configuration. Nothing happened.</li>
 %% <li>`badarg': a wrong argument, with an explanation.</li>
 %% </ul>
+%% {@link outcome/1} tells of a reason whether the write may have happened.
+%%
 %% Operations on the cluster return `ok' or `{error, Reason}'; the reasons are those of
 %% `ram_error:cluster_error()'. On a node that runs no member they raise `noproc', except
 %% {@link start_cluster/1} and {@link stop_cluster/1}, which may be called anywhere.
@@ -38,7 +40,8 @@
 -export([start/0, stop/0]).
 -export([start_cluster/1, start_cluster/2, stop_cluster/1, restart_server/0]).
 -export([add_node/1, remove_node/1, replace_node/2, nodes/0, force_recover/1]).
--export([get/1, get/2, fetch/1, put/2, update/3, delete/1]).
+-export([get/1, get/2, fetch/1, put/2, put_many/1, update/3, delete/1, delete_many/1]).
+-export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
 
@@ -210,6 +213,49 @@ update(Key, Default, Fun) ->
 delete(Key) ->
     ram_request:delete(Key).
 
+%% @doc Sets several keys at once: all or none, and nobody sees some of them set and others not yet.
+%%
+%% All travel in one log entry, so this costs about as much as one put. Of a key that comes twice the
+%% last value stays. All together they may have as many bytes as the largest key and value (the
+%% settings `key_bytes_max' and `value_bytes_max'); a longer list raises `{batch_too_large, BytesMax}'
+%% and nothing is changed.
+%%
+%% ```
+%% 1> ram:put_many([{{user, 1}, ada}, {{user, 2}, bob}]).
+%% ok
+%% '''
+-spec put_many([{Key :: term(), Value :: term()}]) -> ok.
+put_many(Entries) ->
+    case is_list_of(fun is_pair/1, Entries) of
+        true -> ram_request:put_many(Entries);
+        false -> ram_error:badarg([Entries], 1, "must be a list of {Key, Value}")
+    end.
+
+%% @doc Deletes several keys at once, as put_many/1 sets them; those that are absent are no error.
+-spec delete_many([Key :: term()]) -> ok.
+delete_many(Keys) ->
+    case is_list_of(fun(_Key) -> true end, Keys) of
+        true -> ram_request:delete_many(Keys);
+        false -> ram_error:badarg([Keys], 1, "must be a list of keys")
+    end.
+
+%% @doc Whether a write that raised this reason may have happened.
+%%
+%% `not_applied': it did not happen and never will. `unknown': it may have happened, or may still
+%% happen; to find out, read the key. For whatever is not a reason of this module it is `unknown'.
+%%
+%% ```
+%% try ram:put(Key, Value)
+%% catch error:Reason -> case ram:outcome(Reason) of
+%%                           not_applied -> retry_elsewhere;
+%%                           unknown -> read_before_retry
+%%                       end
+%% end
+%% '''
+-spec outcome(ram_error:failure() | term()) -> not_applied | unknown.
+outcome(Reason) ->
+    ram_error:outcome(Reason).
+
 %% @doc Writes all keys and values into a new file on this node, while reads and writes go on.
 %%
 %% The file holds the table as it was at one moment: all that was acknowledged anywhere before the
@@ -270,7 +316,7 @@ status() ->
     ram_cluster:status().
 
 checked_nodes([_ | _] = Nodes) ->
-    case is_list_of_atoms(Nodes) of
+    case is_list_of(fun erlang:is_atom/1, Nodes) of
         true -> lists:usort(Nodes);
         false -> ram_error:badarg([Nodes], 1, "must be a list of node names")
     end;
@@ -287,5 +333,9 @@ checked_file(File) ->
         error:_ -> ram_error:badarg([File], 1, "must be a file name")
     end.
 
-is_list_of_atoms([Node | Nodes]) -> is_atom(Node) andalso is_list_of_atoms(Nodes);
-is_list_of_atoms(Rest) -> Rest =:= [].
+is_pair({_, _}) -> true;
+is_pair(_) -> false.
+
+%% A list in full: an improper one is none.
+is_list_of(Is, [Element | Rest]) -> Is(Element) andalso is_list_of(Is, Rest);
+is_list_of(_Is, Rest) -> Rest =:= [].

@@ -4,7 +4,7 @@
 %% not do raises a `failure()'. What concerns the cluster is returned as `{error, cluster_error()}'.
 -module(ram_error).
 
--export([badarg/3, failure/1, cluster/1, format_error/2]).
+-export([badarg/3, failure/1, outcome/1, cluster/1, format_error/2]).
 -export_type([failure/0, cluster_error/0]).
 
 -type failure() ::
@@ -13,6 +13,7 @@
       | {overloaded, {ram, node()}}             % too much waits on this node; nothing happened
       | {value_too_large, Bytes :: non_neg_integer(), BytesMax :: pos_integer()}
       | {key_too_large, BytesMax :: pos_integer()}
+      | {batch_too_large, BytesMax :: pos_integer()}
       | {failed, binary()}.                     % the member broke; the text says how
 
 -type cluster_error() ::
@@ -47,6 +48,16 @@ badarg(Arguments, Position, Why) ->
 failure(timeout) -> error({timeout, {ram, node()}});
 failure(overloaded) -> error({overloaded, {ram, node()}});
 failure(Reason) -> error(Reason).
+
+%% @doc Whether the write that raised this may have happened.
+-spec outcome(failure() | term()) -> not_applied | unknown.
+outcome(noproc) -> not_applied;
+outcome({overloaded, {ram, _Node}}) -> not_applied;
+outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
+outcome({key_too_large, _BytesMax}) -> not_applied;
+outcome({batch_too_large, _BytesMax}) -> not_applied;
+outcome(badarg) -> not_applied;
+outcome(_TimeoutOrNotOurs) -> unknown.
 
 %% @doc The reason of a failed change of the cluster, backup or restore, as the API tells it.
 -spec cluster(term()) -> cluster_error().

@@ -3,7 +3,7 @@
 
 -export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_peek/1,
          member_recover/3]).
--export([put/5, put_large/5, delete/4, compare_and_set/6, compare_and_set_large/6]).
+-export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
 -export([read/4, sync/3, change/4, backup/4, restore/4, cancel/2]).
 -export([key_encode/1, key_decode/1]).
 -export_type([member/0, change/0, reply/0]).
@@ -61,6 +61,11 @@ put_large(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec delete(member(), reference(), term(), non_neg_integer()) -> reply().
 delete(_Member, _Ref, _Key, _TimeoutMs) -> ?NOT_LOADED.
+
+%% All in one log entry, the puts first; for lists of which one is not empty.
+-spec write_many(member(), reference(), Puts :: [{term(), binary()}], Deletes :: [term()],
+                 non_neg_integer()) -> reply().
+write_many(_Member, _Ref, _Puts, _Deletes, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec compare_and_set(member(), reference(), term(), absent | non_neg_integer(), binary(),
                       non_neg_integer()) -> reply().

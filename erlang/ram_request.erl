@@ -8,7 +8,8 @@
 -module(ram_request).
 
 -export([set_member/2, clear_member/0, member/0]).
--export([fetch/1, put/2, delete/1, update/3, sync/1, change/2, status/0, timeout_ms/0]).
+-export([fetch/1, put/2, put_many/1, delete/1, delete_many/1, update/3]).
+-export([sync/1, change/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 
 -define(KEY, {ram, member}).
@@ -61,6 +62,24 @@ delete(Key) ->
     {Member, TimeoutMs} = running(),
     Delete = fun(Ref) -> ram_nif:delete(Member, Ref, Key, TimeoutMs) end,
     {ok, _Revision} = checked(call(Member, Delete, TimeoutMs), [Key]),
+    ok.
+
+%% @doc In the order of the list, so the last value of a key stays.
+-spec put_many([{term(), term()}]) -> ok.
+put_many(Entries) ->
+    write_many([{Key, term_to_binary(Value)} || {Key, Value} <- Entries], [], [Entries]).
+
+-spec delete_many([term()]) -> ok.
+delete_many(Keys) ->
+    write_many([], Keys, [Keys]).
+
+write_many([], [], _Arguments) ->
+    _ = running(),
+    ok;
+write_many(Puts, Deletes, Arguments) ->
+    {Member, TimeoutMs} = running(),
+    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Puts, Deletes, TimeoutMs) end,
+    {ok, _Revision} = checked(call(Member, Write, TimeoutMs), Arguments),
     ok.
 
 -spec update(term(), term(), fun((term()) -> term())) -> ok.

@@ -2,9 +2,9 @@
 -module(ram_load).
 
 -export([spawn_all/5, wait_all/1]).
--export([count_up/2, put_and_get_own/2, put_binary/2, explained/3, with_mailbox/2, write_on/2,
+-export([count_up/2, put_and_get_own/2, put_binary/2, put_many_binaries/3, explained/3, with_mailbox/2, write_on/2,
          missing/2]).
--export([put_all/1, put_numbers/2, put_twins/2]).
+-export([put_all/1, put_numbers/2, put_twins/2, put_both/3, see_both/2]).
 -export([threads/0, rounds/1, resident_bytes/0]).
 
 %% @doc Runs Fun(Number, Arguments) in Count processes on each of the nodes, controlled from here.
@@ -39,6 +39,10 @@ put_and_get_own(Number, [Name, Times]) ->
 
 put_binary(Key, Bytes) ->
     ram:put(Key, binary:copy(<<7>>, Bytes)).
+
+%% @doc Puts Count values of so many bytes at once, under {Name, 1} and so on.
+put_many_binaries(Name, Count, Bytes) ->
+    ram:put_many([{{Name, N}, binary:copy(<<7>>, Bytes)} || N <- lists:seq(1, Count)]).
 
 %% @doc What a call raises, and how the shell would explain it.
 explained(Module, Function, Arguments) ->
@@ -127,6 +131,30 @@ put_twins(Number, Deadline, N) ->
     case erlang:monotonic_time(millisecond) > Deadline of
         true -> ok;
         false -> put_twins(Number, Deadline, N + 1)
+    end.
+
+%% @doc Puts N under both keys at once, for N from 1, as long as told.
+put_both(Left, Right, Milliseconds) ->
+    put_both(Left, Right, erlang:monotonic_time(millisecond) + Milliseconds, 1).
+
+put_both(Left, Right, Deadline, N) ->
+    ok = ram:put_many([{Left, N}, {Right, N}]),
+    case erlang:monotonic_time(millisecond) > Deadline of
+        true -> ok;
+        false -> put_both(Left, Right, Deadline, N + 1)
+    end.
+
+%% @doc Reads one key, then the other, which `put_both' sets in the opposite order: the second is
+%% never older than the first.
+see_both(_Number, [Left, Right, Milliseconds]) ->
+    see_both_until(Left, Right, erlang:monotonic_time(millisecond) + Milliseconds).
+
+see_both_until(Left, Right, Deadline) ->
+    {Seen, Then} = {ram:get(Left), ram:get(Right)},
+    case erlang:monotonic_time(millisecond) > Deadline of
+        _ when Then < Seen -> {part_of_a_batch, Seen, Then};
+        true -> ok;
+        false -> see_both_until(Left, Right, Deadline)
     end.
 
 %% @doc How many threads this VM has.

@@ -6,7 +6,8 @@
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([a_write_under_way_when_its_member_stops_may_have_happened/1,
-         an_update_in_line_when_its_member_stops_has_not_happened/1]).
+         an_update_in_line_when_its_member_stops_has_not_happened/1,
+         outcome_tells_what_certainly_did_not_happen_from_the_rest/1]).
 
 suite() ->
     [{timetrap, {minutes, 2}}].
@@ -47,6 +48,26 @@ an_update_in_line_when_its_member_stops_has_not_happened(Config) ->
     ram_peers:eventually(Waits),
     ok = ram_peers:call(Run, 1, stop, []),
     ?assertEqual(noproc, outcome(InLine)).
+
+outcome_tells_what_certainly_did_not_happen_from_the_rest(Config) ->
+    Run = proplists:get_value(run, Config),
+    Node = ram_peers:node(Run, 1),
+    Outcome = fun(Reason) -> ram_peers:call(Run, 1, outcome, [Reason]) end,
+    NotApplied = [{ram, put, [{key, binary:copy(<<7>>, 70000)}, v]},
+                  {ram, put, [fun() -> ok end, v]},
+                  {ram_load, put_binary, [k, 17 bsl 20]},
+                  {ram_load, put_many_binaries, [k, 2, 15 bsl 20]}],
+    [?assertEqual({Reason, not_applied}, {Reason, Outcome(Reason)})
+     || {Module, Function, Arguments} <- NotApplied,
+        Reason <- [ram_peers:raised(Run, 1, Module, Function, Arguments)]],
+    ?assertEqual(error, ram_peers:call(Run, 1, fetch, [k])),
+    ?assertEqual(0, maps:get(entries, ram_peers:call(Run, 1, status, []))),
+    ?assertEqual(not_applied, Outcome({overloaded, {ram, Node}})),
+    [?assertEqual(unknown, Outcome(Reason))
+     || Reason <- [{timeout, {ram, Node}}, {failed, <<"why">>}, something_else]],
+    ok = ram_peers:call(Run, 2, stop, []),
+    ?assertEqual(noproc, ram_peers:raised(Run, 2, ram, put, [k, v])),
+    ?assertEqual(not_applied, Outcome(noproc)).
 
 in_the_background(Run, I, Function, Arguments) ->
     Raised = fun() -> exit({outcome, ram_peers:raised(Run, I, ram, Function, Arguments)}) end,

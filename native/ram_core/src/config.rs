@@ -27,7 +27,16 @@ pub struct Limits {
     pub frame_bytes_max: usize,
 }
 
+/// What is left free in a frame for what stands around commands.
+const FRAME_SPARE_BYTES: usize = 64 * 1024;
+
 impl Limits {
+    /// Of commands that are applied together: as much as the largest single one, since a longer
+    /// entry would hold up the heartbeats behind it.
+    pub fn commands_bytes_max(&self) -> usize {
+        self.key_bytes_max.saturating_add(self.value_bytes_max)
+    }
+
     /// May this key be written, with this value?
     pub fn check(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         if key.len() > self.key_bytes_max {
@@ -95,7 +104,7 @@ impl Config {
         }
         let limits = &self.limits;
         let largest = limits.key_bytes_max.saturating_add(limits.value_bytes_max);
-        if largest.saturating_add(64 * 1024) > limits.frame_bytes_max {
+        if largest.saturating_add(FRAME_SPARE_BYTES) > limits.frame_bytes_max {
             let reason = "must have room for the largest key and value and 64 KiB more";
             return wrong("frame_bytes_max", reason.into());
         }

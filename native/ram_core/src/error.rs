@@ -18,6 +18,8 @@ pub enum Error {
     ValueTooLarge { bytes: usize, bytes_max: usize },
     #[error("the key takes more bytes than the limit key_bytes_max, {bytes_max}")]
     KeyTooLarge { bytes_max: usize },
+    #[error("the batch takes more bytes than the largest key and value may, {bytes_max}")]
+    BatchTooLarge { bytes_max: usize },
     #[error("{0} is not a member of the cluster")]
     UnknownMember(String),
     #[error("{0} is the last member; stop_cluster ends a cluster")]

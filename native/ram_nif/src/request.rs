@@ -54,6 +54,23 @@ fn queue<'a>(
     }
 }
 
+/// The encoded key, or what is wrong with it.
+fn encoded_key<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    key: Term<'a>,
+) -> NifResult<Result<Vec<u8>, Term<'a>>> {
+    let bytes_max = member.node.config().limits.key_bytes_max;
+    let mut bytes = Vec::with_capacity(32);
+    match key::encode(key, bytes_max, &mut bytes) {
+        Ok(()) => Ok(Ok(bytes)),
+        Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
+        Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
+        Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
+        Err(KeyError::Unsupported | KeyError::Malformed) => Err(rustler::Error::BadArg),
+    }
+}
+
 /// Runs `with` on the encoded key, or tells what is wrong with the key.
 fn with_key<'a>(
     env: Env<'a>,
@@ -61,15 +78,7 @@ fn with_key<'a>(
     key: Term<'a>,
     with: impl FnOnce(Vec<u8>) -> Term<'a>,
 ) -> NifResult<Term<'a>> {
-    let bytes_max = member.node.config().limits.key_bytes_max;
-    let mut bytes = Vec::with_capacity(32);
-    match key::encode(key, bytes_max, &mut bytes) {
-        Ok(()) => Ok(with(bytes)),
-        Err(KeyError::LocalFun) => Ok(terms::bad_key(env, atoms::local_fun())),
-        Err(KeyError::TooDeep) => Ok(terms::bad_key(env, atoms::too_deep())),
-        Err(KeyError::TooLarge) => Ok(terms::error(env, &Error::KeyTooLarge { bytes_max })),
-        Err(KeyError::Unsupported | KeyError::Malformed) => Err(rustler::Error::BadArg),
-    }
+    Ok(encoded_key(env, member, key)?.map_or_else(|wrong| wrong, with))
 }
 
 fn write<'a>(
@@ -135,6 +144,34 @@ fn delete<'a>(
     with_key(env, &member, key, |key| {
         write(env, &member, reference, &Command::Delete { key: &key }, timeout_ms)
     })
+}
+
+/// Puts `[{Key, Value}]` and deletes `[Key]`, all in one log entry.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn write_many<'a>(
+    env: Env<'a>,
+    member: MemberRef,
+    reference: Term<'a>,
+    puts: Vec<(Term<'a>, Binary<'a>)>,
+    deletes: Vec<Term<'a>>,
+    timeout_ms: u64,
+) -> NifResult<Term<'a>> {
+    let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
+    let keys = keys.map(|key| encoded_key(env, &member, key)).collect::<NifResult<Vec<_>>>()?;
+    let keys = match keys.into_iter().collect::<Result<Vec<_>, _>>() {
+        Ok(keys) => keys,
+        Err(wrong) => return Ok(wrong),
+    };
+    let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
+    let commands = keys.iter().zip(values.chain(std::iter::repeat(None)));
+    let commands = commands.map(|(key, value)| match value {
+        Some(value) => Command::Put { key, value },
+        None => Command::Delete { key },
+    });
+    Ok(queue(env, &member, (reference, CHANGE_LOST), |ticket| {
+        let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
+        member.node.write_all(commands, deadline(timeout_ms), reply)
+    }))
 }
 
 #[rustler::nif]

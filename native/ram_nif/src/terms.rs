@@ -14,7 +14,7 @@ mod atoms {
     rustler::atoms! {
         ok, error, none, undefined, value, conflict,
         // reasons
-        config, value_too_large, key_too_large, bad_key, not_member, last_member, other_cluster,
+        config, value_too_large, key_too_large, batch_too_large, bad_key, not_member, last_member, other_cluster,
         overloaded, timeout, noproc, removed, failed, file, not_empty, partly,
         // events
         ram_member,
@@ -50,6 +50,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             (atoms::value_too_large(), *bytes, *bytes_max).encode(env)
         }
         Error::KeyTooLarge { bytes_max } => (atoms::key_too_large(), *bytes_max).encode(env),
+        Error::BatchTooLarge { bytes_max } => (atoms::batch_too_large(), *bytes_max).encode(env),
         Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
         Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
         Error::OtherCluster => atoms::other_cluster().encode(env),

@@ -62,11 +62,42 @@ impl Handle {
         reply: Reply<Answer>,
     ) -> Result<()> {
         self.check_sizes(command)?;
-        let command = command.encode();
+        self.enqueue_write(command.encode(), 1, deadline, reply)
+    }
+
+    /// Replicates commands that are applied all together, in their order, or not at all; one at
+    /// least. `reply` gets the answer to the last. An error is as that of [`Handle::write`].
+    pub fn write_all<'a>(
+        &self,
+        commands: impl Iterator<Item = Command<'a>>,
+        deadline: std::time::Instant,
+        reply: Reply<Answer>,
+    ) -> Result<()> {
+        let bytes_max = self.config.limits.commands_bytes_max();
+        let mut encoded = Vec::new();
+        let mut count = 0;
+        for command in commands {
+            self.check_sizes(&command)?;
+            command.encode_into(&mut encoded);
+            count += 1;
+            if encoded.len() > bytes_max {
+                return Err(Error::BatchTooLarge { bytes_max });
+            }
+        }
+        self.enqueue_write(Bytes::from(encoded), count, deadline, reply)
+    }
+
+    fn enqueue_write(
+        &self,
+        commands: Bytes,
+        count: u32,
+        deadline: std::time::Instant,
+        reply: Reply<Answer>,
+    ) -> Result<()> {
         let limit = self.config.limits.queue_bytes_max;
-        let permit = Permit::take(&self.entrance.queued_bytes, command.len(), limit);
+        let permit = Permit::take(&self.entrance.queued_bytes, commands.len(), limit);
         let permit = permit.ok_or(Error::Overloaded)?;
-        let write = Write { command, deadline: deadline.into(), reply, _permit: permit };
+        let write = Write { commands, count, deadline: deadline.into(), reply, _permit: permit };
         enqueue(&self.entrance.writes, write)
     }
 

@@ -24,10 +24,13 @@ const GROUP_COMMANDS_MAX: usize = 4096;
 
 pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 
-/// A command that waits.
+/// Commands of one caller that wait, to be applied together.
 pub struct Write {
-    pub command: Bytes,
+    /// Encoded, one after the other.
+    pub commands: Bytes,
+    pub count: u32,
     pub deadline: Instant,
+    /// Gets the answer to the last of them.
     pub reply: Reply,
     /// Held until the reply.
     pub _permit: Permit,
@@ -139,7 +142,7 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
     answer_all(late, Error::Timeout);
     let mut bytes = 0;
     let fits = |write: &Write| {
-        bytes += write.command.len();
+        bytes += write.commands.len();
         bytes <= batch_bytes_max
     };
     let count = waiting.iter().map(fits).take_while(|fits| *fits).count().max(1);
@@ -148,15 +151,14 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
 }
 
 async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
-    let commands: Vec<Bytes> = group.iter().map(|write| write.command.clone()).collect();
-    let proposal = command::group(stamp, &commands);
+    let count = group.iter().map(|write| write.count).sum();
+    let commands = group.iter().map(|write| &write.commands);
+    let proposal = command::group(stamp, count, commands);
     let latest = latest_deadline(&group);
     let mut session_lost = false;
     match route.propose(proposal, latest).await {
-        Some(Outcome::Answers(answers)) if answers.len() == group.len() => {
-            for (write, answer) in group.into_iter().zip(answers) {
-                (write.reply)(Ok(answer));
-            }
+        Some(Outcome::Answers(answers)) if answers.len() == count as usize => {
+            answer_each(group, answers);
         }
         Some(_) => {
             // Whether an earlier copy was applied before the session was forgotten is not known.
@@ -166,6 +168,15 @@ async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
         None => answer_all(group, Error::Timeout),
     }
     Ended { stamp, session_lost }
+}
+
+fn answer_each(group: Vec<Write>, answers: Vec<Answer>) {
+    let mut answers = answers.into_iter();
+    for write in group {
+        // A write has one command at least.
+        let last = answers.nth((write.count as usize).saturating_sub(1));
+        (write.reply)(last.ok_or(Error::Timeout));
+    }
 }
 
 fn latest_deadline(writes: &[Write]) -> Instant {

@@ -37,6 +37,10 @@ impl Command<'_> {
     pub fn encode(&self) -> Bytes {
         Bytes::from(codec::encode(self))
     }
+
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        codec::encode_into(self, out);
+    }
 }
 
 /// What a command did.
@@ -147,11 +151,14 @@ pub fn open_session() -> Bytes {
     Bytes::from(codec::encode(&Header::OpenSession))
 }
 
-/// The bytes of a group of encoded commands.
-pub fn group(stamp: Stamp, commands: &[Bytes]) -> Bytes {
-    let count = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+/// The bytes of a group of `count` commands, encoded in these pieces.
+pub fn group<'a>(
+    stamp: Stamp,
+    count: u32,
+    commands: impl Iterator<Item = &'a Bytes> + Clone,
+) -> Bytes {
     let header = codec::encode(&Header::Group { stamp, count });
-    let body_bytes: usize = commands.iter().map(Bytes::len).sum();
+    let body_bytes: usize = commands.clone().map(Bytes::len).sum();
     let mut bytes = BytesMut::with_capacity(header.len() + body_bytes);
     bytes.put_slice(&header);
     for command in commands {

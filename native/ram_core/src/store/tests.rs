@@ -50,7 +50,7 @@ impl Client {
 
 fn group(stamp: Stamp, commands: &[Command<'_>]) -> Bytes {
     let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
-    command::group(stamp, &commands)
+    command::group(stamp, commands.len() as u32, commands.iter())
 }
 
 fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
