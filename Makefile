@@ -35,6 +35,7 @@ check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
 	@scripts/check.sh
 
 sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 for one)
+	@$(if $(SEED),,cargo test --locked --profile sim -p ram_sim --test seeds -- --include-ignored)
 	@cargo run --quiet --locked --profile sim -p ram_sim -- --seconds $(SECONDS) \
 	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 

@@ -1,8 +1,8 @@
 //! Misfortunes, from the seed: one after the other and on top of each other, each with an end.
 //!
 //! Kept within what the product promises to survive: any number of crashes (a disk keeps what was
-//! synced), but a disk is lost only while every member is in the cluster and up and no change of the
-//! membership is under way: it counts against the majority until its host has joined again.
+//! synced), but a disk is lost only while every member is in the cluster and up and no change of
+//! the membership is under way: it counts against the majority until its host has joined again.
 
 use rand::RngExt;
 use rand::rngs::StdRng;

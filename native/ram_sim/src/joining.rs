@@ -27,7 +27,7 @@ impl Joining {
     /// Hosts whose disk has to be wiped: the member there was removed.
     pub fn act(&mut self, state: &mut State) -> Vec<usize> {
         self.steps += 1;
-        if self.steps % ASK_EVERY_STEPS != 0 {
+        if !self.steps.is_multiple_of(ASK_EVERY_STEPS) {
             return Vec::new();
         }
         self.learn(state);

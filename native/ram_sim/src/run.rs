@@ -110,7 +110,7 @@ impl Run {
             if !self.goes_on() || self.is_healed() {
                 return;
             }
-            if step % PROVE_EVERY_STEPS == 0 {
+            if step.is_multiple_of(PROVE_EVERY_STEPS) {
                 let state = self.world.borrow();
                 let left = (0..state.hosts.len()).filter(|host| !state.hosts[*host].is_proven);
                 left.for_each(|host| state.order(host, Order::Prove));

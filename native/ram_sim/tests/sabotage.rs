@@ -2,7 +2,7 @@
 //! `cargo test -p ram_sim --features sabotage --test sabotage -- --nocapture` prints the table.
 
 #![cfg(feature = "sabotage")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use ram_core::sabotage::Fault;
 use ram_sim::fleet::{self, Order};
