@@ -1,8 +1,10 @@
 # The commands of this project. Each installs what it misses where it can; scripts/ does the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shell build setup check torture bench-size clean
+.PHONY: help demo test shell build setup check torture sim sabotage bench-size clean
 NAME ?= ram1
+SEEDS ?= 200
+SECONDS ?= 60
 
 help:    ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -36,6 +38,14 @@ torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET
 	@scripts/setup.sh test
 	@scripts/build.sh
 	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(SABOTAGE)"
+
+sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 for one)
+	@$(if $(SEED),,cargo test --locked --profile sim -p ram_sim --test seeds -- --include-ignored)
+	@cargo run --quiet --locked --profile sim -p ram_sim -- --seconds $(SECONDS) \
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+sabotage:  ## Sabotages the core in every known way, and shows what catches it
+	@cargo test --locked --profile sim -p ram_sim --features sabotage --test sabotage -- --nocapture
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

@@ -140,10 +140,23 @@ fn the_core_knows_no_erlang_and_the_nif_knows_no_raft() {
 }
 
 #[test]
+fn what_is_shipped_knows_nothing_of_the_simulator() {
+    for name in ["ram_core", "ram_nif"] {
+        let manifest = fs::read_to_string(root().join("..").join(name).join("Cargo.toml")).unwrap();
+        for absent in ["ram_sim", "ram_check", "turmoil", "default = ", "\"simulation\""] {
+            assert!(!manifest.contains(absent), "{name} must not name {absent}");
+        }
+    }
+    let build = fs::read_to_string(root().join("../build.sh")).unwrap();
+    assert!(build.contains("-p ram_nif\n"), "the build script builds the library alone");
+}
+
+#[test]
 fn files_and_functions_keep_their_limits() {
     const FILE_LINES_MAX: usize = 400;
     const LINE_CHARS_MAX: usize = 100;
-    for crate_root in [root(), root().join("../ram_nif")] {
+    let crates = ["ram_core", "ram_nif", "ram_sim"];
+    for crate_root in crates.map(|name| root().join("..").join(name)) {
         for path in sources(&crate_root.join("src")) {
             let text = fs::read_to_string(&path).unwrap();
             let shipped = text.split("#[cfg(test)]").next().unwrap();

@@ -31,6 +31,7 @@ use crate::reads;
 use crate::{Error, Result};
 
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
+const CHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A member that is open: its data, its socket and its raft.
 pub struct Member {
@@ -234,6 +235,7 @@ async fn serve(
     };
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
     tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
+    tasks.spawn(finish_changes(parts.raft.clone()));
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;
@@ -284,6 +286,25 @@ async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, 
             };
             reply(changed);
         });
+    }
+}
+
+/// The leader finishes what a former one left half done: a change that stands still for one check.
+async fn finish_changes(raft: Raft) {
+    let mut half_done = None;
+    loop {
+        tokio::time::sleep(CHANGE_CHECK_INTERVAL).await;
+        let now = {
+            let metrics = raft.metrics().borrow_watched().clone();
+            let newest = metrics.membership_config;
+            let is_half_done = newest.membership().get_joint_config().len() > 1;
+            (metrics.state == ServerState::Leader && is_half_done).then(|| *newest.log_id())
+        };
+        if now.is_some() && now == half_done {
+            // Whoever leads then tries again.
+            let _ = leader::finish_change(&raft).await;
+        }
+        half_done = now;
     }
 }
 

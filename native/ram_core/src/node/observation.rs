@@ -19,6 +19,8 @@ pub struct Observation {
     pub term: u64,
     pub leads: bool,
     pub applied_index: u64,
+    /// The newest membership in its log is committed, and no change of it is half done.
+    pub is_settled: bool,
     /// The entries that the log holds, durable or not: from the first to before the last.
     pub first_index: u64,
     pub end_index: u64,
@@ -38,12 +40,16 @@ impl Handle {
         self.with(|running| {
             let metrics = running.raft.metrics();
             let metrics = metrics.borrow_watched();
+            let (newest, committed) =
+                (&metrics.membership_config, &metrics.committed_membership_config);
             let (first, last) = (running.log.first_index(), running.log.last_index());
             Observation {
                 id: running.identity.id,
                 term: metrics.current_term,
                 leads: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
                 applied_index: running.applied.index(),
+                is_settled: newest.membership() == committed.membership()
+                    && newest.membership().get_joint_config().len() == 1,
                 first_index: first.unwrap_or(0),
                 end_index: last.map_or(0, |last| last + 1),
             }

@@ -52,16 +52,16 @@ pub async fn change_member(raft: &Raft, change: MemberChange) -> Answer<()> {
 /// each other.
 async fn add(raft: &Raft, id: u64, member: Member) -> Answer<()> {
     let now = membership(raft);
-    if now.voter_ids().any(|voter| voter == id) && now.get_joint_config().len() == 1 {
-        return Ok(());
-    }
     let name = member.name.clone();
-    raft.add_learner(id, member, true).await.map_err(refusal)?;
-    let former = ids_named(&membership(raft), &name, Some(id));
-    let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
-    let replace = ChangeMembers::RemoveVoters(former.clone());
-    change(raft, ChangeMembers::Batch(vec![promote, replace])).await?;
-    drop_learners(raft, former).await
+    let is_done = now.voter_ids().any(|voter| voter == id) && now.get_joint_config().len() == 1;
+    if !is_done {
+        raft.add_learner(id, member, true).await.map_err(refusal)?;
+        let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
+        let replace = ChangeMembers::RemoveVoters(ids_named(&membership(raft), &name, Some(id)));
+        change(raft, ChangeMembers::Batch(vec![promote, replace])).await?;
+    }
+    // Also what a leader that was lost halfway has left.
+    drop_learners(raft, ids_named(&membership(raft), &name, Some(id))).await
 }
 
 async fn remove(raft: &Raft, name: &str) -> Answer<()> {
@@ -98,6 +98,16 @@ async fn hand_over(raft: &Raft, left: &BTreeSet<u64>) -> Answer<()> {
 async fn change(raft: &Raft, change: ChangeMembers<u64, Member>) -> Answer<()> {
     raft.change_membership(change, false).await.map_err(refusal)?;
     Ok(())
+}
+
+/// Ends a change that its leader left between the two steps of joint consensus. Until then both
+/// the former and the new majority are needed, which is less than the cluster could bear.
+pub async fn finish_change(raft: &Raft) -> Answer<()> {
+    if membership(raft).get_joint_config().len() == 1 {
+        return Ok(());
+    }
+    // From a joint configuration the change of nothing leads to the newer of the two.
+    change(raft, ChangeMembers::AddVoterIds(BTreeSet::new())).await
 }
 
 async fn drop_learners(raft: &Raft, ids: BTreeSet<u64>) -> Answer<()> {

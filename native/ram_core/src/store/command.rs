@@ -134,7 +134,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What a group will have done once it is applied, if that can be told before: the revisions cannot.
+/// What a group will have done once it is applied, if that can be told before; revisions cannot.
 /// For sabotage alone.
 pub(crate) fn unconditional(proposal: &[u8]) -> Option<Outcome> {
     let Proposal::Group(group) = Proposal::decode(proposal).ok()? else { return None };

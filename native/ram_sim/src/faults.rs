@@ -1,0 +1,303 @@
+//! Misfortunes, from the seed: one after the other and on top of each other, each with an end.
+//!
+//! Kept within what the product promises to survive: any number of crashes (a disk keeps what was
+//! synced), but a disk is lost only while every member is in the cluster and up and no change of
+//! the membership is under way: it counts against the majority until its host has joined again.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use turmoil::Sim;
+
+use crate::entropy;
+use crate::plan::{host_name, node_name, pick};
+use crate::world::{Order, State, World};
+
+/// How long a fault may last.
+const LAST_MIN_MS: u64 = 50;
+const LAST_MAX_MS: u64 = 6000;
+/// A removal that was asked for may still be proposed, and its change may need the former member.
+const REMOVAL_SETTLES_NS: u64 = 10_000_000_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// Down for a while. After a power loss what was not synced is gone, or torn.
+    Crash {
+        hosts: Vec<usize>,
+        power: bool,
+    },
+    Wipe(usize),
+    /// No message passes from one to the other of these pairs.
+    Cut {
+        name: &'static str,
+        pairs: Vec<(usize, usize)>,
+    },
+    /// Messages of these pairs wait until the end of the fault.
+    Hold(Vec<(usize, usize)>),
+    Delay {
+        pairs: Vec<(usize, usize)>,
+        latency_ms: u64,
+    },
+    SlowDisk {
+        host: usize,
+        delay_ms: u64,
+    },
+    FailingDisk(usize),
+    Remove(usize),
+    /// The leader stops well and hands over the lead.
+    Transfer(usize),
+    /// A clock that is wrong by more than 1 %.
+    ClockRate {
+        host: usize,
+        percent: u64,
+    },
+}
+
+pub struct Faults {
+    rng: StdRng,
+    next_at_ns: u64,
+    removed_at_ns: u64,
+    active: Vec<(u64, Fault)>,
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Faults {
+    pub fn new(seed: u64) -> Faults {
+        let rng = entropy::stream(seed, "faults", 0);
+        Faults {
+            rng,
+            next_at_ns: 3_000_000_000,
+            removed_at_ns: 0,
+            active: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Ends what is over, and maybe begins something. `is_whole`: all members are in and up.
+    pub fn act(&mut self, sim: &mut Sim<'_>, world: &World, is_whole: bool) {
+        let now_ns = world.borrow().now_ns;
+        let mut over = Vec::new();
+        self.active.retain(|(end_ns, fault)| {
+            let is_over = *end_ns <= now_ns;
+            if is_over {
+                over.push(fault.clone());
+            }
+            !is_over
+        });
+        for fault in over {
+            self.end(sim, world, &fault);
+        }
+        if now_ns < self.next_at_ns {
+            return;
+        }
+        let gap_max_ms = world.borrow().plan.fault_gap_max_ms;
+        self.next_at_ns = now_ns + self.rng.random_range(50..=gap_max_ms) * 1_000_000;
+        let is_settled = now_ns >= self.removed_at_ns + REMOVAL_SETTLES_NS;
+        let chosen = self.choose(&world.borrow(), is_whole && is_settled);
+        if let Some(fault) = chosen {
+            let last_ms = self.rng.random_range(LAST_MIN_MS..=LAST_MAX_MS);
+            *self.counts.entry(name(&fault).into()).or_default() += 1;
+            world.borrow_mut().trace.note(now_ns, ("begins", &fault, last_ms));
+            self.begin(sim, world, &fault);
+            self.active.push((now_ns + last_ms * 1_000_000, fault));
+        }
+    }
+
+    pub fn end_all(&mut self, sim: &mut Sim<'_>, world: &World) {
+        for (_, fault) in std::mem::take(&mut self.active) {
+            self.end(sim, world, &fault);
+        }
+    }
+
+    fn choose(&mut self, state: &State, is_whole: bool) -> Option<Fault> {
+        let hosts: Vec<usize> = (0..state.plan.hosts).collect();
+        let is_up = |host: &usize| state.hosts[*host].running.is_some() && !self.is_down(*host);
+        let up: Vec<usize> = hosts.iter().copied().filter(is_up).collect();
+        let leader = state.running().find(|(_, r)| r.handle.observe().is_some_and(|o| o.leads));
+        let leader = leader.map(|(host, _)| host);
+        // The same fault on a random host, or on the one that hurts most.
+        let rng = &mut self.rng;
+        let favourite = if rng.random_bool(0.4) { leader } else { None };
+        let victim = favourite.filter(|host| up.contains(host)).or(pick(rng, &up).copied())?;
+        let is_cut =
+            self.active.iter().any(|(_, f)| matches!(f, Fault::Cut { .. } | Fault::Hold(_)));
+        Some(match rng.random_range(0..100) {
+            0..18 => Fault::Crash { hosts: vec![victim], power: rng.random_bool(0.7) },
+            18..24 => {
+                let mut down = up.clone();
+                down.shuffle(rng);
+                down.truncate(rng.random_range(1..=up.len()));
+                Fault::Crash { hosts: down, power: rng.random_bool(0.8) }
+            }
+            24..29 if is_whole => Fault::Wipe(victim),
+            29..60 if !is_cut => cut(rng, &hosts, victim),
+            60..66 if !is_cut => Fault::Hold(around(&hosts, victim)),
+            66..74 => {
+                let latency_ms = rng.random_range(30..400);
+                Fault::Delay { pairs: around(&hosts, victim), latency_ms }
+            }
+            74..82 => Fault::SlowDisk { host: victim, delay_ms: rng.random_range(20..500) },
+            82..87 => Fault::FailingDisk(victim),
+            87..91 if is_whole => Fault::Remove(victim),
+            91..96 => Fault::Transfer(leader?),
+            96..100 => Fault::ClockRate { host: victim, percent: rng.random_range(60..160) },
+            _ => return None,
+        })
+    }
+
+    fn is_down(&self, host: usize) -> bool {
+        self.active.iter().any(|(_, fault)| match fault {
+            Fault::Crash { hosts, .. } => hosts.contains(&host),
+            Fault::Wipe(down) => *down == host,
+            _ => false,
+        })
+    }
+
+    fn begin(&mut self, sim: &mut Sim<'_>, world: &World, fault: &Fault) {
+        match fault {
+            Fault::Crash { hosts, power } => {
+                for host in hosts {
+                    self.crash(sim, world, *host, *power);
+                }
+            }
+            Fault::Wipe(host) => wipe(sim, world, *host),
+            Fault::Cut { pairs, .. } => for_each(pairs, |a, b| sim.partition_oneway(a, b)),
+            Fault::Hold(pairs) => for_each(pairs, |a, b| sim.hold(a, b)),
+            Fault::Delay { pairs, latency_ms } => set_latency(sim, pairs, *latency_ms),
+            Fault::SlowDisk { host, delay_ms } => {
+                world.borrow().hosts[*host].disk_delay_max_ms.set(*delay_ms);
+            }
+            Fault::FailingDisk(host) => world.borrow().hosts[*host].disk.fail_next_sync(),
+            Fault::Remove(host) => {
+                let state = world.borrow();
+                self.removed_at_ns = state.now_ns;
+                let by = (0..state.hosts.len()).find(|by| by != host).unwrap_or(0);
+                state.order(by, Order::Remove { name: node_name(*host) });
+            }
+            Fault::Transfer(host) => world.borrow().order(*host, Order::Restart),
+            Fault::ClockRate { host, percent } => {
+                world.borrow().order(*host, Order::ClockRate(*percent as f64 / 100.0));
+            }
+        }
+    }
+
+    fn end(&mut self, sim: &mut Sim<'_>, world: &World, fault: &Fault) {
+        let plan = world.borrow().plan.clone();
+        match fault {
+            Fault::Crash { hosts, .. } => {
+                hosts.iter().for_each(|host| sim.bounce(host_name(*host)));
+            }
+            Fault::Wipe(host) => sim.bounce(host_name(*host)),
+            Fault::Cut { pairs, .. } | Fault::Hold(pairs) => {
+                for_each(pairs, |a, b| sim.release(a, b));
+            }
+            Fault::Delay { pairs, .. } => set_latency(sim, pairs, plan.latency_max_ms),
+            Fault::SlowDisk { host, .. } => {
+                world.borrow().hosts[*host].disk_delay_max_ms.set(plan.disk_delay_max_ms);
+            }
+            Fault::ClockRate { host, .. } => {
+                world.borrow().order(*host, Order::ClockRate(plan.rates[*host]));
+            }
+            Fault::FailingDisk(_) | Fault::Remove(_) | Fault::Transfer(_) => {}
+        }
+    }
+
+    fn crash(&mut self, sim: &mut Sim<'_>, world: &World, host: usize, power: bool) {
+        let member = world.borrow_mut().hosts[host].running.take();
+        if power {
+            let disk = world.borrow().hosts[host].disk.clone();
+            disk.cut_power();
+            // What waits for the disk is just being written when the power goes.
+            let log = member.and_then(|member| member.log.lock().unwrap().clone());
+            if let Some(log) = log {
+                log.drive();
+            }
+            let rng = &mut self.rng;
+            let left = disk.after_power_loss(|bytes| match rng.random_range(0..4) {
+                0 => 0,
+                1 => bytes,
+                _ => rng.random_range(0..=bytes),
+            });
+            world.borrow_mut().hosts[host].disk = left;
+        }
+        sim.crash(host_name(host));
+    }
+}
+
+/// Down, with an empty disk.
+pub fn wipe(sim: &mut Sim<'_>, world: &World, host: usize) {
+    let at_ns = world.borrow().now_ns;
+    let mut state = world.borrow_mut();
+    state.trace.note(at_ns, ("wiped", host));
+    state.hosts[host].running = None;
+    state.hosts[host].disk = Default::default();
+    drop(state);
+    sim.crash(host_name(host));
+}
+
+fn name(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Crash { hosts, .. } if hosts.len() > 1 => "fault crash of many",
+        Fault::Crash { power: true, .. } => "fault power loss",
+        Fault::Crash { .. } => "fault crash",
+        Fault::Wipe(_) => "fault wipe",
+        Fault::Cut { name, .. } => name,
+        Fault::Hold(_) => "fault held messages",
+        Fault::Delay { .. } => "fault delay",
+        Fault::SlowDisk { .. } => "fault slow disk",
+        Fault::FailingDisk(_) => "fault failing disk",
+        Fault::Remove(_) => "fault removal",
+        Fault::Transfer(_) => "fault leader transfer",
+        Fault::ClockRate { .. } => "fault clock rate",
+    }
+}
+
+/// One of the ways to cut a network.
+fn cut(rng: &mut StdRng, hosts: &[usize], victim: usize) -> Fault {
+    let mut order = hosts.to_vec();
+    order.shuffle(rng);
+    let (left, right) = order.split_at(order.len() / 2);
+    let both_ways = |pairs: Vec<(usize, usize)>| -> Vec<(usize, usize)> {
+        pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect()
+    };
+    let across = |left: &[usize], right: &[usize]| -> Vec<(usize, usize)> {
+        left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))).collect()
+    };
+    let (name, pairs) = match rng.random_range(0..6) {
+        0 => ("fault halves", both_ways(across(left, right))),
+        1 => ("fault isolation", both_ways(around(hosts, victim))),
+        2 => ("fault deaf member", around(hosts, victim).iter().map(|(a, b)| (*b, *a)).collect()),
+        3 => ("fault mute member", around(hosts, victim)),
+        // One sees both halves.
+        4 => ("fault bridge", both_ways(across(left, right.get(1..).unwrap_or_default()))),
+        // Each sees its neighbours only; of three, one pair is cut.
+        _ => {
+            let far = |a: usize, b: usize| (b + order.len() - a) % order.len();
+            let places = 0..order.len();
+            let pairs = places.clone().flat_map(|a| places.clone().map(move |b| (a, b)));
+            let pairs = pairs.filter(|(a, b)| match order.len() {
+                3 => *a == 0 && *b == 2,
+                _ => (2..=order.len() - 2).contains(&far(*a, *b)),
+            });
+            let pairs = pairs.map(|(a, b)| (order[a], order[b])).collect();
+            ("fault ring", both_ways(pairs))
+        }
+    };
+    Fault::Cut { name, pairs }
+}
+
+/// From one host to every other.
+fn around(hosts: &[usize], host: usize) -> Vec<(usize, usize)> {
+    hosts.iter().filter(|other| **other != host).map(|other| (host, *other)).collect()
+}
+
+fn for_each(pairs: &[(usize, usize)], act: impl Fn(String, String)) {
+    pairs.iter().for_each(|(a, b)| act(host_name(*a), host_name(*b)));
+}
+
+fn set_latency(sim: &Sim<'_>, pairs: &[(usize, usize)], latency_ms: u64) {
+    let latency = Duration::from_millis(latency_ms);
+    for_each(pairs, |a, b| sim.set_link_max_message_latency(a, b, latency));
+}

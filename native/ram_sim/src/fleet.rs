@@ -1,0 +1,115 @@
+//! Many seeds, each in a process of its own (see the crate's door), as many at once as there are
+//! processors.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::report::{Report, Violation};
+
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub first_seed: u64,
+    pub seeds: u64,
+    pub seconds: u64,
+    /// The fault of `ram_core::sabotage` to arm.
+    pub sabotage: Option<String>,
+    /// Stop at the first violation.
+    pub is_hunt: bool,
+}
+
+/// Runs the seeds with `program`, `ram-sim` itself. The reports come in the order of the seeds.
+pub fn run(program: &Path, order: &Order) -> Vec<Report> {
+    let next = AtomicU64::new(order.first_seed);
+    let is_over = AtomicBool::new(false);
+    let reports = Mutex::new(BTreeMap::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= order.first_seed.saturating_add(order.seeds) {
+                        return;
+                    }
+                    let report = run_one(program, order, seed);
+                    if report.violation.is_some() && order.is_hunt {
+                        is_over.store(true, Ordering::Relaxed);
+                    }
+                    reports.lock().unwrap().insert(seed, report);
+                }
+            });
+        }
+    });
+    reports.into_inner().unwrap().into_values().collect()
+}
+
+pub fn run_one(program: &Path, order: &Order, seed: u64) -> Report {
+    let mut command = Command::new(program);
+    command.args(["one", &seed.to_string(), &order.seconds.to_string()]);
+    command.env_remove("RAM_SABOTAGE");
+    if let Some(fault) = &order.sabotage {
+        command.env("RAM_SABOTAGE", fault);
+    }
+    let output = command.output();
+    let died = |why: String| {
+        let violation = Violation { invariant: "no_panic".into(), detail: why, at_ns: 0 };
+        Report { seed, violation: Some(violation), ..Report::default() }
+    };
+    match output {
+        Ok(output) => {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            let report = Report::parse(&String::from_utf8_lossy(&output.stdout));
+            let mut report = report.unwrap_or_else(|| died(format!("no report; {errors}")));
+            if let Some(violation) = &mut report.violation
+                && violation.invariant == "no_panic"
+            {
+                violation.detail = format!("{}\n{errors}", violation.detail);
+            }
+            report
+        }
+        Err(error) => died(error.to_string()),
+    }
+}
+
+/// The sums of many reports, and every violation with the command that shows it again.
+pub fn print_summary(
+    order: &Order,
+    reports: &[Report],
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    let mut sum = Report::default();
+    for report in reports {
+        sum.virtual_ms += report.virtual_ms;
+        for (name, count) in &report.counts {
+            sum.count(name.clone(), *count);
+        }
+    }
+    writeln!(out, "seeds: {}", reports.len())?;
+    writeln!(out, "virtual seconds: {}", sum.virtual_ms / 1000)?;
+    for (name, count) in &sum.counts {
+        writeln!(out, "{name}: {count}")?;
+    }
+    let violations = reports.iter().filter(|report| report.violation.is_some());
+    for report in violations.clone() {
+        print_violation(order, report, out)?;
+    }
+    match violations.count() {
+        0 => writeln!(out, "verdict: all hold"),
+        count => writeln!(out, "verdict: {count} seeds show a violation"),
+    }
+}
+
+fn print_violation(order: &Order, report: &Report, out: &mut impl io::Write) -> io::Result<()> {
+    let Some(Violation { invariant, detail, at_ns }) = &report.violation else { return Ok(()) };
+    let seconds = *at_ns as f64 / 1e9;
+    writeln!(out, "\nseed {} at {seconds:.3} virtual seconds: {invariant}", report.seed)?;
+    writeln!(out, "  {detail}")?;
+    let sabotage = order.sabotage.as_ref().map(|fault| format!(" --sabotage {fault}"));
+    let sabotage = sabotage.unwrap_or_default();
+    let (seed, length) = (report.seed, order.seconds);
+    writeln!(out, "again: ram-sim --seed {seed} --seconds {length}{sabotage}")
+}

@@ -1,0 +1,150 @@
+//! The life of a host: a member on its disk, its clients, and the orders from outside.
+
+use ram_core::log::Driver;
+use ram_core::log::{Disk, Log, LogOptions};
+use ram_core::node::identity::Identity;
+use ram_core::node::{Birth, Change, Event, Handle, Member, Surroundings};
+use ram_core::raft::clock;
+use ram_core::raft::rpc::MemberChange;
+use ram_core::raft::worker::Worker;
+use rand::RngExt;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::client;
+use crate::entropy;
+use crate::network::SimTransport;
+use crate::plan::CLUSTER;
+use crate::world::{LogSlot, Order, RunningMember, World};
+
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+const START_PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs members on this host, one after the other, until the host is crashed.
+pub async fn live(world: World, host: usize) -> turmoil::Result {
+    let rate = world.borrow().plan.rates[host];
+    clock::run_at(rate);
+    loop {
+        if let Err(error) = one_member(&world, host).await {
+            let now_ns = now_ns();
+            world.borrow_mut().trace.note(now_ns, ("did not start", host, error.to_string()));
+        }
+        world.borrow_mut().hosts[host].running = None;
+        sleep(START_PAUSE).await;
+    }
+}
+
+pub fn now_ns() -> u64 {
+    turmoil::sim_elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64)
+}
+
+async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
+    let (config, disk, start, delay, surroundings, log) = prepare(world, host);
+    let birth = match Identity::load(&disk)? {
+        Some(_) => Birth::Again,
+        None => Birth::Fresh(CLUSTER),
+    };
+    // All of the host's tasks, so that they end with the member.
+    let mut tasks = JoinSet::new();
+    let seed = world.borrow().plan.seed;
+    tasks.spawn_local(drive_log(log.clone(), delay, entropy::stream(seed, "disk", start)));
+    let (events, mut happened) = mpsc::unbounded_channel();
+    let on_event = Arc::new(move |event: Event| _ = events.send(event));
+    let member = Member::open(config, birth, surroundings, on_event).await?;
+    let handle = member.handle();
+    let (orders, ordered) = mpsc::unbounded_channel();
+    let running = RunningMember { handle: handle.clone(), start, orders, log };
+    world.borrow_mut().hosts[host].running = Some(running);
+    let clients = world.borrow().plan.clients_per_host;
+    for number in 0..clients {
+        tasks.spawn_local(client::run(world.clone(), handle.clone(), host, start, number));
+    }
+    let told = obey(world.clone(), handle, host, ordered);
+    let noted = world.clone();
+    let ends = async move {
+        tokio::select! {
+            biased;
+            Some(event) = happened.recv() => {
+                let at_ns = now_ns();
+                noted.borrow_mut().trace.note(at_ns, (host, event));
+            }
+            () = told => {}
+        }
+    };
+    member.serve(ends).await;
+    tasks.shutdown().await;
+    Ok(())
+}
+
+type Prepared =
+    (ram_core::config::Config, Arc<dyn Disk>, u64, Rc<Cell<u64>>, Surroundings, LogSlot);
+
+fn prepare(world: &World, host: usize) -> Prepared {
+    let mut state = world.borrow_mut();
+    let config = state.plan.config(host);
+    let segment_bytes = state.plan.segment_bytes;
+    let place = &mut state.hosts[host];
+    place.starts += 1;
+    let start = place.starts * 100 + host as u64;
+    let disk: Arc<dyn Disk> = Arc::new(place.disk.clone());
+    let log = LogSlot::default();
+    let slot = log.clone();
+    let open_log = Box::new(move |disk| {
+        let driver = Driver::Called;
+        let log = Log::open(disk, LogOptions { segment_bytes, driver, ..LogOptions::default() })?;
+        *slot.lock().unwrap() = Some(log.clone());
+        Ok(log)
+    });
+    let surroundings = Surroundings {
+        disk: disk.clone(),
+        transport: Arc::new(SimTransport),
+        open_log,
+        worker: Worker::inline(),
+    };
+    (config, disk, start, place.disk_delay_max_ms.clone(), surroundings, log)
+}
+
+/// The disk takes its time: what is asked meanwhile becomes the next batch.
+async fn drive_log(log: LogSlot, delay_max_ms: Rc<Cell<u64>>, mut rng: rand::rngs::StdRng) {
+    loop {
+        let delay_ms = rng.random_range(1..=delay_max_ms.get());
+        sleep(Duration::from_millis(delay_ms)).await;
+        let log = log.lock().unwrap().clone();
+        if let Some(log) = log {
+            log.drive();
+        }
+    }
+}
+
+/// Returns when the member is to stop.
+async fn obey(world: World, handle: Handle, host: usize, mut orders: UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        let at_ns = now_ns();
+        world.borrow_mut().trace.note(at_ns, ("order", host, &order));
+        match order {
+            Order::Initialize(members) => change(&handle, Change::Initialize(members)),
+            Order::Join { id, member } => {
+                change(&handle, Change::Member(MemberChange::Add { id, member }));
+            }
+            Order::Remove { name } => {
+                change(&handle, Change::Member(MemberChange::Remove { name }));
+            }
+            Order::ClockRate(rate) => clock::run_at(rate),
+            Order::Prove => {
+                tokio::task::spawn_local(client::prove(world.clone(), handle.clone(), host));
+            }
+            Order::Restart => return,
+        }
+    }
+}
+
+fn change(handle: &Handle, change: Change) {
+    let deadline = Instant::now() + CHANGE_TIMEOUT;
+    // Whoever orders looks at the membership, and orders again.
+    let _ = handle.change(change, deadline.into_std(), Box::new(|_| {}));
+}

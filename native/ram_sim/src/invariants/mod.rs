@@ -1,0 +1,70 @@
+//! What must hold after every step, each in a file of its own.
+//!
+//! From Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm* (2014), figure
+//! 3, as far as it can be seen from outside, and what ram adds: a request is applied at most once.
+//! They are fed by `watch` with what changed in a member since the last step.
+
+mod applied_grows;
+mod leader_completeness;
+mod log_matching;
+mod once;
+mod one_leader;
+mod same_state;
+mod term_grows;
+
+pub use once::Once;
+
+use applied_grows::AppliedGrows;
+use leader_completeness::LeaderCompleteness;
+use log_matching::LogMatching;
+use one_leader::OneLeader;
+use ram_core::node::observation::{Observation, SeenEntry};
+use ram_core::store::table::Item;
+use same_state::SameState;
+use term_grows::TermGrows;
+
+/// A member that has changed in a step.
+pub struct Sight<'a> {
+    /// Names the member's run: another after each start.
+    pub start: u64,
+    pub now: Observation,
+    /// The log from the last applied index that was seen to its end.
+    pub entries: &'a [SeenEntry],
+    /// The keys of the run, when the applied index has changed.
+    pub items: Option<&'a [Option<Item>]>,
+    /// All of the log, when this member was not seen leading in this term before.
+    pub new_leader_log: Option<&'a [SeenEntry]>,
+}
+
+type Checked = Result<(), String>;
+
+#[derive(Default)]
+pub struct Invariants {
+    one_leader: OneLeader,
+    term_grows: TermGrows,
+    log_matching: LogMatching,
+    leader_completeness: LeaderCompleteness,
+    applied_grows: AppliedGrows,
+    same_state: SameState,
+}
+
+impl Invariants {
+    /// The name of the invariant that does not hold, and why.
+    pub fn check(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
+        let named = |name| move |detail| (name, detail);
+        self.one_leader.check(sight).map_err(named("one_leader_per_term"))?;
+        self.term_grows.check(sight).map_err(named("a_term_only_grows"))?;
+        self.log_matching.check(sight).map_err(named("log_matching"))?;
+        self.leader_completeness.check(sight).map_err(named("leader_completeness"))?;
+        self.applied_grows.check(sight).map_err(named("applied_only_grows"))?;
+        self.same_state.check(sight).map_err(named("same_index_same_state"))
+    }
+
+    pub fn committed_index(&self) -> u64 {
+        self.leader_completeness.committed_index()
+    }
+
+    pub fn elections(&self) -> usize {
+        self.one_leader.elections()
+    }
+}

@@ -1,0 +1,100 @@
+//! Does what the Erlang side does in the product: makes the cluster, adds members that are not in
+//! it, and wipes those that were removed.
+//!
+//! It goes by the newest committed membership that any member has shown. An id is added once and
+//! removed once, so an id that was in and is not any more is gone for good.
+
+use ram_core::node::status::Standing;
+use ram_core::raft::types::Member;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{address, host_name, node_name};
+use crate::world::{Order, State};
+
+const ASK_EVERY_STEPS: u64 = 300;
+
+#[derive(Default)]
+pub struct Joining {
+    /// The index up to which the membership below was applied by whoever showed it.
+    newest_index: u64,
+    members: BTreeMap<u64, Standing>,
+    ever: BTreeSet<u64>,
+    is_made: bool,
+    steps: u64,
+}
+
+impl Joining {
+    /// Hosts whose disk has to be wiped: the member there was removed.
+    pub fn act(&mut self, state: &mut State) -> Vec<usize> {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(ASK_EVERY_STEPS) {
+            return Vec::new();
+        }
+        self.learn(state);
+        let ids: Vec<(usize, u64)> = state
+            .running()
+            .filter_map(|(host, running)| Some((host, running.handle.observe()?.id)))
+            .collect();
+        if !self.is_made {
+            self.make(state, &ids);
+            return Vec::new();
+        }
+        let mut removed = Vec::new();
+        for (host, id) in &ids {
+            match self.members.get(id) {
+                Some(Standing::Voter) => {}
+                None if self.ever.contains(id) => removed.push(*host),
+                _ => self.ask(state, *host, *id, ids.len()),
+            }
+        }
+        removed
+    }
+
+    /// Is every host's member a voter, as far as is known, and no change under way?
+    pub fn is_whole(&self, state: &State) -> bool {
+        let voters = state.running().filter(|(_, running)| {
+            running.handle.observe().is_some_and(|now| {
+                let standing = self.members.get(&now.id);
+                now.is_settled && matches!(standing, Some(Standing::Voter))
+            })
+        });
+        let count = voters.count();
+        self.is_made && count == state.plan.hosts && self.members.len() == count
+    }
+
+    fn learn(&mut self, state: &State) {
+        for (_, running) in state.running() {
+            let Ok(status) = running.handle.status() else { continue };
+            let members = status.members.iter().map(|(id, _, standing)| (*id, *standing));
+            let members: BTreeMap<u64, Standing> = members.collect();
+            self.ever.extend(members.keys());
+            if status.applied_index >= self.newest_index && !members.is_empty() {
+                self.newest_index = status.applied_index;
+                self.members = members;
+            }
+        }
+    }
+
+    fn make(&mut self, state: &State, ids: &[(usize, u64)]) {
+        if ids.len() == state.plan.hosts {
+            let members = ids.iter().map(|(host, id)| (*id, member(*host)));
+            state.order(0, Order::Initialize(members.collect()));
+            self.is_made = true;
+        }
+    }
+
+    /// Asks the members in turn: one of them knows the leader.
+    fn ask(&self, state: &State, host: usize, id: u64, hosts: usize) {
+        let turn = (self.steps / ASK_EVERY_STEPS) as usize % hosts.max(1);
+        let others: Vec<usize> =
+            state.running().map(|(other, _)| other).filter(|other| *other != host).collect();
+        if let Some(other) = others.get(turn % others.len().max(1)) {
+            state.order(*other, Order::Join { id, member: member(host) });
+        }
+    }
+}
+
+fn member(host: usize) -> Member {
+    debug_assert!(address(host).starts_with(&host_name(host)));
+    Member { name: node_name(host), address: address(host) }
+}

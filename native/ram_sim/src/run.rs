@@ -1,0 +1,183 @@
+//! One run: the cluster is made, faults come and go, they end, the cluster heals, and the clients'
+//! history is judged.
+
+use ram_check::{Budget, Outcome, Verdict, check};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use turmoil::Sim;
+
+use crate::faults::{Faults, wipe};
+use crate::host;
+use crate::joining::Joining;
+use crate::plan::{Plan, host_name};
+use crate::report::Report;
+use crate::watch::Watch;
+use crate::world::{Order, State, World};
+
+const STEP_NS: u64 = 1_000_000;
+/// After the faults end the cluster is whole and every member writes and reads within this time.
+const HEAL_MAX_MS: u64 = 60_000;
+const PROVE_EVERY_STEPS: u64 = 2_000;
+
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+pub struct Options {
+    pub seed: u64,
+    /// Virtual seconds with faults.
+    pub seconds: u64,
+    /// Print every event.
+    pub is_traced: bool,
+}
+
+/// Runs a seed in this thread. The process must have been given its entropy before.
+pub fn run(options: &Options) -> Report {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        PANICKED.store(true, Ordering::Relaxed);
+    }));
+    let world = State::new(Plan::of(options.seed));
+    world.borrow_mut().trace.is_printed = options.is_traced;
+    let mut sim = build(&world);
+    let mut running =
+        Run { world, watch: Watch::default(), joining: Joining::default(), is_broken: false };
+    let mut faults = Faults::new(options.seed);
+    let end_ns = options.seconds * 1_000_000_000;
+    while running.goes_on() && running.world.borrow().now_ns < end_ns {
+        let is_whole = running.joining.is_whole(&running.world.borrow());
+        faults.act(&mut sim, &running.world, is_whole);
+        running.step(&mut sim);
+    }
+    faults.end_all(&mut sim, &running.world);
+    running.heal(&mut sim);
+    running.judge();
+    running.report(faults)
+}
+
+fn build<'a>(world: &World) -> Sim<'a> {
+    let plan = world.borrow().plan.clone();
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(plan.seed)
+        .tick_duration(Duration::from_nanos(STEP_NS))
+        .simulation_duration(Duration::from_secs(1_000_000))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(plan.latency_max_ms))
+        .tcp_capacity(4096)
+        .enable_random_order()
+        .build();
+    for number in 0..plan.hosts {
+        let world = world.clone();
+        sim.host(host_name(number), move || host::live(world.clone(), number));
+    }
+    sim
+}
+
+struct Run {
+    world: World,
+    watch: Watch,
+    joining: Joining,
+    is_broken: bool,
+}
+
+impl Run {
+    fn goes_on(&self) -> bool {
+        !self.is_broken && self.world.borrow().violation.is_none()
+    }
+
+    fn step(&mut self, sim: &mut Sim<'_>) {
+        if let Err(error) = sim.step() {
+            self.is_broken = true;
+            self.world.borrow_mut().violated("no_panic", error.to_string());
+        }
+        if PANICKED.load(Ordering::Relaxed) {
+            self.world.borrow_mut().violated("no_panic", "see the standard error".into());
+        }
+        let removed = {
+            let state = &mut *self.world.borrow_mut();
+            state.now_ns += STEP_NS;
+            self.watch.look(state);
+            self.joining.act(state)
+        };
+        for host in removed {
+            wipe(sim, &self.world, host);
+            sim.bounce(host_name(host));
+        }
+    }
+
+    /// Without faults and with resting clients: all in, all writing, all the same.
+    fn heal(&mut self, sim: &mut Sim<'_>) {
+        self.world.borrow_mut().clients_rest = true;
+        for step in 0..HEAL_MAX_MS {
+            if !self.goes_on() || self.is_healed() {
+                return;
+            }
+            if step.is_multiple_of(PROVE_EVERY_STEPS) {
+                let state = self.world.borrow();
+                let left = (0..state.hosts.len()).filter(|host| !state.hosts[*host].is_proven);
+                left.for_each(|host| state.order(host, Order::Prove));
+            }
+            self.step(sim);
+        }
+        let mut state = self.world.borrow_mut();
+        let proven = state.hosts.iter().filter(|host| host.is_proven).count();
+        let whole = self.joining.is_whole(&state);
+        let mut detail = format!("{proven} members serve, all voters: {whole}");
+        for (host, running) in state.running() {
+            let status = running.handle.status();
+            detail.push_str(&format!("\n  {}: {status:?}", host_name(host)));
+        }
+        state.violated("heals", detail);
+    }
+
+    fn is_healed(&self) -> bool {
+        let state = self.world.borrow();
+        let applied: Vec<_> = state
+            .running()
+            .map(|(_, running)| running.handle.observe().map(|now| now.applied_index))
+            .collect();
+        let is_same = applied.windows(2).all(|pair| pair[0] == pair[1]);
+        let is_proven = state.hosts.iter().all(|host| host.is_proven);
+        is_proven && is_same && self.joining.is_whole(&state)
+    }
+
+    fn judge(&mut self) {
+        let state = &mut *self.world.borrow_mut();
+        if state.violation.is_some() {
+            return;
+        }
+        match check(&state.history, &Budget::default()) {
+            Verdict::Linearizable(_) => {}
+            Verdict::Violation(violation) => {
+                let lines = violation.core.iter().filter_map(|id| {
+                    let record = state.history.get(*id)?;
+                    let called = record.called.at_ns as f64 / 1e9;
+                    let returned = record.returned.as_ref().map(|(_, at)| at.at_ns as f64 / 1e9);
+                    let returned = returned.map_or("never".into(), |at| format!("{at:.3}"));
+                    Some(format!("{called:.3} to {returned} on {}: {record}", record.node))
+                });
+                let lines: Vec<String> = lines.collect();
+                let detail = format!("key {}:\n  {}", violation.key, lines.join("\n  "));
+                state.violated("linearizable", detail);
+            }
+            Verdict::Undecided(keys) => state.violated("decided", format!("{keys:?}")),
+        }
+    }
+
+    fn report(self, faults: Faults) -> Report {
+        let state = self.world.borrow();
+        let mut report = Report {
+            seed: state.plan.seed,
+            trace: state.trace.hash(),
+            virtual_ms: state.now_ns / 1_000_000,
+            counts: faults.counts,
+            violation: state.violation.clone(),
+        };
+        let outcomes = state.history.records().map(|(_, record)| record.outcome());
+        let unknown = outcomes.filter(|outcome| **outcome == Outcome::Unknown).count();
+        report.count("operations", state.history.len() as u64);
+        report.count("unknown outcomes", unknown as u64);
+        report.count("elections", self.watch.invariants.elections() as u64);
+        report.count("entries", self.watch.invariants.committed_index());
+        report.count("events", state.trace.events);
+        report
+    }
+}

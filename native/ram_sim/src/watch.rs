@@ -1,0 +1,66 @@
+//! Looks at every member after a step, and shows the invariants what has changed.
+
+use ram_core::node::observation::Observation;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::invariants::{Invariants, Once, Sight};
+use crate::world::{RunningMember, State};
+
+#[derive(Default)]
+pub struct Watch {
+    pub invariants: Invariants,
+    last: BTreeMap<usize, (u64, Observation)>,
+    led: BTreeSet<(u64, u64)>,
+}
+
+impl Watch {
+    pub fn look(&mut self, state: &mut State) {
+        let running: Vec<(usize, RunningMember)> =
+            state.running().map(|(host, running)| (host, running.clone())).collect();
+        for (host, member) in running {
+            let Some(now) = member.handle.observe() else { continue };
+            let before = self.last.get(&host).filter(|(start, _)| *start == member.start);
+            let before = before.map(|(_, before)| *before);
+            if before == Some(now) {
+                continue;
+            }
+            self.last.insert(host, (member.start, now));
+            let at_ns = state.now_ns;
+            state.trace.note(at_ns, (host, now));
+            if let Err((invariant, detail)) = self.judge(state, &member, before, now) {
+                state.violated(invariant, detail);
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        state: &mut State,
+        member: &RunningMember,
+        before: Option<Observation>,
+        now: Observation,
+    ) -> Result<(), (&'static str, String)> {
+        let from = before.map_or(0, |before| before.applied_index);
+        let read = |from: u64| {
+            let range = from.max(now.first_index)..now.end_index;
+            // A log that cannot be read has failed, and its member with it.
+            member.handle.seen_entries(range).unwrap_or_default()
+        };
+        let entries = read(from);
+        let is_new_leader = now.leads && self.led.insert((now.id, now.term));
+        let new_leader_log = is_new_leader.then(|| read(0));
+        let has_applied = before.is_none_or(|before| before.applied_index != now.applied_index);
+        let looked = has_applied.then(|| member.handle.items(&state.keys)).flatten();
+        let items = looked.filter(|(at, _)| *at == now.applied_index).map(|(_, items)| items);
+        for item in items.iter().flatten().flatten() {
+            state.once.saw(item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
+        }
+        self.invariants.check(&Sight {
+            start: member.start,
+            now,
+            entries: &entries,
+            items: items.as_deref(),
+            new_leader_log: new_leader_log.as_deref(),
+        })
+    }
+}

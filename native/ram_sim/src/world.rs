@@ -1,0 +1,135 @@
+//! What the hosts, the faults and the invariants of one run share. One thread, so no locks.
+
+use bytes::Bytes;
+use ram_check::{History, Ties};
+use ram_core::log::{CachedDisk, Log};
+use ram_core::node::Handle;
+use ram_core::raft::types::Member;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::invariants::Once;
+use crate::plan::Plan;
+use crate::report::Violation;
+
+pub type World = Rc<RefCell<State>>;
+
+pub struct State {
+    pub plan: Plan,
+    pub keys: Vec<Bytes>,
+    pub hosts: Vec<Host>,
+    /// Virtual time at the last step, nanoseconds.
+    pub now_ns: u64,
+    pub clients_rest: bool,
+    pub history: History,
+    pub once: Once,
+    pub trace: Trace,
+    pub violation: Option<Violation>,
+}
+
+/// A place for a member: what outlives its crashes, and the member that is there now.
+pub struct Host {
+    pub disk: CachedDisk,
+    pub disk_delay_max_ms: Rc<Cell<u64>>,
+    pub running: Option<RunningMember>,
+    /// Counts the members that ever ran here.
+    pub starts: u64,
+    /// It has written and read since the faults ended.
+    pub is_proven: bool,
+}
+
+#[derive(Clone)]
+pub struct RunningMember {
+    pub handle: Handle,
+    pub start: u64,
+    pub orders: UnboundedSender<Order>,
+    pub log: LogSlot,
+}
+
+/// Filled when the member opens its log.
+pub type LogSlot = Arc<Mutex<Option<Log>>>;
+
+/// What a host is told from outside.
+#[derive(Debug, Clone)]
+pub enum Order {
+    Initialize(BTreeMap<u64, Member>),
+    Join {
+        id: u64,
+        member: Member,
+    },
+    Remove {
+        name: String,
+    },
+    /// Stop well, handing over the lead, and start again.
+    Restart,
+    ClockRate(f64),
+    /// Write, and read every key.
+    Prove,
+}
+
+impl State {
+    pub fn new(plan: Plan) -> World {
+        let host = |_| Host {
+            disk: CachedDisk::default(),
+            disk_delay_max_ms: Rc::new(Cell::new(plan.disk_delay_max_ms)),
+            running: None,
+            starts: 0,
+            is_proven: false,
+        };
+        Rc::new(RefCell::new(State {
+            keys: (0..plan.keys).map(|key| Bytes::from(format!("k{key}"))).collect(),
+            hosts: (0..plan.hosts).map(host).collect(),
+            now_ns: 0,
+            clients_rest: false,
+            history: History::new(Ties::Overlap),
+            once: Once::default(),
+            trace: Trace::default(),
+            violation: None,
+            plan,
+        }))
+    }
+
+    pub fn order(&self, host: usize, order: Order) {
+        if let Some(running) = &self.hosts[host].running {
+            // A host that is just stopping needs no orders.
+            let _ = running.orders.send(order);
+        }
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = (usize, &RunningMember)> {
+        let hosts = self.hosts.iter().enumerate();
+        hosts.filter_map(|(number, host)| Some((number, host.running.as_ref()?)))
+    }
+
+    pub fn violated(&mut self, invariant: &'static str, detail: String) {
+        let at_ns = self.now_ns;
+        self.violation.get_or_insert(Violation { invariant: invariant.into(), detail, at_ns });
+    }
+}
+
+/// A hash over all events, and their number.
+#[derive(Default)]
+pub struct Trace {
+    hasher: DefaultHasher,
+    pub events: u64,
+    pub is_printed: bool,
+}
+
+impl Trace {
+    pub fn note(&mut self, at_ns: u64, event: impl std::fmt::Debug) {
+        let line = format!("{:.3} {event:?}", at_ns as f64 / 1e9);
+        line.hash(&mut self.hasher);
+        self.events += 1;
+        if self.is_printed {
+            println!("{line}");
+        }
+    }
+
+    pub fn hash(&self) -> u64 {
+        self.hasher.finish()
+    }
+}

@@ -1,0 +1,43 @@
+//! Negative controls: every sabotage is caught, and by what. Compiled with the feature `sabotage`:
+//! `cargo test -p ram_sim --features sabotage --test sabotage -- --nocapture` prints the table.
+
+#![cfg(feature = "sabotage")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use ram_core::sabotage::Fault;
+use ram_sim::fleet::{self, Order};
+use std::path::Path;
+
+const SEEDS_MAX: u64 = 30;
+
+/// The least that catches it: what others catch it too is up to the seed.
+fn expected(fault: Fault) -> &'static [&'static str] {
+    match fault {
+        Fault::ReplyBeforeCommit => &["linearizable"],
+        Fault::ForgetVote => &["a_term_only_grows", "one_leader_per_term"],
+        Fault::ReadWithoutIndex => &["linearizable"],
+        Fault::ApplyRetryTwice => &["at_most_once", "linearizable"],
+    }
+}
+
+#[test]
+fn every_sabotage_is_caught() {
+    let program = Path::new(env!("CARGO_BIN_EXE_ram-sim"));
+    for fault in Fault::ALL {
+        let sabotage = Some(fault.name().to_owned());
+        let order = Order { first_seed: 1, seeds: SEEDS_MAX, seconds: 40, sabotage, is_hunt: true };
+        let reports = fleet::run(program, &order);
+        let caught = reports.iter().find_map(|report| Some((report, report.violation.as_ref()?)));
+        let (report, violation) =
+            caught.unwrap_or_else(|| panic!("{} was not caught", fault.name()));
+        println!(
+            "{:20} caught by {:20} seed {}, at {} virtual ms, after {} seeds",
+            fault.name(),
+            violation.invariant,
+            report.seed,
+            violation.at_ns / 1_000_000,
+            reports.len()
+        );
+        assert!(expected(fault).contains(&violation.invariant.as_str()), "{violation:?}");
+    }
+}
