@@ -28,16 +28,21 @@
       | {clock, target(), Seconds :: integer()}
       | {churn, target()}
       | {full_disk, target()}
-      | {wipe, target()}.
+      | {wipe, target()}
+        %% The leader is cut off and another takes over; then the new one is cut off, and the old
+        %% one is with a member that restarts at that moment: what it promised counts now.
+      | {relay, manner(), target(), Pick :: pos_integer()}.
 -type step() :: {PauseMs :: pos_integer(), HoldMs :: pos_integer(), [fault()]}.
 -type report() :: [{Kind :: atom(), FromNs :: integer(), ToNs :: integer(), done | unavailable}].
 -type hooks() :: #{now_ns := fun(() -> integer()), until_ns := integer(),
                    up := fun((pos_integer()) -> ok), note := fun((iodata()) -> ok)}.
 
 -define(WHOLE_MS, 60000).
+%% For those who are together after a relay to elect and to be written to.
+-define(RELAY_MS, 1500).
 -define(FILE_BYTES_MAX, (1 bsl 20)).
 
-node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe].
+node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe, relay].
 wire_kinds() -> [halves, isolate, one_way, bridge, ring, slow, lossy].
 kinds() -> wire_kinds() ++ node_kinds().
 
@@ -119,6 +124,10 @@ fault(clock, Count, State0) ->
     {Target, State1} = target(Count, State0),
     {Seconds, State} = one_of([-86400, -3600, -30, -1, 1, 30, 3600, 86400], State1),
     {{clock, Target, Seconds}, State};
+fault(relay, Count, State0) ->
+    {Manner, State1} = manner(State0),
+    {Pick, State} = between(1, Count - 1, State1),
+    {{relay, Manner, leader, Pick}, State};
 fault(Kind, Count, State0) ->
     {Target, State} = target(Count, State0),
     {{Kind, Target}, State}.
@@ -220,8 +229,13 @@ begin_fault(Run, {wipe, I}, Hooks) ->
     ok = ram_peers:kill(Run, I),
     ok = file:del_dir_r(ram_peers:data_dir(Run, I)),
     up(Run, I, Hooks);
+begin_fault(Run, {relay, Manner, I, _Pick}, _Hooks) ->
+    tune(Run, both(Manner, [I], others(Run, I)));
 begin_fault(Run, Fault, _Hooks) ->
-    Done = [ram_peers:tune(Run, A, B, Quality) || {A, B, Quality} <- wires(Fault, members(Run))],
+    tune(Run, wires(Fault, members(Run))).
+
+tune(Run, Wires) ->
+    Done = [ram_peers:tune(Run, A, B, Quality) || {A, B, Quality} <- Wires],
     case lists:member(unavailable, Done) of
         true -> unavailable;
         false -> ok
@@ -273,6 +287,15 @@ end_fault(Run, {churn, I}, _Hooks) ->
 end_fault(Run, {full_disk, I}, _Hooks) ->
     ok = ram_peers:file_limit(Run, I, unlimited),
     within(fun() -> attempt(Run, I, restart_server, []) =:= ok end);
+end_fault(Run, {relay, Manner, I, Pick}, Hooks) ->
+    Restarted = lists:nth(Pick, others(Run, I)),
+    Left = lists:sublist(others(Run, I) -- [Restarted], length(members(Run)) div 2),
+    ok = ram_peers:kill(Run, Restarted),
+    ok = tune(Run, both(Manner, Left, members(Run) -- Left)),
+    ok = tune(Run, both(open, [I], others(Run, I) -- Left)),
+    up(Run, Restarted, Hooks),
+    receive after ?RELAY_MS -> ok end,
+    ram_peers:heal(Run);
 end_fault(Run, {wipe, _I}, _Hooks) ->
     make_whole(Run);
 end_fault(Run, _Wires, _Hooks) ->

@@ -197,6 +197,8 @@ tune(#{wires := links, links := Links}, A, B, Quality) ->
     ram_links:tune(Links, A, B, Quality);
 tune(#{wires := spaces, links := Spaces}, A, B, Quality) when Quality =:= cut; Quality =:= held ->
     ram_spaces:hold(Spaces, A, B);
+tune(#{wires := spaces, links := Spaces}, A, B, open) ->
+    ram_spaces:mend(Spaces, A, B);
 tune(_Run, _A, _B, _Quality) ->
     unavailable.
 

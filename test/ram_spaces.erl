@@ -6,7 +6,7 @@
 %% nothing is ever left, and two runs have nothing in common, not even where addresses are equal.
 -module(ram_spaces).
 
--export([available/0, start/0, stop/1, enter/3, hold/3, heal/1]).
+-export([available/0, start/0, stop/1, enter/3, hold/3, mend/3, heal/1]).
 
 -define(BRIDGE, "ram").
 
@@ -48,6 +48,10 @@ enter(Spaces, I, Address) ->
 hold(Spaces, A, B) ->
     ask(Spaces, {hold, A, B}).
 
+%% @doc They are dropped no more.
+mend(Spaces, A, B) ->
+    ask(Spaces, {mend, A, B}).
+
 heal(Spaces) ->
     ask(Spaces, heal).
 
@@ -73,9 +77,10 @@ loop(Bridge, Nodes) ->
                                    end,
             From ! {Ref, "nsenter --net -t " ++ Pid},
             loop(Bridge, Nodes#{I => Node});
-        {Ref, From, {hold, A, B}} ->
+        {Ref, From, {Change, A, B}} ->
             #{A := {_, Address}, B := {{_, Pid}, _}} = Nodes,
-            inside(Pid, ["nft add element ip ram cut { " ++ Address ++ " }"]),
+            Verb = case Change of hold -> "add"; mend -> "delete" end,
+            inside(Pid, ["nft " ++ Verb ++ " element ip ram cut { " ++ Address ++ " }"]),
             From ! {Ref, ok},
             loop(Bridge, Nodes);
         {Ref, From, heal} ->

@@ -31,6 +31,8 @@
 -spec run(options()) -> result().
 run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Options) ->
     ok = filelib:ensure_path(Folder),
+    %% Known before the run and not after it.
+    _ = checker(),
     Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}],
     Run = ram_peers:start(Count, Work, Env,
                           #{wires => Wires, clocks => ram_peers:has_clocks()}),
@@ -153,7 +155,10 @@ output(Port, Texts) ->
 %% RAM_CHECK, else where cargo puts it: priv is a link into the root of the repository.
 checker() ->
     Target = os:getenv("CARGO_TARGET_DIR", filename:join(code:priv_dir(ram), "../target")),
-    os:getenv("RAM_CHECK", filename:join(Target, "release/ram-check")).
+    Path = os:getenv("RAM_CHECK", filename:join(Target, "release/ram-check")),
+    filelib:is_regular(Path) orelse
+        error({no_checker, Path, "cargo build --release -p ram_check"}),
+    Path.
 
 %%% Words
 
@@ -167,9 +172,11 @@ summary(#{options := Options, verdict := Verdict, operations := Operations, unkn
                    [Operations, Unknown, 100 * Unknown / max(1, Operations), Failed]),
      "faults: ", lists:join(", ", [tally(Kind, Faults) || Kind <- ram_nemesis:kinds()]), $\n,
      "checker: ", string:trim(Check), $\n,
-     io_lib:format("verdict: ~s~n", [word(Verdict)]),
-     io_lib:format("again: make torture SECONDS=~b SEED=~b NODES=~b NET=~s~n",
-                   [Seconds, Seed, Nodes, Wires])].
+     io_lib:format("verdict: ~s~n", [word(Verdict)])].
+
+again(#{seed := Seed, seconds := Seconds, nodes := Nodes, wires := Wires}, More) ->
+    io:format("again: make torture SECONDS=~b SEED=~b NODES=~b NET=~s~s~n",
+              [Seconds, Seed, Nodes, Wires, More]).
 
 tally(Kind, Faults) ->
     Done = length([K || {K, _, _, done} <- Faults, K =:= Kind]),
@@ -210,6 +217,7 @@ wires("spaces") ->
 tortured(Options) ->
     #{verdict := Verdict} = Result = run(Options),
     io:put_chars(summary(Result)),
+    again(Options, ""),
     case Verdict of linearizable -> 0; _ -> 1 end.
 
 %% A negative control: the nodes run a library with a fault built in, and a run that does not find it
@@ -222,6 +230,7 @@ caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Optio
     case Result of
         #{verdict := {violation, _}} ->
             io:put_chars(summary(Result)),
+            again(Options, " SABOTAGE=" ++ Name),
             io:format("sabotage ~s: caught after ~b s, in round ~b~n", [Name, Passed, Round]),
             0;
         _ when Passed < Seconds ->
