@@ -298,7 +298,8 @@ fn queue_file<'a>(
     (task, path): (Task, String),
     timeout_ms: u64,
 ) -> Term<'a> {
-    queue(env, member, (reference, READ_LOST), |ticket| {
+    let lost = if task == Task::Restore { CHANGE_LOST } else { READ_LOST };
+    queue(env, member, (reference, lost), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.back_up(task, path.into(), timeout(timeout_ms), reply)
     })

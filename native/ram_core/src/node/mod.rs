@@ -244,3 +244,6 @@ impl Drop for Node {
         self.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;
