@@ -60,6 +60,12 @@ fn seed_15_a_membership_change_left_half_done_is_finished() {
 
 #[test]
 #[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_12_a_membership_change_left_half_done_is_finished() {
+    holds(12, 60);
+}
+
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
 fn seed_22_a_membership_change_left_half_done_is_finished() {
     holds(22, 60);
 }
