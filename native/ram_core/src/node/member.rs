@@ -252,8 +252,20 @@ async fn serve(
     tokio::select! {
         () = stop => {}
         reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
+        reason = panicked(&mut tasks) => on_event(Event::Failed(reason)),
     }
     tasks.shutdown().await;
+}
+
+/// Waits until one of the tasks panics. A member that lacks one would leave requests without an
+/// answer, and nobody would know why.
+async fn panicked(tasks: &mut JoinSet<()>) -> String {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err_and(|error| error.is_panic()) {
+            return "a part of the member panicked; see the standard error of the VM".into();
+        }
+    }
+    std::future::pending().await
 }
 
 /// Publishes who leads until raft has stopped; then says why it did.

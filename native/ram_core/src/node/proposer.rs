@@ -64,18 +64,19 @@ pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_b
     let mut session: Option<Session> = None;
     loop {
         let room = on_the_way.len() < GROUPS_IN_FLIGHT_MAX;
-        let opening = session.is_none() && !waiting.is_empty();
-        let idle = room && waiting.is_empty();
         if room
-            && !opening
+            && !waiting.is_empty()
             && let Some(open) = &mut session
         {
             let group = take_group(&mut waiting, batch_bytes_max);
             if !group.is_empty() {
                 on_the_way.push(send(route.clone(), open.next_stamp(), group));
-                continue;
             }
+            // What is waiting has changed, and all below depends on it.
+            continue;
         }
+        let opening = session.is_none() && !waiting.is_empty();
+        let idle = room && waiting.is_empty();
         let latest = latest_deadline(&waiting);
         tokio::select! {
             Some(ended) = on_the_way.next(), if !on_the_way.is_empty() => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::identity::ClusterId;
-use super::{Birth, Change, Node, Reply};
-use crate::Result;
+use super::{Birth, Change, Event, Node, OnEvent, Reply};
 use crate::config::{Config, Limits, Storage};
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member;
+use crate::store::command::{Answer, Command};
+use crate::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -43,21 +44,59 @@ fn change(node: &Node, change: Change) {
     answer(|deadline, reply| node.sync(deadline, reply)).unwrap();
 }
 
+fn alone(on_event: OnEvent) -> Node {
+    let node = Node::start(config(), Birth::Fresh(ClusterId([7; 16])), on_event).unwrap();
+    let id = node.status().unwrap().id;
+    change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
+    node
+}
+
+fn member() -> Member {
+    Member { name: config().name, address: "127.0.0.1:1".into() }
+}
+
+fn put(node: &Node, deadline: Instant) -> Result<Answer> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let command = Command::Put { key: b"k", value: b"v" };
+    node.write(&command, deadline, Box::new(move |answer| _ = sender.send(answer)))?;
+    receiver.recv_timeout(LIMIT).expect("an answer")
+}
+
+/// The proposer panicked when all that waited was late, and no write was answered after that.
+#[test]
+fn a_write_whose_time_is_over_before_its_turn_is_told_so_and_the_next_is_done() {
+    let node = alone(Arc::new(|_| {}));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    assert_eq!(put(&node, Instant::now()), Err(Error::Timeout));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    node.stop();
+}
+
+#[test]
+fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
+    let (sender, events) = std::sync::mpsc::sync_channel(8);
+    let node = alone(Arc::new(move |event| _ = sender.try_send(event)));
+    let command = Command::Put { key: b"k", value: b"v" };
+    node.write(&command, Instant::now() + LIMIT, Box::new(|_| panic!("a defect"))).unwrap();
+    match events.recv_timeout(LIMIT).unwrap() {
+        Event::Failed(why) => assert!(why.contains("panicked"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    node.stop();
+}
+
 /// The leader was lost between making the new one a voter and dropping the former one, and the
 /// addition is asked for again.
 #[test]
 fn a_former_self_that_a_lost_leader_left_goes_when_its_node_is_added_again() {
-    let node = Node::start(config(), Birth::Fresh(ClusterId([7; 16])), Arc::new(|_| {})).unwrap();
+    let node = alone(Arc::new(|_| {}));
     let id = node.status().unwrap().id;
-    let member = Member { name: config().name, address: "127.0.0.1:1".into() };
-    change(&node, Change::Initialize(BTreeMap::from([(id, member.clone())])));
-
     let raft = node.with(|running| running.raft.clone()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(raft.add_learner(id + 1, member.clone(), false)).unwrap();
+    runtime.block_on(raft.add_learner(id + 1, member(), false)).unwrap();
     assert_eq!(node.status().unwrap().members.len(), 2);
 
-    change(&node, Change::Member(MemberChange::Add { id, member }));
+    change(&node, Change::Member(MemberChange::Add { id, member: member() }));
     let members = node.status().unwrap().members;
     assert_eq!(members.iter().map(|(id, _, _)| *id).collect::<Vec<_>>(), [id]);
     node.stop();
