@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::budget::{Budget, Meter};
 use crate::explain::{Violation, explain};
@@ -43,39 +42,73 @@ pub fn check(history: &History, budget: &Budget) -> Verdict {
     let mut orders = BTreeMap::new();
     let mut steps = STEPS_FIRST.min(budget.steps_max);
     loop {
+        let meter = Meter { steps, memory_bytes: budget.memory_bytes_max, deadline };
         let mut hard = Vec::new();
         for (key, ids) in undecided {
-            match attempt(history, &ids, &mut meter(budget, steps, deadline)) {
-                Answer::Order(order) => {
+            match judge(history, &ids, &meter) {
+                Judgement::Order(order) => {
                     orders.insert(key, order);
                 }
-                Answer::Undecided => hard.push((key, ids)),
-                Answer::Impossible => {
-                    let meter = meter(budget, steps, deadline);
-                    return Verdict::Violation(explain(history, &key, &ids, &meter));
+                Judgement::Undecided => hard.push((key, ids)),
+                Judgement::Refuted(selection) => {
+                    return Verdict::Violation(explain(history, &key, &selection, &meter));
                 }
             }
         }
         undecided = hard;
-        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if undecided.is_empty() {
             return Verdict::Linearizable(orders);
         }
-        if is_late || steps == budget.steps_max {
+        if meter.is_late() || steps == budget.steps_max {
             return Verdict::Undecided(undecided.into_iter().map(|(key, _)| key).collect());
         }
         steps = steps.saturating_mul(STEPS_GROWTH).min(budget.steps_max);
     }
 }
 
-fn meter(budget: &Budget, steps: u64, deadline: Option<Instant>) -> Meter {
-    Meter { steps, memory_bytes: budget.memory_bytes_max, deadline }
+enum Judgement {
+    Order(Vec<OpId>),
+    /// This selection of the key's operations has no order, hence the key has none.
+    Refuted(Selection),
+    Undecided,
 }
 
-fn attempt(history: &History, ids: &[OpId], meter: &mut Meter) -> Answer {
+/// Searches with all outcomes, then, if that is too hard, without those of the longest operations.
+/// What is under way for long is what makes a search hard, and taking outcomes away only allows more
+/// orders: a violation without them is one, an order without them says nothing.
+fn judge(history: &History, ids: &[OpId], meter: &Meter) -> Judgement {
+    let all: Selection = ids.iter().map(|id| (*id, true)).collect();
+    match attempt(history, &all, meter) {
+        Answer::Order(order) => return Judgement::Order(order),
+        Answer::Impossible => return Judgement::Refuted(all),
+        Answer::Undecided => {}
+    }
+    for share in LONGEST_SHARES {
+        let short = without_longest(history, ids, share);
+        if let Answer::Impossible = attempt(history, &short, meter) {
+            return Judgement::Refuted(short);
+        }
+    }
+    Judgement::Undecided
+}
+
+fn attempt(history: &History, selection: &Selection, meter: &Meter) -> Answer {
     if meter.is_late() {
         return Answer::Undecided;
     }
-    let selection: Selection = ids.iter().map(|id| (*id, true)).collect();
-    search(&Problem::new(history, &selection), meter)
+    search(&Problem::new(history, selection), &mut meter.clone())
+}
+
+/// One operation of so many is taken as too long: the quickest search first.
+const LONGEST_SHARES: [usize; 3] = [4, 8, 16];
+
+fn without_longest(history: &History, ids: &[OpId], share: usize) -> Selection {
+    let span = |id: &OpId| {
+        let record = history.get(*id)?;
+        Some(record.bound()?.at_ns - record.called.at_ns)
+    };
+    let mut spans: Vec<u64> = ids.iter().filter_map(span).collect();
+    spans.sort_unstable();
+    let limit = spans.iter().rev().nth(spans.len() / share).copied().unwrap_or(u64::MAX);
+    ids.iter().map(|id| (*id, span(id).is_some_and(|span| span <= limit))).collect()
 }

@@ -24,64 +24,88 @@ pub struct Violation {
     pub unplaced: OpId,
     /// Operations whose outcomes contradict each other, `unplaced` among them, by time of call.
     pub core: Vec<OpId>,
-    /// A valid order of what had returned before `unplaced` did.
+    /// Operations that set what `unplaced` saw or expected, whatever their outcome.
+    pub sources: Vec<OpId>,
+    /// A valid order of what had returned before `unplaced` did. On a hard key the longest
+    /// operations count as unknown.
     pub prefix: Vec<OpId>,
     /// The register after `prefix`.
     pub state: Option<Value>,
+    /// False if the budget ended before the explanation was as small as it can be: then
+    /// `unplaced` may be later than the first that cannot be placed, and `core` larger.
+    pub is_smallest: bool,
 }
 
-/// Searches of one explanation, each with at most the steps that found the violation.
-const SEARCHES_MAX: usize = 500;
+/// Steps of all searches of one explanation.
+const STEPS_MAX: u64 = 20_000_000;
 
-pub(crate) fn explain(history: &History, key: &Arc<str>, ids: &[OpId], meter: &Meter) -> Violation {
-    let mut trials = Trials { history, meter, left: SEARCHES_MAX };
-    let (before, violating) = trials.shortest_prefix(ids);
+/// Explains why a selection of a key's operations cannot be ordered.
+pub(crate) fn explain(
+    history: &History,
+    key: &Arc<str>,
+    selection: &Selection,
+    meter: &Meter,
+) -> Violation {
+    let mut trials =
+        Trials { history, meter, steps_left: STEPS_MAX.min(meter.steps.saturating_mul(8)) };
+    let (before, violating) = trials.shortest_prefix(selection);
     let unplaced = returns(history, &violating).last().copied().unwrap_or(OpId(0));
     let prefix = match trials.search(&before) {
-        Some(Answer::Order(order)) => order,
+        Answer::Order(order) => order,
         _ => Vec::new(),
     };
     let mut core = trials.core(violating, unplaced);
     core.sort_by_key(|id| history.get(*id).map(|record| history.rank(record.called, false)));
     let state = replay(history, &prefix);
-    Violation { key: key.clone(), unplaced, core, prefix, state }
+    let sources = sources(history, selection, unplaced);
+    let is_smallest = !trials.is_spent();
+    Violation { key: key.clone(), unplaced, core, sources, prefix, state, is_smallest }
 }
 
 struct Trials<'a> {
     history: &'a History,
     meter: &'a Meter,
-    left: usize,
+    steps_left: u64,
 }
 
 impl Trials<'_> {
-    fn search(&mut self, selection: &Selection) -> Option<Answer> {
-        self.left = self.left.checked_sub(1)?;
-        Some(search(&Problem::new(self.history, selection), &mut self.meter.clone()))
+    fn search(&mut self, selection: &Selection) -> Answer {
+        if self.is_spent() {
+            return Answer::Undecided;
+        }
+        let steps = self.meter.steps.min(self.steps_left);
+        let mut meter = Meter { steps, ..self.meter.clone() };
+        let answer = search(&Problem::new(self.history, selection), &mut meter);
+        self.steps_left -= steps - meter.steps;
+        answer
+    }
+
+    fn is_spent(&self) -> bool {
+        self.steps_left == 0 || self.meter.is_late()
     }
 
     fn violates(&mut self, selection: &Selection) -> bool {
-        matches!(self.search(selection), Some(Answer::Impossible))
+        matches!(self.search(selection), Answer::Impossible)
     }
 
     /// The history before the first return that cannot be explained, and with it.
-    fn shortest_prefix(&mut self, ids: &[OpId]) -> (Selection, Selection) {
-        let all: Selection = ids.iter().map(|id| (*id, true)).collect();
-        let ends = returns(self.history, &all);
+    fn shortest_prefix(&mut self, all: &Selection) -> (Selection, Selection) {
+        let ends = returns(self.history, all);
         let (mut fine, mut violating) = (0, ends.len());
         while violating - fine > 1 {
             let middle = fine.midpoint(violating);
-            if self.violates(&self.cut(ids, &ends, middle)) {
+            if self.violates(&self.cut(all, &ends, middle)) {
                 violating = middle;
             } else {
                 fine = middle;
             }
         }
-        (self.cut(ids, &ends, fine), self.cut(ids, &ends, violating))
+        (self.cut(all, &ends, fine), self.cut(all, &ends, violating))
     }
 
     /// The operations called before the last of the first `count` returns; those that return
     /// later are unknown. The operation of the next return is kept, as one of these.
-    fn cut(&self, ids: &[OpId], ends: &[OpId], count: usize) -> Selection {
+    fn cut(&self, all: &Selection, ends: &[OpId], count: usize) -> Selection {
         let end = |id: &OpId| {
             let returned = self.history.get(*id)?.bound()?;
             Some(self.history.rank(returned, true))
@@ -90,8 +114,9 @@ impl Trials<'_> {
         let horizon = ends.get(count).and_then(end).or(last);
         let called =
             |id: &OpId| self.history.get(*id).map(|record| self.history.rank(record.called, false));
-        let seen = ids.iter().filter(|id| called(id) < horizon);
-        seen.map(|id| (*id, end(id).is_some_and(|end| Some(end) <= last))).collect()
+        let seen = all.iter().filter(|(id, _)| called(id) < horizon);
+        let is_past = |id: &OpId| end(id).is_some_and(|end| Some(end) <= last);
+        seen.map(|(id, known)| (*id, *known && is_past(id))).collect()
     }
 
     /// Takes outcomes away, in ever smaller pieces, while the violation stays (Zeller's ddmin).
@@ -125,6 +150,21 @@ fn returns(history: &History, selection: &Selection) -> Vec<OpId> {
         .collect();
     ends.sort_unstable();
     ends.into_iter().map(|(_, id)| id).collect()
+}
+
+fn sources(history: &History, all: &Selection, unplaced: OpId) -> Vec<OpId> {
+    let seen = history.get(unplaced).map(|record| match (&record.op.action, record.outcome()) {
+        (_, Outcome::Saw(saw)) => saw,
+        (Action::Cas { expect, .. }, _) => expect,
+        _ => &None,
+    });
+    let Some(Some(seen)) = seen else { return Vec::new() };
+    let sets_it = |id: &&OpId| match history.get(**id).map(|record| &record.op.action) {
+        Some(Action::Write(new)) => new == seen,
+        Some(Action::Cas { new, .. } | Action::Swap(new)) => new.as_ref() == Some(seen),
+        _ => false,
+    };
+    all.iter().map(|(id, _)| id).filter(sets_it).copied().collect()
 }
 
 /// The register after these operations.

@@ -1,1 +1,208 @@
-pub fn x() {}
+//! Reads the histories that the clients of a torture run wrote: `*.history`, one file a client.
+//!
+//! Words stand apart by one space; times are nanoseconds of one clock (CLOCK_MONOTONIC) that all
+//! clients share; keys and values are words, `-` is absent. A client writes the call before it calls.
+//!
+//! ```text
+//! # node ram2@127.0.0.1                the node talked to from here on; other # are comments
+//! i OP read KEY T                      calls; OP is a number, unique within the file
+//! i OP write KEY VALUE T
+//! i OP delete KEY T
+//! i OP cas KEY EXPECT NEW T
+//! i OP swap KEY NEW T
+//! i OP add KEY N T
+//! r OP ok [VALUE] T                    returns; VALUE after read and swap
+//! r OP conflict T
+//! r OP unknown T
+//! r OP failed T
+//! ```
+//!
+//! A call without a return is unknown: its client was killed. That may also have cut its last line,
+//! so what stands after the last newline is not read. All else that is not of this form is an
+//! error, named with its file and line: a judge that guesses is none.
+//!
+//! The file `faults`, if there is one, has lines `T1 T2 words`: begin, end, what was done.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::history::{Action, History, Malformed, Op, OpId, Outcome, Ties, parse_state};
+
+/// Something that was done to the cluster, for the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub from_ns: u64,
+    pub to_ns: u64,
+    pub what: String,
+}
+
+/// All that a folder tells.
+#[derive(Debug, Default)]
+pub struct Folder {
+    pub history: History,
+    pub faults: Vec<Fault>,
+}
+
+/// Why a folder cannot be read.
+#[derive(Debug)]
+pub enum ReadError {
+    Io { path: PathBuf, error: io::Error },
+    Line { path: PathBuf, line: usize, why: String },
+    Empty { path: PathBuf },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            ReadError::Line { path, line, why } => write!(f, "{}:{line}: {why}", path.display()),
+            ReadError::Empty { path } => write!(f, "{}: no *.history file", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// Reads all `*.history` files of a folder, and its `faults`.
+pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
+    let mut found = Folder { history: History::new(Ties::Overlap), faults: Vec::new() };
+    let paths = history_files(folder).map_err(io_error(folder))?;
+    if paths.is_empty() {
+        return Err(ReadError::Empty { path: folder.into() });
+    }
+    for path in paths {
+        let text = fs::read_to_string(&path).map_err(io_error(&path))?;
+        let client = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut file = File { client, node: String::new(), ops: HashMap::new() };
+        lines(&path, &text, |line| file.line(line, &mut found.history))?;
+    }
+    let path = folder.join("faults");
+    match fs::read_to_string(&path) {
+        Ok(text) => lines(&path, &text, |line| {
+            found.faults.extend(fault(line)?);
+            Ok(())
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error(&path)(error)),
+    }
+    Ok(found)
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> ReadError {
+    let path = path.to_owned();
+    move |error| ReadError::Io { path: path.clone(), error }
+}
+
+fn history_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "history") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Gives each whole line to `take`; an answer of words is an error of that line.
+fn lines(
+    path: &Path,
+    text: &str,
+    mut take: impl FnMut(&str) -> Result<(), String>,
+) -> Result<(), ReadError> {
+    let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();
+    for (number, line) in whole.lines().enumerate() {
+        let path = path.to_owned();
+        take(line).map_err(|why| ReadError::Line { path, line: number + 1, why })?;
+    }
+    Ok(())
+}
+
+fn fault(line: &str) -> Result<Option<Fault>, String> {
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let mut words = line.splitn(3, ' ');
+    let mut time = || words.next().ok_or("a fault is T1 T2 words".to_owned()).and_then(number);
+    let (from_ns, to_ns) = (time()?, time()?);
+    let what = words.next().unwrap_or_default().to_owned();
+    if to_ns < from_ns {
+        return Err("the fault ends before it begins".to_owned());
+    }
+    Ok(Some(Fault { from_ns, to_ns, what }))
+}
+
+/// The file of one client, being read.
+struct File {
+    client: String,
+    node: String,
+    /// The calls so far, by their number in the file.
+    ops: HashMap<u64, OpId>,
+}
+
+impl File {
+    fn line(&mut self, line: &str, history: &mut History) -> Result<(), String> {
+        if let Some(comment) = line.strip_prefix('#') {
+            if let Some(node) = comment.strip_prefix(" node ") {
+                self.node = node.trim().to_owned();
+            }
+            return Ok(());
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        if words.contains(&"") {
+            return Err("words stand apart by one space".to_owned());
+        }
+        match words.as_slice() {
+            ["i", op, kind, key, rest @ .., at] => {
+                let (op, at_ns) = (number(op)?, number(at)?);
+                let action = action(kind, rest)?;
+                let id = history.call(&self.client, &self.node, Op::new(key, action), at_ns);
+                match self.ops.insert(op, id) {
+                    None => Ok(()),
+                    Some(_) => Err(format!("operation {op} is called a second time")),
+                }
+            }
+            ["r", op, rest @ .., at] => {
+                let (op, at_ns) = (number(op)?, number(at)?);
+                let id = self.ops.get(&op).ok_or(format!("operation {op} was not called"))?;
+                let answer = history.ret(*id, outcome(rest)?, at_ns);
+                answer.map_err(|Malformed(why)| why.to_owned())
+            }
+            _ => Err(format!("neither a call nor a return: {line:?}")),
+        }
+    }
+}
+
+fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
+    match (kind, words) {
+        ("read", []) => Ok(Action::Read),
+        ("write", ["-"]) => Err("a write needs a value".to_owned()),
+        ("write", [value]) => Ok(Action::Write((*value).into())),
+        ("delete", []) => Ok(Action::Delete),
+        ("cas", [expect, new]) => {
+            Ok(Action::Cas { expect: parse_state(expect), new: parse_state(new) })
+        }
+        ("swap", [new]) => Ok(Action::Swap(parse_state(new))),
+        ("add", [n]) => Ok(Action::Add(number(n)?)),
+        _ => Err(format!("no operation: {kind} with {} words", words.len())),
+    }
+}
+
+fn outcome(words: &[&str]) -> Result<Outcome, String> {
+    match words {
+        ["ok"] => Ok(Outcome::Ok),
+        ["ok", value] => Ok(Outcome::Saw(parse_state(value))),
+        ["conflict"] => Ok(Outcome::Conflict),
+        ["unknown"] => Ok(Outcome::Unknown),
+        ["failed"] => Ok(Outcome::Failed),
+        _ => Err(format!("no outcome: {}", words.join(" "))),
+    }
+}
+
+fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
+    word.parse().map_err(|_| format!("not a number: {word:?}"))
+}

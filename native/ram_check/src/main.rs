@@ -1,1 +1,122 @@
-fn main() {}
+//! `ram-check FOLDER`: are the histories in this folder linearizable?
+//!
+//! Prints what was read and the verdict; on a violation the key, the operation that cannot be
+//! placed and those it contradicts, and with `--report` an HTML page that draws them. Exit status:
+//! 0 linearizable, 1 violation, 2 malformed input or usage, 3 undecided within the budget.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use ram_check::files::{Folder, read_folder};
+use ram_check::{
+    Budget, History, OpId, Outcome, Record, Verdict, Violation, check, report, show_state,
+};
+
+const USAGE: &str = "usage: ram-check FOLDER [--report FILE.html] [--budget-s N]";
+const BUDGET_S: u64 = 120;
+
+fn main() -> ExitCode {
+    match arguments(std::env::args().skip(1)).and_then(|arguments| run(&arguments)) {
+        Ok(status) => status,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Arguments {
+    folder: PathBuf,
+    report: Option<PathBuf>,
+    budget_s: u64,
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let (mut folder, mut report, mut budget_s) = (None, None, BUDGET_S);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--report" => report = Some(words.next().ok_or(USAGE)?.into()),
+            "--budget-s" => {
+                budget_s = words.next().and_then(|n| n.parse().ok()).ok_or(USAGE)?;
+            }
+            _ if word.starts_with('-') || folder.is_some() => return Err(USAGE.to_owned()),
+            _ => folder = Some(word.into()),
+        }
+    }
+    Ok(Arguments { folder: folder.ok_or(USAGE)?, report, budget_s })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    let Folder { history, faults } =
+        read_folder(&arguments.folder).map_err(|error| error.to_string())?;
+    print_counts(&history);
+    let start = Instant::now();
+    let verdict = check(&history, &Budget::of_time(Duration::from_secs(arguments.budget_s)));
+    println!("time      {:.2} s", start.elapsed().as_secs_f64());
+    match verdict {
+        Verdict::Linearizable(_) => {
+            println!("verdict   linearizable");
+            Ok(ExitCode::SUCCESS)
+        }
+        Verdict::Violation(violation) => {
+            print_violation(&history, &violation);
+            if let Some(path) = &arguments.report {
+                std::fs::write(path, report::page(&history, &faults, &violation))
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                println!("drawn in  {}", path.display());
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        Verdict::Undecided(keys) => {
+            println!("verdict   undecided within the budget, keys: {}", keys.join(" "));
+            Ok(ExitCode::from(3))
+        }
+    }
+}
+
+fn print_counts(history: &History) {
+    let count = |of: fn(&Record) -> bool| history.records().filter(|(_, r)| of(r)).count();
+    let clients: HashSet<&str> = history.records().map(|(_, record)| &*record.client).collect();
+    let unknown = count(|record| *record.outcome() == Outcome::Unknown);
+    let percent = 100.0 * unknown as f64 / history.len().max(1) as f64;
+    println!("ops       {} on {} keys", history.len(), history.by_key().len());
+    println!("clients   {}", clients.len());
+    println!("unknown   {unknown} ({percent:.2} %)");
+    println!("failed    {}", count(|record| *record.outcome() == Outcome::Failed));
+}
+
+fn print_violation(history: &History, violation: &Violation) {
+    println!("verdict   VIOLATION on key {}", violation.key);
+    if !violation.is_smallest {
+        println!("(the budget ended before the explanation was as small as it can be)");
+    }
+    println!("\nThis operation cannot be placed:");
+    println!("    {}", line(history, violation.unplaced));
+    println!("\nIt contradicts these outcomes (any other may be left out):");
+    for id in violation.core.iter().filter(|id| **id != violation.unplaced) {
+        println!("    {}", line(history, *id));
+    }
+    if !violation.sources.is_empty() {
+        println!("\nWhat it saw or expected is set by:");
+    }
+    for id in violation.sources.iter().take(8) {
+        println!("    {}", line(history, *id));
+    }
+    let (count, state) = (violation.prefix.len(), show_state(&violation.state));
+    println!("\nBefore it returned, the others have an order, of {count}, that ends at {state}:");
+    for id in violation.prefix.iter().skip(count.saturating_sub(8)) {
+        println!("    {}", line(history, *id));
+    }
+}
+
+fn line(history: &History, id: OpId) -> String {
+    let Some(record) = history.get(id) else { return String::new() };
+    let end = match &record.returned {
+        Some((_, at)) => at.at_ns.to_string(),
+        None => "no return".to_owned(),
+    };
+    let from = record.called.at_ns;
+    format!("{record}   by {} at {}, {from} to {end}", record.client, record.node)
+}

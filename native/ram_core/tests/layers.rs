@@ -152,10 +152,17 @@ fn what_is_shipped_knows_nothing_of_the_simulator() {
 }
 
 #[test]
+fn the_checker_shares_no_code_with_what_it_judges() {
+    let checker = fs::read_to_string(root().join("../ram_check/Cargo.toml")).unwrap();
+    assert!(!checker.contains("\n[dependencies"), "ram_check must have no dependencies");
+    assert!(!checker.contains("ram_core"), "ram_check must not know ram_core");
+}
+
+#[test]
 fn files_and_functions_keep_their_limits() {
     const FILE_LINES_MAX: usize = 400;
     const LINE_CHARS_MAX: usize = 100;
-    let crates = ["ram_core", "ram_nif", "ram_sim"];
+    let crates = ["ram_core", "ram_nif", "ram_sim", "ram_check"];
     for crate_root in crates.map(|name| root().join("..").join(name)) {
         for path in sources(&crate_root.join("src")) {
             let text = fs::read_to_string(&path).unwrap();

@@ -23,17 +23,33 @@
 //! Moving an unknown one later is always allowed, as it has no return. So only such runs are
 //! searched, backwards from what they must end in ([`Debt`]).
 //!
-//! Two more exact prunings. *Quiet first*: a known operation that can be done now and never changes the
+//! Five more exact prunings. *Quiet first*: a known operation that can be done now and never changes the
 //! state is done at once, with no alternative: in any valid continuation it can be moved to the
 //! front. *Dominance*: a position is refused if it was entered before with at most as many used of
-//! each class of unknown operations; what can be done now could be done then.
+//! each class of unknown operations; what can be done now could be done then. *Lost values*: a
+//! state may not be left while a known operation still demands it and nothing is left to set it
+//! again. (Where a key has an `add`, sums can come back, and numbers are exempt.) *Unseen states*: a
+//! state that nothing left demands, compares with or counts on is as good as any other such, as in
+//! `problem`; all are one. *Twins*: of known operations that may come next and ask and do the same,
+//! only the one that returns first is tried. Where another, B, is next in a valid order, it can
+//! change places with that one, A: A may be next too; and what stands before A's place was called
+//! before A's return, hence before B's.
 
-use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+mod moves;
+mod stock;
+mod used;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::budget::Meter;
 use crate::history::OpId;
-use crate::problem::{Demand, Effect, Known, Problem, State, Step};
+use crate::problem::{Known, Problem, State};
+use moves::Moves;
+use stock::Stock;
+use used::{Leaf, Used};
+
+/// What the memo takes for an entry besides the position: its list, its share of free room.
+const BYTES_OF_AN_ENTRY: usize = 128;
 
 /// The answer for one key.
 #[derive(Debug)]
@@ -53,16 +69,13 @@ struct Debt {
     from: State,
 }
 
-/// How many of each class of unknown operations are used. Shared with the memo, never changed.
-type Used = Rc<[u32]>;
-
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Place {
     state: State,
     debt: Option<Debt>,
     /// All known operations from here on are still to be done.
     untouched: usize,
-    used: Used,
+    used: Leaf,
 }
 
 /// A set of known operations done, a state, a debt.
@@ -89,11 +102,12 @@ enum Then {
 }
 
 pub(crate) fn search(problem: &Problem, meter: &mut Meter) -> Answer {
-    let used = vec![0; problem.classes.len()].into();
-    let place = Place { state: State::Absent, debt: None, untouched: 0, used };
+    let place = Place { state: State::Absent, debt: None, untouched: 0, used: Used::NONE };
+    let used = Used::new(problem.classes.len());
     let left = (0..problem.known.len()).collect();
     let (memo, made, open) = (HashMap::new(), Vec::new(), Vec::new());
-    Search { problem, place, left, memo, made, open }.run(meter)
+    let stock = Stock::of(problem);
+    Search { problem, place, left, stock, used, memo, made, open }.run(meter)
 }
 
 struct Search<'a> {
@@ -101,7 +115,9 @@ struct Search<'a> {
     place: Place,
     /// Known operations to be done, in order of their calls.
     left: BTreeSet<usize>,
-    memo: HashMap<Position, Vec<Used>>,
+    stock: Stock,
+    used: Used,
+    memo: HashMap<Position, Vec<Leaf>>,
     /// The moves made, each with the place it was made from.
     made: Vec<(Move, Place)>,
     /// The moves not yet tried: of the beginning, and after each move made. The best is last.
@@ -115,7 +131,7 @@ impl Search<'_> {
             if !meter.step(bytes) {
                 return Answer::Undecided;
             }
-            let moves = if is_new { self.moves() } else { Vec::new() };
+            let moves = if is_new && !self.is_hopeless() { self.moves() } else { Vec::new() };
             self.open.push(moves);
             if !self.advance() {
                 return Answer::Impossible;
@@ -128,15 +144,19 @@ impl Search<'_> {
     fn remember(&mut self) -> (bool, usize) {
         let Place { state, debt, untouched, .. } = self.place;
         let left: Box<[u32]> = self.left.range(..untouched).map(|op| *op as u32).collect();
-        let bytes = size_of::<Position>() + 64 + left.len() * 4 + self.place.used.len() * 4;
+        let bytes = size_of::<Position>() + left.len() * 4 + Used::BYTES + BYTES_OF_AN_ENTRY;
         let seen = self.memo.entry(Position { state, debt, untouched, left }).or_default();
-        let used = &self.place.used;
-        let is_dominated = |before: &Used| before.iter().zip(used.iter()).all(|(b, u)| b <= u);
-        if seen.iter().any(is_dominated) {
+        if seen.iter().any(|before| self.used.is_within_present(*before)) {
             return (false, 0);
         }
-        seen.push(self.place.used.clone());
+        seen.push(self.place.used);
         (true, bytes)
+    }
+
+    /// Whether the last move left a state that cannot come back and is still demanded.
+    fn is_hopeless(&self) -> bool {
+        let left = self.made.last().map(|(_, before)| before.state);
+        left.is_some_and(|left| left != self.place.state && self.stock.is_lost(left))
     }
 
     /// Makes the next move, going back as far as it must; false when there is none.
@@ -149,6 +169,10 @@ impl Search<'_> {
             self.open.pop();
             if let Some((last, place)) = self.made.pop() {
                 self.place = place;
+                self.count(last, 1);
+                if let Some(class) = last.fire {
+                    self.used.pop(class);
+                }
                 if let Then::Do { op, .. } = last.then {
                     self.left.insert(op);
                 }
@@ -157,18 +181,30 @@ impl Search<'_> {
         false
     }
 
+    /// Takes what a move uses from the stock, or puts it back.
+    fn count(&mut self, of: Move, change: i64) {
+        if let Some(class) = of.fire.and_then(|class| self.problem.classes.get(class)) {
+            self.stock.count_unknown(class.step, change);
+        }
+        if let Then::Do { op, .. } = of.then
+            && let Some(known) = self.problem.known.get(op)
+        {
+            self.stock.count_known(known.step, change);
+        }
+    }
+
     fn make(&mut self, next: Move) {
-        self.made.push((next, self.place.clone()));
+        self.count(next, -1);
+        self.made.push((next, self.place));
         if let Some(class) = next.fire {
-            let count = |(number, used): (usize, &u32)| used + u32::from(number == class);
-            self.place.used = self.place.used.iter().enumerate().map(count).collect();
+            self.place.used = self.used.push(self.place.used, class);
         }
         match next.then {
             Then::Owe(debt) => self.place.debt = Some(debt),
             Then::Do { op, after } => {
                 self.left.remove(&op);
                 self.place.untouched = self.place.untouched.max(op + 1);
-                self.place.state = after;
+                self.place.state = self.stock.seen_as(after);
                 self.place.debt = None;
             }
         }
@@ -213,6 +249,8 @@ impl Search<'_> {
             next.push((*op, known));
         }
         next.sort_by_key(|(_, known)| known.ret);
+        let mut steps = HashSet::new();
+        next.retain(|(_, known)| steps.insert(self.stock.step_seen_as(known.step)));
         (next, ret_min)
     }
 
@@ -233,102 +271,5 @@ impl Search<'_> {
             order.extend(self.problem.known.get(op).map(|known| known.id));
         }
         order
-    }
-}
-
-/// The moves from one place, being collected.
-struct Moves<'a> {
-    search: &'a Search<'a>,
-    ret_min: usize,
-    direct: Vec<Move>,
-    by_unknown: Vec<Move>,
-}
-
-impl Moves<'_> {
-    /// The moves towards a known operation; the rules are numbered in the module's header.
-    fn of(&mut self, op: usize, step: Step) {
-        let state = self.search.place.state;
-        if let Some(after) = step.apply(state) {
-            self.direct.push(Move { fire: None, then: Then::Do { op, after } });
-        }
-        match step.demand {
-            Demand::Exactly(at) if at != state => {
-                let debt = Debt { op, at, from: at };
-                self.by_unknown.push(Move { fire: None, then: Then::Owe(debt) });
-            }
-            Demand::AnythingBut(unwanted) if unwanted == state => self.leave(op, step),
-            Demand::Number => self.set_before(op),
-            _ => {}
-        }
-    }
-
-    /// Rule 4: any unknown operation that changes the state.
-    fn leave(&mut self, op: usize, step: Step) {
-        let state = self.search.place.state;
-        for (number, class) in self.search.problem.classes.iter().enumerate() {
-            let changed = class.step.apply(state).and_then(|at| step.apply(at));
-            if let (true, Some(after)) = (self.is_available(number), changed) {
-                self.by_unknown.push(Move { fire: Some(number), then: Then::Do { op, after } });
-            }
-        }
-    }
-
-    /// Rule 5: runs that end with an unknown operation that sets a number or absent.
-    fn set_before(&mut self, op: usize) {
-        for at in self.search.problem.setters.keys() {
-            if *at != self.search.place.state && !matches!(at, State::Text(_)) {
-                self.set(Debt { op, at: *at, from: *at });
-            }
-        }
-    }
-
-    /// Rules 1 and 3: unknown operations that set the state in which the debt begins.
-    fn set(&mut self, debt: Debt) {
-        let problem = self.search.problem;
-        for number in problem.setters.get(&debt.from).into_iter().flatten() {
-            match problem.classes.get(*number).map(|class| class.step.demand) {
-                Some(Demand::Exactly(before)) => self.lead(*number, debt, before),
-                Some(_) => self.lead(*number, debt, self.search.place.state),
-                None => {}
-            }
-        }
-    }
-
-    /// Rule 3: unknown operations that add up to the state in which the debt begins.
-    fn add(&mut self, debt: Debt) {
-        let problem = self.search.problem;
-        let State::Integer(sum) = debt.from else { return };
-        for number in &problem.adders {
-            let Some(class) = problem.classes.get(*number) else { continue };
-            let Effect::Add(n) = class.step.effect else { continue };
-            self.lead(*number, debt, State::Integer(sum.saturating_sub(n)));
-            if sum == n {
-                self.lead(*number, debt, State::Absent);
-            }
-        }
-    }
-
-    /// An unknown operation that leads from `before` to where the debt begins.
-    fn lead(&mut self, class: usize, debt: Debt, before: State) {
-        if !self.is_available(class) {
-            return;
-        }
-        let then = if before == self.search.place.state {
-            let known = self.search.problem.known.get(debt.op);
-            match known.and_then(|known| known.step.apply(debt.at)) {
-                Some(after) => Then::Do { op: debt.op, after },
-                None => return,
-            }
-        } else {
-            Then::Owe(Debt { from: before, ..debt })
-        };
-        self.by_unknown.push(Move { fire: Some(class), then });
-    }
-
-    /// Whether one of the class is unused and was called before the first return.
-    fn is_available(&self, class: usize) -> bool {
-        let used = self.search.place.used.get(class).copied().unwrap_or_default() as usize;
-        let calls = self.search.problem.classes.get(class).map(|class| &class.calls);
-        calls.and_then(|calls| calls.get(used)).is_some_and(|(call, _)| *call < self.ret_min)
     }
 }
