@@ -20,7 +20,8 @@ say(Format, Arguments) ->
 table(Rows) ->
     say("", []),
     lists:foreach(fun({Label, Figure, Wanted}) ->
-                          say("~-50ts ~30ts   ~ts", [Label, Figure, Wanted])
+                          %% A field width would cut off what is longer.
+                          say("~-50ts ~ts   ~ts", [Label, string:pad(Figure, 30, leading), Wanted])
                   end, Rows).
 
 -spec machine() -> [row()].
