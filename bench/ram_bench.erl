@@ -20,8 +20,9 @@
 %% `path' is what its members counted.
 -type measured() :: #{system := ram_bench_system:name(),
                       operation := ram_bench_system:operation(), value := ram_bench_system:value(),
-                      workers := pos_integer(), rate := float(), p50 := float(), p99 := float(),
-                      p999 := float(), cpu_us := float(), disk_bytes := float(),
+                      workers := pos_integer(), count := non_neg_integer(),
+                      rate := float(), p50 := float(), p99 := float(), p999 := float(),
+                      cpu_us := float(), disk_bytes := float(),
                       path := iodata(), exact := boolean()}.
 
 -define(NODES, [1, 2, 3]).
@@ -185,7 +186,7 @@ path(System, Count, #{path := Before}, #{path := After}) ->
 
 progress(Round, Rounds, #{path := Path} = Measured) ->
     say("round ~b/~b  ~ts", [Round, Rounds, ram_bench_page:line(Measured)]),
-    [say("            ~ts", [Path]) || Path =/= ""].
+    Path =:= "" orelse say("            ~ts", [Path]).
 
 on(Run, I, Module, Function, Arguments) ->
     ram_peers:call(Run, I, Module, Function, Arguments, infinity).
