@@ -1,10 +1,11 @@
 # The commands of this project. Each installs what it misses where it can; scripts/ does the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shell build setup check torture sim sabotage bench-size clean
+.PHONY: help demo test shell build setup check torture sim sabotage bench bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
+ROUNDS ?= 3
 
 help:    ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -46,6 +47,12 @@ sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 fo
 
 sabotage:  ## Sabotages the core in every known way, and shows what catches it
 	@cargo test --locked --profile sim -p ram_sim --features sabotage --test sabotage -- --nocapture
+
+bench: SECONDS = 2
+bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/performance.md
+	@scripts/setup.sh bench
+	@scripts/build.sh
+	@scripts/bench.sh "$(ROUNDS)" "$(SECONDS)" "$(OUT)"
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

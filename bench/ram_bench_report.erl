@@ -1,7 +1,8 @@
-%% The words and the picture of a benchmark.
+%% The words and the plot of a benchmark, and the pieces that pictures are made of.
 -module(ram_bench_report).
 
 -export([table/1, machine/0, plot/2, say/2]).
+-export([svg/1, text/4, line/2]).
 -export_type([row/0]).
 
 %% What was measured, the figure, and what is wanted of it.
@@ -19,7 +20,8 @@ say(Format, Arguments) ->
 table(Rows) ->
     say("", []),
     lists:foreach(fun({Label, Figure, Wanted}) ->
-                          say("~-50ts ~30ts   ~ts", [Label, Figure, Wanted])
+                          %% A field width would cut off what is longer.
+                          say("~-50ts ~ts   ~ts", [Label, string:pad(Figure, 30, leading), Wanted])
                   end, Rows).
 
 -spec machine() -> [row()].
@@ -27,6 +29,8 @@ machine() ->
     {ok, Load} = file:read_file("/proc/loadavg"),
     [{"machine", io_lib:format("~b cores, ~ts", [erlang:system_info(logical_processors),
                                                  command("uname -sr")]), ""},
+     {"processor", command("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"), ""},
+     {"Erlang/OTP", erlang:system_info(otp_release), ""},
      {"load average when this was printed", hd(binary:split(Load, <<" ">>)), ""},
      {"date", calendar:system_time_to_rfc3339(os:system_time(second), [{offset, "Z"}]), ""},
      {"commit", command("git describe --always --dirty"), ""}].
@@ -49,6 +53,8 @@ plot(File, Points) ->
                                     "<polyline fill='none' stroke='#06c' stroke-width='2' points='",
                                     Line, "'/>\n"])).
 
+%% @doc A picture of so many elements.
+-spec svg(iodata()) -> iodata().
 svg(Content) ->
     Size = io_lib:format("viewBox='0 0 ~b ~b' width='~b' height='~b'",
                          [?WIDTH, ?HEIGHT, ?WIDTH, ?HEIGHT]),
@@ -64,12 +70,16 @@ axes(At, MaxX, MaxY) ->
      text(At({MaxX / 2, 0}), {0, 40}, "middle", "entries in the table"),
      text(At({0, MaxY}), {0, -16}, "middle", "puts per second")].
 
+-spec line({number(), number()}, {number(), number()}) -> iodata().
 line({X1, Y1}, {X2, Y2}) ->
-    io_lib:format("<path d='M~.1f ~.1fL~.1f ~.1f' stroke='#ccc'/>\n", [X1, Y1, X2, Y2]).
+    io_lib:format("<path d='M~.1f ~.1fL~.1f ~.1f' stroke='#ccc'/>\n",
+                  [float(Number) || Number <- [X1, Y1, X2, Y2]]).
 
+%% @doc A text beside a point; Anchor is SVG's: start, middle or end.
+-spec text({number(), number()}, {number(), number()}, string(), iodata()) -> iodata().
 text({X, Y}, {Right, Down}, Anchor, Text) ->
     io_lib:format("<text x='~.1f' y='~.1f' text-anchor='~s'>~s</text>\n",
-                  [X + Right, Y + Down, Anchor, Text]).
+                  [float(X + Right), float(Y + Down), Anchor, Text]).
 
 number(Number) ->
     integer_to_list(round(Number)).

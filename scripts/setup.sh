@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh demo|test: installs the tools that are missing, as root by apt, or says which to install.
-# `demo' stands for what it takes to build and run; `test' for all that the tests and checks take.
+# setup.sh demo|bench|test: installs the tools that are missing, as root by apt, or says which to
+# install. `demo' stands for what it takes to build and run; `bench' adds mnesia, which ram is
+# measured beside; `test' stands for all that the tests and checks take.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 for_what=${1:-test}
@@ -29,11 +30,15 @@ check_otp() {
     if [[ $for_what = test ]]; then
         modules="[{crypto,crypto},{'common-test',ct},{dialyzer,dialyzer},{tools,xref},
                   {eunit,eunit},{proper,proper}]"
+    elif [[ $for_what = bench ]]; then
+        modules="[{crypto,crypto},{mnesia,mnesia}]"
     fi
     if ! has erl || ! has erlc; then
         need erlang-base erlang-dev erlang-crypto
         if [[ $for_what = test ]]; then
             need erlang-common-test erlang-dialyzer erlang-tools erlang-eunit erlang-proper
+        elif [[ $for_what = bench ]]; then
+            need erlang-mnesia
         fi
         return
     fi

@@ -1,0 +1,130 @@
+%% The systems that `make bench' compares, as they are on each node: how one is started and filled,
+%% and the function a worker calls for each operation.
+%%
+%% mnesia has its table on all nodes as ram_copies, and its schema in memory too; its two names are
+%% two ways to one table. The table of ets is each node's own: nothing is replicated, so it is what
+%% a read could cost at best. It is made for concurrent use, which favours it.
+-module(ram_bench_system).
+
+-export([start_local/0, own_table/0, start/2, fill/2, call/3, position/1, counter/1]).
+-export_type([name/0, operation/0, value/0]).
+
+-type name() :: ram_disk | ram_memory | mnesia_dirty | mnesia_transaction | ets.
+%% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100.
+-type operation() :: put | get | mix | counter | hot_get | hot_put.
+%% A binary of so many bytes, or a nested term of 50 words.
+-type value() :: 16 | 1024 | term.
+
+-define(KEYS, 10000).
+-define(CHUNK, 500).
+-define(TABLE, ?MODULE).
+-define(ETS, ram_bench_ets).
+
+%% @doc On each node that has mnesia and ets, before start/2.
+-spec start_local() -> ok.
+start_local() ->
+    {ok, _Owner} = proc_lib:start(?MODULE, own_table, []),
+    mnesia:start().
+
+%% @doc The table lives as long as its owner.
+-spec own_table() -> ok.
+own_table() ->
+    ?ETS = ets:new(?ETS, [set, public, named_table,
+                          {read_concurrency, true}, {write_concurrency, true}]),
+    ok = proc_lib:init_ack({ok, self()}),
+    receive stop -> ok end.
+
+%% @doc On the first of the nodes, for all of them.
+-spec start(ram_disk | ram_memory | mnesia, [node()]) -> ok.
+start(ram_disk, Nodes) ->
+    ok = ram:start_cluster(Nodes, #{storage => disk});
+start(ram_memory, Nodes) ->
+    ok = ram:start_cluster(Nodes, #{storage => memory});
+start(mnesia, [_ | Others] = Nodes) ->
+    {ok, Joined} = mnesia:change_config(extra_db_nodes, Others),
+    [] = Others -- Joined,
+    {atomic, ok} = mnesia:create_table(?TABLE, [{ram_copies, Nodes}]),
+    [] = Nodes -- mnesia:table_info(?TABLE, ram_copies),
+    ok.
+
+%% @doc Every key of the key space gets the value.
+-spec fill(name(), value()) -> ok.
+fill(System, Kind) when System =:= ram_disk; System =:= ram_memory ->
+    Value = value(Kind),
+    ok = ram:put(hot, Value),
+    [ok = ram:put_many([{Key, Value} || Key <- lists:seq(First, First + ?CHUNK - 1)])
+     || First <- lists:seq(1, ?KEYS, ?CHUNK)],
+    ok;
+fill(System, Kind) ->
+    Put = call(System, put, Kind),
+    lists:foreach(Put, lists:seq(1, ?KEYS)).
+
+%% @doc What a worker calls with a random number, again and again; it fails unless it is answered
+%% as it should.
+-spec call(name(), operation(), value()) -> fun((non_neg_integer()) -> term()).
+call(System, mix, Kind) ->
+    {Get, Put} = {call(System, get, Kind), call(System, put, Kind)},
+    %% Of other digits than those that make the key.
+    fun(N) when (N bsr 32) rem 20 =:= 0 -> Put(N);
+       (N) -> Get(N)
+    end;
+call(System, Operation, Kind) when System =:= ram_disk; System =:= ram_memory ->
+    ram(Operation, value(Kind));
+call(mnesia_dirty, Operation, Kind) ->
+    mnesia_dirty(Operation, value(Kind));
+call(mnesia_transaction, Operation, Kind) ->
+    Do = mnesia_inside(Operation, value(Kind)),
+    fun(N) -> {atomic, ok} = mnesia:transaction(Do, [N]) end;
+call(ets, put, Kind) ->
+    Value = value(Kind),
+    fun(N) -> true = ets:insert(?ETS, {key(N), Value}) end;
+call(ets, get, _Kind) ->
+    fun(N) -> [_] = ets:lookup(?ETS, key(N)) end.
+
+ram(put, Value) -> fun(N) -> ok = ram:put(key(N), Value) end;
+ram(get, _Value) -> fun(N) -> true = ram:get(key(N)) =/= undefined end;
+ram(hot_put, Value) -> fun(_N) -> ok = ram:put(hot, Value) end;
+ram(hot_get, _Value) -> fun(_N) -> true = ram:get(hot) =/= undefined end;
+ram(counter, _Value) -> fun(_N) -> ok = ram:update(counter, 1, fun(Sum) -> Sum + 1 end) end.
+
+mnesia_dirty(put, Value) -> fun(N) -> ok = mnesia:dirty_write({?TABLE, key(N), Value}) end;
+mnesia_dirty(get, _Value) -> fun(N) -> [_] = mnesia:dirty_read(?TABLE, key(N)) end;
+mnesia_dirty(counter, _Value) -> fun(_N) -> mnesia:dirty_update_counter(?TABLE, counter, 1) end.
+
+mnesia_inside(put, Value) ->
+    fun(N) -> mnesia:write(?TABLE, {?TABLE, key(N), Value}, write) end;
+mnesia_inside(get, _Value) ->
+    fun(N) -> [_] = mnesia:read(?TABLE, key(N), read), ok end;
+mnesia_inside(counter, _Value) ->
+    fun(_N) ->
+            Sum = case mnesia:read(?TABLE, counter, write) of
+                      [{_, _, Before}] -> Before + 1;
+                      [] -> 1
+                  end,
+            mnesia:write(?TABLE, {?TABLE, counter, Sum}, write)
+    end.
+
+key(N) -> 1 + N rem ?KEYS.
+
+value(term) -> [{N, -N} || N <- lists:seq(1, 10)];
+value(Bytes) -> binary:copy(<<7>>, Bytes).
+
+%% @doc How far this node is with what it was sent. A system is at rest when all its nodes are at
+%% the same position, and none is busy.
+-spec position(name()) -> non_neg_integer() | busy.
+position(System) when System =:= ram_disk; System =:= ram_memory ->
+    maps:get(applied_index, ram:status());
+position(ets) ->
+    0;
+position(_Mnesia) ->
+    case process_info(whereis(mnesia_tm), message_queue_len) of
+        {message_queue_len, 0} -> 0;
+        {message_queue_len, _} -> busy
+    end.
+
+%% @doc What the hot counter shows on this node.
+-spec counter(name()) -> non_neg_integer().
+counter(System) when System =:= ram_disk; System =:= ram_memory ->
+    ram:get(counter, 0);
+counter(_Mnesia) ->
+    lists:sum([Sum || {_, _, Sum} <- mnesia:dirty_read(?TABLE, counter)]).

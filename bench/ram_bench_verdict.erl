@@ -1,0 +1,105 @@
+%% The figures of `make bench' beside what is wanted of them: medians of rounds, ratios to the
+%% system that is named, and whether the limit is met.
+-module(ram_bench_verdict).
+
+-export([medians/1, ratio/4, verdicts/1]).
+-export_type([verdict/0]).
+
+%% What is compared, the figure, what is wanted, and whether it is so.
+-type verdict() :: {Label :: iodata(), Figure :: iodata(), Wanted :: iodata(), Met :: boolean()}.
+-type figure() :: rate | p50 | p99 | p999 | cpu_us | disk_bytes.
+
+-define(FIGURES, [rate, p50, p99, p999, cpu_us, disk_bytes]).
+
+%% @doc Of each measurement the rounds in one: medians of figures, the path of the last round, and
+%% exact when it was in every round. In the order of the first round.
+-spec medians([ram_bench:measured()]) -> [ram_bench:measured()].
+medians(Measured) ->
+    [in_one([M || M <- Measured, what(M) =:= What]) || What <- in_order(Measured, [])].
+
+what(Measured) ->
+    maps:with([operation, workers, value, system], Measured).
+
+in_order([], Seen) ->
+    lists:reverse(Seen);
+in_order([Measured | More], Seen) ->
+    What = what(Measured),
+    in_order(More, [What || not lists:member(What, Seen)] ++ Seen).
+
+in_one(Rounds) ->
+    Medians = maps:from_list([{Figure, median([maps:get(Figure, R) || R <- Rounds])}
+                              || Figure <- ?FIGURES]),
+    Exact = lists:all(fun(#{exact := Is}) -> Is end, Rounds),
+    maps:merge(lists:last(Rounds), Medians#{exact => Exact}).
+
+median(Numbers) ->
+    Sorted = lists:sort(Numbers),
+    Length = length(Sorted),
+    (lists:nth((Length + 1) div 2, Sorted) + lists:nth(Length div 2 + 1, Sorted)) / 2.
+
+%% @doc A figure of one measurement by that of another system in the same workload; none when the
+%% other was not measured, or cannot be told from nothing.
+-spec ratio(figure(), ram_bench:measured(), ram_bench_system:name(), [ram_bench:measured()]) ->
+          float() | none.
+ratio(Figure, Measured, Base, Medians) ->
+    What = what(Measured#{system => Base}),
+    case [maps:get(Figure, M) || M <- Medians, what(M) =:= What] of
+        [Wanted] when Wanted > 0 -> maps:get(Figure, Measured) / Wanted;
+        _ -> none
+    end.
+
+%% @doc Medians against the limits.
+-spec verdicts([ram_bench:measured()]) -> [verdict()].
+verdicts(Medians) ->
+    Of = fun(Operation, Value, Workers, System) ->
+                 [M] = [M || M <- Medians, what(M) =:= #{operation => Operation, value => Value,
+                                                         workers => Workers, system => System}],
+                 M
+         end,
+    To = fun(Figure, Measured, Base) -> ratio(Figure, Measured, Base, Medians) end,
+    writes(Of, To) ++ reads(Of, To).
+
+writes(Of, To) ->
+    Many = Of(put, 16, 100, ram_disk),
+    #{rate := Rate, exact := Exact} = Of(counter, 16, 100, ram_disk),
+    [least("put, 100 workers a node, to mnesia transactions",
+           To(rate, Many, mnesia_transaction), 6, "at least 6 times (aim 10)"),
+     most("put, 1 worker, p50, to mnesia transactions",
+          To(p50, Of(put, 16, 1, ram_disk), mnesia_transaction), 0.5, "at most 0.5 (aim 0.25)"),
+     most("put, 100 workers a node, CPU, to mnesia transactions",
+          To(cpu_us, Many, mnesia_transaction), 0.2, "at most 0.2"),
+     least("put, 1 worker, storage memory to disk",
+           To(rate, Of(put, 16, 1, ram_memory), ram_disk), 1.5, "at least 1.5 times"),
+     least("put of 16 B, 100 workers a node, bytes to disks for each", maps:get(disk_bytes, Many),
+           2 * 16, "at least 32, two nodes' share"),
+     least("hot counter, 100 workers a node, updates/s", Rate, 2000, "at least 2000"),
+     {"hot counter, exact on all nodes", atom_to_list(Exact), "true", Exact}].
+
+reads(Of, To) ->
+    Many = Of(get, 16, 100, ram_disk),
+    Get = fun(Value) -> Of(get, Value, 100, ram_disk) end,
+    [least("get, 100 workers a node, gets/s", maps:get(rate, Many), 100000, "at least 100000"),
+     least("get, 100 workers a node, to ets", To(rate, Many, ets), 0.7,
+           "at least 0.7 times (aim 1.0)"),
+     least("get, 100 workers a node, to mnesia dirty", To(rate, Many, mnesia_dirty), 1.0,
+           "at least 1.0 times"),
+     most("get, 1 worker, p50, us", maps:get(p50, Of(get, 16, 1, ram_disk)), 1.5, "at most 1.5"),
+     least("get of 1 KiB, 100 workers a node, to ets", To(rate, Get(1024), ets), 1.0,
+           "at least 1.0 times"),
+     least("get of a term of 50 words, 100 workers a node, to ets", To(rate, Get(term), ets), 1.0,
+           "at least 1.0 times"),
+     least("mix, 100 workers a node, to mnesia dirty",
+           To(rate, Of(mix, 16, 100, ram_disk), mnesia_dirty), 0.4,
+           "at least 0.4 times (aim 1.0)"),
+     most("get of a key written all the time, p99, ms",
+          maps:get(p99, Of(hot_get, 16, 100, ram_disk)) / 1000, 10, "at most 10")].
+
+least(Label, none, _Limit, Wanted) -> {Label, "not measurable", Wanted, false};
+least(Label, Figure, Limit, Wanted) -> {Label, figure(Figure), Wanted, Figure >= Limit}.
+
+most(Label, none, _Limit, Wanted) -> {Label, "not measurable", Wanted, false};
+most(Label, Figure, Limit, Wanted) -> {Label, figure(Figure), Wanted, Figure =< Limit}.
+
+figure(Figure) when Figure >= 1000 -> integer_to_list(round(Figure));
+figure(Figure) when Figure < 0.1 -> io_lib:format("~.4f", [Figure]);
+figure(Figure) -> io_lib:format("~.2f", [Figure]).
