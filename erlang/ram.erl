@@ -215,10 +215,10 @@ delete(Key) ->
 
 %% @doc Sets several keys at once: all or none, and nobody sees some of them set and others not yet.
 %%
-%% All travel in one log entry, so this costs about as much as one put. Of a key that comes twice the
-%% last value stays. All together they may have as many bytes as the largest key and value (the
-%% settings `key_bytes_max' and `value_bytes_max'); a longer list raises `{batch_too_large, BytesMax}'
-%% and nothing is changed.
+%% All travel in one log entry, so this costs about as much as one put. Of a key that comes twice
+%% the last value stays. All together they may have as many bytes as the largest key and value (the
+%% settings `key_bytes_max' and `value_bytes_max'); a longer list raises
+%% `{batch_too_large, BytesMax}' and nothing is changed.
 %%
 %% ```
 %% 1> ram:put_many([{{user, 1}, ada}, {{user, 2}, bob}]).
