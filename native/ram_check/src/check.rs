@@ -74,8 +74,8 @@ enum Judgement {
 }
 
 /// Searches with all outcomes, then, if that is too hard, without those of the longest operations.
-/// What is under way for long is what makes a search hard, and taking outcomes away only allows more
-/// orders: a violation without them is one, an order without them says nothing.
+/// What is under way for long is what makes a search hard, and taking outcomes away only allows
+/// more orders: a violation without them is one, an order without them says nothing.
 fn judge(history: &History, ids: &[OpId], meter: &Meter) -> Judgement {
     let all: Selection = ids.iter().map(|id| (*id, true)).collect();
     match attempt(history, &all, meter) {

@@ -1,13 +1,13 @@
 //! A violation made small enough to be understood.
 //!
-//! A history cut at a moment, with what was under way taken as unknown, is linearizable if the whole
-//! is. So there is a first return that cannot be explained: that operation is the one that cannot
-//! be *placed*. Of what came before, most does not matter: whatever can be taken as unknown with
-//! the violation still there is left out (taking an outcome away only allows more orders). What
-//! remains is the *core*: a violation by itself, in which every outcome is needed.
+//! A history cut at a moment, with what was under way taken as unknown, is linearizable if the
+//! whole is. So there is a first return that cannot be explained: that operation is the one that
+//! cannot be *placed*. Of what came before, most does not matter: whatever can be taken as unknown
+//! with the violation still there is left out (taking an outcome away only allows more orders).
+//! What remains is the *core*: a violation by itself, in which every outcome is needed.
 //!
-//! A search that ends with its budget counts as "no violation" here, so the explanation may be larger
-//! than it could be, never wrong.
+//! A search that ends with its budget counts as "no violation" here, so the explanation may be
+//! larger than it could be, never wrong.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! Reads the histories that the clients of a torture run wrote: `*.history`, one file a client.
 //!
 //! Words stand apart by one space; times are nanoseconds of one clock (CLOCK_MONOTONIC) that all
-//! clients share; keys and values are words, `-` is absent. A client writes the call before it calls.
+//! clients share; keys and values are words, `-` is absent. A client writes the call before it
+//! calls.
 //!
 //! ```text
 //! # node ram2@127.0.0.1                the node talked to from here on; other # are comments

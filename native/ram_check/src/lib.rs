@@ -1,13 +1,13 @@
 //! Is a recorded history linearizable? The judge of the torture runs and of the simulator.
 //!
-//! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability: a
-//! correctness condition for concurrent objects", 1990, theorem 1), so every key is judged alone:
+//! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
+//! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged alone:
 //! a register that is absent or holds a value, and an order of its operations in which each has
 //! its recorded outcome and none stands before one that had returned before it was called.
 //!
 //! An operation with a known outcome must be in the order. One that is [`Outcome::Unknown`] may
-//! stand anywhere after its call, or nowhere; its return bounds nothing. One that [`Outcome::Failed`]
-//! did not happen. A read whose answer is unknown says nothing and is dropped.
+//! stand anywhere after its call, or nowhere; its return bounds nothing. One that
+//! [`Outcome::Failed`] did not happen. A read whose answer is unknown says nothing and is dropped.
 //!
 //! The road: [`History`] is recorded by the simulator or read by [`files`]; `problem` makes of one
 //! key what is to be ordered; `search` orders it (Wing and Gong 1993 with Lowe's memo, 2017);

@@ -139,8 +139,8 @@ fn member_set_address(
     terms::ok().encode(env)
 }
 
-/// `member_recover(Member, Old, New) -> {ok, NewMember, LastLogIndex} | {error, Reason}`. The former
-/// member is stopped, unless it is not of the cluster Old.
+/// `member_recover(Member, Old, New) -> {ok, NewMember, LastLogIndex} | {error, Reason}`. The
+/// former member is stopped, unless it is not of the cluster Old.
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_recover<'a>(
     env: Env<'a>,

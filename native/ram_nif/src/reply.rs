@@ -28,8 +28,8 @@ struct Waiter {
 }
 
 impl Waiters {
-    /// Makes the calling process wait for one message with this reference. `lost` is what it is told
-    /// when the member ends with the request under way.
+    /// Makes the calling process wait for one message with this reference. `lost` is what it is
+    /// told when the member ends with the request under way.
     pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Ticket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let own = OwnedEnv::new();

@@ -14,14 +14,15 @@ mod atoms {
     rustler::atoms! {
         ok, error, none, undefined, value, conflict,
         // reasons
-        config, value_too_large, key_too_large, batch_too_large, bad_key, not_member, last_member, other_cluster,
+        config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
+        last_member, other_cluster,
         overloaded, timeout, noproc, removed, failed, file, not_empty, partly,
         // events
         ram_member,
         // status
         cluster, id, address, role, leader, candidate, follower, learner, voter, down, term,
-        members, last_log_index, last_log_term, applied_index, snapshot_index, purged_index, entries,
-        entry_bytes, applied_groups, failure,
+        members, last_log_index, last_log_term, applied_index, snapshot_index, purged_index,
+        entries, entry_bytes, applied_groups, failure,
         log, net, syncs, bytes_written, disk_bytes, segments, records, frames_sent, frames_received,
         bytes_sent, bytes_received, connects, accepts, refusals, waiting,
         // refusals

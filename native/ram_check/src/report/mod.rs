@@ -44,8 +44,8 @@ pub fn page(history: &History, faults: &[Fault], violation: &Violation) -> Strin
 
 const LEGEND: &str = "<p class=key><span style='background:#e2483d;color:#fff'>cannot be placed\
 </span><span style='background:#f7b955'>contradicts it</span><span style='background:#cfe3f7'>read\
-</span><span style='background:#c5e0b4'>change</span><span style='border-style:dashed'>unknown: may \
-take effect at any later time</span><span style='background:#f3e3f0'>fault</span></p>";
+</span><span style='background:#c5e0b4'>change</span><span style='border-style:dashed'>unknown: \
+may take effect at any later time</span><span style='background:#f3e3f0'>fault</span></p>";
 
 fn table(history: &History, violation: &Violation) -> String {
     let mut rows = String::new();
