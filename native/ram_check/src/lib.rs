@@ -1,9 +1,9 @@
 //! Is a recorded history linearizable? The judge of the torture runs and of the simulator.
 //!
 //! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
-//! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged alone:
-//! a register that is absent or holds a value, and an order of its operations in which each has
-//! its recorded outcome and none stands before one that had returned before it was called.
+//! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged
+//! alone: a register that is absent or holds a value, and an order of its operations in which each
+//! has its recorded outcome and none stands before one that had returned before it was called.
 //!
 //! An operation with a known outcome must be in the order. One that is [`Outcome::Unknown`] may
 //! stand anywhere after its call, or nowhere; its return bounds nothing. One that

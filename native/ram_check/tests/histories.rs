@@ -38,6 +38,16 @@ fn a_stale_read_is_refused() {
 }
 
 #[test]
+fn what_happens_after_a_violation_is_no_part_of_its_explanation() {
+    let text = "a@n1 0-10 write 1 -> ok
+                b@n2 20-30 read -> -
+                c@n1 20-60 read -> -
+                a@n1 40-50 write 2 -> ok
+                b@n2 70-80 read -> 1";
+    refuses(&[0, 1], text);
+}
+
+#[test]
 fn a_read_that_misses_the_last_write_is_refused() {
     let text = "a@n1 0-10 write 1 -> ok
                 b@n2 20-30 read -> -";
@@ -214,6 +224,25 @@ fn an_unknown_write_nobody_reads_may_explain_a_conflict() {
     let text = "a@n1 0-10 write 1 -> ok
                 b@n1 0-10 write 9 -> unknown
                 c@n1 20-30 cas 1 2 -> conflict";
+    accepts(text);
+}
+
+#[test]
+fn it_may_matter_which_unknown_write_explains_a_conflict() {
+    let text = "a@n1 0-10 write 1 -> ok
+                b@n1 0-10 write 2 -> unknown
+                c@n1 5-10 write 3 -> unknown
+                d@n1 20-30 cas 1 9 -> conflict
+                d@n1 40-50 read -> 3
+                d@n1 60-70 read -> 2";
+    accepts(text);
+}
+
+#[test]
+fn an_unknown_cas_may_take_effect_on_a_value_that_nobody_reads() {
+    let text = "a@n1 0-10 write 1 -> ok
+                b@n1 0-10 cas 1 2 -> unknown
+                c@n1 20-30 read -> 2";
     accepts(text);
 }
 

@@ -15,7 +15,7 @@
 //!    in the run could be left out.
 //! 2. K sets the state blindly: no run; it could be left out.
 //! 3. K demands a state: no run if that state is there (left out, rule 1); else a run that ends in
-//!   it.
+//!    it.
 //! 4. K demands another state than s: no run if the state is not s (K could stand before the run);
 //!    else a run of one (K could stand before the rest of it).
 //! 5. K adds: no run, or one that ends with an unknown operation that sets the state. Unknown adds
@@ -28,13 +28,13 @@
 //! changes the state is done at once, with no alternative: in any valid continuation it can be
 //! moved to the front. *Dominance*: a position is refused if it was entered before with at most as
 //! many used of each class of unknown operations; what can be done now could be done then. *Lost
-//! values*: a state may not be left while a known operation still demands it and nothing is left to
-//! set it again. (Where a key has an `add`, sums can come back, and numbers are exempt.) *Unseen
-//! states*: a state that nothing left demands, compares with or counts on is as good as any other
-//! such, as in `problem`; all are one. *Twins*: of known operations that may come next and ask and
-//! do the same, only the one that returns first is tried. Where another, B, is next in a valid
-//! order, it can change places with that one, A: A may be next too; and what stands before A's
-//! place was called before A's return, hence before B's.
+//! values*: a state may not be left while a known operation still demands it and nothing is left
+//! to set it again. (Where a key has an `add`, sums can come back, and numbers are exempt.)
+//! *Unseen states*: a state that nothing left demands, compares with or counts on is as good as
+//! any other such, as in `problem`; all are one. *Twins*: of known operations that may come next
+//! and ask and do the same, only the one that returns first is tried. Where another, B, is next in
+//! a valid order, it can change places with that one, A: A may be next too; and what stands before
+//! A's place was called before A's return, hence before B's.
 
 mod moves;
 mod stock;
