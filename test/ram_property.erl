@@ -7,10 +7,12 @@
 %% keeps the state of `rand` that it finds.
 check(Property, Tests) ->
     Seed = seed(),
+    %% First: a run that breaks off shall be repeatable too.
+    ct:log("RAM_SEED=~p", [Seed]),
     _ = rand:seed(exsplus, Seed),
     Options = [{numtests, Tests}, {on_output, fun ct:log/2}],
     case proper:counterexample(Property, Options) of
-        true -> ct:log("RAM_SEED=~p", [Seed]);
+        true -> ok;
         Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
     end.
 
