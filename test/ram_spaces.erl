@@ -79,8 +79,10 @@ loop(Bridge, Nodes) ->
             loop(Bridge, Nodes#{I => Node});
         {Ref, From, {Change, A, B}} ->
             #{A := {_, Address}, B := {{_, Pid}, _}} = Nodes,
-            Verb = case Change of hold -> "add"; mend -> "delete" end,
-            inside(Pid, ["nft " ++ Verb ++ " element ip ram cut { " ++ Address ++ " }"]),
+            %% What is open is mended too, and nft deletes only what is there.
+            Verbs = case Change of hold -> ["add"]; mend -> ["add", "delete"] end,
+            inside(Pid, ["nft " ++ Verb ++ " element ip ram cut { " ++ Address ++ " }"
+                         || Verb <- Verbs]),
             From ! {Ref, ok},
             loop(Bridge, Nodes);
         {Ref, From, heal} ->
