@@ -334,7 +334,8 @@ port_term() ->
 
 reference_term() ->
     ?LET({Form, Node, N, Word, Creation},
-         {range(1, 5), node_name(), range(1, 5), range(0, 1 bsl 18 - 1), range(0, 3)},
+         {range(1, 5), node_name(), range(1, 5), oneof([0, range(0, 1 bsl 18 - 1)]),
+          range(0, 3)},
          case Form of
              1 -> make_ref();
              2 -> long_reference();

@@ -1,16 +1,19 @@
 %% Random tests with a seed: a failure tells the seed, RAM_SEED=<integer> runs the same cases again.
 -module(ram_property).
 
--export([check/2, seed/0]).
+-export([check/2, check/3, seed/0]).
 
 %% @doc Fails the test case when the property does not hold. PropEr has no option for its seed, but
 %% keeps the state of `rand` that it finds.
 check(Property, Tests) ->
+    check(Property, Tests, []).
+
+check(Property, Tests, More) ->
     Seed = seed(),
     %% First: a run that breaks off shall be repeatable too.
     ct:log("RAM_SEED=~p", [Seed]),
     _ = rand:seed(exsplus, Seed),
-    Options = [{numtests, Tests}, {on_output, fun ct:log/2}],
+    Options = [{numtests, Tests}, {on_output, fun ct:log/2} | More],
     case proper:counterexample(Property, Options) of
         true -> ok;
         Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])

@@ -5,11 +5,14 @@
 //! width, big endian.
 //!
 //! ```text
-//! reference   node, creation u32, count of words u8 (1 to 5), words u32 each
+//! reference   node, creation u32, count of words u8 (3 or 5), words u32 each
 //! fun         module, function, arity u8
 //! port        node, id u64, creation u32
 //! pid         node, id u32, serial u32, creation u32
 //! ```
+//!
+//! A reference comes with one to five words. To Erlang those that differ in zeros at the end only are
+//! identical, so all get three words, or five when the last two of five are not both zero.
 //!
 //! Among themselves they sort by these bytes, which is not Erlang's order (that one differs between
 //! releases). A pid, port or reference of a node without distribution names `nonode@nohost`: it
@@ -18,7 +21,9 @@
 use super::cursor::Cursor;
 use super::{KeyError, etf, tag, text};
 
-const REFERENCE_WORDS_MAX: u8 = 5;
+const WORD_BYTES: usize = 4;
+const REFERENCE_WORDS_FEW: usize = 3;
+const REFERENCE_WORDS_MAX: usize = 5;
 
 /// Reads one of them in external term format, and writes its key.
 pub fn push(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
@@ -53,13 +58,23 @@ fn push_reference(out: &mut Vec<u8>, leaf: &mut Cursor, kind: u8) -> Result<(), 
     let words = leaf.u16()?;
     push_name(out, leaf)?;
     push_creation(out, leaf, kind == etf::NEW_REFERENCE)?;
-    let words = u8::try_from(words).map_err(|_| KeyError::Unsupported)?;
+    let words = usize::from(words);
     if !(1..=REFERENCE_WORDS_MAX).contains(&words) {
         return Err(KeyError::Unsupported);
     }
-    out.push(words);
-    out.extend_from_slice(leaf.take(usize::from(words) * 4)?);
+    let words = leaf.take(words * WORD_BYTES)?;
+    let count = reference_words(words);
+    out.push(if count == REFERENCE_WORDS_FEW { 3 } else { 5 });
+    let padded = words.iter().copied().chain(std::iter::repeat(0));
+    out.extend(padded.take(count * WORD_BYTES));
     Ok(())
+}
+
+/// How many words the key of a reference with these has.
+fn reference_words(words: &[u8]) -> usize {
+    let beyond = words.get(REFERENCE_WORDS_FEW * WORD_BYTES..).unwrap_or_default();
+    let is_few = beyond.iter().all(|byte| *byte == 0);
+    if is_few { REFERENCE_WORDS_FEW } else { REFERENCE_WORDS_MAX }
 }
 
 fn push_fun(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
@@ -133,13 +148,15 @@ fn unfold_reference(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError>
     etf.push(0);
     text::unfold_name(key, etf)?;
     etf.extend_from_slice(key.take(4)?);
-    let words = key.u8()?;
-    if !(1..=REFERENCE_WORDS_MAX).contains(&words) {
+    let count = key.u8()?;
+    let words = key.take(usize::from(count) * WORD_BYTES)?;
+    // Any other count would be a second key of the same reference.
+    if usize::from(count) != reference_words(words) {
         return Err(KeyError::Malformed);
     }
     if let Some(place) = etf.get_mut(words_at) {
-        *place = words;
+        *place = count;
     }
-    etf.extend_from_slice(key.take(usize::from(words) * 4)?);
+    etf.extend_from_slice(words);
     Ok(())
 }
