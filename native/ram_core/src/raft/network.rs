@@ -33,7 +33,7 @@ use crate::log::{self, LogError};
 use crate::net::{Net, NetError, PeerId};
 
 /// Append requests on the way to one follower.
-const APPENDS_IN_FLIGHT_MAX: usize = 64;
+const APPENDS_IN_FLIGHT_MAX: usize = 1;
 const PIECE_BYTES: usize = 1024 * 1024;
 /// For one piece, and for the installation after the last.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
