@@ -40,7 +40,7 @@ timeout_ms() ->
 -spec fetch(term()) -> {ok, term()} | error.
 fetch(Key) ->
     {Member, TimeoutMs} = running(),
-    case read(Member, Key, TimeoutMs, [Key]) of
+    case checked(read(Member, Key, TimeoutMs), [Key]) of
         {value, Value, _Revision} -> {ok, binary_to_term(Value)};
         none -> error
     end.
@@ -85,34 +85,22 @@ write_many(Puts, Deletes, Arguments) ->
 -spec update(term(), term(), fun((term()) -> term())) -> ok.
 update(Key, Default, Fun) ->
     {Member, TimeoutMs} = running(),
-    Arguments = [Key, Default, Fun],
-    Deadline = now_ms() + TimeoutMs,
-    Update = fun() ->
-                     Current = read(Member, Key, left_ms(Deadline), Arguments),
-                     update(Member, Current, Deadline, Arguments)
+    Access = #{read => fun(LimitMs) -> read(Member, Key, LimitMs) end,
+               set => fun(Expect, Binary, LimitMs) ->
+                              compare_and_set(Member, Key, Expect, Binary, LimitMs)
+                      end},
+    Change = fun(none) -> term_to_binary(Default);
+                (Binary) -> term_to_binary(Fun(binary_to_term(Binary)))
              end,
-    checked(ram_turn:run(Key, TimeoutMs, Update), Arguments).
+    checked(ram_update:run(Key, TimeoutMs, Access, Change), [Key, Default, Fun]).
 
-update(Member, Current, Deadline, [Key, Default, Fun] = Arguments) ->
-    {Expect, Value} = case Current of
-                          none -> {absent, Default};
-                          {value, Old, Revision} -> {Revision, Fun(binary_to_term(Old))}
-                      end,
-    Binary = term_to_binary(Value),
-    TimeoutMs = left_ms(Deadline),
+compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
     Set = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
                   ram_nif:compare_and_set_large(Member, Ref, Key, Expect, Binary, TimeoutMs);
              (Ref) ->
                   ram_nif:compare_and_set(Member, Ref, Key, Expect, Binary, TimeoutMs)
           end,
-    case checked(call(Member, Set, TimeoutMs), Arguments) of
-        {ok, _} -> ok;
-        {conflict, none} ->
-            Again = read(Member, Key, left_ms(Deadline), Arguments),
-            update(Member, Again, Deadline, Arguments);
-        {conflict, {Found, FoundRevision}} ->
-            update(Member, {value, Found, FoundRevision}, Deadline, Arguments)
-    end.
+    call(Member, Set, TimeoutMs).
 
 %% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
 -spec sync(pos_integer()) -> ok | {error, term()}.
@@ -148,9 +136,8 @@ status() ->
     {ok, Status} = checked(ram_nif:member_status(Member), []),
     Status.
 
-read(Member, Key, TimeoutMs, Arguments) ->
-    Read = fun(Ref) -> ram_nif:read(Member, Ref, Key, TimeoutMs) end,
-    checked(call(Member, Read, TimeoutMs), Arguments).
+read(Member, Key, TimeoutMs) ->
+    call(Member, fun(Ref) -> ram_nif:read(Member, Ref, Key, TimeoutMs) end, TimeoutMs).
 
 call(Member, Submit, TimeoutMs) ->
     Ref = make_ref(),
@@ -183,9 +170,3 @@ checked({error, Reason}, _Arguments) ->
     ram_error:failure(Reason);
 checked(Result, _Arguments) ->
     Result.
-
-now_ms() ->
-    erlang:monotonic_time(millisecond).
-
-left_ms(Deadline) ->
-    max(0, Deadline - now_ms()).

@@ -1,4 +1,4 @@
-%% The two processes of ram: the member of this node, and the line of those who update a key.
+%% The two processes of ram: the member of this node, and who waits to update a key.
 -module(ram_sup).
 -behaviour(supervisor).
 
@@ -19,5 +19,5 @@ init(Config) ->
                   start => {ram_node, start_link, [Config]},
                   %% Stopping hands the lead over and waits for the disk.
                   shutdown => 10000},
-                #{id => ram_turn, start => {ram_turn, start_link, []}}],
+                #{id => ram_update, start => {ram_update, start_link, []}}],
     {ok, {#{strategy => one_for_one, intensity => 3, period => 10}, Children}}.

@@ -11,7 +11,7 @@
          modules_keep_their_limits/1]).
 
 -define(MODULES, [ram, ram_app, ram_cluster, ram_config, ram_error, ram_nif, ram_node, ram_request,
-                  ram_sup, ram_turn]).
+                  ram_sup, ram_update]).
 
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),

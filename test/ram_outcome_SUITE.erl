@@ -40,12 +40,9 @@ an_update_in_line_when_its_member_stops_has_not_happened(Config) ->
     %% Who is first in line takes a minute.
     ok = ram_peers:call(Run, 1, put, [k, 60000]),
     _ = in_the_background(Run, 1, update, [k, 0, fun timer:sleep/1]),
+    wait_until_in_line(Run, 0),
     InLine = in_the_background(Run, 1, update, [k, 0, fun erlang:'-'/1]),
-    Waits = fun() ->
-                    {state, _Queues, Turns} = ram_peers:call(Run, 1, sys, get_state, [ram_turn]),
-                    map_size(Turns) =:= 2
-            end,
-    ram_peers:eventually(Waits),
+    wait_until_in_line(Run, 1),
     ok = ram_peers:call(Run, 1, stop, []),
     ?assertEqual(noproc, outcome(InLine)).
 
@@ -68,6 +65,14 @@ outcome_tells_what_certainly_did_not_happen_from_the_rest(Config) ->
     ok = ram_peers:call(Run, 2, stop, []),
     ?assertEqual(noproc, ram_peers:raised(Run, 2, ram, put, [k, v])),
     ?assertEqual(not_applied, Outcome(noproc)).
+
+%% Behind the one whose turn it is.
+wait_until_in_line(Run, Others) ->
+    ram_peers:eventually(fun() ->
+                                 {state, _SlowMs, Waiting, Count} =
+                                     ram_peers:call(Run, 1, sys, get_state, [ram_update]),
+                                 {is_map_key(k, Waiting), Count} =:= {true, Others}
+                         end).
 
 in_the_background(Run, I, Function, Arguments) ->
     Raised = fun() -> exit({outcome, ram_peers:raised(Run, I, ram, Function, Arguments)}) end,

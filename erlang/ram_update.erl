@@ -1,0 +1,197 @@
+%% Updates of one key from one node, as many as wait in one write.
+%%
+%% An update reads, runs its function in the process of its caller, and writes with compare-and-set.
+%% One by one, those of a hot key would wait for a round through the log each, and lose most of them
+%% to other nodes. So while one write is on its way the next updates gather, and are combined (after
+%% Hendler, Incze, Shavit and Tzafrir, "Flat combining", 2010): the value goes from caller to
+%% caller, each runs its function on what the one before made of it, and the last value is written.
+%% All of them have happened then, in this order, or none has; nobody sees the values in between.
+%% After a conflict all run again on what was found.
+%%
+%% The server knows who waits. A key that is being updated has a process of its own, the combiner,
+%% which ends when nobody waits any more; it sees values as binaries only. A caller that is slow
+%% holds up those behind it, never those before it.
+-module(ram_update).
+-behaviour(gen_server).
+
+-export([start_link/0, run/4]).
+-export([init/1, handle_call/3, handle_cast/2]).
+-export_type([access/0, current/0, change/0]).
+
+-type current() :: none | {value, binary(), Revision :: pos_integer()}.
+%% How the combiner reaches the member; each with a time limit in milliseconds.
+-type access() :: #{read := fun((timeout()) -> current() | {error, term()}),
+                    set := fun((Expect :: absent | pos_integer(), binary(), timeout()) ->
+                                      {ok, pos_integer()} | {error, term()}
+                                      | {conflict, none | {binary(), pos_integer()}})}.
+-type change() :: fun((none | binary()) -> binary()).
+
+-record(waiter, {alias :: reference(),      % takes messages as long as the caller waits
+                 pid :: pid(),
+                 deadline :: integer(),     % monotonic, milliseconds
+                 access :: access()}).
+-record(state, {slow_ms :: pos_integer(),
+                waiting = #{} :: #{term() => queue:queue(#waiter{})},  % every key with a combiner
+                count = 0 :: non_neg_integer()}).
+
+-define(WAITING_MAX, 65536).
+-define(COMBINED_MAX, 256).
+%% For one whose predecessors have run their functions already.
+-define(SLOW_MS, 10).
+
+-spec start_link() -> gen_server:start_ret().
+start_link() ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, ?SLOW_MS, []).
+
+%% @doc Updates `Key' with `Change', which runs in the calling process, maybe more than once. What
+%% it raises is raised here, and then it has changed nothing.
+-spec run(Key :: term(), timeout(), access(), change()) -> ok | {error, term()}.
+run(Key, TimeoutMs, Access, Change) ->
+    Deadline = now_ms() + TimeoutMs,
+    Alias = monitor(process, ?MODULE, [{alias, explicit_unalias}]),
+    Waiter = #waiter{alias = Alias, pid = self(), deadline = Deadline, access = Access},
+    gen_server:cast(?MODULE, {join, Key, Waiter}),
+    try
+        wait(Alias, Deadline, Change, {error, noproc})
+    after
+        unalias(Alias),
+        demonitor(Alias, [flush]),
+        flush(Alias)
+    end.
+
+%% `IfLost' is what is known when the server is gone: nothing happened before `Change' ran.
+wait(Alias, Deadline, Change, IfLost) ->
+    receive
+        {Alias, {change, Ask, Value}} ->
+            Ask ! {Ask, {made, changed(Change, Value, Ask)}},
+            wait(Alias, Deadline, Change, {error, timeout});
+        {Alias, {done, Result}} ->
+            Result;
+        {'DOWN', Alias, process, _Server, _Reason} ->
+            IfLost
+    after left_ms(Deadline) ->
+        {error, timeout}
+    end.
+
+changed(Change, Value, Ask) ->
+    try
+        Change(Value)
+    catch
+        Class:Reason:Stack ->
+            Ask ! {Ask, gone},
+            erlang:raise(Class, Reason, Stack)
+    end.
+
+flush(Alias) ->
+    receive {Alias, _} -> flush(Alias)
+    after 0 -> ok
+    end.
+
+-spec init(SlowMs :: pos_integer()) -> {ok, #state{}}.
+init(SlowMs) ->
+    {ok, #state{slow_ms = SlowMs}}.
+
+-spec handle_cast({join, term(), #waiter{}}, #state{}) -> {noreply, #state{}}.
+handle_cast({join, _Key, Waiter}, #state{count = Count} = State) when Count >= ?WAITING_MAX ->
+    tell([Waiter], {error, overloaded}),
+    {noreply, State};
+handle_cast({join, Key, Waiter}, #state{waiting = Waiting, count = Count} = State) ->
+    Queue = case Waiting of
+                #{Key := Others} -> Others;
+                #{} -> ok = start_combiner(Key, State#state.slow_ms), queue:new()
+            end,
+    {noreply, State#state{waiting = Waiting#{Key => queue:in(Waiter, Queue)}, count = Count + 1}}.
+
+%% A combiner wants its next round.
+-spec handle_call({next, term()}, gen_server:from(), #state{}) -> {reply, [#waiter{}], #state{}}.
+handle_call({next, Key}, _From, #state{waiting = Waiting, count = Count} = State) ->
+    #{Key := Queue} = Waiting,
+    case queue:len(Queue) of
+        0 ->
+            {reply, [], State#state{waiting = maps:remove(Key, Waiting)}};
+        Length ->
+            {Next, Rest} = queue:split(min(Length, ?COMBINED_MAX), Queue),
+            {reply, queue:to_list(Next), State#state{waiting = Waiting#{Key := Rest},
+                                                     count = Count - queue:len(Next)}}
+    end.
+
+%%% The combiner. `Known' is the value it believes the key has; the compare-and-set decides.
+
+start_combiner(Key, SlowMs) ->
+    _Combiner = spawn_link(fun() -> combine(Key, unknown, SlowMs) end),
+    ok.
+
+combine(Key, Known, SlowMs) ->
+    case gen_server:call(?MODULE, {next, Key}, infinity) of
+        [] -> ok;
+        Waiters -> combine(Key, round(Waiters, Known, SlowMs), SlowMs)
+    end.
+
+%% Returns what is known of the key then, as write/4 does.
+round(Waiters, Known, SlowMs) ->
+    case [Waiter || #waiter{deadline = Deadline} = Waiter <- Waiters, left_ms(Deadline) > 0] of
+        [] -> Known;
+        InTime when Known =:= unknown -> read(InTime, SlowMs);
+        InTime -> change(InTime, Known, SlowMs)
+    end.
+
+read([#waiter{access = #{read := Read}} | _] = Waiters, SlowMs) ->
+    case Read(left_ms(Waiters)) of
+        {error, _} = Error -> tell(Waiters, Error), unknown;
+        Current -> change(Waiters, Current, SlowMs)
+    end.
+
+change(Waiters, Current, SlowMs) ->
+    Value = case Current of none -> none; {value, Old, _Revision} -> Old end,
+    case pass_on(Waiters, Value, [], SlowMs) of
+        {[], _Value, Late} -> round(Late, Current, SlowMs);
+        {Changed, New, Late} -> round(Late, write(Changed, Current, New, SlowMs), SlowMs)
+    end.
+
+%% From caller to caller, up to the first that is slow.
+pass_on([], Value, Changed, _SlowMs) ->
+    {lists:reverse(Changed), Value, []};
+pass_on([Waiter | Rest] = Waiters, Value, Changed, SlowMs) ->
+    Left = left_ms(Waiter#waiter.deadline),
+    case ask(Waiter, Value, case Changed of [] -> Left; _ -> min(Left, SlowMs) end) of
+        {made, New} -> pass_on(Rest, New, [Waiter | Changed], SlowMs);
+        gone -> pass_on(Rest, Value, Changed, SlowMs);
+        late -> {lists:reverse(Changed), Value, Waiters}
+    end.
+
+ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
+    Ask = monitor(process, Pid, [{alias, reply_demonitor}]),
+    Alias ! {Alias, {change, Ask, Value}},
+    receive
+        {Ask, Answer} -> Answer;
+        {'DOWN', Ask, process, _Pid, _Reason} -> gone
+    after LimitMs ->
+        demonitor(Ask, [flush]),
+        receive {Ask, Answer} -> Answer
+        after 0 -> late
+        end
+    end.
+
+write([#waiter{access = #{set := Set}} | More] = Changed, Current, New, SlowMs) ->
+    Expect = case Current of none -> absent; {value, _Old, Revision} -> Revision end,
+    case Set(Expect, New, left_ms(Changed)) of
+        {ok, NewRevision} -> tell(Changed, ok), {value, New, NewRevision};
+        {conflict, none} -> round(Changed, unknown, SlowMs);
+        {conflict, {Found, FoundRevision}} -> round(Changed, {value, Found, FoundRevision}, SlowMs);
+        {error, timeout} -> tell(Changed, {error, timeout}), unknown;
+        {error, _} = Refused when More =:= [] -> tell(Changed, Refused), unknown;
+        %% Refused for what one of them made of it: nothing has happened, each tries alone.
+        {error, _} -> lists:foldl(fun(Waiter, Known) -> round([Waiter], Known, SlowMs) end,
+                                  Current, Changed)
+    end.
+
+tell(Waiters, Result) ->
+    lists:foreach(fun(#waiter{alias = Alias}) -> Alias ! {Alias, {done, Result}} end, Waiters).
+
+left_ms(Waiters) when is_list(Waiters) ->
+    lists:max([left_ms(Deadline) || #waiter{deadline = Deadline} <- Waiters]);
+left_ms(Deadline) ->
+    max(0, Deadline - now_ms()).
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).

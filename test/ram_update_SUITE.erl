@@ -1,0 +1,216 @@
+%% Updates that are combined into one write, on a register of this suite's own: its owner holds a
+%% value, and lets a write through when it is told to.
+-module(ram_update_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([those_that_wait_are_written_together_in_their_order/1,
+         after_a_conflict_all_run_again_on_what_was_found/1,
+         one_that_raises_changes_nothing_and_the_others_go_on/1,
+         one_that_is_killed_in_its_function_holds_up_nobody/1,
+         one_that_is_slow_holds_up_nobody_before_it/1,
+         a_refusal_is_told_to_whose_value_it_is_about/1,
+         a_write_without_an_answer_is_unknown_to_all_that_are_in_it/1,
+         a_server_that_ends_tells_what_may_have_happened_from_what_has_not/1,
+         beyond_the_bound_an_update_is_refused_at_once/1,
+         nothing_is_left_behind/1]).
+
+suite() ->
+    [{timetrap, {minutes, 1}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+init_per_testcase(Case, Config) ->
+    %% What is slow on a busy machine is not what is meant by slow.
+    SlowMs = case Case of one_that_is_slow_holds_up_nobody_before_it -> 10; _ -> 30000 end,
+    {ok, Server} = gen_server:start({local, ram_update}, ram_update, SlowMs, []),
+    Suite = self(),
+    Register = spawn(fun() -> register_loop(Suite, none) end),
+    [{server, Server}, {register, Register} | Config].
+
+end_per_testcase(_Case, Config) ->
+    [exit(proplists:get_value(Name, Config), kill) || Name <- [server, register]],
+    ram_peers:eventually(fun() -> whereis(ram_update) =:= undefined end).
+
+those_that_wait_are_written_together_in_their_order(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Others = [update_in_line(Config, append(N), N) || N <- lists:seq(1, 50)],
+    answer(Write, ok),
+    answer(next_write(), ok),
+    ?assertEqual(lists:duplicate(51, ok), [result(U) || U <- [First | Others]]),
+    ?assertEqual({value, term_to_binary(lists:seq(50, 0, -1)), 2}, value(Config)).
+
+after_a_conflict_all_run_again_on_what_was_found(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Second = update_in_line(Config, append(1), 1),
+    answer(Write, {conflict, {term_to_binary([found]), 7}}),
+    answer(next_write(), ok),
+    answer(next_write(), ok),
+    ?assertEqual([ok, ok], [result(First), result(Second)]),
+    ?assertEqual({value, term_to_binary([1, 0, found]), 9}, value(Config)).
+
+one_that_raises_changes_nothing_and_the_others_go_on(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Raises = update_in_line(Config, fun(_) -> error(mine) end, 1),
+    Last = update_in_line(Config, append(2), 2),
+    answer(Write, ok),
+    answer(next_write(), ok),
+    ?assertEqual([ok, {raised, mine}, ok], [result(U) || U <- [First, Raises, Last]]),
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+
+one_that_is_killed_in_its_function_holds_up_nobody(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Killed = update_in_line(Config, fun(_) -> exit(self(), kill), receive never -> ok end end, 1),
+    Last = update_in_line(Config, append(2), 2),
+    answer(Write, ok),
+    answer(next_write(), ok),
+    ?assertEqual([ok, killed, ok], [result(U) || U <- [First, Killed, Last]]),
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+
+one_that_is_slow_holds_up_nobody_before_it(Config) ->
+    Suite = self(),
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Before = update_in_line(Config, append(1), 1),
+    Runs = fun(Value) ->
+                   Suite ! {slow, self()},
+                   receive go_on -> (append(2))(Value) end
+           end,
+    Slow = update_in_line(Config, Runs, 2),
+    answer(Write, ok),
+    answer(next_write(), ok),
+    ?assertEqual([ok, ok], [result(First), result(Before)]),
+    Go = fun() -> receive {slow, Pid} -> Pid ! go_on end end,
+    Go(),
+    %% Its first run came too late for the write before: it runs again.
+    Go(),
+    answer(next_write(), ok),
+    ?assertEqual(ok, result(Slow)),
+    ?assertEqual({value, term_to_binary([2, 1, 0]), 3}, value(Config)).
+
+a_refusal_is_told_to_whose_value_it_is_about(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    [Large, Small] = [update_in_line(Config, append(N), N) || N <- [1, 2]],
+    answer(Write, ok),
+    TooLarge = {error, {value_too_large, 2, 1}},
+    answer(next_write(), TooLarge),    % of both
+    answer(next_write(), TooLarge),    % of the first
+    answer(next_write(), ok),
+    ?assertEqual([ok, TooLarge, ok], [result(U) || U <- [First, Large, Small]]),
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+
+a_write_without_an_answer_is_unknown_to_all_that_are_in_it(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Others = [update_in_line(Config, append(N), N) || N <- [1, 2]],
+    answer(Write, ok),
+    answer(next_write(), {error, timeout}),
+    ?assertEqual([ok, {error, timeout}, {error, timeout}], [result(U) || U <- [First | Others]]).
+
+a_server_that_ends_tells_what_may_have_happened_from_what_has_not(Config) ->
+    First = update(Config, append(0)),
+    _Write = next_write(),
+    InLine = update_in_line(Config, append(1), 1),
+    exit(proplists:get_value(server, Config), shutdown),
+    ?assertEqual([{error, timeout}, {error, noproc}], [result(First), result(InLine)]),
+    ?assertEqual({error, noproc}, result(update(Config, append(2)))).
+
+beyond_the_bound_an_update_is_refused_at_once(Config) ->
+    _First = update(Config, append(0)),
+    _Write = next_write(),
+    Waiting = 65536,
+    _InLine = [update(Config, append(N)) || N <- lists:seq(1, Waiting)],
+    ram_peers:eventually(fun() -> in_line() =:= Waiting end),
+    ?assertEqual({error, overloaded}, result(update(Config, append(0)))).
+
+nothing_is_left_behind(Config) ->
+    U = update(Config, append(0)),
+    answer(next_write(), ok),
+    ?assertEqual(ok, result(U)),
+    ram_peers:eventually(fun() -> sys:get_state(ram_update) =:= {state, 30000, #{}, 0} end),
+    ?assertEqual({links, []}, process_info(proplists:get_value(server, Config), links)).
+
+%%% Updates
+
+append(N) ->
+    fun(none) -> term_to_binary([N]);
+       (Binary) -> term_to_binary([N | binary_to_term(Binary)])
+    end.
+
+update(Config, Change) ->
+    Register = proplists:get_value(register, Config),
+    Access = #{read => fun(_Ms) -> ask(Register, read) end,
+               set => fun(Expect, Binary, _Ms) -> ask(Register, {set, Expect, Binary}) end},
+    Run = fun() ->
+                  try exit({result, ram_update:run(key, 30000, Access, Change)})
+                  catch error:Reason -> exit({result, {raised, Reason}})
+                  end
+          end,
+    spawn_monitor(Run).
+
+%% Returns when it stands in line behind `Others' - 1 others.
+update_in_line(Config, Change, Others) ->
+    Update = update(Config, Change),
+    ram_peers:eventually(fun() -> in_line() =:= Others end),
+    Update.
+
+in_line() ->
+    {state, _SlowMs, _Waiting, Count} = sys:get_state(ram_update),
+    Count.
+
+result({Pid, Monitor}) ->
+    receive
+        {'DOWN', Monitor, process, Pid, {result, Result}} -> Result;
+        {'DOWN', Monitor, process, Pid, Reason} -> Reason
+    end.
+
+%%% The register
+
+ask(Register, Request) ->
+    Monitor = monitor(process, Register),
+    Register ! {Monitor, self(), Request},
+    receive
+        {Monitor, Answer} -> demonitor(Monitor, [flush]), Answer;
+        {'DOWN', Monitor, process, Register, _Killed} -> {error, timeout}
+    end.
+
+value(Config) ->
+    ask(proplists:get_value(register, Config), read).
+
+next_write() ->
+    receive {write, Write} -> Write end.
+
+answer({Register, Id}, Answer) ->
+    Register ! {answer, Id, Answer}.
+
+register_loop(Suite, Value) ->
+    receive
+        {Id, Pid, read} ->
+            Pid ! {Id, Value},
+            register_loop(Suite, Value);
+        {Id, Pid, {set, Expect, Binary}} ->
+            Suite ! {write, {self(), Id}},
+            receive {answer, Id, Answer} -> ok end,
+            register_loop(Suite, written(Answer, Id, Pid, Expect, Binary, Value))
+    end.
+
+%% What the suite calls ok is done only if it is what the writer expects.
+written(ok, Id, Pid, Expect, Binary, Value) ->
+    Revision = case Value of none -> absent; {value, _, R} -> R end,
+    ?assertEqual(Revision, Expect),
+    New = case Expect of absent -> 1; _ -> Expect + 1 end,
+    Pid ! {Id, {ok, New}},
+    {value, Binary, New};
+written({conflict, {Found, Revision}} = Conflict, Id, Pid, _Expect, _Binary, _Value) ->
+    Pid ! {Id, Conflict},
+    {value, Found, Revision};
+written(Error, Id, Pid, _Expect, _Binary, Value) ->
+    Pid ! {Id, Error},
+    Value.
