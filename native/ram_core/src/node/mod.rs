@@ -1,8 +1,8 @@
 //! One member: its threads, its queues, its place in the cluster.
 //!
 //! A member is three threads: "ram-core" runs a single-threaded Tokio runtime with raft, the
-//! network and the queues; "ram-log" writes and syncs the log; "ram-snapshot" writes and reads
-//! snapshots and backups. A request comes in from any thread, waits in one bounded queue, and is
+//! network and the queues; "ram-log" writes and syncs the log (one in memory needs none);
+//! "ram-snapshot" writes and reads snapshots and backups. A request comes in from any thread, waits in one bounded queue, and is
 //! answered by one call of its reply, on "ram-core". The caller's time limit is the caller's: it
 //! may stop waiting at any time.
 //!
@@ -124,7 +124,7 @@ impl Node {
         on_event: OnEvent,
     ) -> Result<Node> {
         let memory = (config.storage == Storage::Memory).then(|| disk.clone());
-        let surroundings = Surroundings::real(disk)?;
+        let surroundings = Surroundings::real(disk, config.storage)?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let run = move || run(config, birth, surroundings, on_event, stopped, ready);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{Config, Storage};
-use crate::log::{Disk, Log, LogError, LogOptions, MemoryDisk, RealDisk};
+use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk, RealDisk};
 use crate::net::{TcpTransport, Transport};
 use crate::raft::worker::Worker;
 use crate::{Error, Result};
@@ -31,12 +31,18 @@ impl Surroundings {
         })
     }
 
-    /// This disk, TCP, and a thread each for the log and for snapshots.
-    pub fn real(disk: Arc<dyn Disk>) -> Result<Surroundings> {
+    /// This disk, TCP, and threads of their own for what may wait for the disk. A log in memory waits
+    /// for nothing: it is written by whoever asks, without the way to another thread and back.
+    pub fn real(disk: Arc<dyn Disk>, storage: Storage) -> Result<Surroundings> {
+        let driver = match storage {
+            Storage::Disk => Driver::Thread,
+            Storage::Memory => Driver::Inline,
+        };
+        let options = LogOptions { driver, ..LogOptions::default() };
         Ok(Surroundings {
             disk,
             transport: Arc::new(TcpTransport::default()),
-            open_log: Box::new(|disk| Log::open(disk, LogOptions::default())),
+            open_log: Box::new(|disk| Log::open(disk, options)),
             worker: Worker::start("ram-snapshot").map_err(Error::failed)?,
         })
     }

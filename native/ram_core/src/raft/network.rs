@@ -1,11 +1,14 @@
 //! openraft's network, outgoing: its requests on our connections.
 //!
-//! Appends are pipelined: each is sent as soon as openraft has it, and the answers are handed back
-//! in order. There is no time limit on the stream itself; `net/` closes a connection on which
+//! Of appends with entries one is on its way to a follower at a time: what comes meanwhile goes
+//! together in the next, which costs fewer system calls and syncs than more of them. Those without
+//! entries, which carry a commit index, do not wait and are not waited for. The answers are handed
+//! back in order. There is no time limit on the stream itself; `net/` closes a connection on which
 //! requests wait and nothing arrives, which ends the stream with an error.
 
 use bytes::Bytes;
 use futures_util::future::Either;
+use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::entry::RaftEntry;
@@ -23,6 +26,7 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
@@ -32,8 +36,8 @@ use crate::codec;
 use crate::log::{self, LogError};
 use crate::net::{Net, NetError, PeerId};
 
-/// Append requests on the way to one follower.
-const APPENDS_IN_FLIGHT_MAX: usize = 1;
+/// Append requests on the way to one follower, those without entries included.
+const APPENDS_IN_FLIGHT_MAX: usize = 16;
 const PIECE_BYTES: usize = 1024 * 1024;
 /// For one piece, and for the installation after the last.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -127,8 +131,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let (net, peer) = (self.net.clone(), self.peer);
-        let replies = input.map(move |request| append(&net, peer, request));
-        let replies = until_error(replies.buffered(APPENDS_IN_FLIGHT_MAX));
+        let send = move |request| append(&net, peer, request);
+        let replies = until_error(pipeline(input, send));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()
     }
@@ -232,6 +236,43 @@ fn append(
     }
 }
 
+/// Sends what `input` has and hands back the answers in order; takes no more from it while entries
+/// are on their way.
+fn pipeline<S, F>(
+    input: S,
+    send: impl Fn(AppendEntriesRequest<TypeConfig>) -> F + Send,
+) -> impl Stream<Item = F::Output> + Send
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin + Send,
+    F: Future + Send,
+    F::Output: Send,
+{
+    let mut input = input.fuse();
+    let mut on_the_way = FuturesOrdered::new();
+    let mut entries_on_the_way = 0;
+    stream::poll_fn(move |cx| {
+        loop {
+            if entries_on_the_way == 0
+                && on_the_way.len() < APPENDS_IN_FLIGHT_MAX
+                && let Poll::Ready(Some(request)) = input.poll_next_unpin(cx)
+            {
+                let entries = request.entries.len();
+                entries_on_the_way += entries;
+                on_the_way.push_back(send(request).map(move |reply| (entries, reply)));
+                continue;
+            }
+            return match on_the_way.poll_next_unpin(cx) {
+                Poll::Ready(Some((entries, reply))) => {
+                    entries_on_the_way -= entries;
+                    Poll::Ready(Some(reply))
+                }
+                Poll::Ready(None) if input.is_done() => Poll::Ready(None),
+                _ => Poll::Pending,
+            };
+        }
+    })
+}
+
 /// The stream up to its first error or refusal: what follows one is void.
 fn until_error<S>(replies: S) -> impl Stream<Item = S::Item>
 where
@@ -251,4 +292,58 @@ fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
         None,
         openraft::impls::BoxedErrorSource::from_error(error),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::{entry, types};
+    use futures_util::stream::unfold;
+    use openraft::EntryPayload;
+    use parking_lot::Mutex;
+    use tokio::sync::{mpsc, oneshot};
+
+    fn request(entries: usize) -> AppendEntriesRequest<TypeConfig> {
+        let blank =
+            |index| types::Entry { log_id: entry::log_id(1, index), payload: EntryPayload::Blank };
+        AppendEntriesRequest {
+            vote: Vote::new_committed(1, 1),
+            prev_log_id: None,
+            leader_commit: None,
+            entries: (1..=entries as u64).map(blank).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn while_entries_are_on_their_way_nothing_is_sent_and_a_commit_index_holds_up_nothing() {
+        let (requests, queue) = mpsc::unbounded_channel();
+        let input =
+            Box::pin(unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) }));
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let send = |request: AppendEntriesRequest<TypeConfig>| {
+            let (answer, answered) = oneshot::channel::<usize>();
+            sent.lock().push((request.entries.len(), Some(answer)));
+            answered.map(|answer| answer.unwrap())
+        };
+        let mut replies = pipeline(input, send);
+        let counts = || sent.lock().iter().map(|(entries, _)| *entries).collect::<Vec<_>>();
+        let answer = |at: usize| sent.lock()[at].1.take().unwrap().send(at).unwrap();
+        for entries in [0, 0, 3, 0, 2] {
+            requests.send(request(entries)).unwrap();
+        }
+        assert_eq!(replies.next().now_or_never(), None);
+        assert_eq!(counts(), [0, 0, 3]);
+        (0..2).for_each(answer);
+        assert_eq!(replies.next().await, Some(0));
+        assert_eq!(replies.next().await, Some(1));
+        assert_eq!(replies.next().now_or_never(), None);
+        assert_eq!(counts(), [0, 0, 3]);
+        answer(2);
+        assert_eq!(replies.next().await, Some(2));
+        assert_eq!(replies.next().now_or_never(), None);
+        assert_eq!(counts(), [0, 0, 3, 0, 2]);
+        (3..5).for_each(answer);
+        drop(requests);
+        assert_eq!(replies.collect::<Vec<_>>().await, [3, 4]);
+    }
 }
