@@ -3,7 +3,7 @@
 -module(ram_crowd).
 
 -export([rate/3, rush/2, flood/3, take_turns/3]).
--export([put_own/1, get_own/1, update_own/1, present/1]).
+-export([put_own/1, get_own/1, update_own/1, remove_nobody/1, present/1]).
 
 -define(KINDS, [done, overloaded, timeout, other]).
 
@@ -76,6 +76,7 @@ get_own(N) -> ram:get({own, N}).
 present(Numbers) ->
     [N || N <- Numbers, ram:fetch({own, N}) =/= error].
 
+remove_nobody(_N) -> ram:remove_node(nobody@nowhere).
 update_own(N) -> ram:update(hot, N, fun(Old) -> Old end).
 
 %% @doc So many callers that each update one and the same counter once.
