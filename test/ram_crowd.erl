@@ -2,8 +2,8 @@
 %% input and output that controls a node.
 -module(ram_crowd).
 
--export([rate/3, rush/2, flood/3, take_turns/3]).
--export([put_own/1, get_own/1, update_own/1, remove_nobody/1, present/1]).
+-export([rate/3, rush/2, flood/3]).
+-export([put_own/1, get_own/1, remove_nobody/1, present/1]).
 
 -define(KINDS, [done, overloaded, timeout, other]).
 
@@ -33,7 +33,7 @@ put_until(Counts, N, Deadline) ->
         false -> put_until(Counts, N, Deadline)
     end.
 
-%% @doc Puts values of so many bytes, under keys 1 to 1000, from 300 callers until so many puts were
+%% @doc Puts values of so many bytes, under a thousand keys, from so many callers until so many puts were
 %% acknowledged; who is told that it is too much waits a little.
 -spec flood(pos_integer(), pos_integer(), pos_integer()) -> #{atom() => non_neg_integer()}.
 flood(Puts, Bytes, Callers) ->
@@ -72,21 +72,11 @@ timed(Call) ->
 
 put_own(N) -> ram:put({own, N}, N).
 get_own(N) -> ram:get({own, N}).
+remove_nobody(_N) -> ram:remove_node(nobody@nowhere).
+
 %% @doc Which of these have put their own.
 present(Numbers) ->
     [N || N <- Numbers, ram:fetch({own, N}) =/= error].
-
-remove_nobody(_N) -> ram:remove_node(nobody@nowhere).
-update_own(N) -> ram:update(hot, N, fun(Old) -> Old end).
-
-%% @doc So many callers that each update one and the same counter once.
--spec take_turns(pos_integer(), term(), pos_integer()) -> #{atom() => non_neg_integer()}.
-take_turns(Callers, Key, Times) ->
-    Counts = counters:new(length(?KINDS), []),
-    Update = fun() -> ram:update(Key, 1, fun(Count) -> Count + 1 end) end,
-    Work = fun() -> [count(Counts, Update) || _ <- lists:seq(1, Times)] end,
-    wait([spawn_monitor(Work) || _ <- lists:seq(1, Callers)]),
-    told(Counts).
 
 count(Counts, Call) ->
     Kind = try Call() of _ -> done
