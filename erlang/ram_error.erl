@@ -13,8 +13,7 @@
       | {overloaded, {ram, node()}}             % too much waits on this node; nothing happened
       | {value_too_large, Bytes :: non_neg_integer(), BytesMax :: pos_integer()}
       | {key_too_large, BytesMax :: pos_integer()}
-      | {batch_too_large, BytesMax :: pos_integer()}
-      | {failed, binary()}.                     % the member broke; the text says how
+      | {batch_too_large, BytesMax :: pos_integer()}.
 
 -type cluster_error() ::
         {unreachable, [node()]}                 % no answer over Erlang distribution

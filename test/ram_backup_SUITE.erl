@@ -16,6 +16,7 @@
          files_and_folders_that_are_not_there_are_named/1,
          what_is_no_file_name_is_explained/1,
          a_value_above_the_limit_of_the_cluster_refuses_the_file/1,
+         a_key_above_the_limit_of_the_cluster_refuses_the_file/1,
          a_restore_that_lost_the_majority_tells_how_far_it_came/1,
          without_a_majority_a_backup_times_out_and_leaves_nothing/1,
          a_member_that_stops_gives_a_backup_up/1,
@@ -258,6 +259,14 @@ a_value_above_the_limit_of_the_cluster_refuses_the_file(Config) ->
     start_afresh(Run, [{value_bytes_max, 4000}]),
     ?assertMatch({error, {value_too_large, Bytes, 4000}} when Bytes > 5000,
                  call(Run, 1, restore, [file(Config)])),
+    ?assertEqual(0, entries(Run, 1)).
+
+a_key_above_the_limit_of_the_cluster_refuses_the_file(Config) ->
+    Run = run(Config),
+    put_all(Run, [{small, 1}, {binary:copy(<<1>>, 5000), large}]),
+    ok = call(Run, 1, backup, [file(Config)]),
+    start_afresh(Run, [{key_bytes_max, 4000}]),
+    ?assertEqual({error, {key_too_large, 4000}}, call(Run, 1, restore, [file(Config)])),
     ?assertEqual(0, entries(Run, 1)).
 
 a_restore_that_lost_the_majority_tells_how_far_it_came(Config) ->

@@ -12,7 +12,7 @@
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2, kill/2,
          suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
          has_clocks/0, tune/4, heal/1]).
--export([members/1, leader/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
+-export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5]).
 -export([eventually/1, eventually/2, all_agree/2]).
 -export_type([run/0]).
@@ -237,6 +237,10 @@ leader(Run, I) ->
     eventually(fun() -> call(Run, I, leader, []) =/= undefined end),
     Leader = call(Run, I, leader, []),
     hd([N || N <- lists:seq(1, 9), ?MODULE:node(Run, N) =:= Leader]).
+
+%% @doc The process of the operating system that node I is.
+os_pid(#{table := Table}, I) ->
+    ets:lookup_element(Table, I, 3).
 
 links(#{links := Links}) -> Links.
 

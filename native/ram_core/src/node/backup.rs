@@ -8,7 +8,6 @@
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -16,7 +15,8 @@ use tokio::time::Instant;
 use super::Reply;
 use super::identity::ClusterId;
 use super::image::{self, Head, Image};
-use super::proposer::{Permit, Write};
+use super::load::{Load, Permit};
+use super::proposer::Write;
 use crate::config::Limits;
 use crate::raft::state_machine::Applied;
 use crate::raft::types::Raft;
@@ -46,7 +46,7 @@ pub(crate) struct Request {
 pub(crate) struct Entrance {
     pub writes: mpsc::Sender<Write>,
     pub reads: mpsc::Sender<Read>,
-    pub queued_bytes: Arc<AtomicUsize>,
+    pub load: Arc<Load>,
 }
 
 pub(crate) struct Desk {
@@ -191,8 +191,7 @@ impl<'a> Puts<'a> {
             let is_crowded = self.waiting >= (limits.queue_requests_max / 4).max(1)
                 || self.waiting_bytes + bytes > limits.queue_bytes_max / 4;
             if !is_crowded || self.waiting == 0 {
-                let queued_bytes = &self.desk.entrance.queued_bytes;
-                if let Some(permit) = Permit::take(queued_bytes, bytes, limits.queue_bytes_max) {
+                if let Some(permit) = self.desk.entrance.load.take(bytes) {
                     return Ok(permit);
                 }
             }

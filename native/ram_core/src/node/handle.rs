@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::backup::{self, Entrance};
-use super::proposer::{Permit, Write};
+use super::load::{Load, Permit};
+use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::Config;
@@ -42,7 +43,7 @@ impl Handle {
         let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
         let (backups, backup_queue) = mpsc::channel(BACKUPS_QUEUED_MAX);
-        let entrance = Entrance { writes, reads, queued_bytes: Arc::default() };
+        let entrance = Entrance { writes, reads, load: Load::new(&config.limits) };
         let queues = Queues {
             writes: write_queue,
             reads: read_queue,
@@ -94,9 +95,7 @@ impl Handle {
         deadline: std::time::Instant,
         reply: Reply<Answer>,
     ) -> Result<()> {
-        let limit = self.config.limits.queue_bytes_max;
-        let permit = Permit::take(&self.entrance.queued_bytes, commands.len(), limit);
-        let permit = permit.ok_or(Error::Overloaded)?;
+        let permit = self.permit(commands.len())?;
         let write = Write { commands, count, deadline: deadline.into(), reply, _permit: permit };
         enqueue(&self.entrance.writes, write)
     }
@@ -109,7 +108,9 @@ impl Handle {
         reply: Reply<Option<Item>>,
     ) -> Result<()> {
         let applied = self.with(|running| running.applied.clone())?;
+        let permit = self.permit(key.len())?;
         let ready = Box::new(move |ready: Result<()>| {
+            drop(permit);
             reply(ready.map(|()| applied.table().get(&key)));
         });
         enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready })
@@ -117,7 +118,16 @@ impl Handle {
 
     /// Calls `reply` when this node has applied all that was acknowledged before the call.
     pub fn sync(&self, deadline: std::time::Instant, reply: Reply<()>) -> Result<()> {
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready: reply })
+        let permit = self.permit(0)?;
+        let ready = Box::new(move |ready| {
+            drop(permit);
+            reply(ready);
+        });
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready })
+    }
+
+    fn permit(&self, bytes: usize) -> Result<Permit> {
+        self.entrance.load.take(bytes).ok_or(Error::Overloaded)
     }
 
     pub fn change(

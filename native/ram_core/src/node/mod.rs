@@ -20,6 +20,7 @@ pub mod backup;
 mod handle;
 pub mod identity;
 mod image;
+mod load;
 mod member;
 #[cfg(feature = "simulation")]
 pub mod observation;

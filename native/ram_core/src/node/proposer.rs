@@ -9,11 +9,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::load::Permit;
 use super::route::Route;
 use crate::store::command::{self, Answer, Outcome, Stamp};
 use crate::{Error, Result};
@@ -34,27 +33,6 @@ pub struct Write {
     pub reply: Reply,
     /// Held until the reply.
     pub _permit: Permit,
-}
-
-/// A share of the bound on what waits on this node; given back when it is dropped.
-pub struct Permit {
-    queued_bytes: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Permit {
-    /// `None` when the bound would be passed.
-    pub fn take(queued_bytes: &Arc<AtomicUsize>, bytes: usize, bytes_max: usize) -> Option<Permit> {
-        let taken = queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let permit = Permit { queued_bytes: queued_bytes.clone(), bytes };
-        (taken + bytes <= bytes_max).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.queued_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 /// Proposes until the queue is closed; then what is on the way is abandoned as unknown.

@@ -1,7 +1,9 @@
 //! openraft's network, incoming: a peer's requests to this member's raft.
 //!
 //! Appends of one connection enter raft in the order they arrived and are answered in that order;
-//! every other request has a task of its own.
+//! every other request has a task of its own. Those that ask the leader for its work (groups of
+//! commands above all) are bounded in bytes for all peers together: a leader that cannot commit must
+//! not collect what they send again and again.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,10 +15,10 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::leader;
-use super::rpc::{self, Refusal, SnapshotPiece, SnapshotProgress};
+use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
 use super::types::{Raft, TypeConfig};
@@ -30,6 +32,12 @@ type Append = (u64, AppendEntriesRequest<TypeConfig>);
 
 /// Appends of one connection that wait for raft; the connection reads no further then.
 const APPENDS_WAITING_MAX: usize = 1024;
+
+/// Bytes of what peers have asked of the leader and is not answered; more is refused as if it did not
+/// lead, so that it is sent again a little later. One request of any size is let in.
+const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// What a request costs besides its bytes.
+const REQUEST_BYTES: u32 = 1024;
 
 /// Called when a peer says that this member was removed from the cluster.
 pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
@@ -48,6 +56,8 @@ struct Shared {
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
+    /// What is left of [`ASKED_BYTES_MAX`].
+    asked: Arc<Semaphore>,
     /// Guards the snapshot that is arriving: one at a time, from the one leader.
     arriving: Mutex<Option<Arriving>>,
 }
@@ -67,8 +77,9 @@ impl RaftService {
     ) -> Self {
         let arriving = Mutex::new(None);
         let raft = RwLock::new(None);
+        let asked = Arc::new(Semaphore::new(ASKED_BYTES_MAX as usize));
         RaftService {
-            shared: Arc::new(Shared { raft, applied, disk, worker, on_removed, arriving }),
+            shared: Arc::new(Shared { raft, applied, disk, worker, on_removed, asked, arriving }),
         }
     }
 
@@ -152,9 +163,11 @@ impl Inbound for Connection {
                 let shared = self.shared.clone();
                 self.spawn(id, body, move |piece| async move { shared.receive(raft, piece).await });
             }
-            rpc::PROPOSE => self.work(id, async move { leader::propose(&raft, body).await }),
-            rpc::READ_INDEX => self.work(id, async move { leader::read_index(&raft).await }),
-            rpc::CHANGE_MEMBER => self.work(id, async move {
+            rpc::PROPOSE => {
+                self.work(id, body.len(), async move { leader::propose(&raft, body).await })
+            }
+            rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
+            rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
                 match codec::decode("member change", &body) {
                     Ok(change) => leader::change_member(&raft, change).await,
                     Err(error) => Err(Refusal::Stopped(error.to_string())),
@@ -195,11 +208,24 @@ impl Connection {
         });
     }
 
-    /// Works in a task and answers with its result as it is.
-    fn work<A: Serialize>(&self, id: u64, work: impl Future<Output = A> + Send + 'static) {
+    /// Works in a task and answers with its result as it is, unless too much is asked already.
+    fn work<A: Serialize>(
+        &self,
+        id: u64,
+        bytes: usize,
+        work: impl Future<Output = Answer<A>> + Send + 'static,
+    ) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(REQUEST_BYTES);
+        let asked = self.shared.asked.clone().try_acquire_many_owned(bytes.min(ASKED_BYTES_MAX));
         let replies = self.replies.clone();
+        let Ok(asked) = asked else {
+            let refused: Answer<A> = Err(Refusal::NotLeader);
+            reply(&replies, id, Bytes::from(codec::encode(&refused)));
+            return;
+        };
         tokio::spawn(async move {
             let answer = work.await;
+            drop(asked);
             reply(&replies, id, Bytes::from(codec::encode(&answer)));
         });
     }

@@ -1,5 +1,7 @@
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
+use super::sessions::{GROUPS_MAX, SESSIONS_MAX};
 use super::*;
+use crate::codec;
 use bytes::Bytes;
 
 /// A store with an open session that numbers its groups.
@@ -129,12 +131,39 @@ fn a_group_of_an_unknown_session_is_not_applied() {
 fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
     let mut client = Client::new();
     let first = client.session;
-    for _ in 0..1024 {
+    for _ in 0..SESSIONS_MAX {
         client.open();
     }
-    assert_eq!(client.store.ledger().sessions.len(), 1024);
+    assert_eq!(client.store.ledger().sessions.len(), SESSIONS_MAX);
     let stamp = Stamp { session: first, sequence: 1, settled_below: 0 };
     assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
+}
+
+#[test]
+fn a_sender_that_never_settles_takes_bounded_memory_and_nothing_of_it_is_applied_twice() {
+    let mut client = Client::new();
+    let ledger_bytes = |client: &Client| codec::encode(client.store.ledger()).len();
+    let send = |client: &mut Client, sequence: u64| {
+        let stamp = Stamp { session: client.session, sequence, settled_below: 1 };
+        client.send(&group(stamp, &[put(b"a", &sequence.to_be_bytes())]))
+    };
+    let newest = 50 * GROUPS_MAX as u64;
+    let mut full = 0;
+    for sequence in 1..=newest {
+        assert!(matches!(send(&mut client, sequence), Outcome::Answers(_)));
+        if sequence == 2 * GROUPS_MAX as u64 {
+            full = ledger_bytes(&client);
+        }
+    }
+    // Numbers grow by some bytes; answers would by some hundreds.
+    assert!(ledger_bytes(&client) < full + 10 * GROUPS_MAX, "{full}");
+    for sequence in 1..=newest {
+        let remembered = sequence > newest - GROUPS_MAX as u64;
+        let told = send(&mut client, sequence);
+        assert_eq!(matches!(told, Outcome::Answers(_)), remembered, "{sequence}");
+    }
+    assert_eq!(client.value(b"a").unwrap(), newest.to_be_bytes());
+    assert_eq!(client.store.ledger().revision, newest);
 }
 
 #[test]

@@ -1,0 +1,161 @@
+%% More than the cluster can do: callers beyond number, followers that do not keep up. Memory stays
+%% bounded, throughput stays, and who is refused is refused at once and for certain.
+%%
+%% Memory is the resident set of the operating-system process, its peak since `watch_memory'.
+-module(ram_overload_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred/1,
+         twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred/1,
+         beyond_its_queue_a_leader_refuses_at_once_and_for_certain/1,
+         beyond_its_queue_a_follower_refuses_at_once_and_for_certain/1,
+         a_suspended_follower_does_not_grow_its_leader/1,
+         a_dead_follower_does_not_grow_its_leader/1,
+         a_slow_follower_does_not_grow_its_leader/1]).
+
+-define(MIB, (1 bsl 20)).
+-define(CALLERS, 20000).
+%% What 20,000 callers may cost a node: 40 KiB each, most of it their own heaps with garbage in them.
+-define(CROWD_BYTES_MAX, (?CALLERS * 40 * 1024)).
+%% What a leader may hold for a follower: what waits for the way to it (64 MiB) and as much again
+%% for all the rest: the newest entries (16 MiB), segments being written, snapshots being taken.
+-define(LAGGARD_BYTES_MAX, (128 * ?MIB)).
+
+suite() ->
+    [{timetrap, {minutes, 5}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+init_per_testcase(Case, Config) ->
+    Small = lists:prefix("beyond_", atom_to_list(Case)),
+    Env = [{queue_requests_max, 64} || Small],
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), Env),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    [{run, Run} | Config].
+
+end_per_testcase(_Case, Config) ->
+    ram_peers:stop(proplists:get_value(run, Config)).
+
+twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
+    crowd(proplists:get_value(run, Config), [1]).
+
+twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
+    crowd(proplists:get_value(run, Config), [1, 2, 3]).
+
+crowd(Run, Indexes) ->
+    Few = [rate(Run, Indexes, Callers) || Callers <- [100, 300, 1000]],
+    Before = watch_memory(Run, [1, 2, 3]),
+    Many = rate(Run, Indexes, ?CALLERS),
+    Grown = grown(Run, Before),
+    ct:pal("~p callers on ~p: ~b puts/s; 100, 300, 1000: ~w; grown by ~w MiB",
+           [?CALLERS, Indexes, round(Many), [round(Rate) || Rate <- Few],
+            [Bytes div ?MIB || Bytes <- Grown]]),
+    ?assert(lists:max(Grown) =< ?CROWD_BYTES_MAX),
+    ?assert(Many >= 0.8 * lists:max(Few)).
+
+%% Puts a second of all these nodes together; nobody was told anything but ok.
+rate(Run, Indexes, Callers) ->
+    Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_crowd, rate,
+                                                     [Callers, 2000, 4000]) end),
+    [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers}) || One <- Told],
+    lists:sum([Rate || #{rate := Rate} <- Told]).
+
+on_each(Indexes, Call) ->
+    Calls = [spawn_monitor(fun() -> exit({told, Call(I)}) end) || I <- Indexes],
+    [receive {'DOWN', Monitor, process, Pid, {told, Told}} -> Told;
+             {'DOWN', Monitor, process, Pid, Why} -> error(Why)
+     end || {Pid, Monitor} <- Calls].
+
+beyond_its_queue_a_leader_refuses_at_once_and_for_certain(Config) ->
+    Run = proplists:get_value(run, Config),
+    refuses(Run, ram_peers:leader(Run, 1)).
+
+beyond_its_queue_a_follower_refuses_at_once_and_for_certain(Config) ->
+    Run = proplists:get_value(run, Config),
+    [Follower | _] = [1, 2, 3] -- [ram_peers:leader(Run, 1)],
+    refuses(Run, Follower).
+
+refuses(Run, Asked) ->
+    Node = ram_peers:node(Run, Asked),
+    [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
+    Rush = fun(Function) -> ram_peers:call(Run, Asked, ram_crowd, rush, [1000, Function]) end,
+    [Put, Get] = on_each([put_own, get_own], Rush),
+    ram_links:heal(ram_peers:links(Run)),
+    Overloaded = {raised, {overloaded, {ram, Node}}},
+    Refused = [[{N, Us} || {N, Told, Us} <- Rushed, Told =:= Overloaded]
+               || Rushed <- [Put, Get]],
+    ct:pal("refused of 1000 puts, gets: ~w; slowest ~w us",
+           [[length(R) || R <- Refused], [lists:max([Us || {_, Us} <- R]) || R <- Refused]]),
+    [?assert(length(R) >= 900) || R <- Refused],
+    [?assertMatch([], [Us || {_, Us} <- R, Us > 50000]) || R <- Refused],
+    ?assertEqual(not_applied, ram_peers:call(Run, Asked, outcome, [element(2, Overloaded)])),
+    goes_on(Run),
+    [RefusedPuts | _] = Refused,
+    Found = ram_peers:call(Run, Asked, ram_crowd, present, [[N || {N, _} <- RefusedPuts]]),
+    ?assertEqual([], Found).
+
+goes_on(Run) ->
+    [ram_peers:eventually(fun() -> ram_peers:call(Run, I, put, [still, I]) =:= ok end)
+     || I <- [1, 2, 3]].
+
+a_suspended_follower_does_not_grow_its_leader(Config) ->
+    Run = proplists:get_value(run, Config),
+    laggard(Run, fun(Follower) -> ram_peers:suspend(Run, Follower) end,
+            fun(Follower) -> ram_peers:resume(Run, Follower) end).
+
+a_dead_follower_does_not_grow_its_leader(Config) ->
+    Run = proplists:get_value(run, Config),
+    laggard(Run, fun(Follower) -> ram_peers:kill(Run, Follower) end,
+            fun(Follower) -> ram_peers:restart(Run, Follower) end).
+
+a_slow_follower_does_not_grow_its_leader(Config) ->
+    Run = proplists:get_value(run, Config),
+    Leader = ram_peers:leader(Run, 1),
+    Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
+    laggard(Run, Tune({slow, 100, 50}), Tune(open)).
+
+%% Writes 400 MiB into a thousand keys while a follower does not keep up.
+laggard(Run, Trouble, End) ->
+    Leader = ram_peers:leader(Run, 1),
+    [Follower | _] = [1, 2, 3] -- [Leader],
+    %% A table, a log and a snapshot are there before.
+    Flood = fun(Puts) -> ram_peers:call(Run, Leader, ram_crowd, flood, [Puts, 1024, 300], 120000) end,
+    _ = Flood(50000),
+    Before = watch_memory(Run, [Leader]),
+    Trouble(Follower),
+    #{timeout := 0, other := 0} = Told = Flood(400000),
+    Grown = grown(Run, Before),
+    End(Follower),
+    ct:pal("~p; the leader has grown by ~w MiB", [Told, [Bytes div ?MIB || Bytes <- Grown]]),
+    ?assertEqual(Leader, ram_peers:leader(Run, Leader)),
+    ?assert(lists:max(Grown) =< ?LAGGARD_BYTES_MAX),
+    ok = ram_peers:call(Run, Leader, put, [done, yes]),
+    ram_peers:eventually(fun() -> ram_peers:call(Run, Follower, get, [done]) =:= yes end),
+    Applied = fun(I) -> maps:get(applied_index, ram_peers:call(Run, I, status, [])) end,
+    ram_peers:eventually(fun() -> Applied(Follower) >= Applied(Leader) end).
+
+%% The resident bytes of these nodes now; their peaks are counted from here.
+watch_memory(Run, Indexes) ->
+    [begin
+         [ram_peers:call(Run, I, erlang, garbage_collect, [Pid])
+          || Pid <- ram_peers:call(Run, I, erlang, processes, [])],
+         ok = file:write_file(proc(Run, I, "clear_refs"), "5"),
+         {I, memory(Run, I, "VmRSS:")}
+     end || I <- Indexes].
+
+%% By how many bytes each node has grown at most since then.
+grown(Run, Before) ->
+    [memory(Run, I, "VmHWM:") - Bytes || {I, Bytes} <- Before].
+
+memory(Run, I, Name) ->
+    {ok, Status} = file:read_file(proc(Run, I, "status")),
+    [Kib] = [binary_to_integer(Number)
+             || Line <- binary:split(Status, <<"\n">>, [global]),
+                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
+    1024 * Kib.
+
+proc(Run, I, File) ->
+    filename:join(["/proc", ram_peers:os_pid(Run, I), File]).
