@@ -1,0 +1,114 @@
+%% How long a cluster is without a successful write when its leader dies, freezes or stops, and that
+%% nothing is lost and nothing applied twice meanwhile.
+%%
+%% Writers run on both survivors all the while (`ram_gap'); the gap of a round is the longer one of
+%% the two. RAM_ROUNDS sets the number of rounds of each case (20 kills in the ordinary run):
+%% RAM_ROUNDS=100 rebar3 ct --suite test/ram_failover_SUITE --case a_killed_leader_...
+-module(ram_failover_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+-import(ram_peers, [call/4]).
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([a_killed_leader_is_missed_for_300_ms_and_every_update_counts_once/1,
+         a_frozen_leader_is_missed_for_a_second_at_most/1,
+         a_leader_that_stops_is_missed_for_50_ms/1,
+         a_leader_whose_vm_stops_is_missed_for_50_ms/1,
+         a_busy_cluster_keeps_its_leader/1]).
+
+-define(WRITERS, 4).
+-define(ALL, [1, 2, 3]).
+%% Writing before the fault begins, and in all.
+-define(QUIET_MS, 300).
+-define(ROUND_MS, 1200).
+
+suite() ->
+    [{timetrap, {minutes, 20}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+
+%% Without the wires between, which would tell of a dead leader in their own time.
+init_per_testcase(_Case, Config) ->
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [], direct),
+    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    [{run, Run} | Config].
+
+end_per_testcase(_Case, Config) ->
+    ram_peers:stop(run(Config)).
+
+run(Config) -> proplists:get_value(run, Config).
+
+rounds(Default) ->
+    list_to_integer(os:getenv("RAM_ROUNDS", integer_to_list(Default))).
+
+a_killed_leader_is_missed_for_300_ms_and_every_update_counts_once(Config) ->
+    Gaps = measure(run(Config), killed, rounds(20), fun ram_peers:kill/2, fun ram_peers:restart/2),
+    ?assert(median(Gaps) =< 300).
+
+a_frozen_leader_is_missed_for_a_second_at_most(Config) ->
+    Gaps = measure(run(Config), frozen, rounds(8), fun ram_peers:suspend/2,
+                   fun ram_peers:resume/2),
+    ?assert(lists:max(Gaps) =< 1000).
+
+a_leader_that_stops_is_missed_for_50_ms(Config) ->
+    Gaps = measure(run(Config), stopped, rounds(8), fun(Run, I) -> ok = call(Run, I, stop, []) end,
+                   fun(Run, I) -> ok = call(Run, I, start, []) end),
+    ?assert(median(Gaps) =< 50).
+
+a_leader_whose_vm_stops_is_missed_for_50_ms(Config) ->
+    Gaps = measure(run(Config), shut_down, rounds(8), fun ram_peers:shut_down/2,
+                   fun ram_peers:restart/2),
+    ?assert(median(Gaps) =< 50).
+
+%% The gap of each round, sorted; and after all of them the counter is exact.
+measure(Run, Name, Rounds, Lose, Return) ->
+    Measured = [round(Run, Name, Round, Lose, Return) || Round <- lists:seq(1, Rounds)],
+    {Gaps, Calls, Counts} = lists:unzip3(Measured),
+    Sorted = lists:sort(Gaps),
+    ct:pal("~p ~b times: gaps in ms: median ~.1f, ~w~nlongest call: median ~.1f, longest ~.1f",
+           [Name, Rounds, median(Gaps), [round(Gap) || Gap <- Sorted], median(Calls),
+            lists:max(Calls)]),
+    [?assertEqual(lists:sum(Counts), call(Run, I, get, [counter])) || I <- ?ALL],
+    Sorted.
+
+round(Run, Name, Round, Lose, Return) ->
+    Leader = ram_peers:leader(Run, 1),
+    Survivors = ?ALL -- [Leader],
+    Writing = [{I, peer_write(Run, I, {Name, I}, Round)} || I <- Survivors],
+    receive after ?QUIET_MS -> ok end,
+    ok = Lose(Run, Leader),
+    Written = [{I, written(Writer)} || {I, Writer} <- Writing],
+    _ = Return(Run, Leader),
+    ram_peers:eventually(fun() -> call(Run, Leader, get, [counter]) > 0 end),
+    %% Each is asked for what the other one wrote.
+    [?assertEqual([], ram_peers:call(Run, I, ram_gap, lost, [Round, Acknowledged]))
+     || {Writer, #{acknowledged := Acknowledged}} <- Written, I <- Survivors -- [Writer]],
+    Of = fun(Key) -> [maps:get(Key, Of) || {_, Of} <- Written] end,
+    {lists:max(Of(gap_ms)), lists:max(Of(longest_call_ms)), lists:sum(Of(counted))}.
+
+peer_write(Run, I, Name, Round) ->
+    spawn_monitor(fun() ->
+                          exit(ram_peers:call(Run, I, ram_gap, write,
+                                              [Name, Round, ?WRITERS, ?ROUND_MS]))
+                  end).
+
+written({Pid, Monitor}) ->
+    receive {'DOWN', Monitor, process, Pid, Written} when is_map(Written) -> Written;
+            {'DOWN', Monitor, process, Pid, Reason} -> error({a_writer_failed, Reason})
+    end.
+
+median(Numbers) ->
+    lists:nth((length(Numbers) + 1) div 2, lists:sort(Numbers)).
+
+%% Heartbeats come through while 100 writers on each node keep two cores busy.
+a_busy_cluster_keeps_its_leader(Config) ->
+    Run = run(Config),
+    #{term := Term} = call(Run, 1, status, []),
+    Writing = [spawn_monitor(fun() ->
+                                     exit(ram_peers:call(Run, I, ram_gap, write,
+                                                         [{busy, I}, 1, 100, 10000]))
+                             end) || I <- ?ALL],
+    Gaps = [maps:get(gap_ms, written(Writer)) || Writer <- Writing],
+    ct:pal("busy: longest gap ~.1f ms", [lists:max(Gaps)]),
+    [?assertMatch(#{term := Term}, call(Run, I, status, [])) || I <- ?ALL].
