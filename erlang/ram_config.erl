@@ -18,8 +18,7 @@ read() ->
 %% @doc Checks a list of settings and fills in the defaults.
 -spec check([{atom(), term()}]) -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
 check(Settings) ->
-    try lists:foldl(fun set/2, defaults(), Settings) of
-        Config -> timeouts(Config)
+    try {ok, timeouts(lists:foldl(fun set/2, defaults(), Settings))}
     catch
         throw:{bad_config, Key, Why} -> {error, {bad_config, Key, Why}}
     end.
@@ -30,7 +29,7 @@ defaults() ->
       storage => any,
       listen_host => host(), listen_port => 0, advertise => <<>>,
       call_timeout_ms => 5000,
-      heartbeat_ms => 60, election_timeout_min_ms => 300, election_timeout_max_ms => 600,
+      heartbeat_ms => 40, election_timeout_min_ms => 120, election_timeout_max_ms => 200,
       snapshot_every => 20000,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
       queue_bytes_max => 64 bsl 20, queue_requests_max => 65536, frame_bytes_max => 64 bsl 20}.
@@ -85,12 +84,19 @@ known() ->
     Keys = [data_dir, storage, listen, advertise, reads, election_timeout_ms, release_cursor_count],
     lists:join(", ", [atom_to_list(Key) || Key <- lists:sort(Keys ++ numbers())]).
 
-timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min} = Config) ->
-    case Min >= 3 * Heartbeat of
-        true -> {ok, Config};
-        false -> {error, {bad_config, election_timeout_ms,
-                          "the minimum must be 3 times heartbeat_ms at least"}}
-    end.
+%% The default for calls outlasts an election, or losing the leader would cost errors and not time.
+timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min,
+           election_timeout_max_ms := Max, call_timeout_ms := Call} = Config) ->
+    Min >= 3 * Heartbeat orelse
+        wrong(election_timeout_ms, least("Min", "3 times heartbeat_ms", 3 * Heartbeat)),
+    Max >= Min + Heartbeat orelse
+        wrong(election_timeout_ms, least("Max", "Min and heartbeat_ms together", Min + Heartbeat)),
+    Call >= 2 * Max orelse
+        wrong(call_timeout_ms, least("it", "twice Max of election_timeout_ms", 2 * Max)),
+    Config.
+
+least(What, Than, Number) ->
+    [What, " must be at least ", Than, ", which is ", integer_to_list(Number)].
 
 text(_Key, Text) when is_binary(Text) ->
     Text;

@@ -143,6 +143,7 @@ unknown_and_wrong_settings_are_named(Config) ->
     Wrong = [{no_such_key, 1}, {storage, tape}, {listen, 80}, {listen, {"host", 70000}},
              {advertise, {"host", 0}}, {call_timeout_ms, 0}, {call_timeout_ms, infinity},
              {election_timeout_ms, {100, 50}}, {election_timeout_ms, {100, 150}},
+             {election_timeout_ms, {120, 159}}, {call_timeout_ms, 399}, {heartbeat_ms, 4},
              {heartbeat_ms, fast}, {snapshot_every, -1}, {release_cursor_count, none},
              {value_bytes_max, big}, {reads, sometimes}, {data_dir, 7}],
     [begin

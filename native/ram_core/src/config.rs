@@ -78,6 +78,7 @@ pub struct Config {
     pub cookie: Vec<u8>,
     pub heartbeat: Duration,
     pub election_timeout_min: Duration,
+    /// Also the leader lease L: for so long after its leader's last word no member votes.
     pub election_timeout_max: Duration,
     /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
     /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
@@ -93,8 +94,11 @@ impl Config {
             let reason = format!("the minimum must be 3 x heartbeat_ms at least, {least}");
             return wrong("election_timeout_ms", reason);
         }
-        if self.election_timeout_max <= self.election_timeout_min {
-            return wrong("election_timeout_ms", "the maximum must be above the minimum".into());
+        let least = self.election_timeout_min + self.heartbeat;
+        if self.election_timeout_max < least {
+            // Two who campaign at about the same time must be told apart by their random times.
+            let reason = "the maximum must be the minimum and heartbeat_ms together at least";
+            return wrong("election_timeout_ms", format!("{reason}, {}", least.as_millis()));
         }
         if self.heartbeat < Duration::from_millis(5) {
             return wrong("heartbeat_ms", "must be 5 at least".into());
@@ -112,5 +116,43 @@ impl Config {
             return wrong("queue_bytes_max", "must have room for the largest key and value".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timed(heartbeat_ms: u64, min_ms: u64, max_ms: u64) -> Config {
+        Config {
+            name: "ram1@127.0.0.1".into(),
+            data_dir: "nowhere".into(),
+            storage: Storage::Memory,
+            listen_host: "127.0.0.1".into(),
+            listen_port: 0,
+            advertise: None,
+            cookie: b"secret".to_vec(),
+            heartbeat: Duration::from_millis(heartbeat_ms),
+            election_timeout_min: Duration::from_millis(min_ms),
+            election_timeout_max: Duration::from_millis(max_ms),
+            snapshot_every: 1000,
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn timeouts_that_do_not_fit_each_other_are_refused_with_the_number_that_would() {
+        let refused =
+            |heartbeat_ms, min_ms, max_ms| match timed(heartbeat_ms, min_ms, max_ms).check() {
+                Err(Error::Config { key, reason }) => format!("{key}: {reason}"),
+                other => format!("{other:?}"),
+            };
+        assert_eq!(timed(40, 120, 160).check(), Ok(()));
+        let told = refused(40, 119, 200);
+        assert!(told.starts_with("election_timeout_ms") && told.ends_with("120"), "{told}");
+        let told = refused(40, 120, 159);
+        assert!(told.starts_with("election_timeout_ms") && told.ends_with("160"), "{told}");
+        let told = refused(4, 120, 200);
+        assert!(told.starts_with("heartbeat_ms") && told.contains('5'), "{told}");
     }
 }

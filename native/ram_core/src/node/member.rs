@@ -25,6 +25,7 @@ use crate::raft::network::Network;
 use crate::raft::recover;
 use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
+use crate::raft::succession;
 use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::worker::Worker;
 use crate::reads;
@@ -225,7 +226,7 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let (leader, leader_watch) = watch::channel(None);
-    let route = Route::new(parts.raft.clone(), parts.net.clone(), leader_watch);
+    let route = Route::new(parts.raft.clone(), parts.net.clone(), leader_watch.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
     let reader = route.clone();
@@ -236,6 +237,9 @@ async fn serve(
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
     tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
     tasks.spawn(finish_changes(parts.raft.clone()));
+    let callers = parts.service.callers().clone();
+    let lease = config.election_timeout_max;
+    tasks.spawn(succession::succeed(parts.raft.clone(), leader_watch, callers, lease));
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;

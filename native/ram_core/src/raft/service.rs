@@ -21,6 +21,7 @@ use super::leader;
 use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
+use super::succession::Callers;
 use super::types::{Raft, TypeConfig};
 use super::worker::Worker;
 use crate::codec::{self, DecodeError};
@@ -53,6 +54,7 @@ struct Shared {
     /// raft holds the network and the network holds this.
     raft: RwLock<Option<Raft>>,
     applied: Applied,
+    callers: Callers,
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
@@ -78,9 +80,24 @@ impl RaftService {
         let arriving = Mutex::new(None);
         let raft = RwLock::new(None);
         let asked = Arc::new(Semaphore::new(ASKED_BYTES_MAX as usize));
+        let callers = Callers::default();
         RaftService {
-            shared: Arc::new(Shared { raft, applied, disk, worker, on_removed, asked, arriving }),
+            shared: Arc::new(Shared {
+                raft,
+                applied,
+                callers,
+                disk,
+                worker,
+                on_removed,
+                asked,
+                arriving,
+            }),
         }
+    }
+
+    /// Who is connected to this member.
+    pub fn callers(&self) -> &Callers {
+        &self.shared.callers
     }
 
     /// From now on requests are served.
@@ -99,12 +116,13 @@ impl Service for RaftService {
         if self.shared.applied.is_removed(peer.0) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
-    fn connected(&self, _peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
+    fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         if let Some(raft) = self.shared.raft.read().clone() {
             tokio::spawn(answer_appends(raft, waiting, replies.clone()));
         }
-        Box::new(Connection { shared: self.shared.clone(), appends, replies })
+        self.shared.callers.came(peer.0);
+        Box::new(Connection { peer, shared: self.shared.clone(), appends, replies })
     }
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
@@ -137,9 +155,16 @@ async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies
 
 /// One connection of one peer.
 struct Connection {
+    peer: PeerId,
     shared: Arc<Shared>,
     appends: mpsc::Sender<Append>,
     replies: Replies,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.callers.went(self.peer.0);
+    }
 }
 
 impl Inbound for Connection {
