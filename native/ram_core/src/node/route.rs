@@ -21,7 +21,9 @@ use crate::sabotage::{self, Fault};
 use crate::store::command::Outcome;
 use crate::{Error, Result};
 
-const RETRY_DELAY: Duration = Duration::from_millis(10);
+/// After a refusal: short at first, since a fresh leader refuses until it has heard from a majority.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(1);
+const RETRY_DELAY_MAX: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
 pub struct Route {
@@ -82,6 +84,7 @@ impl Route {
         F: Future<Output = Answer<T>>,
     {
         let mut leader = self.leader.clone();
+        let mut delay = RETRY_DELAY_MIN;
         loop {
             let now = *leader.borrow_and_update();
             let attempt = async {
@@ -108,8 +111,13 @@ impl Route {
                 }
                 Err(_) => {}
             }
-            // Not `changed`: the next turn of the loop must see the change.
-            tokio::time::sleep(RETRY_DELAY).await;
+            tokio::select! {
+                changed = leader.changed() => match changed {
+                    Ok(()) => delay = RETRY_DELAY_MIN,
+                    Err(_) => return Err(Refusal::Stopped(String::new())),
+                },
+                () = tokio::time::sleep(delay) => delay = (2 * delay).min(RETRY_DELAY_MAX),
+            }
             if Instant::now() >= deadline {
                 return Ok(None);
             }
