@@ -31,14 +31,10 @@ const TURN: Duration = Duration::from_millis(25);
 const CAMPAIGNS_MAX: u32 = 4;
 
 /// The members that have a connection to this one. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Callers(watch::Sender<BTreeSet<u64>>);
 
 impl Callers {
-    pub fn new() -> Self {
-        Callers(watch::Sender::new(BTreeSet::new()))
-    }
-
     pub fn came(&self, id: u64) {
         self.0.send_if_modified(|callers| callers.insert(id));
     }
@@ -175,7 +171,7 @@ mod tests {
     impl Scene {
         fn with(place: Option<Place>) -> Scene {
             let (leader, seen) = watch::channel(Some(1));
-            let callers = Callers::new();
+            let callers = Callers::default();
             callers.came(1);
             let campaigns = Arc::new(AtomicU32::new(0));
             let sight = Sight { own: 2, leader: seen, callers: callers.0.subscribe() };
