@@ -87,6 +87,8 @@ known() ->
 %% The default for calls outlasts an election, or losing the leader would cost errors and not time.
 timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min,
            election_timeout_max_ms := Max, call_timeout_ms := Call} = Config) ->
+    Heartbeat >= 5 orelse
+        wrong(heartbeat_ms, "must be at least 5"),
     Min >= 3 * Heartbeat orelse
         wrong(election_timeout_ms, least("Min", "3 times heartbeat_ms", 3 * Heartbeat)),
     Max >= Min + Heartbeat orelse
