@@ -190,10 +190,10 @@ impl<'a> Puts<'a> {
         loop {
             let is_crowded = self.waiting >= (limits.queue_requests_max / 4).max(1)
                 || self.waiting_bytes + bytes > limits.queue_bytes_max / 4;
-            if !is_crowded || self.waiting == 0 {
-                if let Some(permit) = self.desk.entrance.load.take(bytes) {
-                    return Ok(permit);
-                }
+            if (!is_crowded || self.waiting == 0)
+                && let Some(permit) = self.desk.entrance.load.take(bytes)
+            {
+                return Ok(permit);
             }
             match self.waiting {
                 0 => tokio::time::sleep(RETRY_DELAY).await,
