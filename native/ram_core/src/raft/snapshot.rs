@@ -147,3 +147,36 @@ pub fn latest(disk: &Arc<dyn Disk>) -> io::Result<Option<SnapshotFile>> {
     let index = log::latest_snapshot(disk.as_ref())?;
     Ok(index.map(|index| SnapshotFile { disk: disk.clone(), index }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::MemoryDisk;
+    use crate::store::command::{self, Command, Outcome, Stamp};
+
+    /// What makes a retry harmless has to survive as what it wrote does.
+    #[test]
+    fn a_group_that_is_sent_again_after_a_start_from_a_snapshot_is_not_applied_again() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        let mut store = Store::default();
+        let opened = store.apply(1, &command::open_session()).unwrap();
+        assert_eq!(opened, Outcome::SessionOpened { session: 1 });
+        let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+        let put = Command::Put { key: b"k", value: b"1" }.encode();
+        let group = command::group(stamp, 1, [&put].into_iter());
+        let answered = store.apply(2, &group).unwrap();
+        let frozen = store.table().freeze(store.ledger().revision).unwrap();
+        let head = Head {
+            ledger: store.ledger().clone(),
+            entries: store.table().entries(),
+            ..Head::default()
+        };
+        let file = write(disk, &head, &frozen).unwrap();
+        let (_, mut restored) = read(&file).unwrap();
+        let other = Stamp { sequence: 2, ..stamp };
+        let delete = Command::Delete { key: b"k" }.encode();
+        restored.apply(3, &command::group(other, 1, [&delete].into_iter())).unwrap();
+        assert_eq!(restored.apply(4, &group).unwrap(), answered);
+        assert!(restored.table().get(b"k").is_none());
+    }
+}
