@@ -1,9 +1,9 @@
 //! What waits on this node, and its bound: requests that were taken and not yet answered.
 //!
 //! Every request, a read or a write, takes a [`Permit`] before it enters a queue and holds it until
-//! its reply, wherever it waits meanwhile: in the queue, in a group on the way to the leader, for an
-//! index to be applied. So nothing behind the queues needs a bound of its own. Beyond the bound it
-//! is refused at once; nothing here waits.
+//! its reply, wherever it waits meanwhile: in the queue, in a group on the way to the leader, for
+//! an index to be applied. So nothing behind the queues needs a bound of its own. Beyond the bound
+//! it is refused at once; nothing here waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,9 +2,9 @@
 //!
 //! A member is three threads: "ram-core" runs a single-threaded Tokio runtime with raft, the
 //! network and the queues; "ram-log" writes and syncs the log (one in memory needs none);
-//! "ram-snapshot" writes and reads snapshots and backups. A request comes in from any thread, waits in one bounded queue, and is
-//! answered by one call of its reply, on "ram-core". The caller's time limit is the caller's: it
-//! may stop waiting at any time.
+//! "ram-snapshot" writes and reads snapshots and backups. A request comes in from any thread, waits
+//! in one bounded queue, and is answered by one call of its reply, on "ram-core". The caller's time
+//! limit is the caller's: it may stop waiting at any time.
 //!
 //! The road of a write: [`Handle::write`] -> [`proposer`] -> [`route`] -> raft -> store -> reply.
 //! The road of a read: [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.

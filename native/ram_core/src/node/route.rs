@@ -21,7 +21,8 @@ use crate::sabotage::{self, Fault};
 use crate::store::command::Outcome;
 use crate::{Error, Result};
 
-/// After a refusal: short at first, since a fresh leader refuses until it has heard from a majority.
+/// After a refusal: short at first, since a fresh leader refuses until it has heard from a
+/// majority.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_millis(10);
 

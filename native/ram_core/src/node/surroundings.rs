@@ -31,8 +31,9 @@ impl Surroundings {
         })
     }
 
-    /// This disk, TCP, and threads of their own for what may wait for the disk. A log in memory waits
-    /// for nothing: it is written by whoever asks, without the way to another thread and back.
+    /// This disk, TCP, and threads of their own for what may wait for the disk. A log in memory
+    /// waits for nothing: it is written by whoever asks, without the way to another thread and
+    /// back.
     pub fn real(disk: Arc<dyn Disk>, storage: Storage) -> Result<Surroundings> {
         let driver = match storage {
             Storage::Disk => Driver::Thread,

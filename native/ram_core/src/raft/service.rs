@@ -2,8 +2,8 @@
 //!
 //! Appends of one connection enter raft in the order they arrived and are answered in that order;
 //! every other request has a task of its own. Those that ask the leader for its work (groups of
-//! commands above all) are bounded in bytes for all peers together: a leader that cannot commit must
-//! not collect what they send again and again.
+//! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
+//! must not collect what they send again and again.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -34,8 +34,8 @@ type Append = (u64, AppendEntriesRequest<TypeConfig>);
 /// Appends of one connection that wait for raft; the connection reads no further then.
 const APPENDS_WAITING_MAX: usize = 1024;
 
-/// Bytes of what peers have asked of the leader and is not answered; more is refused as if it did not
-/// lead, so that it is sent again a little later. One request of any size is let in.
+/// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
+/// not lead, so that it is sent again a little later. One request of any size is let in.
 const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// What a request costs besides its bytes.
 const REQUEST_BYTES: u32 = 1024;

@@ -5,11 +5,11 @@
 //! numbers its groups. The state remembers the answers of the groups that the node may still send
 //! again: those not below its `settled_below`. A group it remembers is answered from memory.
 //!
-//! Bounded twice, alike on every member. At most `SESSIONS_MAX` sessions: the one used longest ago is
-//! forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node sends
-//! at once: the sender of an older one that never settled is taken to have its answers. A node whose
-//! session or group was forgotten is told so, and treats what it was sending as unknown; nothing is
-//! applied twice for it. An answer takes 48 bytes here, whatever was written.
+//! Bounded twice, alike on every member. At most `SESSIONS_MAX` sessions: the one used longest ago
+//! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
+//! sends at once: the sender of an older one that never settled is taken to have its answers. A
+//! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
+//! nothing is applied twice for it. An answer takes 48 bytes here, whatever was written.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -11,8 +11,8 @@
 //! pid         node, id u32, serial u32, creation u32
 //! ```
 //!
-//! A reference comes with one to five words. To Erlang those that differ in zeros at the end only are
-//! identical, so all get three words, or five when the last two of five are not both zero.
+//! A reference comes with one to five words. To Erlang those that differ in zeros at the end only
+//! are identical, so all get three words, or five when the last two of five are not both zero.
 //!
 //! Among themselves they sort by these bytes, which is not Erlang's order (that one differs between
 //! releases). A pid, port or reference of a node without distribution names `nonode@nohost`: it
