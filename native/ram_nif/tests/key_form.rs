@@ -218,7 +218,7 @@ fn old_and_new_external_forms_of_a_leaf_have_one_key() {
     ]);
     assert_eq!(etf[1], 120);
     let reference = |tag: u8, node: &[u8], creation: &[u8]| {
-        [&[tag, 0, 2], node, creation, &[0, 0, 0, 1, 0, 0, 0, 2]].concat()
+        [&[tag, 0, 3], node, creation, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 9]].concat()
     };
     let etf = same(&[reference(114, node_old, &[3]), reference(90, node_utf8, &[0, 0, 0, 3])]);
     assert_eq!(etf[1..], reference(90, node_utf8, &[0, 0, 0, 3]));

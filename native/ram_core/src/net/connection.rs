@@ -107,6 +107,13 @@ async fn write_some<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
+/// What has come.
+pub(super) enum Arrival {
+    Whole(Frame),
+    /// A part of a large frame: nothing behind it can come before the rest.
+    Part,
+}
+
 /// Reads frames, in order, into `handle`. With an outbox for replies it reads on only while they
 /// find room there, so that a peer which does not read its replies cannot make us collect them.
 pub(super) async fn read_frames<R, H>(
@@ -118,7 +125,7 @@ pub(super) async fn read_frames<R, H>(
 ) -> Result<(), Ending>
 where
     R: AsyncRead + Unpin,
-    H: FnMut(Frame),
+    H: FnMut(Arrival),
 {
     let mut decoder = Decoder::new(body_bytes_max);
     loop {
@@ -127,7 +134,7 @@ where
             if let Some(replies) = replies {
                 replies.room().await;
             }
-            handle(frame);
+            handle(Arrival::Whole(frame));
         }
         if let Some(replies) = replies {
             replies.room().await;
@@ -138,6 +145,9 @@ where
         }
         traffic.sign_of_life();
         Counters::add(&traffic.counters.bytes_received, read as u64);
+        if decoder.is_in_large() {
+            handle(Arrival::Part);
+        }
     }
 }
 

@@ -230,6 +230,11 @@ impl Decoder {
         header.frame(body).map(Some)
     }
 
+    /// Is a large frame arriving that is not whole yet?
+    pub fn is_in_large(&self) -> bool {
+        self.large.is_some()
+    }
+
     /// The memory held for what arrived so far.
     #[cfg(test)]
     pub fn capacity_bytes(&self) -> usize {

@@ -114,7 +114,10 @@ impl Lane {
             std::mem::take(&mut state.slots)
         };
         self.outbox.close();
-        for slot in slots.into_values() {
+        // In the order they were asked: the map has another one in each process.
+        let mut slots: Vec<(u64, Slot)> = slots.into_iter().collect();
+        slots.sort_unstable_by_key(|(id, _)| *id);
+        for (_, slot) in slots {
             let failure = failure.clone();
             let failure = if slot.sent { failure.after_sending() } else { failure };
             let _ = slot.reply.send(Err(failure));

@@ -79,6 +79,9 @@ pub trait Service: Send + Sync {
 /// The requests of one connection, in the order they arrived. Answers go through [`Replies`].
 pub trait Inbound: Send {
     fn request(&mut self, id: u64, kind: u8, body: Bytes);
+
+    /// A part of a large request has come; what was sent after it waits behind it.
+    fn arriving(&mut self) {}
 }
 
 /// The network of one member. Dropping it closes everything; [`Net::shutdown`] also waits for it.

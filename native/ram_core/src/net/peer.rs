@@ -14,9 +14,9 @@ use tokio::io::split;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Ending, Traffic, read_frames, watch_for_stall, write_frames};
+use super::connection::{Arrival, Ending, Traffic, read_frames, watch_for_stall, write_frames};
 use super::error::NetError;
-use super::frame::{Body, Frame};
+use super::frame::Body;
 use super::handshake::{HandshakeError, initiate};
 use super::lane::{Lane, PendingReply};
 use super::options::{NetOptions, PeerId};
@@ -237,7 +237,11 @@ impl LinkRun {
         let lane = &self.lane;
         let traffic = Traffic::new(counters);
         let (reader, writer) = split(stream);
-        let answer = |frame: Frame| lane.answer(frame.id, frame.body);
+        let answer = |arrival: Arrival| {
+            if let Arrival::Whole(frame) = arrival {
+                lane.answer(frame.id, frame.body);
+            }
+        };
         let ended = tokio::select! {
             end = read_frames(reader, options.frame_bytes_max, None, &traffic, answer) => end,
             end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,

@@ -5,20 +5,19 @@
 //! the same member, is closed first, and its `Inbound` dropped before the new one is made: requests
 //! of two connections never mix. Requests are handed over in the order they came in.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::io::split;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::connection::{Ending, Traffic, is_ping, read_frames, write_frames};
+use super::connection::{Arrival, Ending, Traffic, is_ping, read_frames, write_frames};
 use super::error::NetError;
-use super::frame::{Body, Frame, Outgoing, PING_ID};
+use super::frame::{Body, Outgoing, PING_ID};
 use super::handshake::{Greeting, HandshakeError, accept};
 use super::options::PeerId;
 use super::outbox::Outbox;
@@ -118,14 +117,14 @@ async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), 
     let mut inbound = shared.service.connected(id, replies);
     let traffic = Traffic::new(&shared.counters);
     let (reader, writer) = split(stream);
-    let handle = |frame: Frame| {
-        if is_ping(&frame) {
+    let handle = |arrival: Arrival| match arrival {
+        Arrival::Part => inbound.arriving(),
+        Arrival::Whole(frame) if is_ping(&frame) => {
             let echo = Outgoing { kind: 0, id: PING_ID, body: Bytes::new().into() };
             // Closed: the writer is about to end this connection.
             let _ = outbox.0.push(echo);
-        } else {
-            inbound.request(frame.id, frame.kind, frame.body);
         }
+        Arrival::Whole(frame) => inbound.request(frame.id, frame.kind, frame.body),
     };
     tokio::select! {
         end = read_frames(reader, frame_bytes_max, Some(&outbox.0), &traffic, handle) => end,
@@ -151,7 +150,7 @@ pub(super) struct Seats {
 
 #[derive(Debug, Default)]
 struct Occupants {
-    by_peer: HashMap<PeerId, Occupant, RandomState>,
+    by_peer: BTreeMap<PeerId, Occupant>,
     last_serial: u64,
 }
 

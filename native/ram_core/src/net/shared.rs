@@ -1,10 +1,9 @@
 //! What the parts of one network share, and the tasks they run.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -31,7 +30,7 @@ pub(super) struct Shared {
     pub handshakes: Arc<Semaphore>,
     pub seats: Seats,
     pub tasks: Tasks,
-    peers: Mutex<HashMap<PeerId, Arc<Peer>, RandomState>>,
+    peers: Mutex<BTreeMap<PeerId, Arc<Peer>>>,
 }
 
 impl Shared {

@@ -22,6 +22,7 @@ use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::leader;
 use crate::raft::log_store::LogStore;
 use crate::raft::network::Network;
+use crate::raft::patience;
 use crate::raft::recover;
 use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
@@ -239,7 +240,9 @@ async fn serve(
     tasks.spawn(finish_changes(parts.raft.clone()));
     let callers = parts.service.callers().clone();
     let lease = config.election_timeout_max;
-    tasks.spawn(succession::succeed(parts.raft.clone(), leader_watch, callers, lease));
+    tasks.spawn(succession::succeed(parts.raft.clone(), leader_watch.clone(), callers, lease));
+    let arrivals = parts.service.arrivals().clone();
+    tasks.spawn(patience::be_patient(parts.raft.clone(), leader_watch, arrivals));
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;

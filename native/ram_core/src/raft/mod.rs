@@ -23,6 +23,7 @@ pub mod entry;
 pub mod leader;
 pub mod log_store;
 pub mod network;
+pub mod patience;
 pub mod recover;
 pub mod rpc;
 pub mod service;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::leader;
+use super::patience::Arrivals;
 use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
@@ -55,6 +56,7 @@ struct Shared {
     raft: RwLock<Option<Raft>>,
     applied: Applied,
     callers: Callers,
+    arrivals: Arrivals,
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
@@ -80,12 +82,13 @@ impl RaftService {
         let arriving = Mutex::new(None);
         let raft = RwLock::new(None);
         let asked = Arc::new(Semaphore::new(ASKED_BYTES_MAX as usize));
-        let callers = Callers::default();
+        let (callers, arrivals) = (Callers::default(), Arrivals::default());
         RaftService {
             shared: Arc::new(Shared {
                 raft,
                 applied,
                 callers,
+                arrivals,
                 disk,
                 worker,
                 on_removed,
@@ -98,6 +101,11 @@ impl RaftService {
     /// Who is connected to this member.
     pub fn callers(&self) -> &Callers {
         &self.shared.callers
+    }
+
+    /// Whose large request is on its way to this member.
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.shared.arrivals
     }
 
     /// From now on requests are served.
@@ -168,6 +176,10 @@ impl Drop for Connection {
 }
 
 impl Inbound for Connection {
+    fn arriving(&mut self) {
+        self.shared.arrivals.part_of(self.peer.0);
+    }
+
     fn request(&mut self, id: u64, kind: u8, body: Bytes) {
         let Some(raft) = self.shared.raft.read().clone() else {
             reply(&self.replies, id, stopped("this member is starting"));

@@ -17,7 +17,7 @@
 //! `service` tells who is connected; `net/` does not know what a leader is.
 
 use openraft::async_runtime::WatchReceiver;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,26 +30,17 @@ const TURN: Duration = Duration::from_millis(25);
 /// Campaigns of one member for one lost leader.
 const CAMPAIGNS_MAX: u32 = 4;
 
-/// The members that have a connection to this one, and how many: a new one may come before the
-/// former one ends. Cheap to clone.
+/// The members that have a connection to this one. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Callers(watch::Sender<BTreeMap<u64, u32>>);
+pub struct Callers(watch::Sender<BTreeSet<u64>>);
 
 impl Callers {
     pub fn came(&self, id: u64) {
-        self.0.send_if_modified(|callers| {
-            let connections = callers.entry(id).or_default();
-            *connections += 1;
-            *connections == 1
-        });
+        self.0.send_if_modified(|callers| callers.insert(id));
     }
 
     pub fn went(&self, id: u64) {
-        self.0.send_if_modified(|callers| {
-            let Some(connections) = callers.get_mut(&id) else { return false };
-            *connections -= 1;
-            *connections == 0 && callers.remove(&id).is_some()
-        });
+        self.0.send_if_modified(|callers| callers.remove(&id));
     }
 }
 
@@ -126,14 +117,14 @@ async fn take_turns<C: Future<Output = ()>>(
 struct Sight {
     own: u64,
     leader: watch::Receiver<Option<u64>>,
-    callers: watch::Receiver<BTreeMap<u64, u32>>,
+    callers: watch::Receiver<BTreeSet<u64>>,
 }
 
 impl Sight {
     /// The leader, if it is another member and has no connection to this one.
     fn lost(&self) -> Option<u64> {
         let leader = (*self.leader.borrow()).filter(|id| *id != self.own)?;
-        (!self.callers.borrow().contains_key(&leader)).then_some(leader)
+        (!self.callers.borrow().contains(&leader)).then_some(leader)
     }
 
     fn led(&self) -> Option<()> {
@@ -235,16 +226,6 @@ mod tests {
         assert_eq!(scene.campaigns_after(LEASE * 10).await, 0);
         scene.callers.went(1);
         assert_eq!(scene.campaigns_after(LEASE - ms(1)).await, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_was_replaced_is_no_loss_when_it_ends() {
-        let scene = Scene::with(Some(FIRST));
-        scene.callers.came(1);
-        scene.callers.went(1);
-        assert_eq!(scene.campaigns_after(LEASE * 10).await, 0);
-        scene.callers.went(1);
-        assert_eq!(scene.campaigns_after(LEASE + ms(5)).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
