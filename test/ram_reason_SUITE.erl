@@ -123,12 +123,13 @@ too_many_changes_of_the_cluster_are_refused_at_once(Config) ->
     ok = ram_peers:call(Run, 1, put, [k, v]),
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
     Self = self(),
-    Rush = fun() -> ram_peers:call(Run, 1, ram_crowd, rush, [100, remove_nobody]) end,
-    spawn_link(fun() -> Self ! {told, Rush()} end),
+    Rush = fun(Callers) -> ram_peers:call(Run, 1, ram_crowd, rush, [Callers, remove_nobody]) end,
+    %% As many as are taken: 64 under way, 64 in the queue.
+    spawn_link(fun() -> Self ! {told, Rush(200)} end),
     ram_peers:eventually(fun() ->
-                                 maps:get(waiting, ram_peers:call(Run, 1, status, [])) >= 64
+                                 maps:get(waiting, ram_peers:call(Run, 1, status, [])) >= 128
                          end),
-    Told = Rush(),
+    Told = Rush(100),
     ram_links:heal(ram_peers:links(Run)),
     receive {told, _Others} -> ok after 60000 -> error(no_answers) end,
     Overloaded = {error, {overloaded, {ram, ram_peers:node(Run, 1)}}},

@@ -4,7 +4,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::{ServerState, SnapshotPolicy};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::backup::{self, Desk};
@@ -33,6 +33,8 @@ use crate::reads;
 use crate::{Error, Result};
 
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Changes of the cluster under way from here; more wait in their queue.
+const CHANGES_AT_ONCE_MAX: usize = 64;
 const CHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A member that is open: its data, its socket and its raft.
@@ -294,9 +296,13 @@ async fn follow(raft: Raft, leader: watch::Sender<Option<u64>>) -> String {
 }
 
 async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, route: Route) {
-    while let Some(Queued { change, deadline, reply }) = queue.recv().await {
+    let places = Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX));
+    // Nobody closes the places.
+    while let Ok(place) = places.clone().acquire_owned().await {
+        let Some(Queued { change, deadline, reply }) = queue.recv().await else { return };
         let (raft, route) = (raft.clone(), route.clone());
         tokio::spawn(async move {
+            let _place = place;
             let changed = match change {
                 Change::Initialize(members) => {
                     leader::initialize(&raft, members).await.map_err(|_| Error::Stopped)
