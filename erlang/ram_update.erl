@@ -106,13 +106,13 @@ handle_cast({join, Key, Waiter}, #state{waiting = Waiting, count = Count} = Stat
 -spec handle_call({next, term()}, gen_server:from(), #state{}) -> {reply, [#waiter{}], #state{}}.
 handle_call({next, Key}, _From, #state{waiting = Waiting, count = Count} = State) ->
     #{Key := Queue} = Waiting,
-    case queue:len(Queue) of
+    case min(queue:len(Queue), ?COMBINED_MAX) of
         0 ->
             {reply, [], State#state{waiting = maps:remove(Key, Waiting)}};
-        Length ->
-            {Next, Rest} = queue:split(min(Length, ?COMBINED_MAX), Queue),
+        Taken ->
+            {Next, Rest} = queue:split(Taken, Queue),
             {reply, queue:to_list(Next), State#state{waiting = Waiting#{Key := Rest},
-                                                     count = Count - queue:len(Next)}}
+                                                     count = Count - Taken}}
     end.
 
 %%% The combiner. `Known' is the value it believes the key has; the compare-and-set decides.
