@@ -120,10 +120,11 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn timed(heartbeat_ms: u64, min_ms: u64, max_ms: u64) -> Config {
+    /// A member in memory with these timeouts.
+    pub fn timed(heartbeat_ms: u64, min_ms: u64, max_ms: u64) -> Config {
         Config {
             name: "ram1@127.0.0.1".into(),
             data_dir: "nowhere".into(),

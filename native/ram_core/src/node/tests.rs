@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::identity::ClusterId;
 use super::{Birth, Change, Event, Node, OnEvent, Reply};
-use crate::config::{Config, Limits, Storage};
+use crate::config::Config;
+use crate::config::tests::timed;
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member;
 use crate::store::command::{Answer, Command};
@@ -15,20 +16,7 @@ use crate::{Error, Result};
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn config() -> Config {
-    Config {
-        name: "ram1@127.0.0.1".into(),
-        data_dir: "nowhere".into(),
-        storage: Storage::Memory,
-        listen_host: "127.0.0.1".into(),
-        listen_port: 0,
-        advertise: None,
-        cookie: b"secret".to_vec(),
-        heartbeat: Duration::from_millis(50),
-        election_timeout_min: Duration::from_millis(150),
-        election_timeout_max: Duration::from_millis(300),
-        snapshot_every: 1000,
-        limits: Limits::default(),
-    }
+    timed(50, 150, 300)
 }
 
 /// Asks and waits for the answer.
