@@ -36,7 +36,8 @@ a_batch_is_one_log_entry_and_read_on_every_node(Config) ->
     #{applied_index := Before} = call(Run, 1, status, []),
     Numbers = lists:seq(1, 2000),
     ok = call(Run, 1, put_many, [[{{many, N}, {value, N}} || N <- Numbers]]),
-    [?assertEqual({value, N}, call(Run, I, get, [{many, N}])) || I <- [1, 2, 3], N <- [1, 77, 2000]],
+    [?assertEqual({value, N}, call(Run, I, get, [{many, N}]))
+     || I <- [1, 2, 3], N <- [1, 77, 2000]],
     #{applied_index := After} = call(Run, 1, status, []),
     ?assertEqual(Before + 1, After),
     ok = call(Run, 1, delete_many, [[{many, N} || N <- Numbers, N =/= 77]]),

@@ -33,8 +33,8 @@ put_until(Counts, N, Deadline) ->
         false -> put_until(Counts, N, Deadline)
     end.
 
-%% @doc Puts values of so many bytes, under a thousand keys, from so many callers until so many puts were
-%% acknowledged; who is told that it is too much waits a little.
+%% @doc Puts values of so many bytes, under a thousand keys, from so many callers until so many puts
+%% were acknowledged; who is told that it is too much waits a little.
 -spec flood(pos_integer(), pos_integer(), pos_integer()) -> #{atom() => non_neg_integer()}.
 flood(Puts, Bytes, Callers) ->
     Counts = counters:new(length(?KINDS), []),
@@ -54,8 +54,8 @@ flood(Counts, Puts, Bytes, N) ->
 value_of(Bytes, N) ->
     <<N:64, 0:(8 * (Bytes - 8))>>.
 
-%% @doc Calls a function of this module once from each of so many callers at the same time: what each
-%% was told, and how many microseconds that took.
+%% @doc Calls a function of this module once from each of so many callers at the same time: what
+%% each was told, and how many microseconds that took.
 -spec rush(pos_integer(), atom()) -> [{N :: pos_integer(), Told :: term(), Us :: integer()}].
 rush(Callers, Function) ->
     Call = fun(N) ->

@@ -270,8 +270,8 @@ folder_bytes(Folder) ->
     {ok, Names} = file:list_dir(Folder),
     lists:sum([filelib:file_size(filename:join(Folder, Name)) || Name <- Names]).
 
-%% Every connection carries a third of the snapshot: a transfer that began anew each time would never
-%% end. What the follower has received by then tells that no piece came twice.
+%% Every connection carries a third of the snapshot: a transfer that began anew each time would
+%% never end. What the follower has received by then tells that no piece came twice.
 a_snapshot_whose_connection_breaks_goes_on_where_it_was(Config) ->
     Run = started(Config),
     Leader = ram_peers:leader(Run, 1),
@@ -288,7 +288,8 @@ a_snapshot_whose_connection_breaks_goes_on_where_it_was(Config) ->
     ram_peers:eventually(Purged, 60000),
     ok = ram_links:tune(ram_peers:links(Run), Leader, Follower, {breaks, SnapshotBytes div 3}),
     ram_peers:restart(Run, Follower),
-    ram_peers:eventually(fun() -> maps:get(snapshot_index, call(Run, Follower, status, [])) > 0 end),
+    Snapshot = fun() -> maps:get(snapshot_index, call(Run, Follower, status, [])) end,
+    ram_peers:eventually(fun() -> Snapshot() > 0 end),
     #{net := #{bytes_received := Bytes}} = call(Run, Follower, status, []),
     ok = ram_links:heal(ram_peers:links(Run)),
     ct:pal("~b bytes of snapshot, ~b bytes received", [SnapshotBytes, Bytes]),

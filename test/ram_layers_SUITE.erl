@@ -8,7 +8,8 @@
          nothing_inside_calls_the_facade/1,
          the_facade_calls_no_process_and_no_library_directly/1,
          every_exported_function_has_a_spec/1,
-         modules_keep_their_limits/1]).
+         modules_keep_their_limits/1,
+         tests_keep_their_width/1]).
 
 -define(MODULES, [ram, ram_app, ram_cluster, ram_config, ram_error, ram_nif, ram_node, ram_request,
                   ram_sup, ram_update]).
@@ -55,8 +56,19 @@ modules_keep_their_limits(_Config) ->
     [begin
          Source = proplists:get_value(source, Module:module_info(compile)),
          {ok, Text} = file:read_file(Source),
-         Lines = binary:split(Text, <<"\n">>, [global]),
          Max = case Module of ram -> 800; _ -> 400 end,
-         ?assert(length(Lines) =< Max),
-         ?assertEqual({Module, []}, {Module, [L || L <- Lines, string:length(L) > 100]})
+         ?assert(length(binary:split(Text, <<"\n">>, [global])) =< Max),
+         ?assertEqual({Module, []}, {Module, wide(Text)})
      end || Module <- ?MODULES].
+
+tests_keep_their_width(_Config) ->
+    Folder = filename:dirname(proplists:get_value(source, ?MODULE:module_info(compile))),
+    Sources = filelib:wildcard(filename:join(Folder, "*.erl")),
+    ?assert(length(Sources) > 20),
+    [begin
+         {ok, Text} = file:read_file(Source),
+         ?assertEqual({Source, []}, {Source, wide(Text)})
+     end || Source <- Sources].
+
+wide(Text) ->
+    [Line || Line <- binary:split(Text, <<"\n">>, [global]), string:length(Line) > 100].

@@ -2,8 +2,8 @@
 -module(ram_load).
 
 -export([spawn_all/5, wait_all/1]).
--export([count_up/2, put_and_get_own/2, put_binary/2, put_many_binaries/3, explained/3, with_mailbox/2, write_on/2,
-         missing/2]).
+-export([count_up/2, put_and_get_own/2, put_binary/2, put_many_binaries/3, explained/3,
+         with_mailbox/2, write_on/2, missing/2]).
 -export([put_all/1, put_numbers/2, put_twins/2, put_both/3, see_both/2]).
 -export([threads/0, rounds/1, resident_bytes/0]).
 

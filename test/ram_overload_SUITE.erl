@@ -17,7 +17,8 @@
 
 -define(MIB, (1 bsl 20)).
 -define(CALLERS, 20000).
-%% What 20,000 callers may cost a node: 40 KiB each, most of it their own heaps with garbage in them.
+%% What 20,000 callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
+%% them.
 -define(CROWD_BYTES_MAX, (?CALLERS * 40 * 1024)).
 %% What a leader may hold for a follower: what waits for the way to it (64 MiB) and as much again
 %% for all the rest: the newest entries (16 MiB), segments being written, snapshots being taken.
@@ -60,7 +61,8 @@ crowd(Run, Indexes) ->
 rate(Run, Indexes, Callers) ->
     Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_crowd, rate,
                                                      [Callers, 2000, 4000]) end),
-    [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers}) || One <- Told],
+    [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers})
+     || One <- Told],
     lists:sum([Rate || #{rate := Rate} <- Told]).
 
 on_each(Indexes, Call) ->
@@ -122,7 +124,9 @@ laggard(Run, Trouble, End) ->
     Leader = ram_peers:leader(Run, 1),
     [Follower | _] = [1, 2, 3] -- [Leader],
     %% A table, a log and a snapshot are there before.
-    Flood = fun(Puts) -> ram_peers:call(Run, Leader, ram_crowd, flood, [Puts, 1024, 300], 120000) end,
+    Flood = fun(Puts) ->
+                    ram_peers:call(Run, Leader, ram_crowd, flood, [Puts, 1024, 300], 120000)
+            end,
     _ = Flood(50000),
     Before = watch_memory(Run, [Leader]),
     Trouble(Follower),

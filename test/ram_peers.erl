@@ -9,8 +9,8 @@
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
 -module(ram_peers).
 
--export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2, shut_down/2,
-         kill/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
+-export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
+         shut_down/2, kill/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
          has_clocks/0, tune/4, heal/1]).
 -export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5]).

@@ -1,6 +1,6 @@
-%% Every reason of the closed types in ram_error.erl has a test that provokes it: here, or in the case
-%% that the table names. A reason that is added to a type fails `every_reason_has_its_test' until it
-%% has one.
+%% Every reason of the closed types in ram_error.erl has a test that provokes it: here, or in the
+%% case that the table names. A reason that is added to a type fails `every_reason_has_its_test'
+%% until it has one.
 -module(ram_reason_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -63,7 +63,8 @@ every_reason_has_its_test(_Config) ->
     [begin
          Provoked = [Reason || {Reason, _, _} <- provoked(Type)],
          ?assertEqual({Type, lists:sort(reasons(Type))}, {Type, lists:sort(Provoked)}),
-         [?assertEqual({Suite, Case, Reason, true}, {Suite, Case, Reason, names(Suite, Case, Reason)})
+         [?assertEqual({Suite, Case, Reason, true},
+                       {Suite, Case, Reason, names(Suite, Case, Reason)})
           || {Reason, Suite, Case} <- provoked(Type)]
      end || Type <- [failure, cluster_error]].
 
@@ -86,7 +87,9 @@ reached([], _Functions, Seen) ->
 reached([Atom | Atoms], Functions, Seen) ->
     case lists:member(Atom, Seen) of
         true -> reached(Atoms, Functions, Seen);
-        false -> reached(proplists:get_value(Atom, Functions, []) ++ Atoms, Functions, [Atom | Seen])
+        false ->
+            Held = proplists:get_value(Atom, Functions, []),
+            reached(Held ++ Atoms, Functions, [Atom | Seen])
     end.
 
 atoms({atom, _, Atom}) -> [Atom];

@@ -220,8 +220,8 @@ tortured(Options) ->
     again(Options, ""),
     case Verdict of linearizable -> 0; _ -> 1 end.
 
-%% A negative control: the nodes run a library with a fault built in, and a run that does not find it
-%% has failed. In short rounds, so that it is known how soon it was found.
+%% A negative control: the nodes run a library with a fault built in, and a run that does not find
+%% it has failed. In short rounds, so that it is known how soon it was found.
 caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Options, Round, Begun) ->
     Folder = filename:join(Histories, "round" ++ integer_to_list(Round)),
     Result = run(Options#{seconds := ?ROUND_SECONDS, seed := Seed + Round - 1,
