@@ -195,8 +195,8 @@ put(Key, Value) ->
 %% @doc Sets a key to `Fun(Value)' atomically; an absent key to `Default', without calling `Fun'.
 %%
 %% `Fun' runs in the calling process, and again when another node changed the key meanwhile, so it
-%% should have no side effects. It must not update the same key. What it raises is raised here, and
-%% nothing is changed then.
+%% should have no side effects. It must not update the same key. What its last run raises is raised
+%% here, and nothing is changed then.
 %%
 %% ```
 %% 1> ram:update(hits, 1, fun(N) -> N + 1 end).

@@ -6,7 +6,9 @@
 %% Hendler, Incze, Shavit and Tzafrir, "Flat combining", 2010): the value goes from caller to
 %% caller, each runs its function on what the one before made of it, and the last value is written.
 %% All of them have happened then, in this order, or none has; nobody sees the values in between.
-%% After a conflict all run again on what was found.
+%% After a conflict all run again on what was found. What a function raises tells its caller of the
+%% value too: it is raised only when that value is known to have been the key's, by the write or by a
+%% read.
 %%
 %% The server knows who waits. A key that is being updated has a process of its own, the combiner,
 %% which ends when nobody waits any more; it sees values as binaries only. A caller that is slow
@@ -44,7 +46,7 @@ start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, ?SLOW_MS, []).
 
 %% @doc Updates `Key' with `Change', which runs in the calling process, maybe more than once. What
-%% it raises is raised here, and then it has changed nothing.
+%% its last run raises is raised here, and then it has changed nothing.
 -spec run(Key :: term(), timeout(), access(), change()) -> ok | {error, term()}.
 run(Key, TimeoutMs, Access, Change) ->
     Deadline = now_ms() + TimeoutMs,
@@ -52,34 +54,38 @@ run(Key, TimeoutMs, Access, Change) ->
     Waiter = #waiter{alias = Alias, pid = self(), deadline = Deadline, access = Access},
     gen_server:cast(?MODULE, {join, Key, Waiter}),
     try
-        wait(Alias, Deadline, Change, {error, noproc})
+        wait(Alias, Deadline, Change, not_run)
     after
         unalias(Alias),
         demonitor(Alias, [flush]),
         flush(Alias)
     end.
 
-%% `IfLost' is what is known when the server is gone: nothing happened before `Change' ran.
-wait(Alias, Deadline, Change, IfLost) ->
+%% `Last' is how the last run of `Change' ended.
+wait(Alias, Deadline, Change, Last) ->
     receive
         {Alias, {change, Ask, Value}} ->
-            Ask ! {Ask, {made, changed(Change, Value, Ask)}},
-            wait(Alias, Deadline, Change, {error, timeout});
-        {Alias, {done, Result}} ->
-            Result;
+            wait(Alias, Deadline, Change, changed(Change, Value, Ask));
+        {Alias, {done, ok}} ->
+            case Last of
+                made -> ok;
+                {Class, Reason, Stack} -> erlang:raise(Class, Reason, Stack)
+            end;
+        {Alias, {done, Error}} ->
+            Error;
+        {'DOWN', Alias, process, _Server, _Reason} when Last =:= not_run ->
+            {error, noproc};
         {'DOWN', Alias, process, _Server, _Reason} ->
-            IfLost
+            {error, timeout}
     after left_ms(Deadline) ->
         {error, timeout}
     end.
 
 changed(Change, Value, Ask) ->
-    try
-        Change(Value)
+    try Change(Value) of
+        New -> Ask ! {Ask, {made, New}}, made
     catch
-        Class:Reason:Stack ->
-            Ask ! {Ask, gone},
-            erlang:raise(Class, Reason, Stack)
+        Class:Reason:Stack -> Ask ! {Ask, raised}, {Class, Reason, Stack}
     end.
 
 flush(Alias) ->
@@ -132,31 +138,41 @@ round(Waiters, Known, SlowMs) ->
     case [Waiter || #waiter{deadline = Deadline} = Waiter <- Waiters, left_ms(Deadline) > 0] of
         [] -> Known;
         InTime when Known =:= unknown -> read(InTime, SlowMs);
-        InTime -> change(InTime, Known, SlowMs)
+        InTime -> change(InTime, Known, believed, SlowMs)
     end.
 
 read([#waiter{access = #{read := Read}} | _] = Waiters, SlowMs) ->
     case Read(left_ms(Waiters)) of
         {error, _} = Error -> tell(Waiters, Error), unknown;
-        Current -> change(Waiters, Current, SlowMs)
+        Current -> change(Waiters, Current, read, SlowMs)
     end.
 
-change(Waiters, Current, SlowMs) ->
+%% `Current' was read while all of them waited, or is believed only.
+change(Waiters, Current, Origin, SlowMs) ->
     Value = case Current of none -> none; {value, Old, _Revision} -> Old end,
-    case pass_on(Waiters, Value, [], SlowMs) of
-        {[], _Value, Late} -> round(Late, Current, SlowMs);
-        {Changed, New, Late} -> round(Late, write(Changed, Current, New, SlowMs), SlowMs)
+    case pass_on(Waiters, {same, Value}, [], SlowMs) of
+        {[], _, Late} ->
+            round(Late, Current, SlowMs);
+        {Ran, {new, New}, Late} ->
+            round(Late, write(Ran, Current, New, SlowMs), SlowMs);
+        {Raised, {same, _}, Late} when Origin =:= read ->
+            tell(Raised, ok),
+            round(Late, Current, SlowMs);
+        {Raised, {same, _}, Late} ->
+            round(Late, read(Raised, SlowMs), SlowMs)
     end.
 
-%% From caller to caller, up to the first that is slow.
-pass_on([], Value, Changed, _SlowMs) ->
-    {lists:reverse(Changed), Value, []};
-pass_on([Waiter | Rest] = Waiters, Value, Changed, SlowMs) ->
+%% From caller to caller, up to the first that is slow. Returns whose functions have run to their
+%% end, what they made of the value, and who is left.
+pass_on([], Value, Ran, _SlowMs) ->
+    {lists:reverse(Ran), Value, []};
+pass_on([Waiter | Rest] = Waiters, {_, Old} = Value, Ran, SlowMs) ->
     Left = left_ms(Waiter#waiter.deadline),
-    case ask(Waiter, Value, case Changed of [] -> Left; _ -> min(Left, SlowMs) end) of
-        {made, New} -> pass_on(Rest, New, [Waiter | Changed], SlowMs);
-        gone -> pass_on(Rest, Value, Changed, SlowMs);
-        late -> {lists:reverse(Changed), Value, Waiters}
+    case ask(Waiter, Old, case Ran of [] -> Left; _ -> min(Left, SlowMs) end) of
+        {made, New} -> pass_on(Rest, {new, New}, [Waiter | Ran], SlowMs);
+        raised -> pass_on(Rest, Value, [Waiter | Ran], SlowMs);
+        gone -> pass_on(Rest, Value, Ran, SlowMs);
+        late -> {lists:reverse(Ran), Value, Waiters}
     end.
 
 ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
@@ -172,17 +188,17 @@ ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
         end
     end.
 
-write([#waiter{access = #{set := Set}} | More] = Changed, Current, New, SlowMs) ->
+write([#waiter{access = #{set := Set}} | More] = Ran, Current, New, SlowMs) ->
     Expect = case Current of none -> absent; {value, _Old, Revision} -> Revision end,
-    case Set(Expect, New, left_ms(Changed)) of
-        {ok, NewRevision} -> tell(Changed, ok), {value, New, NewRevision};
-        {conflict, none} -> round(Changed, unknown, SlowMs);
-        {conflict, {Found, FoundRevision}} -> round(Changed, {value, Found, FoundRevision}, SlowMs);
-        {error, timeout} -> tell(Changed, {error, timeout}), unknown;
-        {error, _} = Refused when More =:= [] -> tell(Changed, Refused), unknown;
+    case Set(Expect, New, left_ms(Ran)) of
+        {ok, NewRevision} -> tell(Ran, ok), {value, New, NewRevision};
+        {conflict, none} -> round(Ran, unknown, SlowMs);
+        {conflict, {Found, FoundRevision}} -> round(Ran, {value, Found, FoundRevision}, SlowMs);
+        {error, timeout} -> tell(Ran, {error, timeout}), unknown;
+        {error, _} = Refused when More =:= [] -> tell(Ran, Refused), unknown;
         %% Refused for what one of them made of it: nothing has happened, each tries alone.
         {error, _} -> lists:foldl(fun(Waiter, Known) -> round([Waiter], Known, SlowMs) end,
-                                  Current, Changed)
+                                  Current, Ran)
     end.
 
 tell(Waiters, Result) ->

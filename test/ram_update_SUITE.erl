@@ -8,6 +8,8 @@
 -export([those_that_wait_are_written_together_in_their_order/1,
          after_a_conflict_all_run_again_on_what_was_found/1,
          one_that_raises_changes_nothing_and_the_others_go_on/1,
+         nothing_is_raised_about_a_value_that_is_not_written/1,
+         nothing_is_raised_about_a_value_that_is_believed_only/1,
          one_that_is_killed_in_its_function_holds_up_nobody/1,
          one_that_is_slow_holds_up_nobody_before_it/1,
          a_refusal_is_told_to_whose_value_it_is_about/1,
@@ -62,6 +64,26 @@ one_that_raises_changes_nothing_and_the_others_go_on(Config) ->
     answer(next_write(), ok),
     ?assertEqual([ok, {raised, mine}, ok], [result(U) || U <- [First, Raises, Last]]),
     ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+
+nothing_is_raised_about_a_value_that_is_not_written(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Second = update_in_line(Config, append(1), 1),
+    Raises = update_in_line(Config, fun(Value) -> error(binary_to_term(Value)) end, 2),
+    answer(Write, ok),
+    answer(next_write(), {conflict, {term_to_binary([found]), 7}}),
+    Again = next_write(),
+    ?assertEqual(waits, state(Raises)),
+    answer(Again, ok),
+    ?assertEqual([ok, ok, {raised, [1, found]}], [result(U) || U <- [First, Second, Raises]]).
+
+%% What its own write left, another node has changed since.
+nothing_is_raised_about_a_value_that_is_believed_only(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Raises = update_in_line(Config, fun(Value) -> error(binary_to_term(Value)) end, 1),
+    answer(Write, {ok_and_then, {term_to_binary([other]), 9}}),
+    ?assertEqual([ok, {raised, [other]}], [result(First), result(Raises)]).
 
 one_that_is_killed_in_its_function_holds_up_nobody(Config) ->
     First = update(Config, append(0)),
@@ -165,6 +187,9 @@ in_line() ->
     {state, _SlowMs, _Waiting, Count} = sys:get_state(ram_update),
     Count.
 
+state({Pid, _Monitor}) ->
+    case is_process_alive(Pid) of true -> waits; false -> ended end.
+
 result({Pid, Monitor}) ->
     receive
         {'DOWN', Monitor, process, Pid, {result, Result}} -> Result;
@@ -201,13 +226,17 @@ register_loop(Suite, Value) ->
             register_loop(Suite, written(Answer, Id, Pid, Expect, Binary, Value))
     end.
 
-%% What the suite calls ok is done only if it is what the writer expects.
+%% What the suite calls ok is done only if it is what the writer expects. `ok_and_then': another
+%% writer follows.
 written(ok, Id, Pid, Expect, Binary, Value) ->
     Revision = case Value of none -> absent; {value, _, R} -> R end,
     ?assertEqual(Revision, Expect),
     New = case Expect of absent -> 1; _ -> Expect + 1 end,
     Pid ! {Id, {ok, New}},
     {value, Binary, New};
+written({ok_and_then, {Other, Revision}}, Id, Pid, Expect, Binary, Value) ->
+    _Written = written(ok, Id, Pid, Expect, Binary, Value),
+    {value, Other, Revision};
 written({conflict, {Found, Revision}} = Conflict, Id, Pid, _Expect, _Binary, _Value) ->
     Pid ! {Id, Conflict},
     {value, Found, Revision};
