@@ -138,9 +138,8 @@ an_update_whose_fun_raises_changes_nothing_and_frees_the_turn(Config) ->
 
 a_large_value_travels_whole(Config) ->
     Run = run(Config),
-    Value = crypto:strong_rand_bytes(15 bsl 20),
-    ok = ram_peers:call(Run, 1, put, [large, Value]),
-    [?assert(Value =:= ram_peers:call(Run, I, get, [large])) || I <- [2, 3]],
+    Hash = ram_peers:call(Run, 1, ram_load, put_random, [large, 15 bsl 20]),
+    [?assertEqual(Hash, ram_peers:call(Run, I, ram_load, hash, [large])) || I <- [2, 3]],
     ok = ram_peers:call(Run, 2, delete, [large]).
 
 a_value_over_the_limit_is_refused_with_both_sizes(Config) ->

@@ -2,8 +2,8 @@
 -module(ram_load).
 
 -export([spawn_all/5, wait_all/1]).
--export([count_up/2, put_and_get_own/2, put_binary/2, put_many_binaries/3, explained/3,
-         with_mailbox/2, write_on/2, missing/2]).
+-export([count_up/2, put_and_get_own/2, put_binary/2, put_random/2, hash/1,
+         put_many_binaries/3, explained/3, with_mailbox/2, write_on/2, missing/2]).
 -export([put_all/1, put_numbers/2, put_twins/2, put_both/3, see_both/2]).
 -export([threads/0, rounds/1, resident_bytes/0]).
 
@@ -39,6 +39,15 @@ put_and_get_own(Number, [Name, Times]) ->
 
 put_binary(Key, Bytes) ->
     ram:put(Key, binary:copy(<<7>>, Bytes)).
+
+%% @doc Puts random bytes, and returns their hash: they are too many for the channel to the tests.
+put_random(Key, Bytes) ->
+    Value = crypto:strong_rand_bytes(Bytes),
+    ok = ram:put(Key, Value),
+    crypto:hash(sha256, Value).
+
+hash(Key) ->
+    crypto:hash(sha256, ram:get(Key)).
 
 %% @doc Puts Count values of so many bytes at once, under {Name, 1} and so on.
 put_many_binaries(Name, Count, Bytes) ->

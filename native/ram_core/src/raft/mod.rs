@@ -18,6 +18,7 @@
 //! What may never enter: the meaning of a command (that is `store/`), the request of a user (that
 //! is `node/`), Erlang.
 
+pub mod asked;
 pub mod clock;
 pub mod entry;
 pub mod leader;

@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
+use super::asked::Asked;
 use super::leader;
 use super::patience::Arrivals;
 use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
@@ -36,10 +37,8 @@ type Append = (u64, AppendEntriesRequest<TypeConfig>);
 const APPENDS_WAITING_MAX: usize = 1024;
 
 /// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
-/// not lead, so that it is sent again a little later. One request of any size is let in.
+/// not lead, so that it is sent again a little later.
 const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// What a request costs besides its bytes.
-const REQUEST_BYTES: u32 = 1024;
 
 /// Called when a peer says that this member was removed from the cluster.
 pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
@@ -60,8 +59,7 @@ struct Shared {
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
-    /// What is left of [`ASKED_BYTES_MAX`].
-    asked: Arc<Semaphore>,
+    asked: Asked,
     /// Guards the snapshot that is arriving: one at a time, from the one leader.
     arriving: Mutex<Option<Arriving>>,
 }
@@ -81,7 +79,7 @@ impl RaftService {
     ) -> Self {
         let arriving = Mutex::new(None);
         let raft = RwLock::new(None);
-        let asked = Arc::new(Semaphore::new(ASKED_BYTES_MAX as usize));
+        let asked = Asked::new(ASKED_BYTES_MAX);
         let (callers, arrivals) = (Callers::default(), Arrivals::default());
         RaftService {
             shared: Arc::new(Shared {
@@ -252,18 +250,14 @@ impl Connection {
         bytes: usize,
         work: impl Future<Output = Answer<A>> + Send + 'static,
     ) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(REQUEST_BYTES);
-        let asked = self.shared.asked.clone().try_acquire_many_owned(bytes.min(ASKED_BYTES_MAX));
         let replies = self.replies.clone();
-        let Ok(asked) = asked else {
+        let Some(work) = self.shared.asked.admit(bytes, work) else {
             let refused: Answer<A> = Err(Refusal::NotLeader);
             reply(&replies, id, Bytes::from(codec::encode(&refused)));
             return;
         };
         tokio::spawn(async move {
-            let answer = work.await;
-            drop(asked);
-            reply(&replies, id, Bytes::from(codec::encode(&answer)));
+            reply(&replies, id, Bytes::from(codec::encode(&work.await)));
         });
     }
 }
