@@ -7,8 +7,8 @@
 %% caller, each runs its function on what the one before made of it, and the last value is written.
 %% All of them have happened then, in this order, or none has; nobody sees the values in between.
 %% After a conflict all run again on what was found. What a function raises tells its caller of the
-%% value too: it is raised only when that value is known to have been the key's, by the write or by a
-%% read.
+%% value too: it is raised only when that value is known to have been the key's, by the write or by
+%% a read.
 %%
 %% The server knows who waits. A key that is being updated has a process of its own, the combiner,
 %% which ends when nobody waits any more; it sees values as binaries only. A caller that is slow

@@ -92,7 +92,9 @@ refuses(Run, Asked) ->
     ct:pal("refused of 1000 puts, gets: ~w; slowest ~w us",
            [[length(R) || R <- Refused], [lists:max([Us || {_, Us} <- R]) || R <- Refused]]),
     [?assert(length(R) >= 900) || R <- Refused],
-    [?assertMatch([], [Us || {_, Us} <- R, Us > 50000]) || R <- Refused],
+    %% A thousand processes take turns on a machine that may be busy; what waits for anything else
+    %% waits for its time limit, ten times as long.
+    [?assertMatch([], [Us || {_, Us} <- R, Us > 500000]) || R <- Refused],
     ?assertEqual(not_applied, ram_peers:call(Run, Asked, outcome, [element(2, Overloaded)])),
     goes_on(Run),
     [RefusedPuts | _] = Refused,
