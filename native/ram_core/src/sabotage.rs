@@ -14,6 +14,12 @@ pub enum Fault {
     ReadWithoutIndex,
     /// A group that is sent again is applied again.
     ApplyRetryTwice,
+    /// A member acknowledges an entry without marking its keys.
+    SkipPendingMark,
+    /// The leader commits what a holder of a read lease does not know of.
+    SkipCommitBarrier,
+    /// A member that starts again votes at once, whatever it promised before.
+    ForgetRestartPromise,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -33,11 +39,14 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 4] = [
+        pub const ALL: [Fault; 7] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
             Fault::ApplyRetryTwice,
+            Fault::SkipPendingMark,
+            Fault::SkipCommitBarrier,
+            Fault::ForgetRestartPromise,
         ];
 
         pub fn name(self) -> &'static str {
@@ -46,6 +55,9 @@ mod active {
                 Fault::ForgetVote => "forget_vote",
                 Fault::ReadWithoutIndex => "read_without_index",
                 Fault::ApplyRetryTwice => "apply_retry_twice",
+                Fault::SkipPendingMark => "skip_pending_mark",
+                Fault::SkipCommitBarrier => "skip_commit_barrier",
+                Fault::ForgetRestartPromise => "forget_restart_promise",
             }
         }
 

@@ -13,8 +13,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["store", "codec", "sabotage"]),
     ("log", &["log"]),
     ("net", &["net"]),
-    ("reads", &["reads", "Error"]),
-    ("raft", &["raft", "log", "net", "store", "codec", "sabotage"]),
+    ("reads", &["reads", "sabotage", "Error"]),
+    ("raft", &["raft", "reads", "log", "net", "store", "codec", "sabotage"]),
     (
         "node",
         &[
@@ -32,7 +32,7 @@ const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ),
     ("log", &["tokio", "openraft", "serde", "bincode"]),
     ("net", &["openraft", "serde", "bincode", "std::fs"]),
-    ("reads", &["openraft", "std::net", "std::fs"]),
+    ("reads", &["openraft", "std::net", "std::fs", "tokio::net"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

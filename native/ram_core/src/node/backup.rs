@@ -133,7 +133,7 @@ impl Desk {
             // The one who waits is this function.
             let _ = sender.send(ready);
         });
-        let read = Read { deadline: Instant::now() + timeout, ready };
+        let read = Read { deadline: Instant::now() + timeout, from_index: None, ready };
         self.entrance.reads.send(read).await.map_err(|_| Error::Stopped)?;
         synced.await.map_err(|_| Error::Stopped)?
     }

@@ -113,7 +113,7 @@ impl Handle {
             drop(permit);
             reply(ready.map(|()| applied.table().get(&key)));
         });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready })
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index: None, ready })
     }
 
     /// Calls `reply` when this node has applied all that was acknowledged before the call.
@@ -123,7 +123,7 @@ impl Handle {
             drop(permit);
             reply(ready);
         });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), ready })
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index: None, ready })
     }
 
     fn permit(&self, bytes: usize) -> Result<Permit> {

@@ -1,84 +1,174 @@
-//! Who may answer a read.
+//! Who may answer a read, so that every read is linearizable: it shows at least what any write or
+//! read that ended before it began has shown.
 //!
-//! For now one way, by quorum: ReadIndex (Ongaro's thesis, section 6.4). The asked node gets an
-//! index from the leader, which has first confirmed with a quorum that it still leads; when the
-//! node has applied up to that index it answers from its own table. Nothing is read before the
-//! index is known, so a read never shows less than what was acknowledged anywhere before it was
-//! asked.
+//! # By quorum
 //!
-//! Rounds are batched: one is in flight per node, all reads that were waiting when it began share
-//! it, and the later ones take the next. A read may use a round only if the round began after the
-//! read arrived.
+//! [`quorum`]: the leader confirms with a majority that it still leads and names an index; the
+//! asked node answers when it has applied that. One round trip, shared by the reads that wait.
 //!
-//! What may never enter: the content of the table decides nothing here.
+//! # By lease
+//!
+//! A node answers alone, without a message, while it knows that nothing can be committed which it
+//! does not know of. The story of a lease, D long, in a cluster whose members vote for nobody
+//! within L of hearing from the leader (L is the maximum of the election timeout, D < L):
+//!
+//! 1. *Grant* ([`grants`], [`lease`]). A node R asks the leader and notes its clock. The leader
+//!    computes d, which is D or less if the promise of a quorum ends before; it notes that R holds
+//!    a lease until d (1 + e) from now, fixes C, its last log index, and answers. R holds the lease
+//!    until d (1 - e) after it asked. The leader asks itself in the same way.
+//! 2. *Pending* ([`pending`]). Every node marks the keys of an entry before it acknowledges the
+//!    entry, and unmarks them when it has applied it.
+//! 3. *Commit barrier* ([`barrier`]). The leader lets Raft count acknowledgements only up to the
+//!    index that every holder of a lease has acknowledged: so what is committed is marked or
+//!    applied on every holder, if its index is above C.
+//! 4. *Read* ([`answer`]). The lease is valid, C is applied, the key is not marked: look it up. If
+//!    only the latter two fail, wait until what is marked now is applied. Else ask a quorum.
+//! 5. *A new leader* waits for nothing: no lease outlives the promise of a quorum ([`promise`]).
+//!
+//! # Invariants
+//!
+//! - I1: an entry is committed only after every holder of a lease that may be alive has marked it,
+//!   or has been told a C that is not below it.
+//! - I2: a holder's lease is over when the leader's note of it is, and before the promise of a
+//!   quorum is.
+//! - I3: no member votes within L of a promise it gave, restarts included; nor does a leader before
+//!   the leases it granted are over.
+//!
+//! The promise is an interval of *another's* clock: if that is fast and the leader's slow, L (1-e)
+//! of the leader's is too long. So d ends with L (1 - e) / (1 + e) after the quorum was asked.
+//!
+//! # Guards
+//!
+//! Before the lead is handed over granting stops for the rest of the term and the leases run out,
+//! since the heir is voted for in spite of promises, and may be late. Before a membership change
+//! granting stops and the leases run out too. Another vote or an installed snapshot drop a node's
+//! lease; a leader that lost its lead forgets its holders. A holder that lags is not renewed, and
+//! gets no lease for a while: it slows writes for D at most.
+//!
+//! # Source
+//!
+//! Leases: Gray and Cheriton, *Leases* (SOSP 1989); read leases for every replica: Moraru, Andersen
+//! and Kaminsky, *Paxos Quorum Leases* (SoCC 2014). ReadIndex: Ongaro's thesis, section 6.4. The
+//! protocol as it stands here is checked by `ram_model`.
+//!
+//! # What may never enter
+//!
+//! Raft's types, sockets, files; the content of the table decides nothing here.
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use std::future::Future;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+pub mod answer;
+pub mod barrier;
+pub mod clock;
+pub mod counts;
+pub mod grants;
+pub mod lease;
+#[cfg(test)]
+mod manual;
+pub mod pending;
+pub mod promise;
+pub mod quorum;
 
-use crate::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-const ROUND_READS_MAX: usize = 16_384;
+pub use answer::Absence;
+use barrier::Barrier;
+use clock::Clock;
+use counts::Counts;
+use grants::Spans;
+use lease::Lease;
+use pending::Pending;
+use promise::Promise;
+pub use quorum::{Read, serve};
 
-/// A read that waits for its turn. `ready` is called once: with `Ok` when this node's table may be
-/// looked at, else with the reason why not.
-pub struct Read {
-    pub deadline: Instant,
-    pub ready: Box<dyn FnOnce(Result<(), Error>) + Send>,
+/// What one member knows of all this. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    pub own: u64,
+    pub spans: Spans,
+    pub clock: Arc<dyn Clock>,
+    pub pending: Arc<Pending>,
+    pub lease: Arc<Lease>,
+    pub promise: Arc<Promise>,
+    pub barrier: Arc<Barrier>,
+    pub counts: Arc<Counts>,
+    applied_index: Arc<AtomicU64>,
 }
 
-/// Serves reads until the queue is closed. `read_index` is one round: it answers with the index,
-/// or `None` when it could not be had by `Instant`.
-pub async fn serve<R>(
-    mut queue: mpsc::Receiver<Read>,
-    mut applied: watch::Receiver<u64>,
-    read_index: impl Fn(Instant) -> R,
-) where
-    R: Future<Output = Option<u64>>,
-{
-    let mut lagging = FuturesUnordered::new();
-    let mut reads = Vec::new();
-    loop {
-        tokio::select! {
-            got = queue.recv_many(&mut reads, ROUND_READS_MAX) => if got == 0 { return },
-            Some(()) = lagging.next(), if !lagging.is_empty() => continue,
+impl Reads {
+    /// Of the member `own`.
+    pub fn new(own: u64, spans: Spans, clock: Arc<dyn Clock>) -> Reads {
+        let promise = Arc::new(Promise::default());
+        let barrier = Arc::new(Barrier::new(own, spans, clock.clone(), promise.clone()));
+        Reads {
+            own,
+            spans,
+            clock,
+            pending: Arc::default(),
+            lease: Arc::default(),
+            promise,
+            barrier,
+            counts: Arc::default(),
+            applied_index: Arc::default(),
         }
-        let reads = std::mem::take(&mut reads);
-        let Some(deadline) = reads.iter().map(|read| read.deadline).max() else { continue };
-        let round = read_index(deadline).fuse();
-        tokio::pin!(round);
-        let index = loop {
-            tokio::select! {
-                index = &mut round => break index,
-                Some(()) = lagging.next(), if !lagging.is_empty() => {}
-            }
-        };
-        match index {
-            None => answer(reads, Err(Error::Timeout)),
-            Some(index) if *applied.borrow_and_update() >= index => answer(reads, Ok(())),
-            Some(index) => lagging.push(when_applied(applied.clone(), index, deadline, reads)),
+    }
+
+    /// The table shows all entries up to `index`. Called after it does.
+    pub fn applied(&self, index: u64) {
+        self.applied_index.fetch_max(index, Ordering::SeqCst);
+        self.pending.applied(index);
+    }
+
+    /// May the table be looked at for this key now? Whoever gets `Ok` takes the table after that.
+    pub fn may_answer(&self, key: &[u8]) -> Result<(), Absence> {
+        answer::may_answer(
+            || self.lease.held(|| self.clock.now()),
+            || self.applied_index.load(Ordering::SeqCst),
+            || self.pending.is_pending(key),
+        )
+    }
+
+    /// The index to wait for when a lease is held and the answer is not yet here: see `answer`.
+    /// Once it is applied, the table shows what was committed when [`Reads::may_answer`] was asked.
+    pub fn awaited(&self, absence: Absence) -> Option<u64> {
+        let marked = self.pending.last_marked();
+        match absence {
+            Absence::Pending => Some(marked),
+            Absence::Behind { from_index } => Some(from_index.max(marked)),
+            Absence::NoLease => None,
         }
     }
 }
 
-async fn when_applied(
-    mut applied: watch::Receiver<u64>,
-    index: u64,
-    deadline: Instant,
-    reads: Vec<Read>,
-) {
-    let caught_up = applied.wait_for(|applied| *applied >= index);
-    match tokio::time::timeout_at(deadline, caught_up).await {
-        Ok(Ok(_)) => answer(reads, Ok(())),
-        Ok(Err(_)) => answer(reads, Err(Error::Stopped)),
-        Err(_) => answer(reads, Err(Error::Timeout)),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::grants::Grant;
+    use super::manual::ManualClock;
+    use super::pending::Touched;
+    use super::*;
+    use std::time::Duration;
 
-fn answer(reads: Vec<Read>, result: Result<(), Error>) {
-    for read in reads {
-        (read.ready)(result.clone());
+    #[test]
+    fn a_holder_answers_from_its_index_on_what_is_not_pending() {
+        let clock = Arc::new(ManualClock::default());
+        let spans =
+            Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
+        let reads = Reads::new(1, spans, clock.clone());
+        assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
+        let grant = Grant { term: 1, lasts: spans.lease, from_index: 3 };
+        assert!(reads.lease.take(reads.lease.ask(clock.now()), &grant));
+        let behind = Absence::Behind { from_index: 3 };
+        assert_eq!(reads.may_answer(b"k"), Err(behind));
+        assert_eq!(reads.awaited(behind), Some(3));
+        reads.applied(3);
+        assert_eq!(reads.may_answer(b"k"), Ok(()));
+        reads.pending.mark(4, Touched::Keys(&[b"k"]));
+        assert_eq!(reads.may_answer(b"k"), Err(Absence::Pending));
+        assert_eq!(reads.awaited(Absence::Pending), Some(4));
+        assert_eq!(reads.may_answer(b"other"), Ok(()));
+        reads.applied(4);
+        assert_eq!(reads.may_answer(b"k"), Ok(()));
+        clock.advance(Duration::from_millis(99));
+        assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
+        assert_eq!(reads.awaited(Absence::NoLease), None);
     }
 }

@@ -1,0 +1,307 @@
+//! The commit barrier: how far acknowledgements may be passed on to Raft.
+//!
+//! Raft commits what a majority has acknowledged. A holder of a lease that is not in the majority
+//! would answer with the old value then, so the leader passes on the acknowledgements of others,
+//! and its own, only up to the index that every holder has acknowledged, or until its lease is over
+//! on the leader's clock. The order of what is passed on does not change.
+//!
+//! Used by the tasks that talk to followers and by the thread of the log. Nothing here waits under
+//! the lock.
+
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use super::clock::{Clock, Time};
+use super::grants::{Ask, Grant, Grants, Refused, Spans};
+use super::promise::Promise;
+
+/// How late the end of a lease may be noticed beyond what the timer makes of it.
+const TIMER_MIN: Duration = Duration::from_millis(1);
+
+/// Told once that what it waits for may be passed on.
+pub type Release = Box<dyn FnOnce() + Send>;
+
+#[derive(Debug)]
+pub struct Barrier {
+    own: u64,
+    spans: Spans,
+    clock: Arc<dyn Clock>,
+    promise: Arc<Promise>,
+    /// Guards who holds a lease together with what waits for the holders.
+    state: Mutex<State>,
+    /// More may pass.
+    opened: Notify,
+    /// There is a lease whose end is to be watched.
+    granted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    grants: Grants,
+    held: VecDeque<Held>,
+    changes: usize,
+}
+
+struct Held {
+    term: u64,
+    index: u64,
+    release: Release,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}, {} held back", self.grants, self.held.len())
+    }
+}
+
+impl State {
+    /// May an acknowledgement of this index count? Of a term that is over, Raft makes nothing.
+    fn is_open(&self, term: u64, index: u64, now: Time, own: u64) -> bool {
+        self.grants.term() != Some(term) || self.grants.open_upto(now, own) >= Some(index)
+    }
+
+    fn take_open(&mut self, now: Time, own: u64) -> Vec<Release> {
+        let mut open = Vec::new();
+        while let Some(first) = self.held.front()
+            && self.is_open(first.term, first.index, now, own)
+        {
+            open.extend(self.held.pop_front().map(|held| held.release));
+        }
+        open
+    }
+}
+
+impl Barrier {
+    pub fn new(own: u64, spans: Spans, clock: Arc<dyn Clock>, promise: Arc<Promise>) -> Barrier {
+        Barrier {
+            own,
+            spans,
+            clock,
+            promise,
+            state: Mutex::default(),
+            opened: Notify::new(),
+            granted: Notify::new(),
+        }
+    }
+
+    /// This member leads `term` and is about to append up to `last_index`.
+    pub fn appending(&self, term: u64, last_index: u64) {
+        self.state.lock().grants.appended(term, last_index);
+    }
+
+    /// This member has seen another vote than its own, and leads no more.
+    pub fn forget(&self) {
+        self.change(|grants| grants.forget());
+    }
+
+    /// A member has answered an append that was sent at `sent`: its log is the leader's up to
+    /// `index`, if that is told.
+    pub fn acked(&self, term: u64, id: u64, index: Option<u64>, sent: Time) {
+        self.change(|grants| grants.acked(term, id, index, sent));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Grants)) {
+        let open = {
+            let mut state = self.state.lock();
+            change(&mut state.grants);
+            state.take_open(self.clock.now(), self.own)
+        };
+        open.into_iter().for_each(|release| release());
+        self.opened.notify_waiters();
+    }
+
+    /// Calls `release`, now or as soon as `index` may pass.
+    pub fn hold(&self, term: u64, index: u64, release: Release) {
+        let open = {
+            let mut state = self.state.lock();
+            state.held.push_back(Held { term, index, release });
+            state.take_open(self.clock.now(), self.own)
+        };
+        open.into_iter().for_each(|release| release());
+    }
+
+    /// Returns when `index` may pass.
+    pub async fn pass(&self, term: u64, index: u64) {
+        loop {
+            let mut opened = std::pin::pin!(self.opened.notified());
+            // From here on no change is missed.
+            opened.as_mut().enable();
+            if self.state.lock().is_open(term, index, self.clock.now(), self.own) {
+                return;
+            }
+            opened.await;
+        }
+    }
+
+    /// Grants a lease to a member, or to this one itself. From the moment of the answer on nothing
+    /// is committed that the holder has not marked.
+    pub fn grant(&self, ask: &Ask, voters: &[BTreeSet<u64>]) -> Result<Grant, Refused> {
+        let granted = {
+            let mut state = self.state.lock();
+            if state.changes > 0 {
+                return Err(Refused::Changing);
+            }
+            let now = self.clock.now();
+            let granted = state.grants.grant(ask, now, self.own, voters, &self.spans)?;
+            // It outlives the lead: this member elects nobody while the lease may be alive.
+            self.promise.extend(state.grants.latest_end());
+            granted
+        };
+        self.granted.notify_one();
+        Ok(granted)
+    }
+
+    /// Stops granting for good in this term.
+    pub fn hand_over(&self) {
+        self.state.lock().grants.hand_over();
+    }
+
+    /// Stops granting until the guard is dropped.
+    pub fn pause(&self) -> Pause<'_> {
+        self.state.lock().changes += 1;
+        Pause { barrier: self }
+    }
+
+    /// Returns when every lease that was granted here is over; granting must have stopped.
+    pub async fn run_out(&self) {
+        loop {
+            let left = self.state.lock().grants.latest_end().since(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.max(TIMER_MIN)).await;
+        }
+    }
+
+    /// Lets pass what the end of a lease opens. To be awaited as long as the member runs.
+    pub async fn watch_ends(&self) {
+        loop {
+            let now = self.clock.now();
+            let next = self.state.lock().grants.next_end(now, self.own);
+            match next {
+                Some(end) => {
+                    let sleep = tokio::time::sleep(end.since(now).max(TIMER_MIN));
+                    tokio::select! {
+                        () = sleep => self.change(|_| {}),
+                        () = self.granted.notified() => {}
+                    }
+                }
+                None => self.granted.notified().await,
+            }
+        }
+    }
+}
+
+/// While it lives no lease is granted.
+pub struct Pause<'a> {
+    barrier: &'a Barrier,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.barrier.state.lock().changes -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reads::clock::BootClock;
+    use crate::reads::manual::ManualClock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const SPANS: Spans =
+        Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
+
+    /// The leader 1 of term 5, with followers 2 and 3 at index 10; 3 holds a lease.
+    fn leader(clock: Arc<dyn Clock>) -> Arc<Barrier> {
+        let barrier = Arc::new(Barrier::new(1, SPANS, clock.clone(), Arc::default()));
+        barrier.appending(5, 10);
+        barrier.acked(5, 2, Some(10), clock.now());
+        barrier.acked(5, 3, Some(10), clock.now());
+        let voters = [BTreeSet::from([1, 2, 3])];
+        let ask = Ask { id: 3, term: 5, renews: false };
+        assert_eq!(barrier.grant(&ask, &voters), Err(Refused::Lagging));
+        barrier.grant(&ask, &voters).unwrap();
+        barrier
+    }
+
+    fn counting(released: &Arc<AtomicUsize>) -> Release {
+        let released = released.clone();
+        Box::new(move || _ = released.fetch_add(1, Ordering::SeqCst))
+    }
+
+    #[test]
+    fn the_leaders_own_flush_waits_for_the_holder() {
+        let clock = Arc::new(ManualClock::default());
+        let barrier = leader(clock.clone());
+        let released = Arc::new(AtomicUsize::new(0));
+        barrier.appending(5, 11);
+        barrier.hold(5, 10, counting(&released));
+        barrier.hold(5, 11, counting(&released));
+        assert_eq!(released.load(Ordering::SeqCst), 1);
+        barrier.acked(5, 2, Some(11), clock.now());
+        assert_eq!(released.load(Ordering::SeqCst), 1);
+        barrier.acked(5, 3, Some(11), clock.now());
+        assert_eq!(released.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn what_is_held_goes_on_when_the_lead_is_lost() {
+        let barrier = leader(Arc::new(ManualClock::default()));
+        let released = Arc::new(AtomicUsize::new(0));
+        barrier.hold(5, 11, counting(&released));
+        barrier.forget();
+        assert_eq!(released.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_granted_lease_keeps_the_leader_from_voting() {
+        let clock = Arc::new(ManualClock::default());
+        let barrier = leader(clock.clone());
+        barrier.forget();
+        assert!(!barrier.promise.is_over(clock.now()));
+        clock.advance(Duration::from_millis(101));
+        assert!(barrier.promise.is_over(clock.now()));
+    }
+
+    #[test]
+    fn nothing_is_granted_during_a_membership_change() {
+        let barrier = leader(Arc::new(ManualClock::default()));
+        let voters = [BTreeSet::from([1, 2, 3])];
+        let ask = Ask { id: 1, term: 5, renews: false };
+        let (first, second) = (barrier.pause(), barrier.pause());
+        drop(first);
+        assert_eq!(barrier.grant(&ask, &voters), Err(Refused::Changing));
+        drop(second);
+        barrier.grant(&ask, &voters).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_acknowledgement_passes_when_the_holder_has_it_too() {
+        let clock = Arc::new(ManualClock::default());
+        let barrier = leader(clock.clone());
+        barrier.pass(5, 10).await;
+        barrier.pass(4, 11).await;
+        let mut waiting = std::pin::pin!(barrier.pass(5, 11));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        barrier.acked(5, 2, Some(11), clock.now());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        barrier.acked(5, 3, Some(11), clock.now());
+        waiting.await;
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_holder_holds_up_passes_when_its_lease_is_over() {
+        let barrier = leader(Arc::new(BootClock));
+        let begun = std::time::Instant::now();
+        let watched = barrier.clone();
+        tokio::spawn(async move { watched.watch_ends().await });
+        barrier.pass(5, 11).await;
+        assert!(begun.elapsed() >= Duration::from_millis(90));
+        barrier.run_out().await;
+    }
+}
