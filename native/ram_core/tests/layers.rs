@@ -143,7 +143,7 @@ fn the_core_knows_no_erlang_and_the_nif_knows_no_raft() {
 fn what_is_shipped_knows_nothing_of_the_simulator() {
     for name in ["ram_core", "ram_nif"] {
         let manifest = fs::read_to_string(root().join("..").join(name).join("Cargo.toml")).unwrap();
-        for absent in ["ram_sim", "ram_check", "turmoil", "default = ", "\"simulation\""] {
+        for absent in ["ram_sim", "ram_check", "ram_model", "turmoil", "default = ", "\"simulation\""] {
             assert!(!manifest.contains(absent), "{name} must not name {absent}");
         }
     }
@@ -156,13 +156,15 @@ fn the_checker_shares_no_code_with_what_it_judges() {
     let checker = fs::read_to_string(root().join("../ram_check/Cargo.toml")).unwrap();
     assert!(!checker.contains("\n[dependencies"), "ram_check must have no dependencies");
     assert!(!checker.contains("ram_core"), "ram_check must not know ram_core");
+    let model = fs::read_to_string(root().join("../ram_model/Cargo.toml")).unwrap();
+    assert!(!model.contains("ram_core"), "ram_model must not know ram_core");
 }
 
 #[test]
 fn files_and_functions_keep_their_limits() {
     const FILE_LINES_MAX: usize = 400;
     const LINE_CHARS_MAX: usize = 100;
-    let crates = ["ram_core", "ram_nif", "ram_sim", "ram_check"];
+    let crates = ["ram_core", "ram_nif", "ram_sim", "ram_check", "ram_model"];
     for crate_root in crates.map(|name| root().join("..").join(name)) {
         for path in sources(&crate_root.join("src")) {
             let text = fs::read_to_string(&path).unwrap();

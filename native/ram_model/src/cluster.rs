@@ -1,0 +1,152 @@
+//! The cluster as the model checker sees it: its first state, and the steps out of each.
+
+use stateright::{Model, Property};
+
+use crate::invariants;
+use crate::node::{Campaign, Lead, Node, State};
+
+pub const NODES: usize = 3;
+
+/// A part of the protocol that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// A read looks whether an entry is not yet applied.
+    PendingMarks,
+    /// Nothing is committed that a holder has not acknowledged.
+    CommitBarrier,
+    /// A holder has applied what was in the log when its lease began.
+    FirstIndex,
+    /// No grant lasts longer than the promise of the quorum that confirmed the leader.
+    QuorumPromise,
+    /// The quorum's clocks may be fast and the leader's slow: L (1 - e) / (1 + e), not L (1 - e).
+    OthersDrift,
+    /// The holder's clock may be slow: it counts less than was granted.
+    HoldersDrift,
+    /// A lease counts from the asking, not from the answer.
+    CountFromAsking,
+    /// A follower that heard from the leader votes for nobody for a while.
+    FollowersPromise,
+    /// So does a member that starts again.
+    RestartPromise,
+    /// So does who granted leases, whether it still leads or not.
+    LeadersPromise,
+    /// Leases run out before the lead is handed over.
+    HandOverRunsOut,
+    /// Nothing is granted in the rest of a term whose lead was handed over.
+    HandOverForGood,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Time passes, on each clock at its own rate.
+    Tick,
+    Write(usize),
+    /// The leader's log reaches a follower, or the leader learns that its term is over.
+    Push(usize, usize),
+    /// The acknowledgement of a follower reaches the leader.
+    Ack(usize),
+    Grant(usize, usize),
+    /// What was granted reaches the holder.
+    Take(usize),
+    Crash(usize),
+    Campaign(usize),
+    Vote(usize, usize),
+    HandOver(usize, usize),
+    TakeOver(usize),
+}
+
+pub struct Cluster {
+    pub without: Option<Guard>,
+    /// Units that each node's clock makes in a tick; 10 is true.
+    pub rates: [u8; NODES],
+    pub ticks_max: u8,
+    pub terms_max: u8,
+    pub crashes_max: u8,
+    /// The invariants to check.
+    pub invariants: &'static [&'static str],
+}
+
+impl Cluster {
+    pub fn has(&self, guard: Guard) -> bool {
+        self.without != Some(guard)
+    }
+}
+
+impl Model for Cluster {
+    type State = State;
+    type Action = Step;
+
+    /// Node 0 leads the first term, and its first entry is everywhere.
+    fn init_states(&self) -> Vec<State> {
+        let mut node = Node { term: 1, applied: 1, ..Node::default() };
+        node.log.push(1);
+        let mut state = State { nodes: [node; NODES], committed: 1, ..State::default() };
+        state.nodes[0].lead = Some(Lead::new());
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        if state.ticks < self.ticks_max {
+            steps.push(Step::Tick);
+        }
+        for (id, node) in state.nodes.iter().enumerate() {
+            if state.acks[id].is_some() {
+                steps.push(Step::Ack(id));
+            }
+            if state.grants[id].is_some() {
+                steps.push(Step::Take(id));
+            }
+            if state.crashes < self.crashes_max {
+                steps.push(Step::Crash(id));
+            }
+            if node.lead.is_none() && node.term < self.terms_max {
+                steps.extend((node.promise == 0).then_some(Step::Campaign(id)));
+                steps.extend((node.heir_in == Some(node.term)).then_some(Step::TakeOver(id)));
+            }
+            let others = (0..NODES).filter(|other| *other != id);
+            if let Some(campaign) = node.campaign {
+                let voters = others.clone().filter(|v| self.may_vote(state, id, campaign, *v));
+                steps.extend(voters.map(|voter| Step::Vote(id, voter)));
+            }
+            if let Some(lead) = node.lead {
+                self.leads(state, id, &lead, steps);
+            }
+        }
+    }
+
+    fn next_state(&self, state: &State, step: Step) -> Option<State> {
+        let mut next = state.clone();
+        self.make(&mut next, step);
+        (next != *state).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        invariants::properties(self.invariants)
+    }
+}
+
+impl Cluster {
+    fn leads(&self, state: &State, id: usize, lead: &Lead, steps: &mut Vec<Step>) {
+        let others = (0..NODES).filter(|other| *other != id);
+        // openraft takes no more writes once the lead is handed over.
+        if state.nodes[id].log.has_room() && !lead.has_handed_over {
+            steps.push(Step::Write(id));
+        }
+        steps.extend(others.clone().map(|other| Step::Push(id, other)));
+        if !lead.has_handed_over || !self.has(Guard::HandOverForGood) {
+            steps.extend((0..NODES).map(|holder| Step::Grant(id, holder)));
+        }
+        let has_run_out = lead.granted_left == [0; NODES];
+        let may_hand_over = has_run_out || !self.has(Guard::HandOverRunsOut);
+        if may_hand_over && !lead.has_handed_over {
+            steps.extend(others.map(|heir| Step::HandOver(id, heir)));
+        }
+    }
+
+    fn may_vote(&self, state: &State, id: usize, campaign: Campaign, voter: usize) -> bool {
+        let (candidate, node) = (&state.nodes[id], &state.nodes[voter]);
+        node.term < candidate.term
+            && node.log.end() <= candidate.log.end()
+            && (node.promise == 0 || campaign.is_handed_over)
+    }
+}

@@ -1,0 +1,29 @@
+//! The protocol of `ram_core::reads` as a state machine, for every interleaving to be looked at.
+//!
+//! Three nodes and one key, which every entry of the log writes. Raft is reduced to what leases
+//! rest on: terms, votes, a log that the leader's push replaces, acknowledgements, commit.
+//! Grants and acknowledgements are messages that may arrive late or never, nodes crash and come
+//! back, the lead changes by election or is handed over. Each node has a clock of its own rate, and
+//! spans are counted down on it, so a state does not know how late it is.
+//!
+//! Each guard of the protocol is a [`Guard`] that can be left out. With all of them no state is
+//! reached in which a node may answer and does not show all that is committed, and I1 to I3 hold;
+//! without any one of them the checker finds a way there (`tests/guards.rs`).
+//!
+//! Left out: changes of the membership, snapshots, and the order of loads and stores within a node.
+//! Coarse: e is 20 %, L is three ticks of the fastest clock.
+//!
+//! What may never enter: code of ram_core, whose mistakes this is to find.
+
+#![forbid(unsafe_code)]
+// Not shipped: what cannot go on here has to stop the check.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cluster;
+mod invariants;
+mod node;
+mod steps;
+
+pub use cluster::{Cluster, Guard, NODES, Step};
+pub use invariants::{ALL, STALE};
+pub use node::State;

@@ -1,0 +1,125 @@
+//! What the nodes know and what is on its way between them. Spans are in units of the clock of the
+//! node that counts them.
+
+use crate::cluster::NODES;
+
+/// A leader has not heard of a member.
+pub const NEVER: u8 = u8::MAX;
+const LOG_MAX: usize = 4;
+
+/// The terms of the entries, from the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Log {
+    terms: [u8; LOG_MAX],
+    pub length: u8,
+}
+
+impl Log {
+    pub fn push(&mut self, term: u8) {
+        self.terms[self.length as usize] = term;
+        self.length += 1;
+    }
+
+    /// Of the entry at `index`, counted from 1; 0 before the first.
+    pub fn term_at(&self, index: u8) -> u8 {
+        if index == 0 { 0 } else { self.terms[index as usize - 1] }
+    }
+
+    /// What an election compares.
+    pub fn end(&self) -> (u8, u8) {
+        (self.term_at(self.length), self.length)
+    }
+
+    /// Room is left for the first entries of the leaders to come.
+    pub fn has_room(&self) -> bool {
+        self.length < 2
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub term: u8,
+    pub left: u8,
+    pub from_index: u8,
+}
+
+/// What a leader knows of the members, in its term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lead {
+    pub acked: [u8; NODES],
+    /// How long ago the newest request was sent that the member has answered.
+    pub confirmed_ago: [u8; NODES],
+    /// What is left of the lease that the member was granted, by the leader's count.
+    pub granted_left: [u8; NODES],
+    pub from_index: [u8; NODES],
+    pub has_handed_over: bool,
+}
+
+impl Lead {
+    pub fn new() -> Lead {
+        Lead {
+            acked: [0; NODES],
+            confirmed_ago: [NEVER; NODES],
+            granted_left: [0; NODES],
+            from_index: [0; NODES],
+            has_handed_over: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Campaign {
+    /// Bits of the nodes that voted for it.
+    pub votes: u8,
+    pub is_handed_over: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Node {
+    pub term: u8,
+    pub log: Log,
+    /// Known to be committed, and applied.
+    pub applied: u8,
+    pub lead: Option<Lead>,
+    pub campaign: Option<Campaign>,
+    pub lease: Option<Lease>,
+    /// For how long it votes for nobody.
+    pub promise: u8,
+    /// For how long it ought to: what it promised, however it forgot it.
+    pub promised: u8,
+    /// The term in which the leader told it to take over.
+    pub heir_in: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ack {
+    pub to: u8,
+    pub term: u8,
+    pub index: u8,
+    /// Since the request was sent, on the leader's clock.
+    pub ago: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grant {
+    pub term: u8,
+    pub lasts: u8,
+    pub from_index: u8,
+    /// Since it was asked for, on the holder's clock.
+    pub ago: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct State {
+    pub nodes: [Node; NODES],
+    /// On its way from each node.
+    pub acks: [Option<Ack>; NODES],
+    /// On its way to each node.
+    pub grants: [Option<Grant>; NODES],
+    /// The highest index that any leader ever committed.
+    pub committed: u8,
+    /// A node voted in spite of what it promised.
+    pub is_promise_broken: bool,
+    pub ticks: u8,
+    pub crashes: u8,
+}

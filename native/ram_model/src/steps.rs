@@ -1,0 +1,223 @@
+//! What each step does.
+
+use crate::cluster::{Cluster, Guard, NODES, Step};
+use crate::node::{Ack, Campaign, Grant, Lead, Lease, NEVER, Node, State};
+
+/// L and D. The promise of the quorum bounds a grant when it was confirmed a while ago.
+const PROMISE: u8 = 36;
+const LEASE: u8 = 20;
+
+// e is 20 %.
+fn shortened(span: u8) -> u8 {
+    (u16::from(span) * 8 / 10) as u8
+}
+
+fn lengthened(span: u8) -> u8 {
+    (u16::from(span) * 12).div_ceil(10) as u8
+}
+
+fn of_another(span: u8) -> u8 {
+    (u16::from(span) * 8 / 12) as u8
+}
+
+impl Cluster {
+    pub(crate) fn make(&self, state: &mut State, step: Step) {
+        match step {
+            Step::Tick => self.tick(state),
+            Step::Write(id) => {
+                let node = &mut state.nodes[id];
+                node.log.push(node.term);
+            }
+            Step::Push(leader, to) => self.push(state, leader, to),
+            Step::Ack(from) => self.ack(state, from),
+            Step::Grant(leader, holder) => self.grant(state, leader, holder),
+            Step::Take(holder) => self.take(state, holder),
+            Step::Crash(id) => self.crash(state, id),
+            Step::Campaign(id) => campaign(state, id, false),
+            Step::TakeOver(id) => campaign(state, id, true),
+            Step::Vote(candidate, voter) => vote(state, candidate, voter),
+            Step::HandOver(leader, heir) => {
+                state.nodes[heir].heir_in = Some(state.nodes[leader].term);
+                state.nodes[leader].lead.as_mut().unwrap().has_handed_over = true;
+            }
+        }
+    }
+
+    fn tick(&self, state: &mut State) {
+        state.ticks += 1;
+        for id in 0..NODES {
+            let rate = self.rates[id];
+            let node = &mut state.nodes[id];
+            node.promise = node.promise.saturating_sub(rate);
+            node.promised = node.promised.saturating_sub(rate);
+            if let Some(lease) = &mut node.lease {
+                lease.left = lease.left.saturating_sub(rate);
+            }
+            node.lease = node.lease.filter(|lease| lease.left > 0);
+            if let Some(lead) = &mut node.lead {
+                lead.granted_left.iter_mut().for_each(|left| *left = left.saturating_sub(rate));
+                lead.confirmed_ago.iter_mut().for_each(|ago| *ago = later(*ago, rate));
+            }
+            if let Some(grant) = &mut state.grants[id] {
+                grant.ago = later(grant.ago, rate);
+            }
+            if let Some(ack) = &mut state.acks[id] {
+                ack.ago = later(ack.ago, self.rates[ack.to as usize]);
+            }
+        }
+        (0..NODES).for_each(|id| self.commit(state, id));
+    }
+
+    fn push(&self, state: &mut State, leader: usize, to: usize) {
+        let from = state.nodes[leader];
+        let node = &mut state.nodes[to];
+        if node.term > from.term {
+            let term = node.term;
+            see_term(&mut state.nodes[leader], term);
+            return;
+        }
+        if node.term < from.term {
+            see_term(node, from.term);
+        }
+        node.campaign = None;
+        node.log = from.log;
+        node.applied = node.applied.max(from.applied);
+        node.promised = node.promised.max(PROMISE);
+        if self.has(Guard::FollowersPromise) {
+            node.promise = node.promise.max(PROMISE);
+        }
+        let (to_leader, index) = (leader as u8, from.log.length);
+        state.acks[to] = Some(Ack { to: to_leader, term: from.term, index, ago: 0 });
+    }
+
+    fn ack(&self, state: &mut State, from: usize) {
+        let Some(ack) = state.acks[from].take() else { return };
+        let leader = ack.to as usize;
+        let node = &mut state.nodes[leader];
+        if let Some(lead) = node.lead.as_mut().filter(|_| node.term == ack.term) {
+            lead.acked[from] = lead.acked[from].max(ack.index);
+            lead.confirmed_ago[from] = lead.confirmed_ago[from].min(ack.ago);
+            self.commit(state, leader);
+        }
+    }
+
+    /// What a majority has acknowledged, and every holder.
+    fn commit(&self, state: &mut State, leader: usize) {
+        let node = &mut state.nodes[leader];
+        let Some(lead) = node.lead else { return };
+        let mut acked = lead.acked;
+        acked[leader] = node.log.length;
+        acked.sort_unstable();
+        let mut upto = acked[NODES - 1 - NODES / 2];
+        if self.has(Guard::CommitBarrier) {
+            let holders = (0..NODES).filter(|id| *id != leader && lead.granted_left[*id] > 0);
+            upto = holders.map(|id| lead.acked[id]).fold(upto, u8::min);
+        }
+        if upto > node.applied && node.log.term_at(upto) == node.term {
+            node.applied = upto;
+            state.committed = state.committed.max(upto);
+        }
+    }
+
+    fn grant(&self, state: &mut State, leader: usize, holder: usize) {
+        let own_rate_is_sure = self.has(Guard::OthersDrift);
+        let sure = if own_rate_is_sure { of_another(PROMISE) } else { shortened(PROMISE) };
+        let held = state.nodes[holder].lease;
+        let node = &mut state.nodes[leader];
+        let (term, length) = (node.term, node.log.length);
+        let Some(lead) = node.lead.as_mut() else { return };
+        let mut ago = lead.confirmed_ago;
+        ago[leader] = 0;
+        ago.sort_unstable();
+        let quorum_ago = ago[NODES / 2];
+        if quorum_ago == NEVER {
+            return;
+        }
+        let bound = sure.saturating_sub(quorum_ago);
+        let lasts = if self.has(Guard::QuorumPromise) { LEASE.min(bound) } else { LEASE };
+        if lasts == 0 {
+            return;
+        }
+        let renews = held.is_some_and(|held| held.term == term) && lead.granted_left[holder] > 0;
+        if !renews {
+            lead.from_index[holder] = length;
+        }
+        let from_index = lead.from_index[holder];
+        let left = lengthened(lasts);
+        lead.granted_left[holder] = lead.granted_left[holder].max(left);
+        node.promised = node.promised.max(left);
+        if self.has(Guard::LeadersPromise) {
+            node.promise = node.promise.max(left);
+        }
+        state.grants[holder] = Some(Grant { term, lasts, from_index, ago: 0 });
+        if holder == leader {
+            self.take(state, holder);
+        }
+    }
+
+    fn take(&self, state: &mut State, holder: usize) {
+        let Some(grant) = state.grants[holder].take() else { return };
+        let node = &mut state.nodes[holder];
+        let counted =
+            if self.has(Guard::HoldersDrift) { shortened(grant.lasts) } else { grant.lasts };
+        let gone = if self.has(Guard::CountFromAsking) { grant.ago } else { 0 };
+        let left = counted.saturating_sub(gone);
+        if node.term != grant.term || left == 0 {
+            return;
+        }
+        let longest = node.lease.map_or(0, |held| held.left).max(left);
+        node.lease = Some(Lease { term: grant.term, left: longest, from_index: grant.from_index });
+    }
+
+    /// Down and up again, with its term and its log.
+    fn crash(&self, state: &mut State, id: usize) {
+        state.crashes += 1;
+        let before = state.nodes[id];
+        let promise = if self.has(Guard::RestartPromise) { lengthened(PROMISE) } else { 0 };
+        state.nodes[id] = Node {
+            term: before.term,
+            log: before.log,
+            promise,
+            promised: before.promised,
+            ..Node::default()
+        };
+        state.grants[id] = None;
+    }
+}
+
+fn later(ago: u8, rate: u8) -> u8 {
+    // What is longer ago than any span counts for nothing.
+    if ago == NEVER || ago + rate > 100 { NEVER } else { ago + rate }
+}
+
+fn see_term(node: &mut Node, term: u8) {
+    node.term = term;
+    node.lead = None;
+    node.campaign = None;
+    node.lease = None;
+}
+
+fn campaign(state: &mut State, id: usize, is_handed_over: bool) {
+    let node = &mut state.nodes[id];
+    state.is_promise_broken |= node.promised > 0 && !is_handed_over;
+    see_term(node, node.term + 1);
+    node.campaign = Some(Campaign { votes: 1 << id, is_handed_over });
+    node.heir_in = None;
+}
+
+fn vote(state: &mut State, candidate: usize, voter: usize) {
+    let term = state.nodes[candidate].term;
+    let is_handed_over = state.nodes[candidate].campaign.unwrap().is_handed_over;
+    let node = &mut state.nodes[voter];
+    state.is_promise_broken |= node.promised > 0 && !is_handed_over;
+    see_term(node, term);
+    let node = &mut state.nodes[candidate];
+    let campaign = node.campaign.as_mut().unwrap();
+    campaign.votes |= 1 << voter;
+    if campaign.votes.count_ones() as usize > NODES / 2 {
+        node.campaign = None;
+        node.lead = Some(Lead::new());
+        // The first entry of its term; here it writes the key too.
+        node.log.push(term);
+    }
+}

@@ -1,0 +1,121 @@
+//! With every guard the invariants hold in all states to a depth; without any one of them there is
+//! a way to a stale read, which is printed: `cargo test -p ram_model -- --nocapture`.
+
+use ram_model::{ALL, Cluster, Guard, NODES, STALE};
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// Steps from the first state; the ways below take up to eleven.
+const DEPTH: usize = 9;
+const DEPTH_OF_THE_LONG_TEST: usize = 12;
+const DEPTH_WITHOUT_A_GUARD: usize = 14;
+
+const TRUE_CLOCKS: [u8; NODES] = [10, 10, 10];
+
+fn cluster(without: Option<Guard>, rates: [u8; NODES]) -> Cluster {
+    Cluster { without, rates, ticks_max: 4, terms_max: 3, crashes_max: 1, invariants: ALL }
+}
+
+fn holds(cluster: Cluster, depth: usize) {
+    let rates = cluster.rates;
+    let checker = cluster.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    println!("clocks {rates:?}: {} states to depth {depth}", checker.unique_state_count());
+    checker.assert_properties();
+}
+
+#[track_caller]
+fn is_needed(cluster: Cluster) {
+    let guard = cluster.without;
+    let cluster = Cluster { invariants: &[STALE], ..cluster };
+    let checker = cluster.checker().threads(2).target_max_depth(DEPTH_WITHOUT_A_GUARD);
+    let checker = checker.finish_when(HasDiscoveries::Any).spawn_bfs().join();
+    let states = checker.unique_state_count();
+    let Some(path) = checker.discovery(STALE) else {
+        panic!("without {guard:?} no stale read was found in {states} states");
+    };
+    println!("without {guard:?}, after {states} states, a stale read: {:?}", path.into_actions());
+}
+
+/// One leader all the time, no crash: a smaller space for what takes long.
+fn one_leader(guard: Guard, rates: [u8; NODES]) -> Cluster {
+    Cluster { terms_max: 1, crashes_max: 0, ..cluster(Some(guard), rates) }
+}
+
+fn two_leaders(guard: Guard, rates: [u8; NODES]) -> Cluster {
+    Cluster { terms_max: 2, crashes_max: 0, ..cluster(Some(guard), rates) }
+}
+
+#[test]
+fn with_every_guard_the_invariants_hold_when_the_leader_is_slow_and_a_follower_fast() {
+    holds(cluster(None, [8, 12, 10]), DEPTH);
+}
+
+#[test]
+fn with_every_guard_the_invariants_hold_when_the_leader_is_fast_and_a_follower_slow() {
+    holds(cluster(None, [12, 8, 10]), DEPTH);
+}
+
+#[test]
+#[ignore = "minutes, and gigabytes of states"]
+fn with_every_guard_the_invariants_hold_to_a_greater_depth() {
+    holds(cluster(None, [8, 12, 10]), DEPTH_OF_THE_LONG_TEST);
+}
+
+#[test]
+fn without_pending_marks_a_read_is_stale() {
+    is_needed(one_leader(Guard::PendingMarks, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_commit_barrier_a_read_is_stale() {
+    is_needed(one_leader(Guard::CommitBarrier, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_first_index_a_read_is_stale() {
+    is_needed(one_leader(Guard::FirstIndex, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_bound_by_the_quorums_promise_a_read_is_stale() {
+    is_needed(two_leaders(Guard::QuorumPromise, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_allowing_for_the_drift_of_the_quorum_a_read_is_stale() {
+    is_needed(two_leaders(Guard::OthersDrift, [8, 12, 10]));
+}
+
+#[test]
+fn without_allowing_for_the_drift_of_the_holder_a_read_is_stale() {
+    is_needed(one_leader(Guard::HoldersDrift, [12, 10, 8]));
+}
+
+#[test]
+fn a_lease_that_counts_from_the_answer_makes_a_read_stale() {
+    is_needed(one_leader(Guard::CountFromAsking, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_promise_of_followers_a_read_is_stale() {
+    is_needed(two_leaders(Guard::FollowersPromise, TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_promise_after_a_restart_a_read_is_stale() {
+    is_needed(cluster(Some(Guard::RestartPromise), TRUE_CLOCKS));
+}
+
+#[test]
+fn without_the_promise_of_who_granted_a_read_is_stale() {
+    is_needed(two_leaders(Guard::LeadersPromise, TRUE_CLOCKS));
+}
+
+#[test]
+fn handing_over_before_the_leases_run_out_makes_a_read_stale() {
+    is_needed(two_leaders(Guard::HandOverRunsOut, TRUE_CLOCKS));
+}
+
+#[test]
+fn granting_after_the_lead_was_handed_over_makes_a_read_stale() {
+    is_needed(two_leaders(Guard::HandOverForGood, TRUE_CLOCKS));
+}
