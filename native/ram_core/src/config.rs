@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::reads::clock::of_another;
 use crate::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub enum Storage {
     Disk,
     /// No files; a member that stops has lost its copy.
     Memory,
+}
+
+/// Who answers a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadMode {
+    /// The asked node, after a majority has confirmed the leader.
+    Quorum,
+    /// The asked node alone while it holds a read lease; else as `Quorum`.
+    Lease,
+    /// The asked node alone, with whatever it has: maybe something old, also without a majority.
+    Local,
 }
 
 /// Sizes that bound what one request, one queue and one frame may take.
@@ -63,6 +75,10 @@ impl Default for Limits {
     }
 }
 
+const READ_LEASE_PERCENT: u32 = 60;
+/// So that a lease is renewed between two heartbeats that come on time.
+const READ_LEASE_HEARTBEATS_MIN: u32 = 2;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The Erlang node name.
@@ -80,6 +96,11 @@ pub struct Config {
     pub election_timeout_min: Duration,
     /// Also the leader lease L: for so long after its leader's last word no member votes.
     pub election_timeout_max: Duration,
+    /// How reads are answered that do not say it themselves. Leases are asked for with `Lease` alone.
+    pub reads: ReadMode,
+    /// For how long a read lease is granted; a node that dies holds up writes so long, once.
+    /// Default: [`READ_LEASE_PERCENT`] of the maximum of the election timeout.
+    pub read_lease: Option<Duration>,
     /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
     /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
     pub snapshot_every: u64,
@@ -106,6 +127,7 @@ impl Config {
         if self.snapshot_every == 0 {
             return wrong("snapshot_every", "must be positive".into());
         }
+        self.check_read_lease()?;
         let limits = &self.limits;
         let largest = limits.key_bytes_max.saturating_add(limits.value_bytes_max);
         if largest.saturating_add(FRAME_SPARE_BYTES) > limits.frame_bytes_max {
@@ -116,6 +138,27 @@ impl Config {
             return wrong("queue_bytes_max", "must have room for the largest key and value".into());
         }
         Ok(())
+    }
+
+    /// For how long a read lease is granted at most.
+    pub fn read_lease(&self) -> Duration {
+        self.read_lease.unwrap_or(self.election_timeout_max * READ_LEASE_PERCENT / 100)
+    }
+
+    /// A lease is granted until the promise of a quorum ends, which was given at a heartbeat.
+    fn check_read_lease(&self) -> Result<()> {
+        let Some(lease) = self.read_lease else { return Ok(()) };
+        let least = self.heartbeat * READ_LEASE_HEARTBEATS_MIN;
+        let longest = of_another(self.election_timeout_max).saturating_sub(self.heartbeat);
+        if lease >= least && lease <= longest {
+            return Ok(());
+        }
+        let (least, longest) = (least.as_millis(), longest.as_millis());
+        let reason = format!(
+            "must be from {least}, 2 x heartbeat_ms, to {longest}, which is the maximum of \
+             election_timeout_ms less a heartbeat and 2 %"
+        );
+        Err(Error::Config { key: "read_lease_ms".into(), reason })
     }
 }
 
@@ -136,6 +179,8 @@ pub(crate) mod tests {
             heartbeat: Duration::from_millis(heartbeat_ms),
             election_timeout_min: Duration::from_millis(min_ms),
             election_timeout_max: Duration::from_millis(max_ms),
+            reads: ReadMode::Lease,
+            read_lease: None,
             snapshot_every: 1000,
             limits: Limits::default(),
         }

@@ -143,7 +143,9 @@ fn the_core_knows_no_erlang_and_the_nif_knows_no_raft() {
 fn what_is_shipped_knows_nothing_of_the_simulator() {
     for name in ["ram_core", "ram_nif"] {
         let manifest = fs::read_to_string(root().join("..").join(name).join("Cargo.toml")).unwrap();
-        for absent in ["ram_sim", "ram_check", "ram_model", "turmoil", "default = ", "\"simulation\""] {
+        for absent in
+            ["ram_sim", "ram_check", "ram_model", "turmoil", "default = ", "\"simulation\""]
+        {
             assert!(!manifest.contains(absent), "{name} must not name {absent}");
         }
     }

@@ -3,7 +3,7 @@
 //! Starting and stopping block, so they run on dirty schedulers. A member whose process died
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
-use ram_core::config::{Config, Limits, Storage};
+use ram_core::config::{Config, Limits, ReadMode, Storage};
 use ram_core::node::identity::{ClusterId, Identity};
 use ram_core::node::{Birth, Event, Node, OnEvent};
 use rustler::env::OwnedEnv;
@@ -69,6 +69,8 @@ impl StartConfig<'_> {
             heartbeat: Duration::from_millis(self.heartbeat_ms),
             election_timeout_min: Duration::from_millis(self.election_timeout_min_ms),
             election_timeout_max: Duration::from_millis(self.election_timeout_max_ms),
+            reads: ReadMode::Quorum,
+            read_lease: None,
             snapshot_every: self.snapshot_every,
             limits: Limits {
                 key_bytes_max: self.key_bytes_max,

@@ -15,7 +15,7 @@ use super::load::{Load, Permit};
 use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
-use crate::config::Config;
+use crate::config::{Config, ReadMode};
 use crate::reads::Read;
 use crate::store::command::{Answer, Command};
 use crate::store::table::Item;
@@ -100,20 +100,61 @@ impl Handle {
         enqueue(&self.entrance.writes, write)
     }
 
-    /// Calls `reply` with what the key holds: a linearizable read.
+    /// What the key holds, if this member may answer at once and alone: a linearizable read. No
+    /// queue, no wait, from any thread. `None`: ask [`Handle::read`].
+    pub fn read_now(&self, key: &[u8]) -> Result<Option<Option<Item>>> {
+        self.with(|running| {
+            running.reads.may_answer(key).ok()?;
+            running.reads.counts.count_local();
+            // Taken after the question: see `reads::answer`.
+            Some(running.applied.table().get(key))
+        })
+    }
+
+    /// Calls `reply` with what the key holds, read as the configuration says.
     pub fn read(
         &self,
         key: Bytes,
         deadline: std::time::Instant,
         reply: Reply<Option<Item>>,
     ) -> Result<()> {
-        let applied = self.with(|running| running.applied.clone())?;
+        self.read_as(self.config.reads, key, deadline, reply)
+    }
+
+    /// As [`Handle::read`], in this mode. What can be answered at once is answered before it
+    /// returns, on the caller's thread.
+    pub fn read_as(
+        &self,
+        mode: ReadMode,
+        key: Bytes,
+        deadline: std::time::Instant,
+        reply: Reply<Option<Item>>,
+    ) -> Result<()> {
+        let (applied, reads) =
+            self.with(|running| (running.applied.clone(), running.reads.clone()))?;
+        let from_index = match mode {
+            ReadMode::Quorum => None,
+            ReadMode::Local => Some(0),
+            ReadMode::Lease => match reads.may_answer(&key) {
+                Ok(()) => Some(0),
+                Err(absence) => reads.awaited(absence),
+            },
+        };
+        match from_index {
+            Some(0) => {
+                reads.counts.count_local();
+                reply(Ok(applied.table().get(&key)));
+                return Ok(());
+            }
+            Some(_) => reads.counts.count_waited(),
+            None => reads.counts.count_quorum(),
+        }
         let permit = self.permit(key.len())?;
         let ready = Box::new(move |ready: Result<()>| {
             drop(permit);
             reply(ready.map(|()| applied.table().get(&key)));
         });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index: None, ready })
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
     }
 
     /// Calls `reply` when this node has applied all that was acknowledged before the call.

@@ -10,13 +10,14 @@ use tokio::task::JoinSet;
 use super::backup::{self, Desk};
 use super::handle::Handle;
 use super::identity::{ClusterId, Identity};
+use super::leases;
 use super::proposer;
 use super::route::Route;
 use super::running::Running;
 use super::snapshots;
 use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
-use crate::config::Config;
+use crate::config::{Config, ReadMode};
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::leader;
@@ -29,7 +30,8 @@ use crate::raft::state_machine::{Applied, StateMachine};
 use crate::raft::succession;
 use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::worker::Worker;
-use crate::reads;
+use crate::reads::grants::Spans;
+use crate::reads::{self, Reads};
 use crate::{Error, Result};
 
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -87,6 +89,7 @@ struct Parts {
     worker: Worker,
     service: RaftService,
     applied: Applied,
+    reads: Reads,
     identity: Identity,
 }
 
@@ -98,6 +101,7 @@ impl Parts {
             log: self.log.clone(),
             identity: self.identity.clone(),
             applied: self.applied.clone(),
+            reads: self.reads.clone(),
         }
     }
 }
@@ -108,25 +112,36 @@ async fn open(
     surroundings: Surroundings,
     on_event: OnEvent,
 ) -> Result<Parts> {
-    let Surroundings { disk, transport, open_log, worker } = surroundings;
+    let Surroundings { disk, transport, open_log, worker, clock } = surroundings;
     let mut identity = identify(&disk, config, birth)?;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
-    let machine = StateMachine::open(disk.clone(), worker.clone()).map_err(Error::failed)?;
+    let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
+    let reads = Reads::new(identity.id, spans, clock);
+    if birth == Birth::Again {
+        reads.promise.after_restart(reads.clock.now(), spans.promise);
+    }
+    let machine = StateMachine::open(disk.clone(), worker.clone(), reads.clone());
+    let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
+    let store = LogStore::open(log.clone(), reads.clone(), applied.index());
+    let store = store.map_err(Error::failed)?;
     let on_removed = Box::new(move || on_event(Event::Removed));
-    let service = RaftService::new(applied.clone(), disk.clone(), worker.clone(), on_removed);
+    let service =
+        RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
     let net = listen(config, &identity, transport, service.clone()).await?;
     if identity.port != net.local_port() {
         identity.port = net.local_port();
         identity.save(&disk)?;
     }
-    let network = Network::new(net.clone());
-    let store = LogStore::new(log.clone());
-    let raft_config = Arc::new(raft_config(config)?);
+    let network = Network::new(net.clone(), reads.clone());
+    let mut raft_config = raft_config(config)?;
+    // One that is the only voter would be elected without asking anybody.
+    raft_config.enable_elect = reads.promise.is_over(reads.clock.now());
+    let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;
     service.serve(raft.clone());
-    Ok(Parts { raft, net, log, worker, service, applied, identity })
+    Ok(Parts { raft, net, log, worker, service, applied, reads, identity })
 }
 
 fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
@@ -229,8 +244,15 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let (leader, leader_watch) = watch::channel(None);
-    let route = Route::new(parts.raft.clone(), parts.net.clone(), leader_watch.clone());
+    let (raft, net, reads) = (parts.raft.clone(), parts.net.clone(), parts.reads.clone());
+    let route = Route::new(raft.clone(), net.clone(), leader_watch.clone(), reads.clone());
     let mut tasks = JoinSet::new();
+    tasks.spawn(leases::campaign_when_free(raft.clone(), reads.clone()));
+    let watched = reads.barrier.clone();
+    tasks.spawn(async move { watched.watch_ends().await });
+    if config.reads == ReadMode::Lease {
+        tasks.spawn(leases::keep(raft, net, reads.clone(), leader_watch.clone()));
+    }
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
     let reader = route.clone();
     let read_index = move |deadline| {
@@ -239,7 +261,7 @@ async fn serve(
     };
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
     tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
-    tasks.spawn(finish_changes(parts.raft.clone()));
+    tasks.spawn(finish_changes(parts.raft.clone(), reads));
     let callers = parts.service.callers().clone();
     let lease = config.election_timeout_max;
     tasks.spawn(succession::succeed(parts.raft.clone(), leader_watch.clone(), callers, lease));
@@ -315,7 +337,7 @@ async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, 
 }
 
 /// The leader finishes what a former one left half done: a change that stands still for one check.
-async fn finish_changes(raft: Raft) {
+async fn finish_changes(raft: Raft, reads: Reads) {
     let mut half_done = None;
     loop {
         tokio::time::sleep(CHANGE_CHECK_INTERVAL).await;
@@ -327,14 +349,14 @@ async fn finish_changes(raft: Raft) {
         };
         if now.is_some() && now == half_done {
             // Whoever leads then tries again.
-            let _ = leader::finish_change(&raft).await;
+            let _ = leader::finish_change(&raft, &reads).await;
         }
         half_done = now;
     }
 }
 
 async fn close(parts: &Parts) {
-    hand_over(&parts.raft).await;
+    hand_over(&parts.raft, &parts.reads).await;
     parts.service.stop_serving();
     // It is stopping; whether raft had failed before makes no difference.
     let _ = parts.raft.shutdown().await;
@@ -343,7 +365,7 @@ async fn close(parts: &Parts) {
 
 /// Gives the lead to the follower that has most of the log, so that writers do not have to wait for
 /// an election.
-async fn hand_over(raft: &Raft) {
+async fn hand_over(raft: &Raft, reads: &Reads) {
     let metrics = raft.metrics().borrow_watched().clone();
     if metrics.state != ServerState::Leader {
         return;
@@ -353,7 +375,7 @@ async fn hand_over(raft: &Raft) {
     let followers =
         replication.iter().filter(|(id, _)| voters.contains(id) && *id != raft.node_id());
     let Some((heir, _)) = followers.max_by_key(|(_, log_id)| **log_id) else { return };
-    if raft.trigger().transfer_leader(*heir).await.is_err() {
+    if leader::transfer(raft, reads, *heir).await.is_err() {
         return;
     }
     let wait = raft.wait(Some(HANDOVER_TIMEOUT));

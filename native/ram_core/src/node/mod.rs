@@ -7,7 +7,8 @@
 //! limit is the caller's: it may stop waiting at any time.
 //!
 //! The road of a write: [`Handle::write`] -> [`proposer`] -> [`route`] -> raft -> store -> reply.
-//! The road of a read: [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.
+//! The road of a read: [`Handle::read_now`] -> `reads` -> table, with a read lease ([`leases`]);
+//! else [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.
 //!
 //! A [`Member`] itself has no thread: it runs where its opener awaits it, on the disk, the network
 //! and the threads it is given ([`Surroundings`]). [`Node`] gives it the real ones. The simulator
@@ -20,6 +21,7 @@ pub mod backup;
 mod handle;
 pub mod identity;
 mod image;
+mod leases;
 mod load;
 mod member;
 #[cfg(feature = "simulation")]

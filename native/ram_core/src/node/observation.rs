@@ -57,6 +57,16 @@ impl Handle {
         .ok()
     }
 
+    /// The term of the read lease that this member may answer by now. To be asked within the
+    /// member's runtime, whose clock tells.
+    pub fn observe_lease(&self) -> Option<u64> {
+        let held = self.with(|running| {
+            let reads = &running.reads;
+            reads.lease.held(|| reads.clock.now()).map(|_| reads.lease.term())
+        });
+        held.ok().flatten()
+    }
+
     pub fn seen_entries(&self, range: Range<u64>) -> io::Result<Vec<SeenEntry>> {
         let records = self.with(|running| running.log.read(range, u64::MAX));
         let records = records.map_err(io::Error::other)??;

@@ -17,6 +17,7 @@ use crate::net::{Net, NetError, PeerId};
 use crate::raft::leader;
 use crate::raft::rpc::{self, Answer, MemberChange, Refusal};
 use crate::raft::types::Raft;
+use crate::reads::Reads;
 use crate::sabotage::{self, Fault};
 use crate::store::command::Outcome;
 use crate::{Error, Result};
@@ -31,11 +32,17 @@ pub struct Route {
     raft: Raft,
     net: Arc<Net>,
     leader: watch::Receiver<Option<u64>>,
+    reads: Reads,
 }
 
 impl Route {
-    pub fn new(raft: Raft, net: Arc<Net>, leader: watch::Receiver<Option<u64>>) -> Self {
-        Route { raft, net, leader }
+    pub fn new(
+        raft: Raft,
+        net: Arc<Net>,
+        leader: watch::Receiver<Option<u64>>,
+        reads: Reads,
+    ) -> Self {
+        Route { raft, net, leader, reads }
     }
 
     /// `None`: no answer came in time, or this member is stopping; whether it is done is not known.
@@ -58,7 +65,7 @@ impl Route {
 
     pub async fn change_member(&self, change: MemberChange, deadline: Instant) -> Result<()> {
         let body = Bytes::from(codec::encode(&change));
-        let own = || leader::change_member(&self.raft, change.clone());
+        let own = || leader::change_member(&self.raft, &self.reads, change.clone());
         let name = match &change {
             MemberChange::Add { member, .. } => member.name.clone(),
             MemberChange::Remove { name } => name.clone(),

@@ -5,13 +5,14 @@ use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 
 use super::identity::Identity;
-use super::status::{Role, Standing, Status};
+use super::status::{ReadStatus, Role, Standing, Status};
 use crate::log::Log;
 use crate::net::{Net, PeerId};
 use crate::raft::entry;
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Applied;
 use crate::raft::types::Raft;
+use crate::reads::Reads;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
 pub struct Running {
@@ -20,6 +21,7 @@ pub struct Running {
     pub log: Log,
     pub identity: Identity,
     pub applied: Applied,
+    pub reads: Reads,
 }
 
 impl Running {
@@ -31,6 +33,17 @@ impl Running {
         // A log that cannot be read has failed, which the failure tells.
         let last = LogStore::new(self.log.clone()).last_log_id();
         last.ok().flatten().as_ref().map_or(0, entry::term_of)
+    }
+
+    fn read_status(&self) -> ReadStatus {
+        let reads = &self.reads;
+        let left = reads.lease.until().since(reads.clock.now());
+        ReadStatus {
+            local: reads.counts.local(),
+            waited: reads.counts.waited(),
+            quorum: reads.counts.quorum(),
+            lease: if left.is_zero() { Err(reads.lease.cause()) } else { Ok(left) },
+        }
     }
 
     pub fn status(&self) -> Status {
@@ -62,6 +75,7 @@ impl Running {
             entries: table.entries(),
             entry_bytes: table.bytes(),
             applied_groups: self.applied.groups(),
+            reads: self.read_status(),
             log: self.log.stats(),
             net: self.net.stats(),
             peers: self.net.peers(),

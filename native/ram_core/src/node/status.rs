@@ -4,6 +4,8 @@ use crate::log::LogStats;
 use crate::net::{NetStats, PeerStatus};
 use crate::node::identity::ClusterId;
 use crate::raft::types::Member;
+use crate::reads::lease::Cause;
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -39,11 +41,25 @@ pub struct Status {
     pub entry_bytes: u64,
     /// Log entries with commands that were applied here since the start.
     pub applied_groups: u64,
+    pub reads: ReadStatus,
     pub log: LogStats,
     pub net: NetStats,
     pub peers: Vec<PeerStatus>,
     /// Why it stopped by itself.
     pub failure: Option<String>,
+}
+
+/// How reads were answered here since the start, and whether they can be answered here alone.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadStatus {
+    /// At once.
+    pub local: u64,
+    /// By this member alone, when an entry that may change the key was applied.
+    pub waited: u64,
+    /// After a majority confirmed the leader.
+    pub quorum: u64,
+    /// What is left of the read lease, or why there is none.
+    pub lease: Result<Duration, Cause>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a member stands on: its disk, its network, and who does its slow work.
 //!
-//! Time is tokio's, and randomness the system's (`getrandom`); a simulation replaces both from
-//! below, so they are not here.
+//! Time is tokio's, but for read leases, which have a clock of their own here; randomness is the
+//! system's (`getrandom`). A simulation replaces both from below.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use crate::config::{Config, Storage};
 use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk, RealDisk};
 use crate::net::{TcpTransport, Transport};
 use crate::raft::worker::Worker;
+use crate::reads::clock::{BootClock, Clock};
 use crate::{Error, Result};
 
 /// Opens the log of a member, and thereby decides who writes it.
@@ -20,6 +21,8 @@ pub struct Surroundings {
     pub open_log: OpenLog,
     /// Writes and reads snapshots and backups.
     pub worker: Worker,
+    /// What read leases are measured on.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Surroundings {
@@ -45,6 +48,7 @@ impl Surroundings {
             transport: Arc::new(TcpTransport::default()),
             open_log: Box::new(|disk| Log::open(disk, options)),
             worker: Worker::start("ram-snapshot").map_err(Error::failed)?,
+            clock: Arc::new(BootClock),
         })
     }
 }

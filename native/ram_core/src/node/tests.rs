@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::identity::ClusterId;
 use super::{Birth, Change, Event, Node, OnEvent, Reply};
-use crate::config::Config;
 use crate::config::tests::timed;
+use crate::config::{Config, ReadMode};
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member;
 use crate::store::command::{Answer, Command};
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn config() -> Config {
-    timed(50, 150, 300)
+    Config { reads: ReadMode::Quorum, ..timed(50, 150, 300) }
 }
 
 /// Asks and waits for the answer.

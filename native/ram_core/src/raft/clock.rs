@@ -7,7 +7,7 @@
 pub use openraft::impls::TokioRuntime as Runtime;
 
 #[cfg(feature = "simulation")]
-pub use simulated::{ClockedRuntime as Runtime, run_at};
+pub use simulated::{ClockedRuntime as Runtime, MemberClock, run_at};
 
 #[cfg(feature = "simulation")]
 mod simulated;

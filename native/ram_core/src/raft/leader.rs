@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 use openraft::ChangeMembers;
-use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{ReadPolicy, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rpc::{Answer, MemberChange, Refusal};
 use super::types::{Member, Membership, Payload, Raft, TypeConfig};
+use crate::reads::Reads;
+use crate::reads::grants::{Ask, Grant, Refused};
 use crate::sabotage::{self, Fault};
 use crate::store::command::{self, Outcome};
 
@@ -38,19 +40,41 @@ pub async fn read_index(raft: &Raft) -> Answer<u64> {
     }
 }
 
-pub async fn change_member(raft: &Raft, change: MemberChange) -> Answer<()> {
+/// Grants a read lease to who asks for it, if this member leads in the term it asks for.
+pub fn grant_lease(raft: &Raft, reads: &Reads, ask: &Ask) -> Result<Grant, Refused> {
+    let voters = {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state != ServerState::Leader || metrics.current_term != ask.term {
+            return Err(Refused::NotLeading);
+        }
+        metrics.membership_config.membership().get_joint_config().clone()
+    };
+    reads.barrier.grant(ask, &voters)
+}
+
+/// Lets another member take over the lead at once. It is voted for in spite of the promises that
+/// read leases rest on, and maybe late: so they run out first, and none is granted in this term.
+pub async fn transfer(raft: &Raft, reads: &Reads, heir: u64) -> Answer<()> {
+    reads.barrier.hand_over();
+    reads.barrier.run_out().await;
+    let sent = raft.trigger().transfer_leader(heir).await;
+    sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))
+}
+
+pub async fn change_member(raft: &Raft, reads: &Reads, change: MemberChange) -> Answer<()> {
     // The state of the cluster, not of a leader that was deposed without knowing it.
     read_index(raft).await?;
     match change {
-        MemberChange::Add { id, member } => add(raft, id, member).await,
-        MemberChange::Remove { name } => remove(raft, &name).await,
+        MemberChange::Add { id, member } => add(raft, reads, id, member).await,
+        MemberChange::Remove { name } => remove(raft, reads, &name).await,
     }
 }
 
 /// Adds a learner, waits until it has caught up, and makes it a voter; in the same change another
 /// member of its name, its former self, goes. Changes are relative, so that two at once do not undo
 /// each other.
-async fn add(raft: &Raft, id: u64, member: Member) -> Answer<()> {
+async fn add(raft: &Raft, reads: &Reads, id: u64, member: Member) -> Answer<()> {
     let now = membership(raft);
     let name = member.name.clone();
     let is_done = now.voter_ids().any(|voter| voter == id) && now.get_joint_config().len() == 1;
@@ -58,13 +82,13 @@ async fn add(raft: &Raft, id: u64, member: Member) -> Answer<()> {
         raft.add_learner(id, member, true).await.map_err(refusal)?;
         let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
         let replace = ChangeMembers::RemoveVoters(ids_named(&membership(raft), &name, Some(id)));
-        change(raft, ChangeMembers::Batch(vec![promote, replace])).await?;
+        change(raft, reads, ChangeMembers::Batch(vec![promote, replace])).await?;
     }
     // Also what a leader that was lost halfway has left.
-    drop_learners(raft, ids_named(&membership(raft), &name, Some(id))).await
+    drop_learners(raft, reads, ids_named(&membership(raft), &name, Some(id))).await
 }
 
-async fn remove(raft: &Raft, name: &str) -> Answer<()> {
+async fn remove(raft: &Raft, reads: &Reads, name: &str) -> Answer<()> {
     let now = membership(raft);
     let gone = ids_named(&now, name, None);
     if gone.is_empty() {
@@ -76,47 +100,49 @@ async fn remove(raft: &Raft, name: &str) -> Answer<()> {
         return Err(Refusal::LastMember);
     }
     if gone.contains(raft.node_id()) {
-        return hand_over(raft, &left).await;
+        return hand_over(raft, reads, &left).await;
     }
     if left != voters {
-        change(raft, ChangeMembers::RemoveVoters(gone.clone())).await?;
+        change(raft, reads, ChangeMembers::RemoveVoters(gone.clone())).await?;
     }
-    drop_learners(raft, gone).await
+    drop_learners(raft, reads, gone).await
 }
 
 /// A leader that is to be removed leads no further: the next one removes it.
-async fn hand_over(raft: &Raft, left: &BTreeSet<u64>) -> Answer<()> {
+async fn hand_over(raft: &Raft, reads: &Reads, left: &BTreeSet<u64>) -> Answer<()> {
     let replication = raft.metrics().borrow_watched().replication.clone().unwrap_or_default();
     let heir = left.iter().max_by_key(|id| replication.get(id).and_then(|log_id| *log_id));
     if let Some(heir) = heir {
-        let sent = raft.trigger().transfer_leader(*heir).await;
-        sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))?;
+        transfer(raft, reads, *heir).await?;
     }
     Err(Refusal::NotLeader)
 }
 
-async fn change(raft: &Raft, change: ChangeMembers<u64, Member>) -> Answer<()> {
+/// While the majorities change, no read lease rests on one of them.
+async fn change(raft: &Raft, reads: &Reads, change: ChangeMembers<u64, Member>) -> Answer<()> {
+    let _pause = reads.barrier.pause();
+    reads.barrier.run_out().await;
     raft.change_membership(change, false).await.map_err(refusal)?;
     Ok(())
 }
 
 /// Ends a change that its leader left between the two steps of joint consensus. Until then both
 /// the former and the new majority are needed, which is less than the cluster could bear.
-pub async fn finish_change(raft: &Raft) -> Answer<()> {
+pub async fn finish_change(raft: &Raft, reads: &Reads) -> Answer<()> {
     if membership(raft).get_joint_config().len() == 1 {
         return Ok(());
     }
     // From a joint configuration the change of nothing leads to the newer of the two.
-    change(raft, ChangeMembers::AddVoterIds(BTreeSet::new())).await
+    change(raft, reads, ChangeMembers::AddVoterIds(BTreeSet::new())).await
 }
 
-async fn drop_learners(raft: &Raft, ids: BTreeSet<u64>) -> Answer<()> {
+async fn drop_learners(raft: &Raft, reads: &Reads, ids: BTreeSet<u64>) -> Answer<()> {
     let now = membership(raft);
     let ids: BTreeSet<u64> = ids.into_iter().filter(|id| now.get_node(id).is_some()).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    change(raft, ChangeMembers::RemoveNodes(ids)).await
+    change(raft, reads, ChangeMembers::RemoveNodes(ids)).await
 }
 
 /// The newest membership this member knows of, committed or not.

@@ -6,14 +6,18 @@
 //!
 //! The commit index is saved lazily, with the next batch: after a restart the member applies what
 //! it knows to be committed at once, and learns the rest from the leader. No read is answered from
-//! that state alone: a read index is always asked first (`reads/`).
+//! that state alone: a read index or a lease is always asked for first (`reads/`).
+//!
+//! The keys of an entry are marked as pending before it is appended, and so before anybody hears
+//! that it was; when the leader's own entries are on disk, openraft hears of it when the commit
+//! barrier lets it.
 
 use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
+use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::io;
@@ -21,10 +25,14 @@ use std::ops::{Bound, RangeBounds};
 use tokio::sync::oneshot;
 
 use super::entry;
-use super::types::{Entry, LogId, TypeConfig, Vote};
+use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use crate::codec;
 use crate::log::Log;
+use crate::reads::Reads;
+use crate::reads::lease::Cause;
+use crate::reads::pending::Touched;
 use crate::sabotage::{self, Fault};
+use crate::store::command;
 
 const VOTE: u8 = 0;
 const COMMITTED: u8 = 1;
@@ -36,11 +44,46 @@ const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct LogStore {
     log: Log,
+    /// `None`: nobody reads by what this store does.
+    reads: Option<Reads>,
 }
 
 impl LogStore {
+    /// To look into a log, or to change it outside of Raft.
     pub fn new(log: Log) -> Self {
-        LogStore { log }
+        LogStore { log, reads: None }
+    }
+
+    /// For a member whose table shows the entries up to `applied_index`: what the log holds beyond
+    /// was acknowledged, and is pending.
+    pub fn open(log: Log, reads: Reads, applied_index: u64) -> io::Result<Self> {
+        let store = LogStore { log, reads: None };
+        let (mut next, end) = store.held(&(applied_index.saturating_add(1)..));
+        while next < end {
+            let entries = store.read(next, end, READ_BYTES_MAX)?;
+            entries.iter().for_each(|entry| mark(&reads, entry));
+            let Some(last) = entries.last() else { break };
+            next = last.index() + 1;
+        }
+        Ok(LogStore { reads: Some(reads), ..store })
+    }
+
+    /// Does this member lead the term of these entries? Only its leader makes entries of a term,
+    /// and a vote for itself says who that is.
+    fn leads(&self, reads: &Reads, term: u64) -> io::Result<bool> {
+        let vote: Option<Vote> = self.slot(VOTE)?;
+        let own = |vote: Vote| vote.leader_id.voted_for == reads.own && vote.leader_id.term == term;
+        Ok(vote.is_some_and(own))
+    }
+
+    /// Another vote than before makes leases void, and those this member granted.
+    fn see_vote(&self, reads: &Reads, vote: &Vote) -> io::Result<()> {
+        let known: Option<Vote> = self.slot(VOTE)?;
+        if known.is_none_or(|known| known.leader_id != vote.leader_id) {
+            reads.lease.drop_for(Cause::OtherVote);
+            reads.barrier.forget();
+        }
+        Ok(())
     }
 
     fn slot<T: DeserializeOwned>(&self, slot: u8) -> io::Result<Option<T>> {
@@ -105,6 +148,16 @@ impl LogStore {
     }
 }
 
+/// Marks what the entry may change.
+fn mark(reads: &Reads, entry: &Entry) {
+    let EntryPayload::Normal(Payload(proposal)) = &entry.payload else { return };
+    match command::keys(proposal) {
+        Ok(keys) => reads.pending.mark(entry.index(), Touched::Keys(&keys)),
+        // It will end the member when it is applied.
+        Err(_) => reads.pending.mark(entry.index(), Touched::Everything),
+    }
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
@@ -161,6 +214,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        if let Some(reads) = &self.reads {
+            self.see_vote(reads, vote)?;
+        }
         let bytes = Bytes::from(codec::encode(vote));
         self.written(|log, done| log.set_state(VOTE, bytes, done)).await
     }
@@ -185,14 +241,35 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let records = entries.into_iter().map(|e| (e.index(), entry::encode(&e))).collect();
-        self.log.append(records, Box::new(move |result| callback.io_completed(result)));
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let last = entries.last().map(|entry| entry.log_id());
+        let mut leading = None;
+        if let (Some(reads), Some(last)) = (&self.reads, last) {
+            entries.iter().for_each(|entry| mark(reads, entry));
+            let term = entry::term_of(&last);
+            if self.leads(reads, term)? {
+                reads.barrier.appending(term, last.index());
+                leading = Some((reads.barrier.clone(), term, last.index()));
+            }
+        }
+        let records = entries.iter().map(|e| (e.index(), entry::encode(e))).collect();
+        let done = move |result: io::Result<()>| match (leading, result) {
+            (Some((barrier, term, index)), Ok(())) => {
+                barrier.hold(term, index, Box::new(move || callback.io_completed(Ok(()))));
+            }
+            (_, result) => callback.io_completed(result),
+        };
+        self.log.append(records, Box::new(done));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let after = last_log_id.map(|log_id| log_id.index());
-        self.written(|log, done| log.truncate_after(after, done)).await
+        self.written(|log, done| log.truncate_after(after, done)).await?;
+        if let Some(reads) = &self.reads {
+            reads.pending.truncated(after);
+        }
+        Ok(())
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {

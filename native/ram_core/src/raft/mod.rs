@@ -10,14 +10,16 @@
 //! Invariants:
 //! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;
 //! - log and vote are written by one thread, in the order openraft asked for;
-//! - an entry's payload is encoded once and never looked into here: log, wire and apply pass the
-//!   same bytes;
+//! - an entry's payload is encoded once: log, wire and apply pass the same bytes; of its content
+//!   only the keys are asked for, of `store/`, to mark them as pending;
+//! - what `reads/` must know it is told where it happens: an append, an acknowledgement, a vote;
 //! - an I/O error ends the member. It is never retried over: after a failed fdatasync the page
 //!   cache says nothing about the disk.
 //!
 //! What may never enter: the meaning of a command (that is `store/`), the request of a user (that
 //! is `node/`), Erlang.
 
+mod acks;
 pub mod asked;
 pub mod clock;
 pub mod entry;

@@ -5,13 +5,16 @@
 //! entries, which carry a commit index, do not wait and are not waited for. The answers are handed
 //! back in order. There is no time limit on the stream itself; `net/` closes a connection on which
 //! requests wait and nothing arrives, which ends the stream with an error.
+//!
+//! What followers acknowledge is told to the commit barrier (`reads::barrier`) as it comes, and to
+//! openraft when the barrier lets it pass; heartbeats pass at once, since they acknowledge nothing
+//! new. No vote is asked for while this member keeps a promise (`reads::promise`).
 
 use bytes::Bytes;
 use futures_util::future::Either;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use openraft::base::{BoxFuture, BoxStream};
-use openraft::entry::RaftEntry;
 use openraft::errors::{
     ErrorSource, NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable,
 };
@@ -29,12 +32,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::acks::{append, held, index_of, last_of, stream_answer};
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::types::{Member, TypeConfig, Vote};
 use crate::codec;
 use crate::log::{self, LogError};
 use crate::net::{Net, NetError, PeerId};
+use crate::reads::Reads;
 
 /// Append requests on the way to one follower, those without entries included.
 const APPENDS_IN_FLIGHT_MAX: usize = 16;
@@ -43,17 +48,27 @@ const PIECE_BYTES: usize = 1024 * 1024;
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
 
-type RpcError = RPCError<TypeConfig>;
+pub(super) type RpcError = RPCError<TypeConfig>;
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
 #[derive(Clone)]
 pub struct Network {
     net: Arc<Net>,
+    reads: Reads,
 }
 
 impl Network {
-    pub fn new(net: Arc<Net>) -> Self {
-        Network { net }
+    pub fn new(net: Arc<Net>, reads: Reads) -> Self {
+        Network { net, reads }
+    }
+
+    fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
+        let peer = PeerId(target);
+        // The address book is newer than the log, where it knows the member at all.
+        if self.net.address(peer).is_none() {
+            self.net.set_address(peer, member.address.clone());
+        }
+        Peer { peer, net: self.net.clone(), reads: self.reads.clone(), is_held }
     }
 }
 
@@ -61,12 +76,11 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Peer {
-        let peer = PeerId(target);
-        // The address book is newer than the log, where it knows the member at all.
-        if self.net.address(peer).is_none() {
-            self.net.set_address(peer, member.address.clone());
-        }
-        Peer { peer, net: self.net.clone() }
+        self.peer(target, member, true)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, member: &Member) -> Peer {
+        self.peer(target, member, false)
     }
 }
 
@@ -74,9 +88,20 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub struct Peer {
     peer: PeerId,
     net: Arc<Net>,
+    reads: Reads,
+    /// What it acknowledges waits for the commit barrier.
+    is_held: bool,
 }
 
 impl Peer {
+    fn may_campaign(&self) -> Result<(), RpcError> {
+        if self.reads.promise.is_over(self.reads.clock.now()) {
+            return Ok(());
+        }
+        let kept = "this member promised not to campaign yet";
+        Err(RPCError::Unreachable(Unreachable::from_string(kept)))
+    }
+
     async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         kind: u8,
@@ -90,13 +115,13 @@ impl Peer {
 }
 
 /// What a peer's raft said, or that it has stopped.
-fn answer<A: DeserializeOwned>(reply: &[u8]) -> Result<A, RpcError> {
+pub(super) fn answer<A: DeserializeOwned>(reply: &[u8]) -> Result<A, RpcError> {
     let answer: Result<A, String> = codec::decode("reply", reply)
         .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
     answer.map_err(|stopped| RPCError::Unreachable(Unreachable::from_string(stopped)))
 }
 
-fn rpc_error(error: NetError) -> RpcError {
+pub(super) fn rpc_error(error: NetError) -> RpcError {
     match error {
         // The peer is there and was working on it.
         NetError::Timeout { .. } | NetError::Broken { .. } | NetError::Overloaded { .. } => {
@@ -109,14 +134,29 @@ fn rpc_error(error: NetError) -> RpcError {
 impl RaftNetworkV2<TypeConfig> for Peer {
     type SnapshotData = SnapshotFile;
 
+    /// One append and its answer, held back as those of a stream are.
     async fn append_entries(
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let body = rpc::encode_append(&request);
-        let sent = self.net.call(self.peer, rpc::APPEND, body, option.hard_ttl());
-        answer(&sent.await.map_err(rpc_error)?)
+        let (last, is_held) = (last_of(&request), self.is_held);
+        let term = request.vote.leader_id.term;
+        let answer = append(&self.net, self.peer, &self.reads, request);
+        let answer = tokio::time::timeout(option.hard_ttl(), async {
+            let answer = answer.await?;
+            let upto = match &answer {
+                AppendEntriesResponse::Success => last,
+                AppendEntriesResponse::PartialSuccess(upto) => *upto,
+                _ => None,
+            };
+            if is_held && upto.is_some() {
+                self.reads.barrier.pass(term, index_of(upto)).await;
+            }
+            Ok(answer)
+        });
+        let late = |_| RPCError::Network(NetworkError::from_string("no answer in time"));
+        answer.await.map_err(late)?
     }
 
     fn stream_append<'s, S>(
@@ -130,9 +170,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let (net, peer) = (self.net.clone(), self.peer);
-        let send = move |request| append(&net, peer, request);
-        let replies = until_error(pipeline(input, send));
+        let (net, peer, reads) = (self.net.clone(), self.peer, self.reads.clone());
+        let barrier = self.is_held.then(|| reads.barrier.clone());
+        let send = move |request| stream_answer(&net, peer, &reads, request);
+        let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()
     }
@@ -142,6 +183,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.may_campaign()?;
         self.ask(rpc::VOTE, &request, option.hard_ttl()).await
     }
 
@@ -150,6 +192,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.may_campaign()?;
         self.ask(rpc::PRE_VOTE, &request, option.hard_ttl()).await
     }
 
@@ -212,28 +255,6 @@ fn read_piece(source: &log::SnapshotFile, offset: u64) -> Result<Bytes, LogError
     let bytes = source.read_at(offset, &mut piece)?;
     piece.truncate(bytes);
     Ok(Bytes::from(piece))
-}
-
-/// Sends one append now; the future is its answer.
-fn append(
-    net: &Arc<Net>,
-    peer: PeerId,
-    request: AppendEntriesRequest<TypeConfig>,
-) -> impl Future<Output = Result<StreamAppendResult<TypeConfig>, RpcError>> + Send + use<> {
-    let prev = request.prev_log_id;
-    let last = request.entries.last().map(|entry| entry.log_id()).or(prev);
-    let sent = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
-    async move {
-        let reply = sent.map_err(rpc_error)?.await.map_err(rpc_error)?;
-        let response: AppendEntriesResponse<TypeConfig> = answer(&reply)?;
-        match response {
-            // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.
-            AppendEntriesResponse::Conflict if prev.is_none() => {
-                Err(RPCError::Network(NetworkError::from_string("conflict with an empty log")))
-            }
-            response => Ok(response.into_stream_result(prev, last)),
-        }
-    }
 }
 
 /// Sends what `input` has and hands back the answers in order; takes no more from it while entries

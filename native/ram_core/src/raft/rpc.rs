@@ -20,6 +20,8 @@ pub const SNAPSHOT: u8 = 5;
 pub const PROPOSE: u8 = 6;
 pub const READ_INDEX: u8 = 7;
 pub const CHANGE_MEMBER: u8 = 8;
+/// A request for a read lease: `reads::grants::Ask`.
+pub const LEASE: u8 = 9;
 
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;

@@ -4,6 +4,7 @@
 //! every other request has a task of its own. Those that ask the leader for its work (groups of
 //! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
 //! must not collect what they send again and again.
+//! Votes are refused while this member keeps a promise (`reads::promise`).
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -29,6 +30,8 @@ use super::worker::Worker;
 use crate::codec::{self, DecodeError};
 use crate::log::{Disk, SnapshotReceiver};
 use crate::net::{Inbound, PeerId, Replies, Service};
+use crate::reads::Reads;
+use crate::reads::grants::{Ask, Refused};
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 type Append = (u64, AppendEntriesRequest<TypeConfig>);
@@ -56,6 +59,7 @@ struct Shared {
     applied: Applied,
     callers: Callers,
     arrivals: Arrivals,
+    reads: Reads,
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
@@ -73,6 +77,7 @@ struct Arriving {
 impl RaftService {
     pub fn new(
         applied: Applied,
+        reads: Reads,
         disk: Arc<dyn Disk>,
         worker: Worker,
         on_removed: OnRemoved,
@@ -87,6 +92,7 @@ impl RaftService {
                 applied,
                 callers,
                 arrivals,
+                reads,
                 disk,
                 worker,
                 on_removed,
@@ -183,7 +189,12 @@ impl Inbound for Connection {
             reply(&self.replies, id, stopped("this member is starting"));
             return;
         };
+        let reads = self.shared.reads.clone();
         match kind {
+            rpc::VOTE | rpc::PRE_VOTE if !reads.promise.is_over(reads.clock.now()) => {
+                reply(&self.replies, id, stopped("this member promised not to vote yet"));
+            }
+            rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &reads, &body)),
             rpc::APPEND => self.append(id, body),
             rpc::VOTE => {
                 self.spawn(id, body, move |request| async move { raft.vote(request).await })
@@ -204,7 +215,7 @@ impl Inbound for Connection {
             rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
             rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
                 match codec::decode("member change", &body) {
-                    Ok(change) => leader::change_member(&raft, change).await,
+                    Ok(change) => leader::change_member(&raft, &reads, change).await,
                     Err(error) => Err(Refusal::Stopped(error.to_string())),
                 }
             }),
@@ -214,6 +225,14 @@ impl Inbound for Connection {
 }
 
 impl Connection {
+    fn lease(&self, raft: &Raft, reads: &Reads, body: &[u8]) -> Bytes {
+        let granted = match codec::decode::<Ask>("request for a lease", body) {
+            Ok(ask) if ask.id == self.peer.0 => leader::grant_lease(raft, reads, &ask),
+            _ => Err(Refused::NotLeading),
+        };
+        Bytes::from(codec::encode(&granted))
+    }
+
     fn append(&mut self, id: u64, body: Bytes) {
         let sent = match rpc::decode_append(body) {
             Ok(request) => self.appends.try_send((id, request)).map_err(|e| e.to_string()),

@@ -18,6 +18,8 @@ use super::snapshot::{self, Head, SnapshotFile};
 use super::types::{LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::Worker;
 use crate::log::{Disk, remove_older};
+use crate::reads::Reads;
+use crate::reads::lease::Cause;
 use crate::store::Store;
 use crate::store::command::Outcome;
 use crate::store::table::{Frozen, Table};
@@ -67,11 +69,12 @@ pub struct StateMachine {
     membership: StoredMembership,
     applied: Applied,
     current: Option<Snapshot>,
+    reads: Reads,
 }
 
 impl StateMachine {
     /// Starts from the newest snapshot on the disk, or empty.
-    pub fn open(disk: Arc<dyn Disk>, worker: Worker) -> io::Result<Self> {
+    pub fn open(disk: Arc<dyn Disk>, worker: Worker, reads: Reads) -> io::Result<Self> {
         let (head, store, file) = match snapshot::latest(&disk)? {
             Some(file) => {
                 let (head, store) = snapshot::read(&file)?;
@@ -85,6 +88,7 @@ impl StateMachine {
             groups: Arc::default(),
             removed: Arc::new(RwLock::new(head.removed)),
         };
+        reads.applied(applied.index());
         let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
         Ok(StateMachine {
             disk,
@@ -94,6 +98,7 @@ impl StateMachine {
             membership: head.meta.last_membership,
             applied,
             current,
+            reads,
         })
     }
 
@@ -164,6 +169,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             };
             self.last_applied = Some(log_id);
             self.applied.index.send_replace(log_id.index());
+            self.reads.applied(log_id.index());
             if let Some(responder) = responder {
                 responder.send(outcome);
             }
@@ -196,12 +202,15 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok((file, head, store))
         };
         let (file, head, store) = self.worker.run(install).await?;
+        // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
+        self.reads.lease.drop_for(Cause::Snapshot);
         *self.applied.table.write() = store.table().clone();
         *self.applied.removed.write() = head.removed;
         self.store = store;
         self.last_applied = head.meta.last_log_id;
         self.membership = head.meta.last_membership.clone();
         self.applied.index.send_replace(index_of(&head.meta));
+        self.reads.applied(index_of(&head.meta));
         remove_older(self.disk.as_ref(), file.index)?;
         self.current = Some(Snapshot { meta: head.meta, snapshot: file });
         Ok(())

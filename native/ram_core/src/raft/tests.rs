@@ -3,12 +3,16 @@
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::log_store::LogStore;
 use super::state_machine::StateMachine;
 use super::types::TypeConfig;
 use super::worker::Worker;
 use crate::log::{Disk, Log, LogOptions, MemoryDisk, RealDisk};
+use crate::reads::Reads;
+use crate::reads::clock::BootClock;
+use crate::reads::grants::Spans;
 
 /// Ends the threads of one store; the folder goes with it.
 struct Guard {
@@ -34,8 +38,11 @@ fn build(
     let options = LogOptions { segment_bytes: 4096, ..LogOptions::default() };
     let log = Log::open(disk.clone(), options).unwrap();
     let worker = Worker::start("ram-snapshot").unwrap();
-    let machine = StateMachine::open(disk, worker.clone()).unwrap();
-    (Guard { log: log.clone(), worker, _folder: folder }, LogStore::new(log), machine)
+    let second = Duration::from_secs(1);
+    let reads = Reads::new(1, Spans { lease: second, promise: 2 * second }, Arc::new(BootClock));
+    let machine = StateMachine::open(disk, worker.clone(), reads.clone()).unwrap();
+    let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
+    (Guard { log, worker, _folder: folder }, store, machine)
 }
 
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for OnDisk {

@@ -45,6 +45,8 @@ struct State {
     dropped: u64,
     /// None was taken since.
     is_first: bool,
+    /// In which the last one was granted.
+    term: u64,
     cause: Cause,
 }
 
@@ -53,19 +55,24 @@ struct State {
 pub struct Ticket {
     asked_at: Time,
     dropped: u64,
+    /// A lease of this term is held that is to be renewed.
+    pub renews: bool,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        let state = Mutex::new(State { dropped: 0, is_first: true, cause: Cause::NotAsked });
+        let state =
+            Mutex::new(State { dropped: 0, is_first: true, term: 0, cause: Cause::NotAsked });
         Lease { until_ns: AtomicU64::new(0), from_index: AtomicU64::new(0), state }
     }
 }
 
 impl Lease {
     /// To be drawn before the request is sent: the lease counts from here.
-    pub fn ask(&self, now: Time) -> Ticket {
-        Ticket { asked_at: now, dropped: self.state.lock().dropped }
+    pub fn ask(&self, now: Time, term: u64) -> Ticket {
+        let state = self.state.lock();
+        let renews = now < self.until() && state.term == term;
+        Ticket { asked_at: now, dropped: state.dropped, renews }
     }
 
     /// Takes what was granted. False when the lease was dropped since it was asked for.
@@ -82,6 +89,7 @@ impl Lease {
             false => _ = self.from_index.fetch_max(grant.from_index, Ordering::SeqCst),
         }
         self.until_ns.fetch_max(until.ns(), Ordering::SeqCst);
+        state.term = grant.term;
         state.cause = Cause::RanOut;
         true
     }
@@ -114,6 +122,11 @@ impl Lease {
         self.state.lock().cause
     }
 
+    /// The term of the lease that was taken last.
+    pub fn term(&self) -> u64 {
+        self.state.lock().term
+    }
+
     pub fn until(&self) -> Time {
         Time::from_ns(self.until_ns.load(Ordering::SeqCst))
     }
@@ -135,7 +148,7 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_asking_and_a_little_less_than_was_granted() {
         let lease = Lease::default();
-        let ticket = lease.ask(at(1000));
+        let ticket = lease.ask(at(1000), 1);
         assert!(lease.take(ticket, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1098)), Some(7));
         assert_eq!(lease.held(|| at(1099)), None);
@@ -145,7 +158,7 @@ mod tests {
     #[test]
     fn a_grant_that_was_on_its_way_when_the_lease_was_dropped_is_not_taken() {
         let lease = Lease::default();
-        let ticket = lease.ask(at(1000));
+        let ticket = lease.ask(at(1000), 1);
         lease.drop_for(Cause::Snapshot);
         assert!(!lease.take(ticket, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1001)), None);
@@ -155,7 +168,7 @@ mod tests {
     #[test]
     fn an_older_answer_that_comes_late_neither_shortens_nor_loosens_a_lease() {
         let lease = Lease::default();
-        let (first, second) = (lease.ask(at(1000)), lease.ask(at(1050)));
+        let (first, second) = (lease.ask(at(1000), 1), lease.ask(at(1050), 1));
         assert!(lease.take(second, &grant(100, 9)));
         assert!(lease.take(first, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1148)), Some(9));
@@ -164,16 +177,26 @@ mod tests {
     #[test]
     fn another_leaders_lease_begins_from_an_index_of_its_own() {
         let lease = Lease::default();
-        assert!(lease.take(lease.ask(at(1000)), &grant(100, 9)));
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 9)));
         lease.drop_for(Cause::OtherVote);
-        assert!(lease.take(lease.ask(at(1001)), &grant(100, 7)));
+        assert!(lease.take(lease.ask(at(1001), 1), &grant(100, 7)));
         assert_eq!(lease.held(|| at(1002)), Some(7));
+    }
+
+    #[test]
+    fn only_a_lease_that_is_held_in_the_term_is_renewed() {
+        let lease = Lease::default();
+        assert!(!lease.ask(at(1000), 1).renews);
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
+        assert!(lease.ask(at(1098), 1).renews);
+        assert!(!lease.ask(at(1098), 2).renews);
+        assert!(!lease.ask(at(1099), 1).renews);
     }
 
     #[test]
     fn a_dropped_lease_answers_no_more() {
         let lease = Lease::default();
-        assert!(lease.take(lease.ask(at(1000)), &grant(100, 7)));
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
         lease.drop_for(Cause::OtherVote);
         assert_eq!(lease.held(|| at(1001)), None);
     }
@@ -181,7 +204,7 @@ mod tests {
     #[test]
     fn a_refusal_leaves_the_lease_that_is_held() {
         let lease = Lease::default();
-        assert!(lease.take(lease.ask(at(1000)), &grant(100, 7)));
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
         lease.not_granted(Cause::NoAnswer);
         assert_eq!(lease.held(|| at(1001)), Some(7));
         assert_eq!(lease.cause(), Cause::NoAnswer);

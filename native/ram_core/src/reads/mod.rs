@@ -155,7 +155,7 @@ mod tests {
         let reads = Reads::new(1, spans, clock.clone());
         assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
         let grant = Grant { term: 1, lasts: spans.lease, from_index: 3 };
-        assert!(reads.lease.take(reads.lease.ask(clock.now()), &grant));
+        assert!(reads.lease.take(reads.lease.ask(clock.now(), 1), &grant));
         let behind = Absence::Behind { from_index: 3 };
         assert_eq!(reads.may_answer(b"k"), Err(behind));
         assert_eq!(reads.awaited(behind), Some(3));

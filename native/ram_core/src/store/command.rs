@@ -33,6 +33,17 @@ pub enum Expect {
     Revision(u64),
 }
 
+impl<'a> Command<'a> {
+    /// The key that it may change.
+    pub fn key(&self) -> &'a [u8] {
+        match *self {
+            Command::Put { key, .. }
+            | Command::Delete { key }
+            | Command::CompareAndSet { key, .. } => key,
+        }
+    }
+}
+
 impl Command<'_> {
     pub fn encode(&self) -> Bytes {
         Bytes::from(codec::encode(self))
@@ -131,6 +142,14 @@ impl<'a> Group<'a> {
             return Err(DecodeError::new("group", "trailing bytes"));
         }
         Ok(commands)
+    }
+}
+
+/// The keys that a proposal may change.
+pub fn keys(proposal: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+    match Proposal::decode(proposal)? {
+        Proposal::OpenSession => Ok(Vec::new()),
+        Proposal::Group(group) => Ok(group.commands()?.iter().map(Command::key).collect()),
     }
 }
 

@@ -10,6 +10,8 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 
+use crate::reads::clock::{self, Time};
+
 #[derive(Clone, Copy)]
 struct Clock {
     /// Tokio's time and this clock's, when it began to run at this rate.
@@ -50,6 +52,27 @@ impl openraft::Instant for ClockInstant {
         let Some(clock) = clock() else { return ClockInstant(now) };
         let since = now.saturating_duration_since(clock.origin);
         ClockInstant(clock.shown + since.mul_f64(clock.rate))
+    }
+}
+
+/// What read leases of a member are measured on: the clock of its runtime, since the member was
+/// opened. To be made, and read, within that runtime.
+#[derive(Debug)]
+pub struct MemberClock {
+    opened: ClockInstant,
+}
+
+impl Default for MemberClock {
+    fn default() -> Self {
+        MemberClock { opened: <ClockInstant as openraft::Instant>::now() }
+    }
+}
+
+impl clock::Clock for MemberClock {
+    fn now(&self) -> Time {
+        let since = <ClockInstant as openraft::Instant>::now() - self.opened;
+        // Zero is before all leases.
+        Time::from_ns(1 + since.as_nanos() as u64)
     }
 }
 

@@ -1,0 +1,72 @@
+//! Keeps a read lease: asks the leader for one, and again before it is over.
+
+use bytes::Bytes;
+use openraft::async_runtime::WatchReceiver;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use crate::codec;
+use crate::net::{Net, PeerId};
+use crate::raft::leader;
+use crate::raft::rpc;
+use crate::raft::types::Raft;
+use crate::reads::Reads;
+use crate::reads::grants::{Ask, Grant, Refused};
+use crate::reads::lease::Cause;
+
+/// So many times a lease is asked for while it lasts: one answer, or two, may be lost.
+const ASKED_IN_A_LEASE: u32 = 3;
+
+/// Asks as long as the member runs, and at once when another leads.
+pub async fn keep(
+    raft: Raft,
+    net: Arc<Net>,
+    reads: Reads,
+    mut leader: watch::Receiver<Option<u64>>,
+) {
+    let every = reads.spans.lease / ASKED_IN_A_LEASE;
+    loop {
+        if let Err(cause) = ask(&raft, &net, &reads).await {
+            reads.lease.not_granted(cause);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            changed = leader.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn ask(raft: &Raft, net: &Net, reads: &Reads) -> Result<(), Cause> {
+    let (leader, term) = {
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow_watched();
+        (metrics.current_leader.ok_or(Cause::NoLeader)?, metrics.current_term)
+    };
+    let ticket = reads.lease.ask(reads.clock.now(), term);
+    let ask = Ask { id: reads.own, term, renews: ticket.renews };
+    let granted: Result<Grant, Refused> = if leader == reads.own {
+        leader::grant_lease(raft, reads, &ask)
+    } else {
+        let body = Bytes::from(codec::encode(&ask));
+        let answer = net.call(PeerId(leader), rpc::LEASE, body, reads.spans.lease).await;
+        let answer = answer.map_err(|_| Cause::NoAnswer)?;
+        // Another version, or a member that is starting.
+        codec::decode("answer to a request for a lease", &answer).map_err(|_| Cause::NoAnswer)?
+    };
+    let grant = granted.map_err(Cause::Refused)?;
+    // Dropped meanwhile: that cause is the newer one.
+    reads.lease.take(ticket, &grant);
+    Ok(())
+}
+
+/// Lets a member that ran before campaign once it has kept what it may have promised then.
+pub async fn campaign_when_free(raft: Raft, reads: Reads) {
+    loop {
+        let left = reads.promise.until().since(reads.clock.now());
+        if left.is_zero() {
+            break;
+        }
+        tokio::time::sleep(left).await;
+    }
+    raft.runtime_config().elect(true);
+}

@@ -1,0 +1,121 @@
+//! What followers acknowledge, on its way to openraft.
+//!
+//! The commit barrier (`reads::barrier`) hears of every answer as it comes: how far the follower's
+//! log is the leader's, and when it was asked, from which its promise counts. openraft hears of it
+//! when the barrier lets it pass. Used by `network` alone.
+
+use futures_util::{Stream, StreamExt, stream};
+use openraft::entry::RaftEntry;
+use openraft::errors::{NetworkError, RPCError};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::network::{RpcError, answer, rpc_error};
+use super::rpc;
+use super::types::{LogId, TypeConfig};
+use crate::net::{Net, PeerId};
+use crate::reads::Reads;
+use crate::reads::barrier::Barrier;
+
+/// Answers of one follower that wait for the commit barrier.
+const ANSWERS_HELD_MAX: usize = 64;
+
+/// Sends one append now; the future is its answer. The barrier learns of it at once.
+pub fn append(
+    net: &Arc<Net>,
+    peer: PeerId,
+    reads: &Reads,
+    request: AppendEntriesRequest<TypeConfig>,
+) -> impl Future<Output = Result<AppendEntriesResponse<TypeConfig>, RpcError>> + Send + use<> {
+    let (term, last) = (request.vote.leader_id.term, last_of(&request));
+    let (reads, sent_at) = (reads.clone(), reads.clock.now());
+    let sent = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
+    async move {
+        let reply = sent.map_err(rpc_error)?.await.map_err(rpc_error)?;
+        let response: AppendEntriesResponse<TypeConfig> = answer(&reply)?;
+        let index = match &response {
+            // It follows another: this is no promise.
+            AppendEntriesResponse::HigherVote(_) => return Ok(response),
+            AppendEntriesResponse::Conflict => None,
+            AppendEntriesResponse::PartialSuccess(upto) => upto.map(|log_id| log_id.index()),
+            AppendEntriesResponse::Success => last.map(|log_id| log_id.index()),
+        };
+        reads.barrier.acked(term, peer.0, index, sent_at);
+        Ok(response)
+    }
+}
+
+/// An answer, and what it acknowledges: the term and the index.
+pub type Answered = (Result<StreamAppendResult<TypeConfig>, RpcError>, u64, u64);
+
+pub fn stream_answer(
+    net: &Arc<Net>,
+    peer: PeerId,
+    reads: &Reads,
+    request: AppendEntriesRequest<TypeConfig>,
+) -> impl Future<Output = Answered> + Send + use<> {
+    let (prev, last, term) = (request.prev_log_id, last_of(&request), request.vote.leader_id.term);
+    let response = append(net, peer, reads, request);
+    async move {
+        let result = match response.await {
+            // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.
+            Ok(AppendEntriesResponse::Conflict) if prev.is_none() => {
+                Err(RPCError::Network(NetworkError::from_string("conflict with an empty log")))
+            }
+            Ok(response) => Ok(response.into_stream_result(prev, last)),
+            Err(error) => Err(error),
+        };
+        let index = match &result {
+            Ok(Ok(acked)) => index_of(*acked),
+            _ => 0,
+        };
+        (result, term, index)
+    }
+}
+
+/// The last entry that is in the log of who accepts the request.
+pub fn last_of(request: &AppendEntriesRequest<TypeConfig>) -> Option<LogId> {
+    request.entries.last().map(|entry| entry.log_id()).or(request.prev_log_id)
+}
+
+pub fn index_of(log_id: Option<LogId>) -> u64 {
+    log_id.map_or(0, |log_id| log_id.index())
+}
+
+/// The answers in their order, each when the barrier lets it pass. While one is held back the next
+/// are sent for all the same: the barrier learns what they acknowledge, which may be what opens it.
+pub fn held<S>(
+    answers: S,
+    barrier: Option<Arc<Barrier>>,
+) -> impl Stream<Item = Result<StreamAppendResult<TypeConfig>, RpcError>>
+where
+    S: Stream<Item = Answered>,
+{
+    let state = (Box::pin(answers.fuse()), VecDeque::<Answered>::new(), barrier);
+    stream::unfold(state, |(mut answers, mut waiting, barrier)| async move {
+        loop {
+            let first = waiting.front().map(|(_, term, index)| (*term, *index));
+            let pass = async {
+                match (&barrier, first) {
+                    (Some(barrier), Some((term, index))) => barrier.pass(term, index).await,
+                    (None, Some(_)) => {}
+                    (_, None) => std::future::pending().await,
+                }
+            };
+            let has_room = waiting.len() < ANSWERS_HELD_MAX && !answers.is_done();
+            if first.is_none() && !has_room {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = pass => {
+                    let (answer, _, _) = waiting.pop_front()?;
+                    return Some((answer, (answers, waiting, barrier)));
+                }
+                next = answers.next(), if has_room => waiting.extend(next),
+            }
+        }
+    })
+}
