@@ -48,7 +48,7 @@ enum Fault {
     Remove(usize),
     /// The leader stops well and hands over the lead.
     Transfer(usize),
-    /// A clock that is wrong by more than 1 %.
+    /// A clock that is wrong by more than 1 %; by just that where leases are held.
     ClockRate {
         host: usize,
         percent: u64,
@@ -142,7 +142,10 @@ impl Faults {
             82..87 => Fault::FailingDisk(victim),
             87..91 if is_whole => Fault::Remove(victim),
             91..96 => Fault::Transfer(leader?),
-            96..100 => Fault::ClockRate { host: victim, percent: rng.random_range(60..160) },
+            96..100 => {
+                let percent = state.plan.clock_fault(rng.random_range(60..160));
+                Fault::ClockRate { host: victim, percent }
+            }
             _ => return None,
         })
     }

@@ -23,6 +23,7 @@ use crate::plan::CLUSTER;
 use crate::world::{LogSlot, Order, RunningMember, World};
 
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEASE_SHOWN_EVERY: Duration = Duration::from_millis(1);
 const START_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs members on this host, one after the other, until the host is crashed.
@@ -58,7 +59,9 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     let member = Member::open(config, birth, surroundings, on_event).await?;
     let handle = member.handle();
     let (orders, ordered) = mpsc::unbounded_channel();
-    let running = RunningMember { handle: handle.clone(), start, orders, log };
+    let lease = Rc::new(Cell::new(None));
+    tasks.spawn_local(show_lease(handle.clone(), lease.clone()));
+    let running = RunningMember { handle: handle.clone(), start, orders, log, lease };
     world.borrow_mut().hosts[host].running = Some(running);
     let clients = world.borrow().plan.clients_per_host;
     for number in 0..clients {
@@ -105,6 +108,7 @@ fn prepare(world: &World, host: usize) -> Prepared {
         transport: Arc::new(SimTransport),
         open_log,
         worker: Worker::inline(),
+        clock: Arc::new(clock::MemberClock::default()),
     };
     (config, disk, start, place.disk_delay_max_ms.clone(), surroundings, log)
 }
@@ -118,6 +122,14 @@ async fn drive_log(log: LogSlot, delay_max_ms: Rc<Cell<u64>>, mut rng: rand::rng
         if let Some(log) = log {
             log.drive();
         }
+    }
+}
+
+/// Only here can the member's clock be read.
+async fn show_lease(handle: Handle, lease: Rc<Cell<Option<u64>>>) {
+    loop {
+        lease.set(handle.observe_lease());
+        sleep(LEASE_SHOWN_EVERY).await;
     }
 }
 

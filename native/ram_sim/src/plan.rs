@@ -1,6 +1,6 @@
 //! What the seed decides before the run: the cluster, its clients, its network and its disks.
 
-use ram_core::config::{Config, Limits, Storage};
+use ram_core::config::{Config, Limits, ReadMode, Storage};
 use ram_core::node::identity::ClusterId;
 use rand::{Rng, RngExt};
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub struct Plan {
     pub latency_max_ms: u64,
     pub disk_delay_max_ms: u64,
     pub segment_bytes: u64,
+    pub reads: ReadMode,
     /// Of the clocks of the hosts: within 1 % of true.
     pub rates: Vec<f64>,
     pub fault_gap_max_ms: u64,
@@ -29,6 +30,7 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut rng = entropy::stream(seed, "plan", 0);
+        let by_lease = entropy::stream(seed, "reads", 0).random_bool(0.75);
         let hosts = if rng.random_bool(0.7) { 3 } else { 5 };
         Plan {
             seed,
@@ -40,8 +42,17 @@ impl Plan {
             latency_max_ms: rng.random_range(2..=20),
             disk_delay_max_ms: rng.random_range(1..=6),
             segment_bytes: 1 << rng.random_range(12..=16),
+            reads: if by_lease { ReadMode::Lease } else { ReadMode::Quorum },
             rates: (0..hosts).map(|_| rng.random_range(0.99..1.01)).collect(),
             fault_gap_max_ms: rng.random_range(300..=4000),
+        }
+    }
+
+    /// A fault of a clock, in percent: where leases are held no clock is worse than they allow.
+    pub fn clock_fault(&self, percent: u64) -> u64 {
+        match self.reads {
+            ReadMode::Lease => percent.clamp(99, 101),
+            _ => percent,
         }
     }
 
@@ -57,6 +68,8 @@ impl Plan {
             heartbeat: Duration::from_millis(60),
             election_timeout_min: Duration::from_millis(300),
             election_timeout_max: Duration::from_millis(600),
+            reads: self.reads,
+            read_lease: None,
             snapshot_every: self.snapshot_every,
             limits: Limits::default(),
         }

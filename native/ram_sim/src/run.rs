@@ -177,6 +177,14 @@ impl Run {
         report.count("unknown outcomes", unknown as u64);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("entries", self.watch.invariants.committed_index());
+        let mut by_lease = 0;
+        let mut by_quorum = 0;
+        for status in state.running().filter_map(|(_, running)| running.handle.status().ok()) {
+            by_lease += status.reads.local + status.reads.waited;
+            by_quorum += status.reads.quorum;
+        }
+        report.count("reads by lease (of the last members)", by_lease);
+        report.count("reads by quorum (of the last members)", by_quorum);
         report.count("events", state.trace.events);
         report
     }

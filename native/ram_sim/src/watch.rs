@@ -3,12 +3,13 @@
 use ram_core::node::observation::Observation;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::invariants::{Invariants, Once, Sight};
+use crate::invariants::{Invariants, LeaseEnds, Once, Sight};
 use crate::world::{RunningMember, State};
 
 #[derive(Default)]
 pub struct Watch {
     pub invariants: Invariants,
+    lease_ends: LeaseEnds,
     last: BTreeMap<usize, (u64, Observation)>,
     led: BTreeSet<(u64, u64)>,
 }
@@ -30,6 +31,17 @@ impl Watch {
             if let Err((invariant, detail)) = self.judge(state, &member, before, now) {
                 state.violated(invariant, detail);
             }
+        }
+        self.look_at_leases(state);
+    }
+
+    fn look_at_leases(&mut self, state: &mut State) {
+        let leases =
+            state.running().filter_map(|(host, running)| Some((host, running.lease.get()?)));
+        let seen = self.last.values().map(|(_, seen)| seen);
+        let led = seen.filter(|seen| seen.leads).map(|seen| seen.term);
+        if let Err(detail) = self.lease_ends.check(leases, led) {
+            state.violated(LeaseEnds::NAME, detail);
         }
     }
 

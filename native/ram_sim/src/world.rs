@@ -48,6 +48,8 @@ pub struct RunningMember {
     pub start: u64,
     pub orders: UnboundedSender<Order>,
     pub log: LogSlot,
+    /// The term of the read lease it held in the last step.
+    pub lease: Rc<Cell<Option<u64>>>,
 }
 
 /// Filled when the member opens its log.

@@ -6,12 +6,14 @@
 
 mod applied_grows;
 mod leader_completeness;
+mod lease_ends;
 mod log_matching;
 mod once;
 mod one_leader;
 mod same_state;
 mod term_grows;
 
+pub use lease_ends::LeaseEnds;
 pub use once::Once;
 
 use applied_grows::AppliedGrows;
