@@ -1,6 +1,8 @@
 //! With every guard the invariants hold in all states to a depth; without any one of them there is
 //! a way to a stale read, which is printed: `cargo test -p ram_model -- --nocapture`.
 
+#![allow(clippy::panic)]
+
 use ram_model::{ALL, Cluster, Guard, NODES, STALE};
 use stateright::{Checker, HasDiscoveries, Model};
 

@@ -18,6 +18,7 @@ use crate::world::{Order, State, World};
 /// How long a fault may last.
 const LAST_MIN_MS: u64 = 50;
 const LAST_MAX_MS: u64 = 6000;
+const ESTRANGED_MS: u64 = 2000;
 /// A removal that was asked for may still be proposed, and its change may need the former member.
 const REMOVAL_SETTLES_NS: u64 = 10_000_000_000;
 
@@ -46,6 +47,18 @@ enum Fault {
     },
     FailingDisk(usize),
     Remove(usize),
+    /// One member hears nothing from the leader and would lead itself. It ends with the next.
+    Aside {
+        leader: usize,
+        aside: usize,
+        others: Vec<usize>,
+    },
+    /// The leader is cut off while others start again at once, and are asked for their votes: only
+    /// they can know what they promised.
+    Estrange {
+        pairs: Vec<(usize, usize)>,
+        others: Vec<usize>,
+    },
     /// The leader stops well and hands over the lead.
     Transfer(usize),
     /// A clock that is wrong by more than 1 %; by just that where leases are held.
@@ -106,7 +119,8 @@ impl Faults {
     }
 
     pub fn end_all(&mut self, sim: &mut Sim<'_>, world: &World) {
-        for (_, fault) in std::mem::take(&mut self.active) {
+        // The end of one may be the begin of another.
+        while let Some((_, fault)) = self.active.pop() {
             self.end(sim, world, &fault);
         }
     }
@@ -121,8 +135,12 @@ impl Faults {
         let rng = &mut self.rng;
         let favourite = if rng.random_bool(0.4) { leader } else { None };
         let victim = favourite.filter(|host| up.contains(host)).or(pick(rng, &up).copied())?;
-        let is_cut =
-            self.active.iter().any(|(_, f)| matches!(f, Fault::Cut { .. } | Fault::Hold(_)));
+        let is_cut = self.active.iter().any(|(_, f)| {
+            matches!(
+                f,
+                Fault::Cut { .. } | Fault::Hold(_) | Fault::Aside { .. } | Fault::Estrange { .. }
+            )
+        });
         Some(match rng.random_range(0..100) {
             0..18 => Fault::Crash { hosts: vec![victim], power: rng.random_bool(0.7) },
             18..24 => {
@@ -138,7 +156,13 @@ impl Faults {
                 let latency_ms = rng.random_range(30..400);
                 Fault::Delay { pairs: around(&hosts, victim), latency_ms }
             }
-            74..82 => Fault::SlowDisk { host: victim, delay_ms: rng.random_range(20..500) },
+            74..79 => Fault::SlowDisk { host: victim, delay_ms: rng.random_range(20..500) },
+            79..82 if !is_cut => {
+                let leader = leader?;
+                let mut others: Vec<usize> =
+                    up.into_iter().filter(|host| *host != leader).collect();
+                Fault::Aside { leader, aside: others.pop()?, others }
+            }
             82..87 => Fault::FailingDisk(victim),
             87..91 if is_whole => Fault::Remove(victim),
             91..96 => Fault::Transfer(leader?),
@@ -167,6 +191,17 @@ impl Faults {
             }
             Fault::Wipe(host) => wipe(sim, world, *host),
             Fault::Cut { pairs, .. } => for_each(pairs, |a, b| sim.partition_oneway(a, b)),
+            Fault::Aside { leader, aside, .. } => {
+                for_each(&both_ways(vec![(*leader, *aside)]), |a, b| sim.partition_oneway(a, b));
+            }
+            Fault::Estrange { pairs, others } => {
+                for_each(pairs, |a, b| sim.partition_oneway(a, b));
+                let is_up = |host: &&usize| world.borrow().hosts[**host].running.is_some();
+                for host in others.iter().filter(is_up) {
+                    self.crash(sim, world, *host, false);
+                    sim.bounce(host_name(*host));
+                }
+            }
             Fault::Hold(pairs) => for_each(pairs, |a, b| sim.hold(a, b)),
             Fault::Delay { pairs, latency_ms } => set_latency(sim, pairs, *latency_ms),
             Fault::SlowDisk { host, delay_ms } => {
@@ -193,7 +228,15 @@ impl Faults {
                 hosts.iter().for_each(|host| sim.bounce(host_name(*host)));
             }
             Fault::Wipe(host) => sim.bounce(host_name(*host)),
-            Fault::Cut { pairs, .. } | Fault::Hold(pairs) => {
+            Fault::Aside { leader, others, .. } => {
+                let hosts: Vec<usize> = (0..plan.hosts).collect();
+                let pairs = both_ways(around(&hosts, *leader));
+                let next = Fault::Estrange { pairs, others: others.clone() };
+                self.begin(sim, world, &next);
+                let end_ns = world.borrow().now_ns + ESTRANGED_MS * 1_000_000;
+                self.active.push((end_ns, next));
+            }
+            Fault::Cut { pairs, .. } | Fault::Hold(pairs) | Fault::Estrange { pairs, .. } => {
                 for_each(pairs, |a, b| sim.release(a, b));
             }
             Fault::Delay { pairs, .. } => set_latency(sim, pairs, plan.latency_max_ms),
@@ -252,6 +295,8 @@ fn name(fault: &Fault) -> &'static str {
         Fault::SlowDisk { .. } => "fault slow disk",
         Fault::FailingDisk(_) => "fault failing disk",
         Fault::Remove(_) => "fault removal",
+        Fault::Aside { .. } => "fault estranged leader",
+        Fault::Estrange { .. } => "fault others start again",
         Fault::Transfer(_) => "fault leader transfer",
         Fault::ClockRate { .. } => "fault clock rate",
     }
@@ -262,9 +307,6 @@ fn cut(rng: &mut StdRng, hosts: &[usize], victim: usize) -> Fault {
     let mut order = hosts.to_vec();
     order.shuffle(rng);
     let (left, right) = order.split_at(order.len() / 2);
-    let both_ways = |pairs: Vec<(usize, usize)>| -> Vec<(usize, usize)> {
-        pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect()
-    };
     let across = |left: &[usize], right: &[usize]| -> Vec<(usize, usize)> {
         left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))).collect()
     };
@@ -289,6 +331,10 @@ fn cut(rng: &mut StdRng, hosts: &[usize], victim: usize) -> Fault {
         }
     };
     Fault::Cut { name, pairs }
+}
+
+fn both_ways(pairs: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect()
 }
 
 /// From one host to every other.

@@ -116,7 +116,7 @@ async fn open(
     let mut identity = identify(&disk, config, birth)?;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
     let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
-    let reads = Reads::new(identity.id, spans, clock);
+    let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
     if birth == Birth::Again {
         reads.promise.after_restart(reads.clock.now(), spans.promise);
     }
@@ -250,7 +250,7 @@ async fn serve(
     tasks.spawn(leases::campaign_when_free(raft.clone(), reads.clone()));
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });
-    if config.reads == ReadMode::Lease {
+    if reads.asks {
         tasks.spawn(leases::keep(raft, net, reads.clone(), leader_watch.clone()));
     }
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));

@@ -8,9 +8,12 @@ use super::identity::ClusterId;
 use super::{Birth, Change, Event, Node, OnEvent, Reply};
 use crate::config::tests::timed;
 use crate::config::{Config, ReadMode};
+use crate::log::{Disk, MemoryDisk};
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member;
+use crate::reads::lease::Cause;
 use crate::store::command::{Answer, Command};
+use crate::store::table::Item;
 use crate::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -48,6 +51,87 @@ fn put(node: &Node, deadline: Instant) -> Result<Answer> {
     let command = Command::Put { key: b"k", value: b"v" };
     node.write(&command, deadline, Box::new(move |answer| _ = sender.send(answer)))?;
     receiver.recv_timeout(LIMIT).expect("an answer")
+}
+
+fn reading_by_lease() -> Config {
+    Config { reads: ReadMode::Lease, ..config() }
+}
+
+fn made(config: Config) -> Node {
+    let node = Node::start(config, Birth::Fresh(ClusterId([7; 16])), Arc::new(|_| {})).unwrap();
+    let id = node.status().unwrap().id;
+    change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
+    node
+}
+
+/// Waits until the member answers at once.
+fn read_now(node: &Node, key: &[u8]) -> Option<Vec<u8>> {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = node.read_now(key).unwrap() {
+            return found.map(|item| item.value().to_vec());
+        }
+        assert!(begun.elapsed() < LIMIT, "{:?}", node.status().unwrap().reads);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_member_with_a_lease_answers_at_once_and_shows_every_write_that_was_answered() {
+    let node = made(reading_by_lease());
+    assert_eq!(read_now(&node, b"k"), None);
+    for _ in 0..20 {
+        put(&node, Instant::now() + LIMIT).unwrap();
+        assert_eq!(read_now(&node, b"k"), Some(b"v".to_vec()));
+    }
+    let reads = node.status().unwrap().reads;
+    assert!(reads.lease.is_ok() && reads.local >= 21, "{reads:?}");
+    assert_eq!(reads.quorum, 0);
+    node.stop();
+}
+
+#[test]
+fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
+    let node = made(config());
+    put(&node, Instant::now() + LIMIT).unwrap();
+    assert!(node.read_now(b"k").unwrap().is_none());
+    for (mode, quorum) in [(ReadMode::Local, 0), (ReadMode::Lease, 1), (ReadMode::Quorum, 2)] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = Box::new(move |read| _ = sender.send(read));
+        node.read_as(mode, "k".into(), Instant::now() + LIMIT, reply).unwrap();
+        let read: Result<Option<Item>> = receiver.recv_timeout(LIMIT).expect("an answer");
+        assert_eq!(read.unwrap().unwrap().value(), b"v");
+        assert_eq!(node.status().unwrap().reads.quorum, quorum, "{mode:?}");
+    }
+    assert_eq!(node.status().unwrap().reads.lease, Err(Cause::NotAsked));
+    node.stop();
+}
+
+/// A learner may hold a lease that the only voter granted before it went down.
+#[test]
+fn the_only_voter_that_starts_again_leads_no_sooner_than_what_it_promised_is_over() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let start = |birth| Node::start_on(disk.clone(), config(), birth, Arc::new(|_| {})).unwrap();
+    let node = start(Birth::Fresh(ClusterId([7; 16])));
+    let id = node.status().unwrap().id;
+    change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    node.stop();
+    let begun = Instant::now();
+    let node = start(Birth::Again);
+    put(&node, Instant::now() + LIMIT).unwrap();
+    assert!(begun.elapsed() >= config().election_timeout_max);
+    node.stop();
+}
+
+#[test]
+fn a_lease_that_is_as_long_as_the_promise_is_refused_and_so_is_one_of_a_heartbeat() {
+    for (lease_ms, is_right) in [(50, false), (100, true), (240, true), (260, false)] {
+        let lease = Some(Duration::from_millis(lease_ms));
+        let checked = Config { read_lease: lease, ..config() }.check();
+        assert_eq!(checked.is_ok(), is_right, "{lease_ms}: {checked:?}");
+    }
+    assert_eq!(config().read_lease(), Duration::from_millis(180));
 }
 
 /// The proposer panicked when all that waited was late, and no write was answered after that.

@@ -58,6 +58,10 @@ pub fn grant_lease(raft: &Raft, reads: &Reads, ask: &Ask) -> Result<Grant, Refus
 pub async fn transfer(raft: &Raft, reads: &Reads, heir: u64) -> Answer<()> {
     reads.barrier.hand_over();
     reads.barrier.run_out().await;
+    // A lead that was lost and won again meanwhile may have leases.
+    if !reads.barrier.hands_over() {
+        return Err(Refusal::NotLeader);
+    }
     let sent = raft.trigger().transfer_leader(heir).await;
     sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))
 }

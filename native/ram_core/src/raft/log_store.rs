@@ -59,7 +59,7 @@ impl LogStore {
     pub fn open(log: Log, reads: Reads, applied_index: u64) -> io::Result<Self> {
         let store = LogStore { log, reads: None };
         let (mut next, end) = store.held(&(applied_index.saturating_add(1)..));
-        while next < end {
+        while next < end && reads.asks {
             let entries = store.read(next, end, READ_BYTES_MAX)?;
             entries.iter().for_each(|entry| mark(&reads, entry));
             let Some(last) = entries.last() else { break };
@@ -151,6 +151,9 @@ impl LogStore {
 /// Marks what the entry may change.
 fn mark(reads: &Reads, entry: &Entry) {
     let EntryPayload::Normal(Payload(proposal)) = &entry.payload else { return };
+    if !reads.asks {
+        return;
+    }
     match command::keys(proposal) {
         Ok(keys) => reads.pending.mark(entry.index(), Touched::Keys(&keys)),
         // It will end the member when it is applied.

@@ -39,7 +39,8 @@ fn build(
     let log = Log::open(disk.clone(), options).unwrap();
     let worker = Worker::start("ram-snapshot").unwrap();
     let second = Duration::from_secs(1);
-    let reads = Reads::new(1, Spans { lease: second, promise: 2 * second }, Arc::new(BootClock));
+    let reads =
+        Reads::new(1, true, Spans { lease: second, promise: 2 * second }, Arc::new(BootClock));
     let machine = StateMachine::open(disk, worker.clone(), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
     (Guard { log, worker, _folder: folder }, store, machine)

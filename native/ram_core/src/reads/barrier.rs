@@ -159,6 +159,11 @@ impl Barrier {
         self.state.lock().grants.hand_over();
     }
 
+    /// Has granting stopped for good in this term?
+    pub fn hands_over(&self) -> bool {
+        self.state.lock().grants.hands_over()
+    }
+
     /// Stops granting until the guard is dropped.
     pub fn pause(&self) -> Pause<'_> {
         self.state.lock().changes += 1;

@@ -203,6 +203,10 @@ impl Grants {
     pub fn hand_over(&mut self) {
         self.is_handing_over = true;
     }
+
+    pub fn hands_over(&self) -> bool {
+        self.is_handing_over
+    }
 }
 
 impl Peer {
@@ -395,7 +399,9 @@ mod tests {
         grants.hand_over();
         assert_eq!(ask(&mut grants, 2, true, 1010), Err(Refused::HandingOver));
         assert_eq!(grants.open_upto(at(1010), OWN), Some(10), "what was granted still counts");
+        assert!(grants.hands_over());
         grants.appended(6, 30);
+        assert!(!grants.hands_over());
         let own = Ask { id: OWN, term: 6, renews: false };
         assert_eq!(grants.grant(&own, at(1), OWN, &voters(), &SPANS), Err(Refused::Unconfirmed));
     }

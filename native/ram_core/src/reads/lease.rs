@@ -108,8 +108,9 @@ impl Lease {
         let mut state = self.state.lock();
         state.dropped += 1;
         state.is_first = true;
-        state.cause = cause;
-        self.until_ns.store(0, Ordering::SeqCst);
+        if self.until_ns.swap(0, Ordering::SeqCst) > 0 {
+            state.cause = cause;
+        }
     }
 
     /// Notes why a request brought no lease; the one that is held goes on.
@@ -162,7 +163,7 @@ mod tests {
         lease.drop_for(Cause::Snapshot);
         assert!(!lease.take(ticket, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1001)), None);
-        assert_eq!(lease.cause(), Cause::Snapshot);
+        assert_eq!(lease.cause(), Cause::NotAsked);
     }
 
     #[test]
@@ -199,6 +200,7 @@ mod tests {
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
         lease.drop_for(Cause::OtherVote);
         assert_eq!(lease.held(|| at(1001)), None);
+        assert_eq!(lease.cause(), Cause::OtherVote);
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub use quorum::{Read, serve};
 #[derive(Debug, Clone)]
 pub struct Reads {
     pub own: u64,
+    /// This member asks for leases; one that does not needs no marks.
+    pub asks: bool,
     pub spans: Spans,
     pub clock: Arc<dyn Clock>,
     pub pending: Arc<Pending>,
@@ -96,11 +98,12 @@ pub struct Reads {
 
 impl Reads {
     /// Of the member `own`.
-    pub fn new(own: u64, spans: Spans, clock: Arc<dyn Clock>) -> Reads {
+    pub fn new(own: u64, asks: bool, spans: Spans, clock: Arc<dyn Clock>) -> Reads {
         let promise = Arc::new(Promise::default());
         let barrier = Arc::new(Barrier::new(own, spans, clock.clone(), promise.clone()));
         Reads {
             own,
+            asks,
             spans,
             clock,
             pending: Arc::default(),
@@ -152,7 +155,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let spans =
             Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
-        let reads = Reads::new(1, spans, clock.clone());
+        let reads = Reads::new(1, true, spans, clock.clone());
         assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
         let grant = Grant { term: 1, lasts: spans.lease, from_index: 3 };
         assert!(reads.lease.take(reads.lease.ask(clock.now(), 1), &grant));
