@@ -1,18 +1,24 @@
-//! openraft's own conformance suite on our log and state machine, on both kinds of disk.
+//! openraft's own conformance suite on our log and state machine, on both kinds of disk; and what
+//! the log store tells `reads/`.
 
-use openraft::StorageError;
+use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::testing::log::{StoreBuilder, Suite};
+use openraft::type_config::TypeConfigExt;
+use openraft::{EntryPayload, StorageError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entry;
 use super::log_store::LogStore;
 use super::state_machine::StateMachine;
-use super::types::TypeConfig;
+use super::types::{Entry, Payload, TypeConfig, Vote};
 use super::worker::Worker;
-use crate::log::{Disk, Log, LogOptions, MemoryDisk, RealDisk};
+use crate::log::{Disk, Driver, Log, LogOptions, MemoryDisk, RealDisk};
 use crate::reads::Reads;
 use crate::reads::clock::BootClock;
-use crate::reads::grants::Spans;
+use crate::reads::grants::{Ask, Grant, Spans};
+use crate::store::command::{self, Command, Stamp};
 
 /// Ends the threads of one store; the folder goes with it.
 struct Guard {
@@ -68,4 +74,70 @@ async fn openrafts_storage_suite_passes_on_a_disk() {
 #[tokio::test]
 async fn openrafts_storage_suite_passes_in_memory() {
     Suite::test_all(InMemory).await.unwrap();
+}
+
+fn reads() -> Reads {
+    let spans = Spans { lease: Duration::from_secs(5), promise: Duration::from_secs(10) };
+    Reads::new(1, true, spans, Arc::new(BootClock))
+}
+
+fn memory_log() -> Log {
+    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    Log::open(Arc::new(MemoryDisk::default()), options).unwrap()
+}
+
+/// An entry that puts `key`, of term 5.
+fn put(index: u64, key: &[u8]) -> Entry {
+    let stamp = Stamp { session: 1, sequence: index, settled_below: 1 };
+    let command = Command::Put { key, value: b"v" }.encode();
+    let proposal = command::group(stamp, 1, std::iter::once(&command));
+    let payload = EntryPayload::Normal(Payload(proposal));
+    Entry { log_id: entry::log_id(5, index), payload }
+}
+
+#[tokio::test]
+async fn a_key_is_pending_from_the_append_over_a_restart_until_it_is_applied_or_truncated() {
+    let (log, before) = (memory_log(), reads());
+    let mut store = LogStore::open(log.clone(), before.clone(), 0).unwrap();
+    store.append([put(1, b"a"), put(2, b"b")], IOFlushed::noop()).await.unwrap();
+    assert!(before.pending.is_pending(b"a") && before.pending.is_pending(b"b"));
+
+    let after = reads();
+    let mut store = LogStore::open(log, after.clone(), 1).unwrap();
+    assert!(!after.pending.is_pending(b"a"), "applied");
+    assert!(after.pending.is_pending(b"b"), "acknowledged before the restart");
+    store.truncate_after(Some(entry::log_id(5, 1))).await.unwrap();
+    assert!(!after.pending.is_pending(b"b"));
+}
+
+#[tokio::test]
+async fn the_leader_counts_its_own_entry_when_every_holder_of_a_lease_has_it() {
+    let reads = reads();
+    let mut store = LogStore::open(memory_log(), reads.clone(), 0).unwrap();
+    store.save_vote(&Vote::new_committed(5, 1)).await.unwrap();
+    store.append([put(1, b"a")], IOFlushed::noop()).await.unwrap();
+    reads.barrier.acked(5, 3, Some(1), reads.clock.now());
+    let voters = [BTreeSet::from([1, 2, 3])];
+    let ask = Ask { id: 3, term: 5, renews: false };
+    let granted = [(); 2].map(|()| reads.barrier.grant(&ask, &voters));
+    assert_eq!(granted[1].as_ref().unwrap().from_index, 1);
+
+    let (sender, mut flushed) = TypeConfig::oneshot();
+    store.append([put(2, b"a")], IOFlushed::signal(sender)).await.unwrap();
+    assert!(futures_util::poll!(&mut flushed).is_pending());
+    reads.barrier.acked(5, 3, Some(2), reads.clock.now());
+    flushed.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn another_vote_makes_a_lease_void_and_the_same_one_does_not() {
+    let reads = reads();
+    let mut store = LogStore::open(memory_log(), reads.clone(), 0).unwrap();
+    store.save_vote(&Vote::new(5, 2)).await.unwrap();
+    let grant = Grant { term: 5, lasts: Duration::from_secs(5), from_index: 0 };
+    assert!(reads.lease.take(reads.lease.ask(reads.clock.now(), 5), &grant));
+    store.save_vote(&Vote::new_committed(5, 2)).await.unwrap();
+    assert_eq!(reads.lease.held(|| reads.clock.now()), Some(0));
+    store.save_vote(&Vote::new(6, 3)).await.unwrap();
+    assert_eq!(reads.lease.held(|| reads.clock.now()), None);
 }
