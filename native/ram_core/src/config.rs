@@ -96,7 +96,8 @@ pub struct Config {
     pub election_timeout_min: Duration,
     /// Also the leader lease L: for so long after its leader's last word no member votes.
     pub election_timeout_max: Duration,
-    /// How reads are answered that do not say it themselves. Leases are asked for with `Lease` alone.
+    /// How reads are answered that do not say it themselves. Leases are asked for with `Lease`
+    /// alone.
     pub reads: ReadMode,
     /// For how long a read lease is granted; a node that dies holds up writes so long, once.
     /// Default: [`READ_LEASE_PERCENT`] of the maximum of the election timeout.
