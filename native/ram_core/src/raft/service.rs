@@ -3,8 +3,8 @@
 //! Appends of one connection enter raft in the order they arrived and are answered in that order;
 //! every other request has a task of its own. Those that ask the leader for its work (groups of
 //! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
-//! must not collect what they send again and again.
-//! Votes are refused while this member keeps a promise (`reads::promise`).
+//! must not collect what they send again and again. Votes are refused while this member keeps a
+//! promise (`reads::promise`).
 
 use bytes::Bytes;
 use futures_util::StreamExt;
