@@ -58,15 +58,3 @@ async fn ask(raft: &Raft, net: &Net, reads: &Reads) -> Result<(), Cause> {
     reads.lease.take(ticket, &grant);
     Ok(())
 }
-
-/// Lets a member that ran before campaign once it has kept what it may have promised then.
-pub async fn campaign_when_free(raft: Raft, reads: Reads) {
-    loop {
-        let left = reads.promise.until().since(reads.clock.now());
-        if left.is_zero() {
-            break;
-        }
-        tokio::time::sleep(left).await;
-    }
-    raft.runtime_config().elect(true);
-}

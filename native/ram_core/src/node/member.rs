@@ -20,6 +20,7 @@ use super::{Birth, Change, Event, OnEvent, Queued, Queues};
 use crate::config::{Config, ReadMode};
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
+use crate::raft::elections::Elections;
 use crate::raft::leader;
 use crate::raft::log_store::LogStore;
 use crate::raft::network::Network;
@@ -135,7 +136,7 @@ async fn open(
     }
     let network = Network::new(net.clone(), reads.clone());
     let mut raft_config = raft_config(config)?;
-    // One that is the only voter would be elected without asking anybody.
+    // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.promise.is_over(reads.clock.now());
     let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
@@ -247,7 +248,8 @@ async fn serve(
     let (raft, net, reads) = (parts.raft.clone(), parts.net.clone(), parts.reads.clone());
     let route = Route::new(raft.clone(), net.clone(), leader_watch.clone(), reads.clone());
     let mut tasks = JoinSet::new();
-    tasks.spawn(leases::campaign_when_free(raft.clone(), reads.clone()));
+    let elections = Elections::of(raft.clone(), reads.clone());
+    tasks.spawn(elections.keep_promise());
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });
     if reads.asks {
@@ -262,11 +264,11 @@ async fn serve(
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
     tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
     tasks.spawn(finish_changes(parts.raft.clone(), reads));
-    let callers = parts.service.callers().clone();
-    let lease = config.election_timeout_max;
-    tasks.spawn(succession::succeed(parts.raft.clone(), leader_watch.clone(), callers, lease));
-    let arrivals = parts.service.arrivals().clone();
-    tasks.spawn(patience::be_patient(parts.raft.clone(), leader_watch, arrivals));
+    let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
+    let (led, raft, lease) =
+        (leader_watch.clone(), parts.raft.clone(), config.election_timeout_max);
+    tasks.spawn(succession::succeed(raft, elections.clone(), led, callers, lease));
+    tasks.spawn(patience::be_patient(elections, leader_watch, arrivals));
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;

@@ -22,6 +22,7 @@
 mod acks;
 pub mod asked;
 pub mod clock;
+pub mod elections;
 pub mod entry;
 pub mod leader;
 pub mod log_store;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::types::Raft;
+use super::elections::Elections;
 
 /// Without bytes for so long a follower is as impatient as ever.
 const QUIET: Duration = Duration::from_millis(100);
@@ -30,24 +30,27 @@ impl Arrivals {
 }
 
 /// To be awaited as long as the member runs.
-pub async fn be_patient(raft: Raft, leader: watch::Receiver<Option<u64>>, arrivals: Arrivals) {
-    let may_campaign = |may| raft.runtime_config().elect(may);
-    watch_arrivals(leader, arrivals.0.subscribe(), may_campaign).await;
+pub async fn be_patient(
+    elections: Elections,
+    leader: watch::Receiver<Option<u64>>,
+    arrivals: Arrivals,
+) {
+    watch_arrivals(leader, arrivals.0.subscribe(), || elections.hold_off()).await;
 }
 
-async fn watch_arrivals(
+/// No election while what `hold_off` returns lives.
+async fn watch_arrivals<H>(
     leader: watch::Receiver<Option<u64>>,
     mut arrivals: watch::Receiver<Option<u64>>,
-    may_campaign: impl Fn(bool),
+    hold_off: impl Fn() -> H,
 ) {
     while arrivals.changed().await.is_ok() {
         let sender = *arrivals.borrow_and_update();
         if sender.is_none() || sender != *leader.borrow() {
             continue;
         }
-        may_campaign(false);
+        let _held_off = hold_off();
         while let Ok(Ok(())) = timeout(QUIET, arrivals.changed()).await {}
-        may_campaign(true);
     }
 }
 
@@ -55,20 +58,19 @@ async fn watch_arrivals(
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::time::sleep;
 
     #[tokio::test(start_paused = true)]
     async fn nobody_campaigns_while_bytes_of_the_leader_arrive_and_soon_after_the_last() {
         let (_leader, led) = watch::channel(Some(1));
         let arrivals = Arrivals::default();
-        let may = Arc::new(AtomicBool::new(true));
-        let told = may.clone();
-        let may_campaign = move |may| told.store(may, Ordering::Relaxed);
-        tokio::spawn(watch_arrivals(led, arrivals.0.subscribe(), may_campaign));
+        let held_off = Arc::new(());
+        let held = held_off.clone();
+        tokio::spawn(watch_arrivals(led, arrivals.0.subscribe(), move || held.clone()));
         let after = async |wait| {
             sleep(wait).await;
-            may.load(Ordering::Relaxed)
+            // This one, the task's, and no other.
+            Arc::strong_count(&held_off) == 2
         };
         assert!(after(QUIET).await);
         arrivals.part_of(2);

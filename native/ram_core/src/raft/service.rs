@@ -191,7 +191,10 @@ impl Inbound for Connection {
         };
         let reads = self.shared.reads.clone();
         match kind {
-            rpc::VOTE | rpc::PRE_VOTE if !reads.promise.is_over(reads.clock.now()) => {
+            // An heir would campaign at once, and whoever is no heir would vote at once.
+            rpc::VOTE | rpc::PRE_VOTE | rpc::TRANSFER_LEADER
+                if !reads.promise.is_over(reads.clock.now()) =>
+            {
                 reply(&self.replies, id, stopped("this member promised not to vote yet"));
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &reads, &body)),

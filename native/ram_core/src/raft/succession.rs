@@ -11,10 +11,13 @@
 //!   that on every voter. A campaign here begins with a pre-vote, so before the lease of a majority
 //!   is over it changes nothing, no term and no vote. A connection that ended for another reason
 //!   than death costs a few messages.
+//! - Nor does one campaign that keeps a promise of before its restart: see [`elections`].
 //! - It is a short cut. After some turns openraft alone goes on, which also finds leaders that are
 //!   frozen, or cut off with their connections open.
 //!
 //! `service` tells who is connected; `net/` does not know what a leader is.
+//!
+//! [`elections`]: super::elections
 
 use openraft::async_runtime::WatchReceiver;
 use std::collections::BTreeSet;
@@ -23,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::elections::Elections;
 use super::types::Raft;
 
 /// Between the turns of two members: longer than an election takes where nothing stands in its way.
@@ -54,6 +58,7 @@ struct Place {
 /// Campaigns when the leader's connection is lost, as long as it is awaited. `lease` is L.
 pub async fn succeed(
     raft: Raft,
+    elections: Elections,
     leader: watch::Receiver<Option<u64>>,
     callers: Callers,
     lease: Duration,
@@ -65,11 +70,7 @@ pub async fn succeed(
         let metrics = metrics.borrow_watched();
         place_among(metrics.membership_config.voter_ids(), own, lost)
     };
-    let campaign = || async {
-        // Raft has stopped; then so does whoever awaits this.
-        let _ = raft.trigger().elect(true).await;
-    };
-    watch_over(sight, lease, place, campaign).await;
+    watch_over(sight, lease, place, || elections.campaign()).await;
 }
 
 /// `None` for one that is no voter.

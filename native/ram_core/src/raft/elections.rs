@@ -1,0 +1,76 @@
+//! When this member may campaign: the one owner of openraft's election switch.
+//!
+//! openraft campaigns by its timer while the switch is on, and whenever it is told to, whatever the
+//! switch says. There is more than one reason to hold elections off, and one may end while another
+//! goes on: so nobody turns the switch but this, which has it on while nobody holds it off.
+//!
+//! - A promise, given before a restart (`reads::promise`): until it is over.
+//! - Patience with a large entry of the leader (`patience`): while its bytes arrive.
+//!
+//! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps.
+//! Votes for others are `service`'s matter.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+use super::types::Raft;
+use crate::reads::Reads;
+
+/// Clones share the switch.
+#[derive(Clone)]
+pub struct Elections {
+    raft: Raft,
+    reads: Reads,
+    /// Guards the switch: how many hold it off.
+    held: Arc<Mutex<usize>>,
+}
+
+/// While it lives openraft does not campaign by itself.
+pub struct HeldOff(Elections);
+
+impl Elections {
+    /// Of a raft that nothing else switches.
+    pub fn of(raft: Raft, reads: Reads) -> Elections {
+        Elections { raft, reads, held: Arc::default() }
+    }
+
+    pub fn hold_off(&self) -> HeldOff {
+        let mut held = self.held.lock();
+        *held += 1;
+        self.raft.runtime_config().elect(false);
+        HeldOff(self.clone())
+    }
+
+    /// Holds elections off from this call on until what was promised before the restart is over,
+    /// as long as that is awaited.
+    pub fn keep_promise(&self) -> impl Future<Output = ()> + Send + use<> {
+        let held = self.hold_off();
+        async move {
+            let reads = &held.0.reads;
+            loop {
+                let left = reads.promise.until().since(reads.clock.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left).await;
+            }
+        }
+    }
+
+    /// Campaigns now, by a pre-vote, unless this member keeps a promise.
+    pub async fn campaign(&self) {
+        if self.reads.promise.is_over(self.reads.clock.now()) {
+            // Raft has stopped; then so does whoever awaits this.
+            let _ = self.raft.trigger().elect(true).await;
+        }
+    }
+}
+
+impl Drop for HeldOff {
+    fn drop(&mut self) {
+        let elections = &self.0;
+        let mut held = elections.held.lock();
+        *held -= 1;
+        elections.raft.runtime_config().elect(*held == 0);
+    }
+}
