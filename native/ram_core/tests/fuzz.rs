@@ -17,6 +17,7 @@ use ram_core::log::{Disk, Driver, Log, LogOptions, MemoryDisk, SnapshotReader, S
 use ram_core::raft::rpc;
 use ram_core::store::Store;
 use ram_core::store::command::{self, Command, Expect, Stamp};
+use ram_core::store::value::Plain;
 
 struct Fuzz {
     rng: TestRng,
@@ -154,7 +155,7 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
     ];
     let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
     let mut fuzz = Fuzz::start("proposal");
-    let mut store = Store::default();
+    let mut store = Store::empty(Arc::new(Plain));
     while fuzz.goes_on() {
         store.apply(fuzz.rounds, &command::open_session()).unwrap();
         let stamp = Stamp { session: fuzz.rounds, sequence: 1, settled_below: 1 };

@@ -87,12 +87,12 @@ impl Client {
             handle.read(asked, deadline.into_std(), Box::new(move |read| _ = sender.send(read)))
         };
         let read = self.asking(key, Action::Read, ask, answer, |read: &Option<Item>| {
-            Outcome::Saw(read.as_ref().map(|item| value(item.value())))
+            Outcome::Saw(read.as_ref().map(|item| value(&item.value())))
         });
         let Some(read) = read.await else { return false };
         match read {
             Some(item) => {
-                let found = Bytes::copy_from_slice(item.value());
+                let found = Bytes::from(item.value().into_owned());
                 self.saw(&found, item.revision());
                 self.known.insert(key.clone(), (found, item.revision()));
             }

@@ -7,6 +7,7 @@ use ram_core::node::{Birth, Change, Event, Handle, Member, Surroundings};
 use ram_core::raft::clock;
 use ram_core::raft::rpc::MemberChange;
 use ram_core::raft::worker::Worker;
+use ram_core::store::value::Plain;
 use rand::RngExt;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -108,6 +109,7 @@ fn prepare(world: &World, host: usize) -> Prepared {
         transport: Arc::new(SimTransport),
         open_log,
         worker: Worker::inline(),
+        values: Arc::new(Plain),
         clock: Arc::new(clock::MemberClock::default()),
     };
     (config, disk, start, place.disk_delay_max_ms.clone(), surroundings, log)

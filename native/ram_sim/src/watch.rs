@@ -65,7 +65,7 @@ impl Watch {
         let looked = has_applied.then(|| member.handle.items(&state.keys)).flatten();
         let items = looked.filter(|(at, _)| *at == now.applied_index).map(|(_, items)| items);
         for item in items.iter().flatten().flatten() {
-            state.once.saw(item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
+            state.once.saw(&item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
         }
         self.invariants.check(&Sight {
             start: member.start,

@@ -148,6 +148,7 @@ fn refused(error: LogError) -> Error {
 mod tests {
     use super::*;
     use crate::store::table::{Item, Table};
+    use crate::store::value::Held;
     use std::fs;
     use std::path::PathBuf;
 
@@ -188,7 +189,8 @@ mod tests {
         let table = Arc::new(Table::default());
         for revision in 1..=entries {
             let value = revision.to_le_bytes();
-            table.insert(Item::new(&revision.to_be_bytes(), &value, revision));
+            let key = revision.to_be_bytes();
+            table.insert(Item::new(&key, &value, Held::default(), revision));
         }
         table
     }

@@ -113,7 +113,7 @@ async fn open(
     surroundings: Surroundings,
     on_event: OnEvent,
 ) -> Result<Parts> {
-    let Surroundings { disk, transport, open_log, worker, clock } = surroundings;
+    let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
     let mut identity = identify(&disk, config, birth)?;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
     let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
@@ -121,7 +121,7 @@ async fn open(
     if birth == Birth::Again {
         reads.promise.after_restart(reads.clock.now(), spans.promise);
     }
-    let machine = StateMachine::open(disk.clone(), worker.clone(), reads.clone());
+    let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());

@@ -47,6 +47,7 @@ use crate::log::Disk;
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member as Peer;
 use crate::reads::Read;
+use crate::store::value::Values;
 use crate::{Error, Result};
 use backup::Entrance;
 pub use handle::Handle;
@@ -108,26 +109,34 @@ pub struct Node {
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     /// Guards the data of a member without files, as long as it may be recovered from them.
     memory: Mutex<Option<Arc<dyn Disk>>>,
+    values: Arc<dyn Values>,
 }
 
 type Ready = std::sync::mpsc::Sender<Result<Handle>>;
 
 impl Node {
-    /// Opens the data, binds the socket and starts raft; blocks until that is done.
-    pub fn start(config: Config, birth: Birth, on_event: OnEvent) -> Result<Node> {
+    /// Opens the data, binds the socket and starts raft; blocks until that is done. The values in
+    /// memory are held by `values`, which serve this member alone.
+    pub fn start(
+        config: Config,
+        values: Arc<dyn Values>,
+        birth: Birth,
+        on_event: OnEvent,
+    ) -> Result<Node> {
         config.check()?;
         let disk = Surroundings::disk(&config)?;
-        Node::start_on(disk, config, birth, on_event)
+        Node::start_on(disk, config, values, birth, on_event)
     }
 
     fn start_on(
         disk: Arc<dyn Disk>,
         config: Config,
+        values: Arc<dyn Values>,
         birth: Birth,
         on_event: OnEvent,
     ) -> Result<Node> {
         let memory = (config.storage == Storage::Memory).then(|| disk.clone());
-        let surroundings = Surroundings::real(disk, config.storage)?;
+        let surroundings = Surroundings::real(disk, config.storage, values.clone())?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let run = move || run(config, birth, surroundings, on_event, stopped, ready);
@@ -147,7 +156,7 @@ impl Node {
             }
         };
         let thread = Mutex::new(Some((stop, thread)));
-        Ok(Node { handle, thread, memory: Mutex::new(memory) })
+        Ok(Node { handle, thread, memory: Mutex::new(memory), values })
     }
 
     /// Stops this member of the cluster `old` and starts it as the only one of the cluster `new`,
@@ -169,7 +178,7 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(Error::failed)?;
         let last_log_index = runtime.block_on(member::recover(&config, &disk, new))?;
-        let node = Node::start_on(disk, config, Birth::Again, on_event)?;
+        let node = Node::start_on(disk, config, self.values.clone(), Birth::Again, on_event)?;
         Ok((node, last_log_index))
     }
 

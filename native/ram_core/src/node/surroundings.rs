@@ -10,6 +10,7 @@ use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk, RealDisk};
 use crate::net::{TcpTransport, Transport};
 use crate::raft::worker::Worker;
 use crate::reads::clock::{BootClock, Clock};
+use crate::store::value::Values;
 use crate::{Error, Result};
 
 /// Opens the log of a member, and thereby decides who writes it.
@@ -21,6 +22,8 @@ pub struct Surroundings {
     pub open_log: OpenLog,
     /// Writes and reads snapshots and backups.
     pub worker: Worker,
+    /// Holds the values in memory.
+    pub values: Arc<dyn Values>,
     /// What read leases are measured on.
     pub clock: Arc<dyn Clock>,
 }
@@ -37,7 +40,11 @@ impl Surroundings {
     /// This disk, TCP, and threads of their own for what may wait for the disk. A log in memory
     /// waits for nothing: it is written by whoever asks, without the way to another thread and
     /// back.
-    pub fn real(disk: Arc<dyn Disk>, storage: Storage) -> Result<Surroundings> {
+    pub fn real(
+        disk: Arc<dyn Disk>,
+        storage: Storage,
+        values: Arc<dyn Values>,
+    ) -> Result<Surroundings> {
         let driver = match storage {
             Storage::Disk => Driver::Thread,
             Storage::Memory => Driver::Inline,
@@ -48,6 +55,7 @@ impl Surroundings {
             transport: Arc::new(TcpTransport::default()),
             open_log: Box::new(|disk| Log::open(disk, options)),
             worker: Worker::start("ram-snapshot").map_err(Error::failed)?,
+            values,
             clock: Arc::new(BootClock),
         })
     }

@@ -14,6 +14,7 @@ use crate::raft::types::Member;
 use crate::reads::lease::Cause;
 use crate::store::command::{Answer, Command};
 use crate::store::table::Item;
+use crate::store::value::Plain;
 use crate::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -36,7 +37,8 @@ fn change(node: &Node, change: Change) {
 }
 
 fn alone(on_event: OnEvent) -> Node {
-    let node = Node::start(config(), Birth::Fresh(ClusterId([7; 16])), on_event).unwrap();
+    let birth = Birth::Fresh(ClusterId([7; 16]));
+    let node = Node::start(config(), Arc::new(Plain), birth, on_event).unwrap();
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
     node

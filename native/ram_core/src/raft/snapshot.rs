@@ -14,6 +14,7 @@ use super::types::SnapshotMeta;
 use crate::codec;
 use crate::log::{self, Disk, LogError, SnapshotReader, SnapshotReceiver, SnapshotWriter};
 use crate::store::table::{Frozen, Item, Table};
+use crate::store::value::Values;
 use crate::store::{Ledger, Store};
 
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -90,7 +91,8 @@ impl Block {
     /// of one processor at most, since requests may need it.
     pub fn add(&mut self, piece: &[Item], writer: &mut SnapshotWriter) -> Result<(), LogError> {
         for item in piece {
-            let entry: Entry = (item.key(), item.value(), item.revision());
+            let value = item.value();
+            let entry: Entry = (item.key(), &value, item.revision());
             codec::encode_into(&entry, &mut self.entries);
             self.count += 1;
             if self.entries.len() >= BLOCK_BYTES {
@@ -127,18 +129,18 @@ fn read_head(reader: &mut SnapshotReader) -> io::Result<Head> {
     Ok(codec::decode("snapshot head", &first)?)
 }
 
-/// Reads a whole snapshot into a fresh store.
-pub fn read(file: &SnapshotFile) -> io::Result<(Head, Store)> {
+/// Reads a whole snapshot into a fresh store, whose values are held by `values`.
+pub fn read(file: &SnapshotFile, values: Arc<dyn Values>) -> io::Result<(Head, Store)> {
     let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
     let head = read_head(&mut reader)?;
     let table = Arc::new(Table::with_capacity(head.entries.min(ENTRIES_PRESIZED_MAX) as usize));
     while let Some(block) = reader.next().transpose()? {
         let (entries, _) = codec::decode_prefix::<Vec<Entry>>("snapshot block", &block)?;
         for (key, value, revision) in entries {
-            table.insert(Item::new(key, value, revision));
+            table.insert(Item::new(key, value, values.hold(value), revision));
         }
     }
-    let store = Store::new(table, head.ledger.clone());
+    let store = Store::new(table, head.ledger.clone(), values);
     Ok((head, store))
 }
 
@@ -153,12 +155,13 @@ mod tests {
     use super::*;
     use crate::log::MemoryDisk;
     use crate::store::command::{self, Command, Outcome, Stamp};
+    use crate::store::value::Plain;
 
     /// What makes a retry harmless has to survive as what it wrote does.
     #[test]
     fn a_group_that_is_sent_again_after_a_start_from_a_snapshot_is_not_applied_again() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
-        let mut store = Store::default();
+        let mut store = Store::empty(Arc::new(Plain));
         let opened = store.apply(1, &command::open_session()).unwrap();
         assert_eq!(opened, Outcome::SessionOpened { session: 1 });
         let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
@@ -172,7 +175,7 @@ mod tests {
             ..Head::default()
         };
         let file = write(disk, &head, &frozen).unwrap();
-        let (_, mut restored) = read(&file).unwrap();
+        let (_, mut restored) = read(&file, Arc::new(Plain)).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Command::Delete { key: b"k" }.encode();
         restored.apply(3, &command::group(other, 1, [&delete].into_iter())).unwrap();

@@ -23,6 +23,7 @@ use crate::reads::lease::Cause;
 use crate::store::Store;
 use crate::store::command::Outcome;
 use crate::store::table::{Frozen, Table};
+use crate::store::value::Values;
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -64,6 +65,7 @@ impl Applied {
 pub struct StateMachine {
     disk: Arc<dyn Disk>,
     worker: Worker,
+    values: Arc<dyn Values>,
     store: Store,
     last_applied: Option<LogId>,
     membership: StoredMembership,
@@ -74,13 +76,18 @@ pub struct StateMachine {
 
 impl StateMachine {
     /// Starts from the newest snapshot on the disk, or empty.
-    pub fn open(disk: Arc<dyn Disk>, worker: Worker, reads: Reads) -> io::Result<Self> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        worker: Worker,
+        values: Arc<dyn Values>,
+        reads: Reads,
+    ) -> io::Result<Self> {
         let (head, store, file) = match snapshot::latest(&disk)? {
             Some(file) => {
-                let (head, store) = snapshot::read(&file)?;
+                let (head, store) = snapshot::read(&file, values.clone())?;
                 (head, store, Some(file))
             }
-            None => (Head::default(), Store::default(), None),
+            None => (Head::default(), Store::empty(values.clone()), None),
         };
         let applied = Applied {
             table: Arc::new(RwLock::new(store.table().clone())),
@@ -93,6 +100,7 @@ impl StateMachine {
         Ok(StateMachine {
             disk,
             worker,
+            values,
             store,
             last_applied: head.meta.last_log_id,
             membership: head.meta.last_membership,
@@ -195,10 +203,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         _meta: &SnapshotMeta,
         file: SnapshotFile,
     ) -> Result<(), io::Error> {
-        let disk = self.disk.clone();
+        let (disk, values) = (self.disk.clone(), self.values.clone());
         let install = move || {
             let file = file.on(&disk)?;
-            let (head, store) = snapshot::read(&file)?;
+            let (head, store) = snapshot::read(&file, values)?;
             Ok((file, head, store))
         };
         let (file, head, store) = self.worker.run(install).await?;

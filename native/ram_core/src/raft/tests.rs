@@ -19,6 +19,7 @@ use crate::reads::Reads;
 use crate::reads::clock::BootClock;
 use crate::reads::grants::{Ask, Grant, Spans};
 use crate::store::command::{self, Command, Stamp};
+use crate::store::value::Plain;
 
 /// Ends the threads of one store; the folder goes with it.
 struct Guard {
@@ -47,7 +48,7 @@ fn build(
     let second = Duration::from_secs(1);
     let reads =
         Reads::new(1, true, Spans { lease: second, promise: 2 * second }, Arc::new(BootClock));
-    let machine = StateMachine::open(disk, worker.clone(), reads.clone()).unwrap();
+    let machine = StateMachine::open(disk, worker.clone(), Arc::new(Plain), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
     (Guard { log, worker, _folder: folder }, store, machine)
 }

@@ -16,7 +16,9 @@
 
 pub mod command;
 pub mod sessions;
+mod sweep;
 pub mod table;
+pub mod value;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,7 +27,9 @@ use crate::codec::DecodeError;
 use bytes::Bytes;
 use command::{Answer, Command, Expect, Found, Outcome, Proposal};
 use sessions::{Admission, Sessions};
+use sweep::Sweep;
 use table::{Item, Table};
+use value::Values;
 
 /// The counters of the state that are not in the table: they go into a snapshot's first block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,15 +40,21 @@ pub struct Ledger {
 }
 
 /// The state. Owned by the thread that applies; readers hold the [`Table`].
-#[derive(Debug, Default)]
 pub struct Store {
     table: Arc<Table>,
     ledger: Ledger,
+    values: Arc<dyn Values>,
+    sweep: Sweep,
 }
 
 impl Store {
-    pub fn new(table: Arc<Table>, ledger: Ledger) -> Self {
-        Store { table, ledger }
+    pub fn empty(values: Arc<dyn Values>) -> Self {
+        Store::new(Arc::default(), Ledger::default(), values)
+    }
+
+    /// `values` are those that hold what is in the table.
+    pub fn new(table: Arc<Table>, ledger: Ledger, values: Arc<dyn Values>) -> Self {
+        Store { table, ledger, values, sweep: Sweep::default() }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -100,12 +110,15 @@ impl Store {
         match value {
             Some(value) => {
                 self.ledger.revision += 1;
-                self.table.insert(Item::new(key, value, self.ledger.revision));
+                let held = self.values.hold(value);
+                self.table.insert(Item::new(key, value, held, self.ledger.revision));
+                self.sweep.step(&self.table, self.values.as_ref());
             }
             // Deleting what is not there changes nothing, so it takes no revision.
             None if self.table.get(key).is_some() => {
                 self.ledger.revision += 1;
                 self.table.remove(key);
+                self.sweep.step(&self.table, self.values.as_ref());
             }
             None => {}
         }
@@ -115,7 +128,7 @@ impl Store {
 
 fn conflict(current: Option<&Item>) -> Answer {
     let found = |item: &Item| Found {
-        value: Bytes::copy_from_slice(item.value()),
+        value: Bytes::from(item.value().into_owned()),
         revision: item.revision(),
     };
     Answer::Conflict { current: current.map(found) }

@@ -1,6 +1,6 @@
 //! The map itself: read by anyone at any time, written by the thread that applies.
 //!
-//! An entry is one allocation, an [`Item`], and a slot of 16 bytes: at a million entries the slots
+//! An entry is one allocation, an [`Item`], and a slot of 8 bytes: at a million entries the slots
 //! and the allocator's headers are what a table costs beside its content.
 //!
 //! A snapshot of one revision is taken while writes go on. `freeze` fixes the revision S; from then
@@ -13,56 +13,77 @@
 use dashmap::{DashMap, Equivalent};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use triomphe::ThinArc;
+
+use super::value::Held;
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
-const SHARDS: usize = 1024;
+pub const SHARDS: usize = 1024;
 
-/// A key, its value and the revision of the change that set it, in one allocation:
-/// `revision u64, key length u32, key, value`. Hashed and compared by its key. Clones share it.
+/// A key, its value and the revision of the change that set it, in one allocation: a head, the
+/// bytes of the key, and those of the value unless they are kept elsewhere. Hashed and compared by
+/// its key. Clones share it.
 #[derive(Clone)]
-pub struct Item(Arc<[u8]>);
+pub struct Item(ThinArc<Head, u8>);
 
-const REVISION_BYTES: usize = 8;
-const HEADER_BYTES: usize = REVISION_BYTES + 4;
+/// Keys and values are shorter than 4 GiB: their limits are checked where they enter.
+struct Head {
+    revision: u64,
+    held: Held,
+    key_bytes: u32,
+    value_bytes: u32,
+}
 
 impl Item {
-    /// A key is shorter than 4 GiB: its limit is checked where it enters.
-    pub fn new(key: &[u8], value: &[u8], revision: u64) -> Item {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + key.len() + value.len());
-        bytes.extend_from_slice(&revision.to_le_bytes());
-        bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(value);
-        Item(bytes.into())
+    pub fn new(key: &[u8], value: &[u8], held: Held, revision: u64) -> Item {
+        let (key_bytes, value_bytes) = (key.len() as u32, value.len() as u32);
+        let own = if held.keeper.is_none() { value } else { &[] };
+        let head = Head { revision, held, key_bytes, value_bytes };
+        Item(ThinArc::from_header_and_slice(head, &[key, own].concat()))
     }
 
     pub fn key(&self) -> &[u8] {
         self.split().0
     }
 
-    pub fn value(&self) -> &[u8] {
+    pub fn value(&self) -> Cow<'_, [u8]> {
+        let held = self.held();
+        match &held.keeper {
+            Some(keeper) => Cow::Owned(keeper.bytes(held.word)),
+            None => Cow::Borrowed(self.own_bytes()),
+        }
+    }
+
+    /// The bytes of the value; none when they are kept elsewhere.
+    pub fn own_bytes(&self) -> &[u8] {
         self.split().1
     }
 
-    pub fn revision(&self) -> u64 {
-        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    pub fn held(&self) -> &Held {
+        &self.head().held
     }
 
-    /// The bytes of key and value.
+    pub fn revision(&self) -> u64 {
+        self.head().revision
+    }
+
+    /// The bytes of key and value, wherever they are.
     fn content_bytes(&self) -> u64 {
-        (self.0.len() - HEADER_BYTES) as u64
+        u64::from(self.head().key_bytes) + u64::from(self.head().value_bytes)
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
-        let rest = self.0.get(REVISION_BYTES..).unwrap_or_default();
-        match rest.split_first_chunk() {
-            Some((length, content)) => content.split_at(u32::from_le_bytes(*length) as usize),
-            None => Default::default(),
-        }
+        let content = &self.0.slice;
+        content.split_at_checked(self.head().key_bytes as usize).unwrap_or_default()
     }
 }
 
@@ -110,6 +131,7 @@ pub struct Table {
     aside: Mutex<Option<Aside>>,
     entries: AtomicU64,
     bytes: AtomicU64,
+    sharing: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -133,11 +155,21 @@ impl Table {
             aside: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            sharing: AtomicU64::new(0),
         }
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.map.get(&Key(key)).map(|entry| entry.key().clone())
+        self.look(key, |item| item.cloned())
+    }
+
+    /// Calls `look` with what the key holds, without sharing it: for moments, since a write of a
+    /// key nearby has to wait for it.
+    pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> T {
+        match self.map.get(&Key(key)) {
+            Some(entry) => look(Some(entry.key())),
+            None => look(None),
+        }
     }
 
     pub fn entries(&self) -> u64 {
@@ -149,16 +181,40 @@ impl Table {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many values share memory with others.
+    pub fn sharing(&self) -> u64 {
+        self.sharing.load(Ordering::Relaxed)
+    }
+
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
         self.put_aside(item.key());
-        self.bytes.fetch_add(item.content_bytes(), Ordering::Relaxed);
+        self.add(&item);
         match self.replace(item) {
             Some(old) => self.subtract(&old),
             None => {
                 self.entries.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Holds the value of an item of this table in another way. For the one writer only.
+    pub fn set_held(&self, item: &Item, held: Held) {
+        let moved = Item::new(item.key(), &item.value(), held, item.revision());
+        self.add(&moved);
+        self.subtract(item);
+        drop(self.replace(moved));
+    }
+
+    pub fn shard_entries(&self, shard: usize) -> usize {
+        self.map.shards().get(shard).map_or(0, |shard| shard.read().len())
+    }
+
+    pub fn shard_items(&self, shard: usize) -> Vec<Item> {
+        let shard = self.map.shards().get(shard);
+        shard.map_or_else(Vec::new, |shard| {
+            shard.read().iter().map(|(item, ())| item.clone()).collect()
+        })
     }
 
     /// Sets an item and returns the former one, as one change for readers. The map's own insert
@@ -185,8 +241,14 @@ impl Table {
         }
     }
 
+    fn add(&self, new: &Item) {
+        self.bytes.fetch_add(new.content_bytes(), Ordering::Relaxed);
+        self.sharing.fetch_add(u64::from(new.held().is_shared()), Ordering::Relaxed);
+    }
+
     fn subtract(&self, old: &Item) {
         self.bytes.fetch_sub(old.content_bytes(), Ordering::Relaxed);
+        self.sharing.fetch_sub(u64::from(old.held().is_shared()), Ordering::Relaxed);
     }
 
     fn put_aside(&self, key: &[u8]) {

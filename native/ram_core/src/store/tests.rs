@@ -1,5 +1,6 @@
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
 use super::sessions::{GROUPS_MAX, SESSIONS_MAX};
+use super::value::{Held, Keep, Plain, Values};
 use super::*;
 use crate::codec;
 use bytes::Bytes;
@@ -14,7 +15,12 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let mut client = Client { store: Store::default(), index: 0, session: 0, sequence: 0 };
+        Client::with(Arc::new(Plain))
+    }
+
+    fn with(values: Arc<dyn Values>) -> Self {
+        let store = Store::empty(values);
+        let mut client = Client { store, index: 0, session: 0, sequence: 0 };
         client.open();
         client
     }
@@ -46,7 +52,7 @@ impl Client {
     }
 
     fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.store.table().get(key).map(|item| item.value().to_vec())
+        self.store.table().get(key).map(|item| item.value().into_owned())
     }
 }
 
@@ -199,7 +205,7 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
             client.run(&[put(&(5000 + step).to_be_bytes(), b"fresh")]);
             step += 1;
             for item in piece {
-                let value = item.value().to_vec();
+                let value = item.value().into_owned();
                 assert_eq!(value, b"old");
                 assert_eq!(seen.entry(item.key().to_vec()).or_insert(value.clone()), &value);
             }
@@ -229,4 +235,114 @@ fn two_stores_fed_the_same_log_are_the_same() {
     assert_eq!(one.store.table().entries(), two.store.table().entries());
 }
 
+const SHELF_PLACES: usize = 16;
+
+/// Holds values on shelves of so many places, of which none is used twice.
+#[derive(Default)]
+struct Shelves {
+    newest: Mutex<Arc<Shelf>>,
+    /// How many shelves there are.
+    count: Arc<AtomicUsize>,
+    moved: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Shelf {
+    places: Mutex<Vec<Vec<u8>>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Keep for Shelf {
+    fn bytes(&self, word: usize) -> Vec<u8> {
+        self.places.lock()[word].clone()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+impl Values for Shelves {
+    fn hold(&self, bytes: &[u8]) -> Held {
+        let mut newest = self.newest.lock();
+        if newest.places.lock().len() % SHELF_PLACES == 0 {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            *newest = Arc::new(Shelf { places: Mutex::default(), count: self.count.clone() });
+        }
+        let mut places = newest.places.lock();
+        places.push(bytes.to_vec());
+        Held { keeper: Some(newest.clone()), word: places.len() - 1 }
+    }
+
+    fn is_wasteful(&self, sharing: u64) -> bool {
+        let places = self.count.load(Ordering::Relaxed) * SHELF_PLACES;
+        places as u64 > 2 * sharing
+    }
+
+    fn moved(&self, held: &Held) -> Option<Held> {
+        let keeper = held.keeper.as_ref()?;
+        // The caller holds it once more, beside the value itself.
+        if Arc::strong_count(keeper) > SHELF_PLACES / 2 {
+            return None;
+        }
+        self.moved.fetch_add(1, Ordering::Relaxed);
+        Some(self.hold(&keeper.bytes(held.word)))
+    }
+}
+
+#[test]
+fn values_leave_memory_that_is_mostly_dead_and_are_read_as_before_meanwhile() {
+    let shelves = Arc::new(Shelves::default());
+    let mut client = Client::with(shelves.clone());
+    let mut expected: HashMap<u64, u64> = HashMap::new();
+    let mut random = 7u64;
+    let mut frozen = None;
+    for round in 0..40_000u64 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let key = (random >> 33) % 2000;
+        if random >> 60 == 0 {
+            client.run(&[Command::Delete { key: &key.to_be_bytes() }]);
+            expected.remove(&key);
+        } else {
+            client.run(&[put(&key.to_be_bytes(), &round.to_be_bytes())]);
+            expected.insert(key, round);
+        }
+        if round == 20_000 {
+            let revision = client.store.ledger().revision;
+            frozen = client.store.table().freeze(revision).map(|frozen| (frozen, expected.clone()));
+        }
+    }
+    let table = client.store.table().clone();
+    for key in 0..2000u64 {
+        let value = expected.get(&key).map(|round| round.to_be_bytes().to_vec());
+        assert_eq!(client.value(&key.to_be_bytes()), value);
+    }
+    assert_eq!(table.sharing(), table.entries());
+    assert_eq!(table.bytes(), 16 * table.entries());
+    assert!(shelves.moved.load(Ordering::Relaxed) > 1000);
+    let (frozen, mut then) = frozen.unwrap();
+    let mut seen = HashMap::new();
+    frozen
+        .walk(|piece| {
+            let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+            seen.extend(piece.iter().map(|item| (number(item.key()), number(&item.value()))));
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    assert_eq!(seen, std::mem::take(&mut then), "moving is no change");
+    drop(frozen);
+    // The walk has let go of the former items: what is left are shelves that are half full.
+    client.run(&[put(b"another", b"12345678")]);
+    let shelves = shelves.count.load(Ordering::Relaxed) * SHELF_PLACES;
+    assert!(shelves as u64 <= 3 * table.entries(), "{shelves} places, {}", table.entries());
+}
+
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};

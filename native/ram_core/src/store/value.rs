@@ -1,0 +1,71 @@
+//! Values: bytes in the log, on the wire and in files; in memory what the owner of a member makes
+//! of them.
+//!
+//! A value comes as bytes and can be had as bytes at any time. What is held in between is the
+//! owner's choice: the bytes themselves ([`Plain`]), or a form from which its readers are served
+//! faster. Nothing in here looks into either, and nothing that is replicated depends on the form.
+//!
+//! Several values may share one piece of memory, which is freed with the last of them. A few that
+//! live on would keep much that is dead, so the store walks its table while the owner says that
+//! it is worth it, and asks for each value whether it should move ([`sweep`](super::sweep)).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Makes of bytes what is held in memory. Called by one thread at a time.
+pub trait Values: Send + Sync {
+    fn hold(&self, bytes: &[u8]) -> Held;
+
+    /// Should values move, when `sharing` of those in the table share memory with others?
+    fn is_wasteful(&self, _sharing: u64) -> bool {
+        false
+    }
+
+    /// The same value in other memory; `None` when it is well where it is.
+    fn moved(&self, _held: &Held) -> Option<Held> {
+        None
+    }
+}
+
+/// Holds the bytes as they are.
+#[derive(Debug, Default)]
+pub struct Plain;
+
+impl Values for Plain {
+    fn hold(&self, _bytes: &[u8]) -> Held {
+        Held::default()
+    }
+}
+
+/// Where a value is, beside what the item itself has.
+#[derive(Clone, Default)]
+pub struct Held {
+    /// Has the value; `None`: the item has its bytes.
+    pub keeper: Option<Arc<dyn Keep>>,
+    /// Means something to the owner alone: which value of the keeper it is, or another form of the
+    /// bytes.
+    pub word: usize,
+}
+
+/// Memory with values in it.
+pub trait Keep: Any + Send + Sync {
+    /// The bytes of the value that is held with this word.
+    fn bytes(&self, word: usize) -> Vec<u8>;
+
+    /// Is it made for several values?
+    fn is_shared(&self) -> bool;
+}
+
+impl Held {
+    pub fn is_shared(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.is_shared())
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.keeper.is_some() { "elsewhere" } else { "here" };
+        write!(f, "Held({place}, {})", self.word)
+    }
+}
