@@ -40,12 +40,18 @@
 -export([start/0, stop/0]).
 -export([start_cluster/1, start_cluster/2, stop_cluster/1, restart_server/0]).
 -export([add_node/1, remove_node/1, replace_node/2, nodes/0, force_recover/1]).
--export([get/1, get/2, fetch/1, put/2, put_many/1, update/3, delete/1, delete_many/1]).
+-export([get/1, get/2, get/3, fetch/1, fetch/2]).
+-export([put/2, put_many/1, update/3, delete/1, delete_many/1]).
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
+-export_type([reads/0, read_options/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0]}).
+
+%% Who may answer a read: see fetch/2.
+-type reads() :: quorum | local.
+-type read_options() :: #{reads => reads()}.
 
 %% @doc Starts the application `ram' and what it needs.
 %%
@@ -182,10 +188,41 @@ get(Key, Default) ->
         error -> Default
     end.
 
+%% @doc As get/2, with options: see fetch/2.
+-spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
+get(Key, Default, Options) ->
+    case ram_request:fetch(Key, reads(Options, [Key, Default, Options])) of
+        {ok, Value} -> Value;
+        error -> Default
+    end.
+
 %% @doc The value of a key, or `error' when the key is absent.
 -spec fetch(Key :: term()) -> {ok, Value :: term()} | error.
 fetch(Key) ->
     ram_request:fetch(Key).
+
+%% @doc As fetch/1, with options.
+%%
+%% `reads' says who may answer; without it, it is as the application environment says (`reads', by
+%% default `quorum').
+%% <ul>
+%% <li>`quorum': linearizable. What was acknowledged anywhere before the call is seen. It takes a
+%% round of messages with a majority, which all reads share that wait at that time, and raises
+%% `timeout' without a majority.</li>
+%% <li>`local': what the asked node has, at once, at the price of an ETS lookup and without a
+%% majority too. It may be old: by moments, or by as long as this node is cut off. Of one key it
+%% never goes back in time on one node, restarts of the node apart.</li>
+%% </ul>
+%%
+%% ```
+%% 1> ram:fetch(config, #{reads => local}).
+%% {ok,#{colour => blue}}
+%% 2> ram:get(nothing, none, #{reads => local}).
+%% none
+%% '''
+-spec fetch(Key :: term(), read_options()) -> {ok, Value :: term()} | error.
+fetch(Key, Options) ->
+    ram_request:fetch(Key, reads(Options, [Key, Options])).
 
 %% @doc Sets the value of a key.
 -spec put(Key :: term(), Value :: term()) -> ok.
@@ -314,6 +351,17 @@ leader() ->
 -spec status() -> map().
 status() ->
     ram_cluster:status().
+
+%% The one way to read that the options ask for; they are the last argument.
+reads(#{reads := Reads} = Options, Arguments) when map_size(Options) =:= 1 ->
+    case ram_config:reads(Reads) of
+        ok -> Reads;
+        {error, Why} -> ram_error:badarg(Arguments, length(Arguments), ["reads: ", Why])
+    end;
+reads(Options, _Arguments) when Options =:= #{} ->
+    ram_request:reads();
+reads(_Options, Arguments) ->
+    ram_error:badarg(Arguments, length(Arguments), "must be a map with no key but reads").
 
 checked_nodes([_ | _] = Nodes) ->
     case is_list_of(fun erlang:is_atom/1, Nodes) of

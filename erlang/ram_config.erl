@@ -2,13 +2,14 @@
 %% wrong form, is an error that names it. Times are milliseconds, sizes are bytes.
 -module(ram_config).
 
--export([read/0, check/1]).
+-export([read/0, check/1, reads/1]).
 -export_type([config/0]).
 
 -type config() :: #{name := binary(), data_dir := binary(),
                     storage := any | disk | memory,
                     listen_host := binary(), listen_port := inet:port_number(),
-                    advertise := binary(), call_timeout_ms := pos_integer(), atom() => term()}.
+                    advertise := binary(), call_timeout_ms := pos_integer(),
+                    reads := ram:reads(), atom() => term()}.
 
 %% @doc The configuration of this node.
 -spec read() -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
@@ -23,12 +24,18 @@ check(Settings) ->
         throw:{bad_config, Key, Why} -> {error, {bad_config, Key, Why}}
     end.
 
+%% @doc Whether this is a way to read, in the environment or as an option.
+-spec reads(term()) -> ok | {error, iodata()}.
+reads(Reads) when Reads =:= quorum; Reads =:= local -> ok;
+reads(lease) -> {error, "lease is not available yet; quorum and local are"};
+reads(_) -> {error, "must be quorum or local"}.
+
 defaults() ->
     #{name => atom_to_binary(node()),
       data_dir => filename_binary(filename:join("ram_data", atom_to_list(node()))),
       storage => any,
       listen_host => host(), listen_port => 0, advertise => <<>>,
-      call_timeout_ms => 5000,
+      call_timeout_ms => 5000, reads => quorum,
       heartbeat_ms => 40, election_timeout_min_ms => 120, election_timeout_max_ms => 200,
       snapshot_every => 20000,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
@@ -58,10 +65,11 @@ set({advertise, {Host, Port}}, Config) when is_integer(Port), Port > 0, Port =< 
     Config#{advertise := <<HostText/binary, $:, (integer_to_binary(Port))/binary>>};
 set({advertise, _}, _Config) ->
     wrong(advertise, "must be {Host, Port} with a port of 1 to 65535");
-set({reads, quorum}, Config) ->
-    Config;
-set({reads, _}, _Config) ->
-    wrong(reads, "must be quorum");
+set({reads, Reads}, Config) ->
+    case reads(Reads) of
+        ok -> Config#{reads := Reads};
+        {error, Why} -> wrong(reads, Why)
+    end;
 set({election_timeout_ms, {Min, Max}}, Config)
   when is_integer(Min), is_integer(Max), Min > 0, Max > Min ->
     Config#{election_timeout_min_ms := Min, election_timeout_max_ms := Max};

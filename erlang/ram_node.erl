@@ -212,8 +212,8 @@ start_member(Cluster, State) ->
             State#state{failure = Reason}
     end.
 
-serve(Member, #state{config = #{call_timeout_ms := TimeoutMs}} = State) ->
-    ok = ram_request:set_member(Member, TimeoutMs),
+serve(Member, #state{config = #{call_timeout_ms := TimeoutMs, reads := Reads}} = State) ->
+    ok = ram_request:set_member(Member, TimeoutMs, Reads),
     #{cluster := Cluster} = status(Member),
     Serving = State#state{member = Member, cluster = Cluster, failure = undefined},
     tell_address(nodes(), Serving),

@@ -7,22 +7,23 @@
 %% waited for; no stray message is left.
 -module(ram_request).
 
--export([set_member/2, clear_member/0, member/0]).
--export([fetch/1, put/2, put_many/1, delete/1, delete_many/1, update/3]).
+-export([set_member/3, clear_member/0, member/0]).
+-export([fetch/1, fetch/3, put/2, put_many/1, delete/1, delete_many/1, update/3]).
 -export([sync/1, change/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 
--define(KEY, {ram, member}).
+%% An atom: the key of a persistent term is hashed for each read.
+-define(KEY, ram_member).
 %% Values above this are copied on a dirty scheduler.
 -define(LARGE_BYTES, 262144).
 %% Of each step of a backup or a restore that needs the cluster: losing a leader costs it time only.
 -define(STEP_TIMEOUT_MS, 30000).
 
--type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer()}.
+-type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer(), ram:reads()}.
 
--spec set_member(ram_nif:member(), pos_integer()) -> ok.
-set_member(Member, TimeoutMs) ->
-    persistent_term:put(?KEY, {Member, TimeoutMs}).
+-spec set_member(ram_nif:member(), pos_integer(), ram:reads()) -> ok.
+set_member(Member, TimeoutMs, Reads) ->
+    persistent_term:put(?KEY, {Member, TimeoutMs, Reads}).
 
 -spec clear_member() -> boolean().
 clear_member() ->
@@ -34,20 +35,48 @@ member() ->
 
 -spec timeout_ms() -> pos_integer().
 timeout_ms() ->
-    {_Member, TimeoutMs} = running(),
+    {_Member, TimeoutMs, _Reads} = running(),
     TimeoutMs.
 
 -spec fetch(term()) -> {ok, term()} | error.
 fetch(Key) ->
-    {Member, TimeoutMs} = running(),
+    {Member, TimeoutMs, Reads} = running(),
+    fetch(Member, Key, TimeoutMs, Reads).
+
+%% @doc The options are the last of the caller's arguments.
+-spec fetch(term(), ram:read_options(), Arguments :: [term()]) -> {ok, term()} | error.
+fetch(Key, Options, Arguments) ->
+    {Member, TimeoutMs, Configured} = running(),
+    fetch(Member, Key, TimeoutMs, reads(Options, Configured, Arguments)).
+
+reads(#{reads := Reads} = Options, _Configured, Arguments) when map_size(Options) =:= 1 ->
+    case ram_config:reads(Reads) of
+        ok -> Reads;
+        {error, Why} -> ram_error:badarg(Arguments, length(Arguments), ["reads: ", Why])
+    end;
+reads(Options, Configured, _Arguments) when Options =:= #{} ->
+    Configured;
+reads(_Options, _Configured, Arguments) ->
+    ram_error:badarg(Arguments, length(Arguments), "must be a map with no key but reads").
+
+fetch(Member, Key, TimeoutMs, quorum) ->
     case checked(read(Member, Key, TimeoutMs), [Key]) of
-        {value, Value, _Revision} -> {ok, binary_to_term(Value)};
+        {value, Value, _Revision} -> {ok, Value};
+        {encoded, Binary, _Revision} -> {ok, binary_to_term(Binary)};
         none -> error
+    end;
+fetch(Member, Key, TimeoutMs, Reads) ->
+    case ram_nif:fetch_now(Member, Key, Reads) of
+        {ok, _Value} = Found -> Found;
+        error -> error;
+        {encoded, Binary} -> {ok, binary_to_term(Binary)};
+        ask -> fetch(Member, Key, TimeoutMs, quorum);
+        {error, _} = Error -> checked(Error, [Key])
     end.
 
 -spec put(term(), term()) -> ok.
 put(Key, Value) ->
-    {Member, TimeoutMs} = running(),
+    {Member, TimeoutMs, _} = running(),
     Binary = term_to_binary(Value),
     Put = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
                   ram_nif:put_large(Member, Ref, Key, Binary, TimeoutMs);
@@ -59,7 +88,7 @@ put(Key, Value) ->
 
 -spec delete(term()) -> ok.
 delete(Key) ->
-    {Member, TimeoutMs} = running(),
+    {Member, TimeoutMs, _} = running(),
     Delete = fun(Ref) -> ram_nif:delete(Member, Ref, Key, TimeoutMs) end,
     {ok, _Revision} = checked(call(Member, Delete, TimeoutMs), [Key]),
     ok.
@@ -77,15 +106,15 @@ write_many([], [], _Arguments) ->
     _ = running(),
     ok;
 write_many(Puts, Deletes, Arguments) ->
-    {Member, TimeoutMs} = running(),
+    {Member, TimeoutMs, _} = running(),
     Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Puts, Deletes, TimeoutMs) end,
     {ok, _Revision} = checked(call(Member, Write, TimeoutMs), Arguments),
     ok.
 
 -spec update(term(), term(), fun((term()) -> term())) -> ok.
 update(Key, Default, Fun) ->
-    {Member, TimeoutMs} = running(),
-    Access = #{read => fun(LimitMs) -> read(Member, Key, LimitMs) end,
+    {Member, TimeoutMs, _} = running(),
+    Access = #{read => fun(LimitMs) -> read_encoded(Member, Key, LimitMs) end,
                set => fun(Expect, Binary, LimitMs) ->
                               compare_and_set(Member, Key, Expect, Binary, LimitMs)
                       end},
@@ -105,12 +134,12 @@ compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
 %% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
 -spec sync(pos_integer()) -> ok | {error, term()}.
 sync(TimeoutMs) ->
-    {Member, _} = running(),
+    {Member, _, _} = running(),
     call(Member, fun(Ref) -> ram_nif:sync(Member, Ref, TimeoutMs) end, TimeoutMs).
 
 -spec change(ram_nif:change(), pos_integer()) -> ok | {error, term()}.
 change(Change, TimeoutMs) ->
-    {Member, _} = running(),
+    {Member, _, _} = running(),
     call(Member, fun(Ref) -> ram_nif:change(Member, Ref, Change, TimeoutMs) end, TimeoutMs).
 
 -spec backup(binary()) -> ok | {error, ram_error:cluster_error()}.
@@ -123,7 +152,7 @@ restore(Path) ->
 
 %% How long it takes depends on the size of the file, so the caller waits without a limit.
 with_file(Function, Path) ->
-    {Member, _} = running(),
+    {Member, _, _} = running(),
     Submit = fun(Ref) -> Function(Member, Ref, Path, ?STEP_TIMEOUT_MS) end,
     case call(Member, Submit, infinity) of
         ok -> ok;
@@ -132,12 +161,20 @@ with_file(Function, Path) ->
 
 -spec status() -> map().
 status() ->
-    {Member, _} = running(),
+    {Member, _, _} = running(),
     {ok, Status} = checked(ram_nif:member_status(Member), []),
     Status.
 
 read(Member, Key, TimeoutMs) ->
     call(Member, fun(Ref) -> ram_nif:read(Member, Ref, Key, TimeoutMs) end, TimeoutMs).
+
+%% Updates pass values on as binaries.
+read_encoded(Member, Key, TimeoutMs) ->
+    case read(Member, Key, TimeoutMs) of
+        {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
+        {encoded, Binary, Revision} -> {value, Binary, Revision};
+        Other -> Other
+    end.
 
 call(Member, Submit, TimeoutMs) ->
     Ref = make_ref(),

@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod fetch;
 mod key;
 mod logging;
 mod member;
@@ -10,6 +11,7 @@ mod raw;
 mod reply;
 mod request;
 mod terms;
+mod value;
 
 use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
 

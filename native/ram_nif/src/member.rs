@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::logging;
 use crate::reply::Waiters;
 use crate::terms;
+use crate::value::Terms;
 
 pub struct MemberResource {
     pub node: Arc<Node>,
@@ -94,7 +95,8 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
         Err(_) => Birth::Again,
     };
     logging::send_to(env.pid());
-    match Node::start(config.config(), birth, notify(env.pid())) {
+    let values = Arc::new(Terms::default());
+    match Node::start(config.config(), values, birth, notify(env.pid())) {
         Ok(node) => (terms::ok(), resource(node)).encode(env),
         Err(cause) => terms::error(env, &cause),
     }

@@ -60,10 +60,20 @@ fn encoded_key<'a>(
     member: &MemberResource,
     key: Term<'a>,
 ) -> NifResult<Result<Vec<u8>, Term<'a>>> {
-    let bytes_max = member.node.config().limits.key_bytes_max;
     let mut bytes = Vec::with_capacity(32);
-    match key::encode(key, bytes_max, &mut bytes) {
-        Ok(()) => Ok(Ok(bytes)),
+    Ok(encode_key(env, member, key, &mut bytes)?.map(|()| bytes))
+}
+
+/// Appends the encoded key, or tells what is wrong with it.
+pub fn encode_key<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    key: Term<'a>,
+    out: &mut Vec<u8>,
+) -> NifResult<Result<(), Term<'a>>> {
+    let bytes_max = member.node.config().limits.key_bytes_max;
+    match key::encode(key, bytes_max, out) {
+        Ok(()) => Ok(Ok(())),
         Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
         Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
         Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),

@@ -10,9 +10,11 @@ use ram_core::store::table::Item;
 use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
+use crate::value::{self, Found};
+
 mod atoms {
     rustler::atoms! {
-        ok, error, none, undefined, value, conflict,
+        ok, error, none, undefined, value, encoded, conflict,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
         last_member, other_cluster,
@@ -87,10 +89,13 @@ pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     }
 }
 
-/// `{value, Value, Revision} | none | {error, Reason}`
+/// `{value, Value, Revision} | {encoded, Binary, Revision} | none | {error, Reason}`
 pub fn item<'a>(env: Env<'a>, item: ram_core::Result<Option<Item>>) -> Term<'a> {
     match item {
-        Ok(Some(item)) => (atoms::value(), binary(env, item.value()), item.revision()).encode(env),
+        Ok(Some(item)) => match value::found(env, &item) {
+            Found::Term(term) => (atoms::value(), term, item.revision()).encode(env),
+            Found::Encoded(etf) => (atoms::encoded(), etf, item.revision()).encode(env),
+        },
         Ok(None) => atoms::none().encode(env),
         Err(cause) => error(env, &cause),
     }

@@ -17,6 +17,7 @@ use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::{Config, ReadMode};
 use crate::reads::Read;
+use crate::reads::mode::ReadMode;
 use crate::store::command::{Answer, Command};
 use crate::store::table::Item;
 use crate::{Error, Result};
@@ -155,6 +156,21 @@ impl Handle {
             reply(ready.map(|()| applied.table().get(&key)));
         });
         enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
+    }
+
+    /// Calls `look` with what this node's table has of the key, if this node may answer such a read
+    /// on its own at this moment; `None` when it has to ask. For moments: see [`Table::look`].
+    ///
+    /// [`Table::look`]: crate::store::table::Table::look
+    pub fn look<T>(
+        &self,
+        mode: ReadMode,
+        key: &[u8],
+        look: impl FnOnce(Option<&Item>) -> T,
+    ) -> Result<Option<T>> {
+        self.with(|running| {
+            running.may_answer(mode, key).then(|| running.applied.table().look(key, look))
+        })
     }
 
     /// Calls `reply` when this node has applied all that was acknowledged before the call.

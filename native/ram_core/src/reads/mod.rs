@@ -63,6 +63,7 @@ pub mod grants;
 pub mod lease;
 #[cfg(test)]
 mod manual;
+pub mod mode;
 pub mod pending;
 pub mod promise;
 pub mod quorum;

@@ -64,6 +64,11 @@ impl Item {
         self.split().1
     }
 
+    /// How many bytes the value has, wherever they are.
+    pub fn value_bytes(&self) -> usize {
+        self.head().value_bytes as usize
+    }
+
     pub fn held(&self) -> &Held {
         &self.head().held
     }

@@ -43,8 +43,7 @@ impl Values for Plain {
 pub struct Held {
     /// Has the value; `None`: the item has its bytes.
     pub keeper: Option<Arc<dyn Keep>>,
-    /// Means something to the owner alone: which value of the keeper it is, or another form of the
-    /// bytes.
+    /// Which value of the keeper it is: means something to that one alone.
     pub word: usize,
 }
 

@@ -147,7 +147,7 @@ impl<'a> Walk<'a, '_> {
 
     /// A leaf that only the virtual machine can take apart.
     fn foreign(&mut self, term: Term) -> Result<(), KeyError> {
-        let etf = raw::etf_of_leaf(term).ok_or(KeyError::TooLarge)?;
+        let etf = raw::etf_of(term).ok_or(KeyError::TooLarge)?;
         form::push_leaf(self.out, &etf)
     }
 

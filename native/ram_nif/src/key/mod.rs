@@ -53,7 +53,7 @@ mod form;
 use rustler::{Env, Term};
 
 pub use encode::encode;
-pub use form::KeyError;
+pub use form::{KeyError, etf};
 
 use crate::raw;
 

@@ -58,7 +58,7 @@ pub mod tag {
 
 /// Tags of the external term format, as far as we read or write it.
 /// <https://www.erlang.org/doc/apps/erts/erl_ext_dist.html>
-mod etf {
+pub mod etf {
     pub const VERSION: u8 = 131;
     pub const NEW_FLOAT: u8 = 70;
     pub const BIT_BINARY: u8 = 77;

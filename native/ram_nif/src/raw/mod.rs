@@ -1,6 +1,11 @@
 //! What rustler's safe interface has no words for, or answers with an allocation on the read path.
 //!
-//! This is the only file of the crate with `unsafe` in it. Each function is safe to call.
+//! These are the only files of the crate with `unsafe` in them. Each function is safe to call.
+
+mod entry;
+mod heap;
+
+pub use heap::{Heap, HeapWriter};
 
 use std::mem::MaybeUninit;
 use std::slice;
@@ -72,10 +77,10 @@ pub fn elements(tuple: Term) -> Option<Elements> {
     Some(Elements { env, terms: terms.iter() })
 }
 
-/// The external term format of a term without parts; none if the virtual machine refuses.
+/// The external term format of a term; none if the virtual machine refuses.
 ///
 /// rustler panics there.
-pub fn etf_of_leaf(term: Term) -> Option<OwnedBinary> {
+pub fn etf_of(term: Term) -> Option<OwnedBinary> {
     let mut binary = MaybeUninit::uninit();
     // SAFETY: after success the binary is initialized, and ours to release.
     unsafe {
@@ -90,7 +95,8 @@ pub fn etf_of_leaf(term: Term) -> Option<OwnedBinary> {
 /// The term of one whole external term format, with atoms created as needed.
 pub fn term_of_etf<'a>(env: Env<'a>, etf: &[u8]) -> Option<Term<'a>> {
     // SAFETY: the virtual machine checks the bytes. Trust is only about what they may create
-    // (atoms, external funs), and those who can reach us with a key are trusted with that.
+    // (atoms, external funs), and those who can reach us with a key or a value are trusted with
+    // that.
     let (term, bytes) = unsafe { env.binary_to_term_trusted(etf) }?;
     (bytes == etf.len()).then_some(term)
 }

@@ -1,0 +1,272 @@
+//! Values as readers want them: nothing has to be decoded to answer a get.
+//!
+//! What is held is decided by the external term format of the value, once, by the thread that
+//! applies:
+//!
+//! - an integer of 32 bits, a float, `[]`, a binary up to 64 bytes: the bytes, in the item of the
+//!   table, from which the term is made in a few steps;
+//! - an atom: one keeper for all values that are this atom;
+//! - a longer binary: a resource. Readers get a reference to it, and share its bytes;
+//! - any other term: alive on a heap of ours, from which it is copied as a message would be. Small
+//!   ones share a heap;
+//! - a term of more than `ETF_BYTES_MAX`: its bytes, as a resource. Decoding and copying it takes
+//!   longer than a scheduler may be held; `binary_to_term` in the caller can be interrupted.
+
+use bytes::Buf;
+use ram_core::store::table::Item;
+use ram_core::store::value::{Held, Keep, Values};
+use rustler::env::OwnedEnv;
+use rustler::{Atom, Encoder, Env, NewBinary, Resource, ResourceArc, Term};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::key::etf as tag;
+use crate::raw::{self, Heap, HeapWriter};
+use crate::terms;
+
+/// The virtual machine itself puts binaries up to this size on the heap of a process.
+const HEAP_BINARY_BYTES_MAX: usize = 64;
+/// Copying out such a term takes below a millisecond even when a byte is a list cell.
+const ETF_BYTES_MAX: usize = 64 * 1024;
+/// A term with more bytes has a heap of its own: what is beside it on the heap is small then.
+const SHARED_ETF_BYTES_MAX: usize = 2 * 1024;
+/// A heap is closed when it has so many terms, or was made from so many bytes.
+const HEAP_TERMS: usize = 64;
+const HEAP_ETF_BYTES: usize = 16 * 1024;
+/// Not worth a walk through the table.
+const DEAD_TERMS_MIN: usize = 4096;
+
+/// Version, tag, size.
+const BINARY_HEAD_BYTES: usize = 6;
+
+/// Bytes that readers refer to.
+pub struct Blob(Box<[u8]>);
+
+#[rustler::resource_impl]
+impl Resource for Blob {}
+
+/// Keeps bytes; the word of a value says where the part begins that readers get.
+struct BlobKeeper(ResourceArc<Blob>);
+
+impl Keep for BlobKeeper {
+    fn bytes(&self, _word: usize) -> Vec<u8> {
+        self.0.0.to_vec()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+/// The word of a value says in which place it is.
+impl Keep for Heap {
+    fn bytes(&self, word: usize) -> Vec<u8> {
+        // The virtual machine encodes whatever it has decoded.
+        self.etf(word).map_or_else(Vec::new, |etf| etf.to_vec())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.capacity() > 1
+    }
+}
+
+/// Holds the values of one member.
+#[derive(Default)]
+pub struct Terms {
+    /// Guards the heap that is being filled; locked by the one thread that changes the table.
+    open: Mutex<Open>,
+    /// How many terms are on heaps that are shared, dead ones included.
+    on_heaps: Arc<AtomicUsize>,
+}
+
+/// Keeps an atom.
+struct AtomKeeper {
+    atom: Atom,
+    etf: Box<[u8]>,
+}
+
+impl Keep for AtomKeeper {
+    fn bytes(&self, _word: usize) -> Vec<u8> {
+        self.etf.to_vec()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct Open {
+    /// Known by the bytes; as an atom stays for ever, so does its keeper.
+    atoms: HashMap<Box<[u8]>, Arc<AtomKeeper>>,
+    /// Where a term is decoded, to be copied in one piece.
+    desk: OwnedEnv,
+    heap: Option<HeapWriter>,
+    heap_etf_bytes: usize,
+}
+
+impl Values for Terms {
+    fn hold(&self, bytes: &[u8]) -> Held {
+        use tag::{ATOM, ATOM_UTF8, SMALL_ATOM, SMALL_ATOM_UTF8};
+        match bytes {
+            [tag::VERSION, tag::BINARY, ..]
+                if bytes.len() > BINARY_HEAD_BYTES + HEAP_BINARY_BYTES_MAX =>
+            {
+                blob(bytes, BINARY_HEAD_BYTES)
+            }
+            [tag::VERSION, ATOM | SMALL_ATOM | ATOM_UTF8 | SMALL_ATOM_UTF8, ..] => {
+                self.atom(bytes).unwrap_or_default()
+            }
+            _ if is_made_in_steps(bytes) => Held::default(),
+            _ if bytes.len() > ETF_BYTES_MAX => blob(bytes, 0),
+            // Bytes that are no term stay bytes; whoever reads them is told.
+            _ => self.on_heap(bytes).unwrap_or_default(),
+        }
+    }
+
+    fn is_wasteful(&self, sharing: u64) -> bool {
+        let on_heaps = self.on_heaps.load(Ordering::Relaxed);
+        on_heaps > 2 * sharing as usize + DEAD_TERMS_MIN
+    }
+
+    fn moved(&self, held: &Held) -> Option<Held> {
+        let keeper = held.keeper.as_ref()?;
+        let heap = (keeper.as_ref() as &dyn Any).downcast_ref::<Heap>()?;
+        let is_open = self
+            .open
+            .lock()
+            .ok()?
+            .heap
+            .as_ref()
+            .is_some_and(|open| std::ptr::eq(open.heap().as_ref(), heap));
+        // Who asks holds the value once more than the table.
+        if is_open || !heap.is_shared() || 2 * Arc::strong_count(keeper) > heap.used() {
+            return None;
+        }
+        self.on_heap(&keeper.bytes(held.word))
+    }
+}
+
+impl Terms {
+    fn atom(&self, etf: &[u8]) -> Option<Held> {
+        let mut open = self.open.lock().ok()?;
+        if let Some(known) = open.atoms.get(etf) {
+            return Some(Held { keeper: Some(known.clone()), word: 0 });
+        }
+        let atom = open.with_term(etf, |_, term| term.decode().ok())?;
+        let keeper = Arc::new(AtomKeeper { atom, etf: etf.into() });
+        open.atoms.insert(etf.into(), keeper.clone());
+        Some(Held { keeper: Some(keeper), word: 0 })
+    }
+
+    fn on_heap(&self, etf: &[u8]) -> Option<Held> {
+        let mut open = self.open.lock().ok()?;
+        if etf.len() > SHARED_ETF_BYTES_MAX {
+            let mut own = HeapWriter::new(1, Arc::default())?;
+            let word = own.decode(etf)?;
+            return Some(held(&own, word));
+        }
+        if open.heap_etf_bytes >= HEAP_ETF_BYTES
+            || open.heap.as_ref().is_none_or(HeapWriter::is_full)
+        {
+            open.heap = HeapWriter::new(HEAP_TERMS, self.on_heaps.clone());
+            open.heap_etf_bytes = 0;
+        }
+        open.heap_etf_bytes += etf.len();
+        open.with_term(etf, |heap, term| {
+            let heap = heap.as_mut()?;
+            let word = heap.add(term)?;
+            Some(held(heap, word))
+        })
+    }
+}
+
+impl Open {
+    /// Calls `with` with a term that is decoded on the desk, and clears the desk.
+    fn with_term<T>(
+        &mut self,
+        etf: &[u8],
+        with: impl FnOnce(&mut Option<HeapWriter>, Term) -> Option<T>,
+    ) -> Option<T> {
+        let heap = &mut self.heap;
+        let result = self.desk.run(|env| with(heap, raw::term_of_etf(env, etf)?));
+        self.desk.clear();
+        result
+    }
+}
+
+fn held(heap: &HeapWriter, word: usize) -> Held {
+    Held { keeper: Some(heap.heap().clone()), word }
+}
+
+fn blob(bytes: &[u8], from: usize) -> Held {
+    let keeper = BlobKeeper(ResourceArc::new(Blob(bytes.into())));
+    Held { keeper: Some(Arc::new(keeper)), word: from }
+}
+
+fn is_made_in_steps(etf: &[u8]) -> bool {
+    use tag::{BINARY, INTEGER, NEW_FLOAT, NIL, SMALL_INTEGER};
+    matches!(etf, [_, SMALL_INTEGER | INTEGER | NIL | NEW_FLOAT | BINARY, ..])
+}
+
+/// A value that was found.
+pub enum Found<'a> {
+    Term(Term<'a>),
+    /// Its external term format, which the caller has to decode.
+    Encoded(Term<'a>),
+}
+
+/// Is the value copied in so short a time that others may wait for it?
+pub fn is_short(item: &Item) -> bool {
+    item.value_bytes() <= SHARED_ETF_BYTES_MAX
+}
+
+/// The value of an item, for a process or a message.
+pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
+    let held = item.held();
+    let Some(keeper) = &held.keeper else {
+        return Found::Term(own_term(env, item));
+    };
+    let keeper = keeper.as_ref() as &dyn Any;
+    if let Some(heap) = keeper.downcast_ref::<Heap>()
+        && let Some(term) = heap.copy(held.word, env)
+    {
+        return Found::Term(term);
+    }
+    if let Some(AtomKeeper { atom, .. }) = keeper.downcast_ref() {
+        return Found::Term(atom.to_term(env));
+    }
+    if let Some(BlobKeeper(blob)) = keeper.downcast_ref() {
+        let bytes = |blob: &'static Blob| blob.0.get(held.word..).unwrap_or_default();
+        let binary = blob.make_binary(env, bytes).to_term(env);
+        return if held.word == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
+    }
+    Found::Encoded(terms::binary(env, &item.value()))
+}
+
+/// The term of a value whose bytes are in the item.
+fn own_term<'a>(env: Env<'a>, item: &Item) -> Term<'a> {
+    let bytes = item.own_bytes();
+    made_in_steps(env, bytes)
+        .or_else(|| raw::term_of_etf(env, bytes))
+        .unwrap_or_else(|| terms::none(env))
+}
+
+fn made_in_steps<'a>(env: Env<'a>, etf: &[u8]) -> Option<Term<'a>> {
+    let (head, mut rest) = etf.split_at_checked(2)?;
+    Some(match head {
+        [_, tag::BINARY] => {
+            let bytes = rest.get(4..)?;
+            let mut binary = NewBinary::new(env, bytes.len());
+            binary.as_mut_slice().copy_from_slice(bytes);
+            binary.into()
+        }
+        [_, tag::SMALL_INTEGER] => rest.try_get_u8().ok()?.encode(env),
+        [_, tag::INTEGER] => rest.try_get_i32().ok()?.encode(env),
+        [_, tag::NEW_FLOAT] => rest.try_get_f64().ok()?.encode(env),
+        [_, tag::NIL] => Term::list_new_empty(env),
+        _ => return None,
+    })
+}
