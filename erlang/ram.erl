@@ -191,7 +191,7 @@ get(Key, Default) ->
 %% @doc As get/2, with options: see fetch/2.
 -spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
 get(Key, Default, Options) ->
-    case ram_request:fetch(Key, reads(Options, [Key, Default, Options])) of
+    case ram_request:fetch(Key, Options, [Key, Default, Options]) of
         {ok, Value} -> Value;
         error -> Default
     end.
@@ -222,7 +222,7 @@ fetch(Key) ->
 %% '''
 -spec fetch(Key :: term(), read_options()) -> {ok, Value :: term()} | error.
 fetch(Key, Options) ->
-    ram_request:fetch(Key, reads(Options, [Key, Options])).
+    ram_request:fetch(Key, Options, [Key, Options]).
 
 %% @doc Sets the value of a key.
 -spec put(Key :: term(), Value :: term()) -> ok.
@@ -351,17 +351,6 @@ leader() ->
 -spec status() -> map().
 status() ->
     ram_cluster:status().
-
-%% The one way to read that the options ask for; they are the last argument.
-reads(#{reads := Reads} = Options, Arguments) when map_size(Options) =:= 1 ->
-    case ram_config:reads(Reads) of
-        ok -> Reads;
-        {error, Why} -> ram_error:badarg(Arguments, length(Arguments), ["reads: ", Why])
-    end;
-reads(Options, _Arguments) when Options =:= #{} ->
-    ram_request:reads();
-reads(_Options, Arguments) ->
-    ram_error:badarg(Arguments, length(Arguments), "must be a map with no key but reads").
 
 checked_nodes([_ | _] = Nodes) ->
     case is_list_of(fun erlang:is_atom/1, Nodes) of

@@ -10,7 +10,10 @@
 //! - any other term: alive on a heap of ours, from which it is copied as a message would be. Small
 //!   ones share a heap;
 //! - a term of more than `ETF_BYTES_MAX`: its bytes, as a resource. Decoding and copying it takes
-//!   longer than a scheduler may be held; `binary_to_term` in the caller can be interrupted.
+//!   longer than a scheduler may be held; `binary_to_term` in the caller can be interrupted;
+//! - a term with a map of more than 32 keys in it: its bytes too. To build such a map the virtual
+//!   machine sorts, with a random number that it takes from the data of its scheduler (erts_qsort,
+//!   from 129 keys on): on a thread of ours that is the end of it.
 
 use bytes::Buf;
 use ram_core::store::table::Item;
@@ -35,6 +38,8 @@ const SHARED_ETF_BYTES_MAX: usize = 2 * 1024;
 /// A heap is closed when it has so many terms, or was made from so many bytes.
 const HEAP_TERMS: usize = 64;
 const HEAP_ETF_BYTES: usize = 16 * 1024;
+/// The virtual machine has maps of more keys as trees.
+const FLAT_MAP_KEYS_MAX: u16 = 32;
 /// Not worth a walk through the table.
 const DEAD_TERMS_MIN: usize = 4096;
 
@@ -120,7 +125,7 @@ impl Values for Terms {
                 self.atom(bytes).unwrap_or_default()
             }
             _ if is_made_in_steps(bytes) => Held::default(),
-            _ if bytes.len() > ETF_BYTES_MAX => blob(bytes, 0),
+            _ if bytes.len() > ETF_BYTES_MAX || may_have_hash_map(bytes) => blob(bytes, 0),
             // Bytes that are no term stay bytes; whoever reads them is told.
             _ => self.on_heap(bytes).unwrap_or_default(),
         }
@@ -209,6 +214,18 @@ fn blob(bytes: &[u8], from: usize) -> Held {
 fn is_made_in_steps(etf: &[u8]) -> bool {
     use tag::{BINARY, INTEGER, NEW_FLOAT, NIL, SMALL_INTEGER};
     matches!(etf, [_, SMALL_INTEGER | INTEGER | NIL | NEW_FLOAT | BINARY, ..])
+}
+
+/// Could there be a map of more than `FLAT_MAP_KEYS_MAX` keys, in at most `ETF_BYTES_MAX` bytes?
+/// Other bytes may look like one; a map never looks like anything else.
+fn may_have_hash_map(etf: &[u8]) -> bool {
+    let is_compressed = etf.get(1) == Some(&tag::COMPRESSED);
+    is_compressed
+        || etf.windows(5).any(|window| {
+            // So few bytes hold no map of more keys than two bytes can count.
+            matches!(*window, [tag::MAP, 0, 0, high, low]
+                if u16::from_be_bytes([high, low]) > FLAT_MAP_KEYS_MAX)
+        })
 }
 
 /// A value that was found.

@@ -15,11 +15,12 @@ use super::load::{Load, Permit};
 use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
-use crate::config::{Config, ReadMode};
+use crate::config::Config;
+use crate::raft::state_machine::Applied;
 use crate::reads::Read;
 use crate::reads::mode::ReadMode;
 use crate::store::command::{Answer, Command};
-use crate::store::table::Item;
+use crate::store::table::{Item, Table};
 use crate::{Error, Result};
 
 const CHANGES_QUEUED_MAX: usize = 64;
@@ -32,6 +33,8 @@ pub struct Handle {
     /// Guards what the running member shares; `None` once it was let go of, so that nothing of it
     /// (the table, the lock on the data folder) outlives the member.
     running: Arc<RwLock<Option<Running>>>,
+    /// For reads alone, which do not even ask a lock. Has no table once it was let go of.
+    applied: Applied,
     entrance: Entrance,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
@@ -52,8 +55,9 @@ impl Handle {
             backups: backup_queue,
             entrance: entrance.clone(),
         };
+        let applied = running.applied.clone();
         let running = Arc::new(RwLock::new(Some(running)));
-        (Handle { config, running, entrance, changes, backups }, queues)
+        (Handle { config, running, applied, entrance, changes, backups }, queues)
     }
 
     /// Replicates one command. An error here means that the reply was not, and will not be, called.
@@ -168,9 +172,17 @@ impl Handle {
         key: &[u8],
         look: impl FnOnce(Option<&Item>) -> T,
     ) -> Result<Option<T>> {
-        self.with(|running| {
-            running.may_answer(mode, key).then(|| running.applied.table().look(key, look))
-        })
+        let look = |table: &Table| self.may_answer(mode, key).then(|| table.look(key, look));
+        self.applied.with_table(look).ok_or(Error::Stopped)
+    }
+
+    /// May this node answer such a read of this key now, from its own table and without a word to
+    /// others? This is the place where a lease has its say.
+    fn may_answer(&self, mode: ReadMode, _key: &[u8]) -> bool {
+        match mode {
+            ReadMode::Local => true,
+            ReadMode::Quorum => false,
+        }
     }
 
     /// Calls `reply` when this node has applied all that was acknowledged before the call.
@@ -228,6 +240,7 @@ impl Handle {
     /// Lets go of what the member shared; from now on every request is refused as stopped.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
+        self.applied.let_go();
     }
 
     fn check_sizes(&self, command: &Command<'_>) -> Result<()> {

@@ -13,7 +13,6 @@ use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Applied;
 use crate::raft::types::Raft;
 use crate::reads::Reads;
-use crate::reads::mode::ReadMode;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
 pub struct Running {
@@ -28,15 +27,6 @@ pub struct Running {
 impl Running {
     pub fn set_address(&self, id: u64, address: String) {
         self.net.set_address(PeerId(id), address);
-    }
-
-    /// May this node answer such a read of this key now, from its own table and without a word to
-    /// others? This is the place where a lease has its say.
-    pub fn may_answer(&self, mode: ReadMode, _key: &[u8]) -> bool {
-        match mode {
-            ReadMode::Local => true,
-            ReadMode::Quorum => false,
-        }
     }
 
     fn last_log_term(&self) -> u64 {

@@ -1,0 +1,263 @@
+%% Ways to read, and what is held in memory of what was written.
+-module(ram_reads_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+-export([any_value_is_read_back_identically_on_every_node_in_every_way/1,
+         a_local_read_needs_no_majority_and_a_quorum_read_does/1,
+         the_way_to_read_can_be_configured/1,
+         options_that_are_unknown_or_wrong_are_badarg_with_an_explanation/1,
+         readers_see_whole_values_while_writers_replace_them_and_memory_is_tidied/1,
+         memory_of_replaced_and_deleted_values_is_given_back/1,
+         large_values_do_not_hold_a_scheduler/1,
+         values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
+%% On the nodes.
+-export([put_all/2, mismatches/3, replace/2, check/2, churn/3, remove/2, settled_bytes/0,
+         longest_schedule_ms/2]).
+
+-define(TERMS, 600).
+-define(KEYS, 300).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports),
+             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+
+init_per_suite(Config) ->
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    [{run, Run} | Config].
+
+end_per_suite(Config) ->
+    ram_peers:stop(run(Config)).
+
+run(Config) -> proplists:get_value(run, Config).
+
+on(Run, I, Function, Arguments) ->
+    ram_peers:call(Run, I, ?MODULE, Function, Arguments, 120000).
+
+%%% What is read is what was put
+
+any_value_is_read_back_identically_on_every_node_in_every_way(Config) ->
+    Run = run(Config),
+    Values = random_values() ++ special_values(),
+    ok = on(Run, 1, put_all, [value, Values]),
+    [?assertEqual({I, Way, []}, {I, Way, on(Run, I, mismatches, [value, Values, Way])})
+     || Way <- [quorum, local], I <- [1, 2, 3]].
+
+random_values() ->
+    Seed = ram_property:seed(),
+    ct:log("RAM_SEED=~p", [Seed]),
+    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_key_prop:term()), 30,
+                                   {Seed, 2, 3}),
+    Random.
+
+%% Around every border between two ways to hold a value.
+special_values() ->
+    Sizes = [0, 1, 63, 64, 65, 66, 255, 256, 2000, 2048, 65530, 65536, 300000],
+    Integers = [N * Sign + D || N <- [0, 255, 256, 1 bsl 27, 1 bsl 31, 1 bsl 32, 1 bsl 59, 1 bsl 63,
+                                      1 bsl 64, 1 bsl 200], Sign <- [1, -1], D <- [-1, 0, 1]],
+    Integers ++ [true, false, undefined, '', 'ünïcode', list_to_atom(lists:duplicate(255, $a)),
+                 atom_of(unknown_elsewhere), 1.5, -0.0, 1.0e300, [], {}, #{}, <<5:3>>, <<0:4099>>]
+        ++ [binary:copy(<<7>>, Size) || Size <- Sizes]
+        ++ [{blob, binary:copy(<<7>>, Size)} || Size <- Sizes]
+        ++ [lists:seq(1, Size) || Size <- Sizes, Size < 70000]
+        ++ [lists:duplicate(Size, $c) || Size <- Sizes]
+        ++ [Map || Size <- [1, 32, 33, 128, 129, 1000],
+                   Flat <- [maps:from_list([{N, {N}} || N <- lists:seq(1, Size)])],
+                   Map <- [Flat, [deep, {Flat}], #{Flat => 1}, "t\0\0\1\0"]].
+
+%% An atom that no other node has seen.
+atom_of(Name) ->
+    list_to_atom(lists:concat([Name, erlang:unique_integer([positive])])).
+
+put_all(Name, Values) ->
+    ram:put_many([{{Name, N}, Value} || {N, Value} <- numbered(Values)]).
+
+%% @doc Which values this node reads in another way than as they are.
+mismatches(Name, Values, Way) ->
+    %% A local read is asked when this node has them.
+    {ok, _} = ram:fetch({Name, length(Values)}, #{reads => quorum}),
+    [Value || {N, Value} <- numbered(Values),
+              not same(ram:fetch({Name, N}, #{reads => Way}), {ok, Value})].
+
+same(Read, Wanted) ->
+    Read =:= Wanted andalso term_to_binary(Read) =:= term_to_binary(Wanted).
+
+numbered(Values) ->
+    lists:zip(lists:seq(1, length(Values)), Values).
+
+%%% Ways to read
+
+a_local_read_needs_no_majority_and_a_quorum_read_does(Config) ->
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{call_timeout_ms, 1500}]),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    ok = ram_peers:call(Run, 1, put, [key, {some, "value"}]),
+    ?assertEqual({some, "value"}, ram_peers:call(Run, 2, get, [key])),
+    [ok = ram_peers:kill(Run, I) || I <- [1, 3]],
+    Local = #{reads => local},
+    ?assertEqual({ok, {some, "value"}}, ram_peers:call(Run, 2, fetch, [key, Local])),
+    ?assertEqual({some, "value"}, ram_peers:call(Run, 2, get, [key, none, Local])),
+    ?assertEqual(none, ram_peers:call(Run, 2, get, [absent, none, Local])),
+    ?assertEqual(error, ram_peers:call(Run, 2, fetch, [absent, Local])),
+    [?assertMatch({timeout, _}, ram_peers:raised(Run, 2, ram, fetch, [key | Options]))
+     || Options <- [[], [#{}], [#{reads => quorum}]]],
+    ok = ram_peers:call(Run, 2, stop, []),
+    ?assertEqual(noproc, ram_peers:raised(Run, 2, ram, fetch, [key, Local])),
+    ram_peers:stop(Run).
+
+the_way_to_read_can_be_configured(Config) ->
+    Run = ram_peers:start(2, proplists:get_value(priv_dir, Config),
+                          [{reads, local}, {call_timeout_ms, 1500}]),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    ok = ram_peers:call(Run, 2, put, [key, 1]),
+    ok = ram_peers:kill(Run, 1),
+    ?assertEqual(1, ram_peers:call(Run, 2, get, [key])),
+    ?assertEqual({ok, 1}, ram_peers:call(Run, 2, fetch, [key, #{}])),
+    ?assertMatch({timeout, _}, ram_peers:raised(Run, 2, ram, fetch, [key, #{reads => quorum}])),
+    ram_peers:stop(Run),
+    [?assertMatch({error, {bad_config, reads, _}}, ram_config:check([{reads, Reads}]))
+     || Reads <- [lease, dirty, 1]].
+
+options_that_are_unknown_or_wrong_are_badarg_with_an_explanation(Config) ->
+    Run = run(Config),
+    [?assertMatch({badarg, #{Position := <<_, _/binary>>}},
+                  ram_peers:call(Run, 1, ram_load, explained, [ram, Function, Arguments]))
+     || Options <- [#{read => local}, #{reads => local, x => 1}, #{reads => dirty},
+                    #{reads => lease}, [{reads, local}], local],
+        {Function, Arguments, Position} <- [{fetch, [key, Options], 2},
+                                            {get, [key, none, Options], 3}]],
+    Local = #{reads => local},
+    Fun = fun() -> local end,
+    ?assertEqual({badarg, #{1 => <<"a key must not hold a local fun">>}},
+                 ram_peers:call(Run, 1, ram_load, explained, [ram, fetch, [{Fun}, Local]])),
+    Key = binary:copy(<<"k">>, 70000),
+    ?assertEqual({key_too_large, 65536}, ram_peers:raised(Run, 1, ram, fetch, [Key, Local])).
+
+%%% Memory
+
+readers_see_whole_values_while_writers_replace_them_and_memory_is_tidied(Config) ->
+    Run = run(Config),
+    [ok = on(Run, 1, replace, [{0, N}, [N, 1]]) || N <- lists:seq(1, ?KEYS)],
+    Writers = ram_load:spawn_all(Run, [1, 2], 20, fun ?MODULE:replace/2, [?KEYS, 1500]),
+    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, 200000]),
+    ok = ram_load:wait_all(Writers),
+    ok = ram_load:wait_all(Readers).
+
+%% @doc Sets keys to values that tell which key they are of, and in another way than the first.
+replace({0, N}, [N, 1]) ->
+    ram:put({whole, N}, whole(N, N));
+replace(_Number, [Keys, Times]) ->
+    [begin
+         N = rand:uniform(Keys),
+         ok = ram:put({whole, N}, whole(N, rand:uniform(1 bsl 20)))
+     end || _ <- lists:seq(1, Times)],
+    ok.
+
+whole(N, Random) ->
+    Size = case Random rem 250 of 0 -> 9000; R when R < 6 -> 700; R -> R rem 40 end,
+    Parts = [{N, Random, I} || I <- lists:seq(1, Size)],
+    {N, Random, Parts, binary:copy(<<N:32>>, Size)}.
+
+check(_Number, [Keys, Times]) ->
+    [begin
+         N = rand:uniform(Keys),
+         {N, Random, _, _} = Value = ram:get({whole, N}, none, #{reads => local}),
+         Value = whole(N, Random)
+     end || _ <- lists:seq(1, Times div 20)],
+    ok.
+
+memory_of_replaced_and_deleted_values_is_given_back(Config) ->
+    Run = run(Config),
+    ok = on(Run, 1, churn, [0, 1, 5000]),
+    Before = memory(Run),
+    %% Each round replaces all; the values of one take about 8 MB.
+    ok = on(Run, 1, churn, [1, 12, 5000]),
+    After = memory(Run),
+    ok = on(Run, 1, remove, [0, 5000]),
+    Removed = memory(Run),
+    ct:pal("MB on each node: ~p before, ~p after 12 rounds, ~p when all is deleted",
+           [[[Bytes div 1000000 || Bytes <- Node] || Node <- Nodes]
+            || Nodes <- [Before, After, Removed]]),
+    [begin
+         ?assert(Then - Now < 25000000),
+         ?assert(Gone < Then)
+     end || {Now, Then, Gone} <- lists:zip3(lists:append(Before), lists:append(After),
+                                           lists:append(Removed))].
+
+memory(Run) ->
+    [on(Run, I, settled_bytes, []) || I <- [1, 2, 3]].
+
+churn(From, To, Keys) ->
+    [ok = ram:put_many([{{churn, N}, churned(N, Round)} || N <- lists:seq(First, First + 99)])
+     || Round <- lists:seq(From, To), First <- lists:seq(1, Keys, 100)],
+    ok.
+
+%% A third each on shared heaps, on heaps of their own and as blobs.
+churned(N, Round) when N rem 3 =:= 0 -> [{Round, N, I} || I <- lists:seq(1, 10)];
+churned(N, Round) when N rem 3 =:= 1 -> [{Round, N, I} || I <- lists:seq(1, 200)];
+churned(N, Round) -> binary:copy(<<Round, N:32>>, 200).
+
+remove(_Round, Keys) ->
+    [ok = ram:delete_many([{churn, N} || N <- lists:seq(First, First + 99)])
+     || First <- lists:seq(1, Keys, 100)],
+    ok.
+
+%% @doc What the virtual machine has allocated when nothing else is left to collect.
+settled_bytes() ->
+    _ = ram:fetch(settled, #{reads => quorum}),
+    [garbage_collect(Pid) || Pid <- processes()],
+    [erlang:memory(total)].
+
+large_values_do_not_hold_a_scheduler(Config) ->
+    Run = run(Config),
+    Large = [{binary, binary:copy(<<7>>, 15 bsl 20)}, {list, lists:seq(1, 1000000)},
+             {string, lists:duplicate(64000, $c)}],
+    [ok = ram_peers:call(Run, 1, ram, put, [{large, Name}, Value], 60000) || {Name, Value} <- Large],
+    [begin
+         Key = {large, Name},
+         ?assert({ok, Value} =:= ram_peers:call(Run, I, ram, fetch, [Key, #{reads => Way}], 60000)),
+         Longest = on(Run, I, longest_schedule_ms, [Key, #{reads => Way}]),
+         ct:pal("~p, ~p: at most ~b ms on a scheduler", [Name, Way, Longest]),
+         ?assert(Longest < 50)
+     end || {Name, Value} <- Large, I <- [1, 3], Way <- [quorum, local]],
+    [ok = ram_peers:call(Run, 1, delete, [{large, Name}]) || {Name, _} <- Large].
+
+%% @doc The longest time that the virtual machine reports of one who reads this key.
+longest_schedule_ms(Key, Options) ->
+    _ = erlang:system_monitor(self(), [{long_schedule, 10}]),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+                                           [{ok, _} = ram:fetch(Key, Options)
+                                            || _ <- lists:seq(1, 10)]
+                                   end),
+    receive {'DOWN', Monitor, process, Pid, normal} -> ok end,
+    _ = erlang:system_monitor(undefined),
+    longest(Pid, 0).
+
+longest(Pid, Longest) ->
+    receive
+        {monitor, Pid, long_schedule, Info} ->
+            longest(Pid, max(Longest, proplists:get_value(timeout, Info)));
+        {monitor, _, long_schedule, _} ->
+            longest(Pid, Longest)
+    after 0 -> Longest
+    end.
+
+values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
+    Run = run(Config),
+    Values = special_values(),
+    ok = on(Run, 1, put_all, [kept, Values]),
+    %% So many entries that the values are in a snapshot and not in the log that follows it.
+    Index = fun(What) -> maps:get(What, ram_peers:call(Run, 2, status, [])) end,
+    Put = Index(applied_index),
+    ram_peers:eventually(fun() ->
+                                 [ok = ram_peers:call(Run, 1, put, [padding, binary:copy(<<N>>, 9000)])
+                                  || N <- lists:seq(1, 100)],
+                                 Index(snapshot_index) > Put
+                         end, 120000),
+    ok = ram_peers:call(Run, 2, stop, []),
+    ok = ram_peers:call(Run, 2, start, []),
+    [?assertEqual([], on(Run, 2, mismatches, [kept, Values, Way])) || Way <- [quorum, local]].
