@@ -1,7 +1,7 @@
 # The commands of this project. Each installs what it misses where it can; scripts/ does the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shell build setup check torture sim sabotage bench bench-size clean
+.PHONY: help demo test shell build setup check torture sim sabotage bench bench-local bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
@@ -53,6 +53,9 @@ bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/perfor
 	@scripts/setup.sh bench
 	@scripts/build.sh
 	@scripts/bench.sh "$(ROUNDS)" "$(SECONDS)" "$(OUT)"
+
+bench-local: build  ## A read of a node's own table beside ets (make bench-local ROUNDS=3)
+	@scripts/bench-local.sh "$(ROUNDS)" 1
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

@@ -271,7 +271,7 @@ impl Keep for Shelf {
 impl Values for Shelves {
     fn hold(&self, bytes: &[u8]) -> Held {
         let mut newest = self.newest.lock();
-        if newest.places.lock().len() % SHELF_PLACES == 0 {
+        if newest.places.lock().len().is_multiple_of(SHELF_PLACES) {
             self.count.fetch_add(1, Ordering::Relaxed);
             *newest = Arc::new(Shelf { places: Mutex::default(), count: self.count.clone() });
         }
