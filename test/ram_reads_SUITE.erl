@@ -25,7 +25,8 @@ suite() ->
 
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+             not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
+                                     shortest_call_us])].
 
 init_per_suite(Config) ->
     Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
@@ -191,7 +192,9 @@ memory_of_replaced_and_deleted_values_is_given_back(Config) ->
 memory(Run) ->
     [on(Run, I, settled_bytes, []) || I <- [1, 2, 3]].
 
+%% @doc With as many bytes before as the log keeps in memory.
 fill(Keys) ->
+    [ok = ram:put(filling, binary:copy(<<N>>, 1000000)) || N <- lists:seq(1, 50)],
     put_churned([{N, 0} || N <- lists:seq(1, Keys)]).
 
 churn(Puts, Keys) ->
