@@ -165,6 +165,8 @@ whole(N, Random) ->
     {N, Random, Parts, binary:copy(<<N:32>>, Size)}.
 
 check(_Number, [Keys, Times]) ->
+    %% So that this node has all of them.
+    {ok, _} = ram:fetch({whole, Keys}, #{reads => quorum}),
     [begin
          N = rand:uniform(Keys),
          {N, Random, _, _} = Value = ram:get({whole, N}, none, #{reads => local}),
