@@ -122,12 +122,12 @@ impl Values for Terms {
                 blob(bytes, BINARY_HEAD_BYTES)
             }
             [tag::VERSION, ATOM | SMALL_ATOM | ATOM_UTF8 | SMALL_ATOM_UTF8, ..] => {
-                self.atom(bytes).unwrap_or_default()
+                self.atom(bytes).unwrap_or_else(Held::by_item)
             }
-            _ if is_made_in_steps(bytes) => Held::default(),
+            _ if is_made_in_steps(bytes) => Held::by_item(),
             _ if bytes.len() > ETF_BYTES_MAX || may_have_hash_map(bytes) => blob(bytes, 0),
             // Bytes that are no term stay bytes; whoever reads them is told.
-            _ => self.on_heap(bytes).unwrap_or_default(),
+            _ => self.on_heap(bytes).unwrap_or_else(Held::by_item),
         }
     }
 
@@ -137,7 +137,7 @@ impl Values for Terms {
     }
 
     fn moved(&self, held: &Held) -> Option<Held> {
-        let keeper = held.keeper.as_ref()?;
+        let (keeper, word) = held.keeper()?;
         let heap = (keeper.as_ref() as &dyn Any).downcast_ref::<Heap>()?;
         let is_open = self
             .open
@@ -150,7 +150,7 @@ impl Values for Terms {
         if is_open || !heap.is_shared() || 2 * Arc::strong_count(keeper) > heap.used() {
             return None;
         }
-        self.on_heap(&keeper.bytes(held.word))
+        self.on_heap(&keeper.bytes(word))
     }
 }
 
@@ -158,12 +158,12 @@ impl Terms {
     fn atom(&self, etf: &[u8]) -> Option<Held> {
         let mut open = self.open.lock().ok()?;
         if let Some(known) = open.atoms.get(etf) {
-            return Some(Held { keeper: Some(known.clone()), word: 0 });
+            return Some(Held::by(known.clone(), 0));
         }
         let atom = open.with_term(etf, |_, term| term.decode().ok())?;
         let keeper = Arc::new(AtomKeeper { atom, etf: etf.into() });
         open.atoms.insert(etf.into(), keeper.clone());
-        Some(Held { keeper: Some(keeper), word: 0 })
+        Some(Held::by(keeper, 0))
     }
 
     fn on_heap(&self, etf: &[u8]) -> Option<Held> {
@@ -203,12 +203,12 @@ impl Open {
 }
 
 fn held(heap: &HeapWriter, word: usize) -> Held {
-    Held { keeper: Some(heap.heap().clone()), word }
+    Held::by(heap.heap().clone(), word)
 }
 
 fn blob(bytes: &[u8], from: usize) -> Held {
     let keeper = BlobKeeper(ResourceArc::new(Blob(bytes.into())));
-    Held { keeper: Some(Arc::new(keeper)), word: from }
+    Held::by(Arc::new(keeper), from)
 }
 
 fn is_made_in_steps(etf: &[u8]) -> bool {
@@ -242,13 +242,12 @@ pub fn is_short(item: &Item) -> bool {
 
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
-    let held = item.held();
-    let Some(keeper) = &held.keeper else {
+    let Some((keeper, word)) = item.held().keeper() else {
         return Found::Term(own_term(env, item));
     };
     let keeper = keeper.as_ref() as &dyn Any;
     if let Some(heap) = keeper.downcast_ref::<Heap>()
-        && let Some(term) = heap.copy(held.word, env)
+        && let Some(term) = heap.copy(word, env)
     {
         return Found::Term(term);
     }
@@ -256,9 +255,9 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
         return Found::Term(atom.to_term(env));
     }
     if let Some(BlobKeeper(blob)) = keeper.downcast_ref() {
-        let bytes = |blob: &'static Blob| blob.0.get(held.word..).unwrap_or_default();
+        let bytes = |blob: &'static Blob| blob.0.get(word..).unwrap_or_default();
         let binary = blob.make_binary(env, bytes).to_term(env);
-        return if held.word == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
+        return if word == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
     }
     Found::Encoded(terms::binary(env, &item.value()))
 }

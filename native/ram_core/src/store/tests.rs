@@ -277,7 +277,7 @@ impl Values for Shelves {
         }
         let mut places = newest.places.lock();
         places.push(bytes.to_vec());
-        Held { keeper: Some(newest.clone()), word: places.len() - 1 }
+        Held::by(newest.clone(), places.len() - 1)
     }
 
     fn is_wasteful(&self, sharing: u64) -> bool {
@@ -286,13 +286,13 @@ impl Values for Shelves {
     }
 
     fn moved(&self, held: &Held) -> Option<Held> {
-        let keeper = held.keeper.as_ref()?;
+        let (keeper, word) = held.keeper()?;
         // The caller holds it once more, beside the value itself.
         if Arc::strong_count(keeper) > SHELF_PLACES / 2 {
             return None;
         }
         self.moved.fetch_add(1, Ordering::Relaxed);
-        Some(self.hold(&keeper.bytes(held.word)))
+        Some(self.hold(&keeper.bytes(word)))
     }
 }
 

@@ -34,18 +34,13 @@ pub struct Plain;
 
 impl Values for Plain {
     fn hold(&self, _bytes: &[u8]) -> Held {
-        Held::default()
+        Held::by_item()
     }
 }
 
-/// Where a value is, beside what the item itself has.
-#[derive(Clone, Default)]
-pub struct Held {
-    /// Has the value; `None`: the item has its bytes.
-    pub keeper: Option<Arc<dyn Keep>>,
-    /// Which value of the keeper it is: means something to that one alone.
-    pub word: usize,
-}
+/// Where a value is. A word, since most values are small and in the item itself.
+#[derive(Clone)]
+pub struct Held(Option<Box<(Arc<dyn Keep>, usize)>>);
 
 /// Memory with values in it.
 pub trait Keep: Any + Send + Sync {
@@ -57,14 +52,27 @@ pub trait Keep: Any + Send + Sync {
 }
 
 impl Held {
+    /// The item has its bytes.
+    pub fn by_item() -> Held {
+        Held(None)
+    }
+
+    /// `word` says which value of the keeper it is, and means something to that one alone.
+    pub fn by(keeper: Arc<dyn Keep>, word: usize) -> Held {
+        Held(Some(Box::new((keeper, word))))
+    }
+
+    pub fn keeper(&self) -> Option<(&Arc<dyn Keep>, usize)> {
+        self.0.as_deref().map(|(keeper, word)| (keeper, *word))
+    }
+
     pub fn is_shared(&self) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.is_shared())
+        self.keeper().is_some_and(|(keeper, _)| keeper.is_shared())
     }
 }
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.keeper.is_some() { "elsewhere" } else { "here" };
-        write!(f, "Held({place}, {})", self.word)
+        write!(f, "Held({})", if self.0.is_some() { "elsewhere" } else { "by the item" })
     }
 }
