@@ -27,8 +27,8 @@ main() ->
 
 row({Value, Workers, Limit}, Rounds, Seconds) ->
     [ok = ram_bench_system:fill(System, Value) || System <- [ram_memory, ets]],
-    Measured = [{measure(ram_memory, Value, Workers, Seconds), measure(ets, Value, Workers, Seconds)}
-                || _ <- lists:seq(1, Rounds)],
+    Measure = fun(System) -> measure(System, Value, Workers, Seconds) end,
+    Measured = [{Measure(ram_memory), Measure(ets)} || _ <- lists:seq(1, Rounds)],
     {Rams, Etss} = lists:unzip(Measured),
     {{RamRate, RamP50}, {EtsRate, EtsP50}} = {medians(Rams), medians(Etss)},
     Label = io_lib:format("get, ~p, ~b workers: ram/s, ets/s, p50 us, p50 us, ratio",

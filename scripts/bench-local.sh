@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bench-local.sh ROUNDS SECONDS: reads from this node's table beside ets (bench/ram_bench_local.erl),
-# in one VM. Expects ram to be built.
+# bench-local.sh ROUNDS SECONDS: reads from this node's table beside ets, in one VM (see
+# bench/ram_bench_local.erl). Expects ram to be built.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 folder=$(mktemp -d)

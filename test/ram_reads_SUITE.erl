@@ -225,7 +225,8 @@ large_values_do_not_hold_a_scheduler(Config) ->
     Run = run(Config),
     Large = [{binary, binary:copy(<<7>>, 15 bsl 20)}, {list, lists:seq(1, 1000000)},
              {string, lists:duplicate(60000, $c)}],
-    [ok = ram_peers:call(Run, 1, ram, put, [{large, Name}, Value], 60000) || {Name, Value} <- Large],
+    [ok = ram_peers:call(Run, 1, ram, put, [{large, Name}, Value], 60000)
+     || {Name, Value} <- Large],
     [begin
          Key = {large, Name},
          [?assert({ok, Value} =:= ram_peers:call(Run, I, ram, fetch, [Key, #{reads => Way}], 60000))
@@ -249,9 +250,9 @@ values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
     %% So many entries that the values are in a snapshot and not in the log that follows it.
     Index = fun(What) -> maps:get(What, ram_peers:call(Run, 2, status, [])) end,
     Put = Index(applied_index),
+    Pad = fun(N) -> ok = ram_peers:call(Run, 1, put, [padding, binary:copy(<<N>>, 9000)]) end,
     ram_peers:eventually(fun() ->
-                                 [ok = ram_peers:call(Run, 1, put, [padding, binary:copy(<<N>>, 9000)])
-                                  || N <- lists:seq(1, 100)],
+                                 lists:foreach(Pad, lists:seq(1, 100)),
                                  Index(snapshot_index) > Put
                          end, 120000),
     ok = ram_peers:call(Run, 2, stop, []),

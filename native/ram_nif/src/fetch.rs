@@ -1,7 +1,7 @@
 //! Reads that this node answers from its own table, in the call itself.
 //!
-//! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is allocated
-//! but the answer, and the parts of a key that is a tuple, a list or a map.
+//! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is
+//! allocated but the answer, and the parts of a key that is a tuple, a list or a map.
 
 use ram_core::Error;
 use ram_core::reads::mode::ReadMode;
