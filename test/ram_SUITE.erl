@@ -222,11 +222,14 @@ writes_are_synced_and_applied_on_every_node(Config) ->
     Before = Counters(),
     [ok = ram_peers:call(Run, 1, put, [synced, N]) || N <- lists:seq(1, 50)],
     [?assertEqual(50, ram_peers:call(Run, I, get, [synced])) || I <- [1, 2, 3]],
-    [begin
-         ?assertEqual(50, GroupsAfter - GroupsBefore),
-         ?assert(SyncsAfter - SyncsBefore >= 45)
-     end || {{SyncsBefore, GroupsBefore}, {SyncsAfter, GroupsAfter}}
-                <- lists:zip(Before, Counters())].
+    Gained = [{SyncsAfter - SyncsBefore, GroupsAfter - GroupsBefore}
+              || {{SyncsBefore, GroupsBefore}, {SyncsAfter, GroupsAfter}}
+                     <- lists:zip(Before, Counters())],
+    {Syncs, Groups} = lists:unzip(Gained),
+    ?assertEqual([50, 50, 50], Groups),
+    %% Each put is synced by a majority before the next begins. The third node may be late and sync
+    %% several at once.
+    ?assert(lists:sum(Syncs) >= 2 * 50, Syncs).
 
 garbage_on_the_port_is_refused_and_counted(Config) ->
     Run = run(Config),
