@@ -9,7 +9,7 @@
                     storage := any | disk | memory,
                     listen_host := binary(), listen_port := inet:port_number(),
                     advertise := binary(), call_timeout_ms := pos_integer(),
-                    reads := ram:reads(), atom() => term()}.
+                    reads := ram:reads(), read_lease_ms := pos_integer() | nil, atom() => term()}.
 
 %% @doc The configuration of this node.
 -spec read() -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
@@ -26,17 +26,18 @@ check(Settings) ->
 
 %% @doc Whether this is a way to read, in the environment or as an option.
 -spec reads(term()) -> ok | {error, iodata()}.
-reads(Reads) when Reads =:= quorum; Reads =:= local -> ok;
-reads(lease) -> {error, "lease is not available yet; quorum and local are"};
-reads(_) -> {error, "must be quorum or local"}.
+reads(Reads) when Reads =:= lease; Reads =:= quorum; Reads =:= local -> ok;
+reads(_) -> {error, "must be lease, quorum or local"}.
 
 defaults() ->
     #{name => atom_to_binary(node()),
       data_dir => filename_binary(filename:join("ram_data", atom_to_list(node()))),
       storage => any,
       listen_host => host(), listen_port => 0, advertise => <<>>,
-      call_timeout_ms => 5000, reads => quorum,
+      call_timeout_ms => 5000, reads => lease,
       heartbeat_ms => 40, election_timeout_min_ms => 120, election_timeout_max_ms => 200,
+      %% The library finds one that the other times allow.
+      read_lease_ms => nil,
       snapshot_every => 20000,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
       queue_bytes_max => 64 bsl 20, queue_requests_max => 65536, frame_bytes_max => 64 bsl 20}.
@@ -85,7 +86,7 @@ set({Key, Value}, Config) ->
     end.
 
 numbers() ->
-    [call_timeout_ms, heartbeat_ms, snapshot_every, key_bytes_max, value_bytes_max,
+    [call_timeout_ms, heartbeat_ms, read_lease_ms, snapshot_every, key_bytes_max, value_bytes_max,
      batch_bytes_max, queue_bytes_max, queue_requests_max, frame_bytes_max].
 
 known() ->
@@ -103,7 +104,22 @@ timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min,
         wrong(election_timeout_ms, least("Max", "Min and heartbeat_ms together", Min + Heartbeat)),
     Call >= 2 * Max orelse
         wrong(call_timeout_ms, least("it", "twice Max of election_timeout_ms", 2 * Max)),
+    ok = read_lease(Config),
     Config.
+
+%% It is renewed between two heartbeats, and ends before the promise of those who gave it: clocks
+%% may differ by 2 % (config.rs).
+read_lease(#{read_lease_ms := nil}) ->
+    ok;
+read_lease(#{read_lease_ms := Lease, heartbeat_ms := Heartbeat,
+             election_timeout_max_ms := Max}) ->
+    Longest = Max * 99 div 101 - Heartbeat,
+    Lease >= 2 * Heartbeat orelse
+        wrong(read_lease_ms, least("it", "twice heartbeat_ms", 2 * Heartbeat)),
+    Lease =< Longest orelse
+        wrong(read_lease_ms, ["must be at most Max of election_timeout_ms less 2 % and "
+                              "heartbeat_ms, which is ", integer_to_list(Longest)]),
+    ok.
 
 least(What, Than, Number) ->
     [What, " must be at least ", Than, ", which is ", integer_to_list(Number)].

@@ -59,19 +59,21 @@ reads(Options, Configured, _Arguments) when Options =:= #{} ->
 reads(_Options, _Configured, Arguments) ->
     ram_error:badarg(Arguments, length(Arguments), "must be a map with no key but reads").
 
-fetch(Member, Key, TimeoutMs, quorum) ->
-    case checked(read(Member, Key, TimeoutMs), [Key]) of
-        {value, Value, _Revision} -> {ok, Value};
-        {encoded, Binary, _Revision} -> {ok, binary_to_term(Binary)};
-        none -> error
-    end;
+%% Most reads by lease end in the call; the others wait for the key, or for a quorum.
 fetch(Member, Key, TimeoutMs, Reads) ->
     case ram_nif:fetch_now(Member, Key, Reads) of
         {ok, _Value} = Found -> Found;
         error -> error;
         {encoded, Binary} -> {ok, binary_to_term(Binary)};
-        ask -> fetch(Member, Key, TimeoutMs, quorum);
+        ask -> wait(Member, Key, TimeoutMs, Reads);
         {error, _} = Error -> checked(Error, [Key])
+    end.
+
+wait(Member, Key, TimeoutMs, Reads) ->
+    case checked(read(Member, Key, TimeoutMs, Reads), [Key]) of
+        {value, Value, _Revision} -> {ok, Value};
+        {encoded, Binary, _Revision} -> {ok, binary_to_term(Binary)};
+        none -> error
     end.
 
 -spec put(term(), term()) -> ok.
@@ -113,8 +115,9 @@ write_many(Puts, Deletes, Arguments) ->
 
 -spec update(term(), term(), fun((term()) -> term())) -> ok.
 update(Key, Default, Fun) ->
-    {Member, TimeoutMs, _} = running(),
-    Access = #{read => fun(LimitMs) -> read_encoded(Member, Key, LimitMs) end,
+    {Member, TimeoutMs, Configured} = running(),
+    Reads = linearizable(Configured),
+    Access = #{read => fun(LimitMs) -> read_encoded(Member, Key, LimitMs, Reads) end,
                set => fun(Expect, Binary, LimitMs) ->
                               compare_and_set(Member, Key, Expect, Binary, LimitMs)
                       end},
@@ -122,6 +125,10 @@ update(Key, Default, Fun) ->
                 (Binary) -> term_to_binary(Fun(binary_to_term(Binary)))
              end,
     checked(ram_update:run(Key, TimeoutMs, Access, Change), [Key, Default, Fun]).
+
+%% An old value would do no harm, since it is compared; but Fun would be called for it in vain.
+linearizable(local) -> quorum;
+linearizable(Reads) -> Reads.
 
 compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
     Set = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
@@ -165,12 +172,12 @@ status() ->
     {ok, Status} = checked(ram_nif:member_status(Member), []),
     Status.
 
-read(Member, Key, TimeoutMs) ->
-    call(Member, fun(Ref) -> ram_nif:read(Member, Ref, Key, TimeoutMs) end, TimeoutMs).
+read(Member, Key, TimeoutMs, Reads) ->
+    call(Member, fun(Ref) -> ram_nif:read(Member, Ref, Key, Reads, TimeoutMs) end, TimeoutMs).
 
 %% Updates pass values on as binaries.
-read_encoded(Member, Key, TimeoutMs) ->
-    case read(Member, Key, TimeoutMs) of
+read_encoded(Member, Key, TimeoutMs, Reads) ->
+    case read(Member, Key, TimeoutMs, Reads) of
         {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
         {encoded, Binary, Revision} -> {value, Binary, Revision};
         Other -> Other

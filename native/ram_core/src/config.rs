@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::reads::clock::of_another;
+use crate::reads::mode::ReadMode;
 use crate::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,17 +13,6 @@ pub enum Storage {
     Disk,
     /// No files; a member that stops has lost its copy.
     Memory,
-}
-
-/// Who answers a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadMode {
-    /// The asked node, after a majority has confirmed the leader.
-    Quorum,
-    /// The asked node alone while it holds a read lease; else as `Quorum`.
-    Lease,
-    /// The asked node alone, with whatever it has: maybe something old, also without a majority.
-    Local,
 }
 
 /// Sizes that bound what one request, one queue and one frame may take.

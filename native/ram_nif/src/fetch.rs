@@ -6,7 +6,7 @@
 use ram_core::Error;
 use ram_core::reads::mode::ReadMode;
 use ram_core::store::table::Item;
-use rustler::{Encoder, Env, NifResult, Term};
+use rustler::{Decoder, Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
 use crate::member::MemberResource;
@@ -15,7 +15,7 @@ use crate::terms;
 use crate::value::{self, Found};
 
 mod atoms {
-    rustler::atoms! { ok, error, encoded, ask, local }
+    rustler::atoms! { ok, error, encoded, ask, lease, quorum, local }
 }
 
 thread_local! {
@@ -30,7 +30,22 @@ enum Looked<'a> {
     Long(Item),
 }
 
-/// `fetch_now(Member, Key, local) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
+/// `lease | quorum | local`
+pub struct Mode(pub ReadMode);
+
+impl<'a> Decoder<'a> for Mode {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let modes = [
+            (atoms::lease(), ReadMode::Lease),
+            (atoms::local(), ReadMode::Local),
+            (atoms::quorum(), ReadMode::Quorum),
+        ];
+        let named = modes.iter().find(|(name, _)| *name == term);
+        named.map(|(_, mode)| Mode(*mode)).ok_or(rustler::Error::BadArg)
+    }
+}
+
+/// `fetch_now(Member, Key, Reads) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
 /// Reason}`. `ask`: this node may not answer at this moment.
 pub fn now<'a>(
     env: Env<'a>,
@@ -39,7 +54,7 @@ pub fn now<'a>(
     reads: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let member: &MemberResource = member.decode()?;
-    let mode = if atoms::local() == reads { ReadMode::Local } else { ReadMode::Quorum };
+    let Mode(mode) = reads.decode()?;
     KEY.with_borrow_mut(|buffer| {
         buffer.clear();
         if let Err(wrong) = request::encode_key(env, member, key, buffer)? {

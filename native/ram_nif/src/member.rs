@@ -3,7 +3,7 @@
 //! Starting and stopping block, so they run on dirty schedulers. A member whose process died
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
-use ram_core::config::{Config, Limits, ReadMode, Storage};
+use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::identity::{ClusterId, Identity};
 use ram_core::node::{Birth, Event, Node, OnEvent};
 use rustler::env::OwnedEnv;
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fetch::Mode;
 use crate::logging;
 use crate::reply::Waiters;
 use crate::terms;
@@ -36,6 +37,7 @@ impl Resource for MemberResource {
 
 /// What ram_node.erl says of a member; ram_config.erl has checked it.
 #[derive(NifMap)]
+#[rustler(decode)]
 struct StartConfig<'a> {
     name: String,
     data_dir: String,
@@ -48,6 +50,9 @@ struct StartConfig<'a> {
     heartbeat_ms: u64,
     election_timeout_min_ms: u64,
     election_timeout_max_ms: u64,
+    reads: Mode,
+    /// Of what the other times allow, when it is `nil`.
+    read_lease_ms: Option<u64>,
     snapshot_every: u64,
     key_bytes_max: usize,
     value_bytes_max: usize,
@@ -70,8 +75,8 @@ impl StartConfig<'_> {
             heartbeat: Duration::from_millis(self.heartbeat_ms),
             election_timeout_min: Duration::from_millis(self.election_timeout_min_ms),
             election_timeout_max: Duration::from_millis(self.election_timeout_max_ms),
-            reads: ReadMode::Quorum,
-            read_lease: None,
+            reads: self.reads.0,
+            read_lease: self.read_lease_ms.map(Duration::from_millis),
             snapshot_every: self.snapshot_every,
             limits: Limits {
                 key_bytes_max: self.key_bytes_max,

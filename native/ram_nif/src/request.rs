@@ -15,6 +15,7 @@ use rustler::{Atom, Binary, Decoder, Encoder, Env, NifResult, ResourceArc, Term}
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::fetch::Mode;
 use crate::key::{self, KeyError};
 use crate::member::MemberResource;
 use crate::reply::Ticket;
@@ -243,12 +244,13 @@ fn read<'a>(
     member: MemberRef,
     reference: Term<'a>,
     key: Term<'a>,
+    reads: Mode,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, &member, key, |key| {
         queue(env, &member, (reference, READ_LOST), |ticket| {
             let reply = Box::new(move |item| ticket.answer(|env| terms::item(env, item)));
-            member.node.read(Bytes::from(key), deadline(timeout_ms), reply)
+            member.node.read(reads.0, Bytes::from(key), deadline(timeout_ms), reply)
         })
     })
 }

@@ -4,7 +4,9 @@ use ram_core::Error;
 use ram_core::net::RefusalKind;
 use ram_core::node::Status;
 use ram_core::node::identity::ClusterId;
-use ram_core::node::status::{Role, Standing};
+use ram_core::node::status::{ReadStatus, Role, Standing};
+use ram_core::reads::grants::Refused;
+use ram_core::reads::lease::Cause;
 use ram_core::store::command::Answer;
 use ram_core::store::table::Item;
 use rustler::types::map::map_new;
@@ -27,6 +29,9 @@ mod atoms {
         entries, entry_bytes, applied_groups, failure,
         log, net, syncs, bytes_written, disk_bytes, segments, records, frames_sent, frames_received,
         bytes_sent, bytes_received, connects, accepts, refusals, waiting,
+        // how reads are answered, and why not by lease
+        reads, local, waited, quorum, lease, held, absent, not_asked, no_leader, no_answer,
+        other_vote, snapshot, ran_out, not_leading, unconfirmed, lagging, changing, handing_over,
         // refusals
         not_ours, version, wrong_cookie, wrong_cluster, wrong_peer, refused, closed, crowded,
         bad_frame,
@@ -176,9 +181,45 @@ pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
         .with(atoms::applied_groups(), status.applied_groups)
         .with(atoms::failure(), failure)
         .with(atoms::waiting(), waiting)
+        .with(atoms::reads(), reads(env, &status.reads))
         .with(atoms::log(), log(env, status))
         .with(atoms::net(), net(env, status))
         .1
+}
+
+fn reads<'a>(env: Env<'a>, reads: &ReadStatus) -> Term<'a> {
+    let lease = match reads.lease {
+        Ok(_left) => atoms::held().encode(env),
+        Err(cause) => (atoms::absent(), absence(env, cause)).encode(env),
+    };
+    Map::new(env)
+        .with(atoms::local(), reads.local)
+        .with(atoms::waited(), reads.waited)
+        .with(atoms::quorum(), reads.quorum)
+        .with(atoms::lease(), lease)
+        .1
+}
+
+fn absence(env: Env, cause: Cause) -> Term {
+    let cause = match cause {
+        Cause::NotAsked => atoms::not_asked(),
+        Cause::NoLeader => atoms::no_leader(),
+        Cause::NoAnswer => atoms::no_answer(),
+        Cause::OtherVote => atoms::other_vote(),
+        Cause::Snapshot => atoms::snapshot(),
+        Cause::RanOut => atoms::ran_out(),
+        Cause::Refused(refused) => {
+            let why = match refused {
+                Refused::NotLeading => atoms::not_leading(),
+                Refused::Unconfirmed => atoms::unconfirmed(),
+                Refused::Lagging => atoms::lagging(),
+                Refused::Changing => atoms::changing(),
+                Refused::HandingOver => atoms::handing_over(),
+            };
+            return (atoms::refused(), why).encode(env);
+        }
+    };
+    cause.encode(env)
 }
 
 fn log<'a>(env: Env<'a>, status: &Status) -> Term<'a> {

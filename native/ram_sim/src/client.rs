@@ -83,8 +83,16 @@ impl Client {
         let (sender, answer) = oneshot::channel();
         let handle = self.handle.clone();
         let asked = key.clone();
-        let ask = move |deadline: Instant| {
-            handle.read(asked, deadline.into_std(), Box::new(move |read| _ = sender.send(read)))
+        let mode = handle.config().reads;
+        let ask = move |deadline: Instant| match handle.look(mode, &asked, |item| item.cloned())? {
+            Some(found) => {
+                _ = sender.send(Ok(found));
+                Ok(())
+            }
+            None => {
+                let reply = Box::new(move |read| _ = sender.send(read));
+                handle.read(mode, asked, deadline.into_std(), reply)
+            }
         };
         let read = self.asking(key, Action::Read, ask, answer, |read: &Option<Item>| {
             Outcome::Saw(read.as_ref().map(|item| value(&item.value())))

@@ -17,10 +17,10 @@ use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::Config;
 use crate::raft::state_machine::Applied;
-use crate::reads::Read;
-use crate::reads::mode::ReadMode;
+use crate::reads::mode::{ReadMode, Way};
+use crate::reads::{Read, Reads};
 use crate::store::command::{Answer, Command};
-use crate::store::table::{Item, Table};
+use crate::store::table::Item;
 use crate::{Error, Result};
 
 const CHANGES_QUEUED_MAX: usize = 64;
@@ -35,6 +35,7 @@ pub struct Handle {
     running: Arc<RwLock<Option<Running>>>,
     /// For reads alone, which do not even ask a lock. Has no table once it was let go of.
     applied: Applied,
+    reads: Reads,
     entrance: Entrance,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
@@ -55,9 +56,9 @@ impl Handle {
             backups: backup_queue,
             entrance: entrance.clone(),
         };
-        let applied = running.applied.clone();
+        let (applied, known) = (running.applied.clone(), running.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
-        (Handle { config, running, applied, entrance, changes, backups }, queues)
+        (Handle { config, running, applied, reads: known, entrance, changes, backups }, queues)
     }
 
     /// Replicates one command. An error here means that the reply was not, and will not be, called.
@@ -105,83 +106,59 @@ impl Handle {
         enqueue(&self.entrance.writes, write)
     }
 
-    /// What the key holds, if this member may answer at once and alone: a linearizable read. No
-    /// queue, no wait, from any thread. `None`: ask [`Handle::read`].
-    pub fn read_now(&self, key: &[u8]) -> Result<Option<Option<Item>>> {
-        self.with(|running| {
-            running.reads.may_answer(key).ok()?;
-            running.reads.counts.count_local();
-            // Taken after the question: see `reads::answer`.
-            Some(running.applied.table().get(key))
-        })
-    }
-
-    /// Calls `reply` with what the key holds, read as the configuration says.
-    pub fn read(
-        &self,
-        key: Bytes,
-        deadline: std::time::Instant,
-        reply: Reply<Option<Item>>,
-    ) -> Result<()> {
-        self.read_as(self.config.reads, key, deadline, reply)
-    }
-
-    /// As [`Handle::read`], in this mode. What can be answered at once is answered before it
-    /// returns, on the caller's thread.
-    pub fn read_as(
-        &self,
-        mode: ReadMode,
-        key: Bytes,
-        deadline: std::time::Instant,
-        reply: Reply<Option<Item>>,
-    ) -> Result<()> {
-        let (applied, reads) =
-            self.with(|running| (running.applied.clone(), running.reads.clone()))?;
-        let from_index = match mode {
-            ReadMode::Quorum => None,
-            ReadMode::Local => Some(0),
-            ReadMode::Lease => match reads.may_answer(&key) {
-                Ok(()) => Some(0),
-                Err(absence) => reads.awaited(absence),
-            },
-        };
-        match from_index {
-            Some(0) => {
-                reads.counts.count_local();
-                reply(Ok(applied.table().get(&key)));
-                return Ok(());
-            }
-            Some(_) => reads.counts.count_waited(),
-            None => reads.counts.count_quorum(),
-        }
-        let permit = self.permit(key.len())?;
-        let ready = Box::new(move |ready: Result<()>| {
-            drop(permit);
-            reply(ready.map(|()| applied.table().get(&key)));
-        });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
-    }
-
-    /// Calls `look` with what this node's table has of the key, if this node may answer such a read
-    /// on its own at this moment; `None` when it has to ask. For moments: see [`Table::look`].
-    ///
-    /// [`Table::look`]: crate::store::table::Table::look
+    /// Calls `look` with what the key holds, if this member may answer such a read at once and
+    /// alone: no queue, no wait, from any thread. `None`: ask [`Handle::read`]. For moments: see
+    /// [`Table::look`](crate::store::table::Table::look).
     pub fn look<T>(
         &self,
         mode: ReadMode,
         key: &[u8],
         look: impl FnOnce(Option<&Item>) -> T,
     ) -> Result<Option<T>> {
-        let look = |table: &Table| self.may_answer(mode, key).then(|| table.look(key, look));
-        self.applied.with_table(look).ok_or(Error::Stopped)
+        if self.reads.way(mode, key) != Way::Now {
+            return Ok(None);
+        }
+        let looked = self.applied.with_table(|table| table.look(key, look));
+        self.reads.counts.count_local();
+        looked.map(Some).ok_or(Error::Stopped)
     }
 
-    /// May this node answer such a read of this key now, from its own table and without a word to
-    /// others? This is the place where a lease has its say.
-    fn may_answer(&self, mode: ReadMode, _key: &[u8]) -> bool {
-        match mode {
-            ReadMode::Local => true,
-            ReadMode::Quorum => false,
+    /// Calls `reply` with what the key holds, as soon as this mode allows.
+    pub fn read(
+        &self,
+        mode: ReadMode,
+        key: Bytes,
+        deadline: std::time::Instant,
+        reply: Reply<Option<Item>>,
+    ) -> Result<()> {
+        let applied = self.applied.clone();
+        let permit = self.permit(key.len())?;
+        let from_index = self.counted_way(mode, &key);
+        let ready = Box::new(move |ready: Result<()>| {
+            drop(permit);
+            let get = |()| applied.with_table(|table| table.get(&key)).ok_or(Error::Stopped);
+            reply(ready.and_then(get));
+        });
+        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
+    }
+
+    /// What has to be applied before a read is answered; `None` when only a quorum knows. Counts
+    /// the read.
+    fn counted_way(&self, mode: ReadMode, key: &[u8]) -> Option<u64> {
+        let counts = &self.reads.counts;
+        match self.reads.way(mode, key) {
+            Way::Now => {
+                counts.count_local();
+                Some(0)
+            }
+            Way::Applied { index } => {
+                counts.count_waited();
+                Some(index)
+            }
+            Way::Quorum => {
+                counts.count_quorum();
+                None
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use super::running::Running;
 use super::snapshots;
 use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
-use crate::config::{Config, ReadMode};
+use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::elections::Elections;
@@ -32,6 +32,7 @@ use crate::raft::succession;
 use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::worker::Worker;
 use crate::reads::grants::Spans;
+use crate::reads::mode::ReadMode;
 use crate::reads::{self, Reads};
 use crate::{Error, Result};
 

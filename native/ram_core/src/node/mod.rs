@@ -7,7 +7,7 @@
 //! limit is the caller's: it may stop waiting at any time.
 //!
 //! The road of a write: [`Handle::write`] -> [`proposer`] -> [`route`] -> raft -> store -> reply.
-//! The road of a read: [`Handle::read_now`] -> `reads` -> table, with a read lease ([`leases`]);
+//! The road of a read: [`Handle::look`] -> `reads` -> table, with a read lease ([`leases`]);
 //! else [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.
 //!
 //! A [`Member`] itself has no thread: it runs where its opener awaits it, on the disk, the network

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::identity::ClusterId;
 use super::{Birth, Change, Event, Node, OnEvent, Reply};
+use crate::config::Config;
 use crate::config::tests::timed;
-use crate::config::{Config, ReadMode};
 use crate::log::{Disk, MemoryDisk};
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member;
 use crate::reads::lease::Cause;
+use crate::reads::mode::ReadMode;
 use crate::store::command::{Answer, Command};
 use crate::store::table::Item;
 use crate::store::value::Plain;
@@ -60,7 +61,9 @@ fn reading_by_lease() -> Config {
 }
 
 fn made(config: Config) -> Node {
-    let node = Node::start(config, Birth::Fresh(ClusterId([7; 16])), Arc::new(|_| {})).unwrap();
+    let node =
+        Node::start(config, Arc::new(Plain), Birth::Fresh(ClusterId([7; 16])), Arc::new(|_| {}))
+            .unwrap();
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
     node
@@ -70,8 +73,9 @@ fn made(config: Config) -> Node {
 fn read_now(node: &Node, key: &[u8]) -> Option<Vec<u8>> {
     let begun = Instant::now();
     loop {
-        if let Some(found) = node.read_now(key).unwrap() {
-            return found.map(|item| item.value().to_vec());
+        let value = |item: Option<&Item>| item.map(|item| item.value().to_vec());
+        if let Some(found) = node.look(ReadMode::Lease, key, value).unwrap() {
+            return found;
         }
         assert!(begun.elapsed() < LIMIT, "{:?}", node.status().unwrap().reads);
         std::thread::yield_now();
@@ -96,13 +100,15 @@ fn a_member_with_a_lease_answers_at_once_and_shows_every_write_that_was_answered
 fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
     let node = made(config());
     put(&node, Instant::now() + LIMIT).unwrap();
-    assert!(node.read_now(b"k").unwrap().is_none());
+    let is_there = |mode| node.look(mode, b"k", |item| item.is_some()).unwrap();
+    assert_eq!([ReadMode::Lease, ReadMode::Quorum].map(is_there), [None, None]);
+    assert_eq!(is_there(ReadMode::Local), Some(true));
     for (mode, quorum) in [(ReadMode::Local, 0), (ReadMode::Lease, 1), (ReadMode::Quorum, 2)] {
         let (sender, receiver) = std::sync::mpsc::channel();
         let reply = Box::new(move |read| _ = sender.send(read));
-        node.read_as(mode, "k".into(), Instant::now() + LIMIT, reply).unwrap();
+        node.read(mode, "k".into(), Instant::now() + LIMIT, reply).unwrap();
         let read: Result<Option<Item>> = receiver.recv_timeout(LIMIT).expect("an answer");
-        assert_eq!(read.unwrap().unwrap().value(), b"v");
+        assert_eq!(*read.unwrap().unwrap().value(), *b"v");
         assert_eq!(node.status().unwrap().reads.quorum, quorum, "{mode:?}");
     }
     assert_eq!(node.status().unwrap().reads.lease, Err(Cause::NotAsked));
@@ -113,7 +119,11 @@ fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
 #[test]
 fn the_only_voter_that_starts_again_leads_no_sooner_than_what_it_promised_is_over() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
-    let start = |birth| Node::start_on(disk.clone(), config(), birth, Arc::new(|_| {})).unwrap();
+    let values = Arc::new(Plain);
+    let start = |birth| {
+        let on_event: OnEvent = Arc::new(|_| {});
+        Node::start_on(disk.clone(), config(), values.clone(), birth, on_event).unwrap()
+    };
     let node = start(Birth::Fresh(ClusterId([7; 16])));
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));

@@ -71,7 +71,7 @@ pub mod quorum;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use answer::Absence;
+use answer::Absence;
 use barrier::Barrier;
 use clock::Clock;
 use counts::Counts;
@@ -122,24 +122,13 @@ impl Reads {
         self.pending.applied(index);
     }
 
-    /// May the table be looked at for this key now? Whoever gets `Ok` takes the table after that.
-    pub fn may_answer(&self, key: &[u8]) -> Result<(), Absence> {
+    /// May this member answer alone, by its lease, what is asked of this key now?
+    fn may_answer(&self, key: &[u8]) -> Result<(), Absence> {
         answer::may_answer(
             || self.lease.held(|| self.clock.now()),
             || self.applied_index.load(Ordering::SeqCst),
             || self.pending.is_pending(key),
         )
-    }
-
-    /// The index to wait for when a lease is held and the answer is not yet here: see `answer`.
-    /// Once it is applied, the table shows what was committed when [`Reads::may_answer`] was asked.
-    pub fn awaited(&self, absence: Absence) -> Option<u64> {
-        let marked = self.pending.last_marked();
-        match absence {
-            Absence::Pending => Some(marked),
-            Absence::Behind { from_index } => Some(from_index.max(marked)),
-            Absence::NoLease => None,
-        }
     }
 }
 
@@ -147,6 +136,7 @@ impl Reads {
 mod tests {
     use super::grants::Grant;
     use super::manual::ManualClock;
+    use super::mode::{ReadMode, Way};
     use super::pending::Touched;
     use super::*;
     use std::time::Duration;
@@ -157,22 +147,21 @@ mod tests {
         let spans =
             Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
         let reads = Reads::new(1, true, spans, clock.clone());
-        assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
+        let way = |key| reads.way(ReadMode::Lease, key);
+        assert_eq!(way(b"k"), Way::Quorum);
         let grant = Grant { term: 1, lasts: spans.lease, from_index: 3 };
         assert!(reads.lease.take(reads.lease.ask(clock.now(), 1), &grant));
-        let behind = Absence::Behind { from_index: 3 };
-        assert_eq!(reads.may_answer(b"k"), Err(behind));
-        assert_eq!(reads.awaited(behind), Some(3));
+        assert_eq!(way(b"k"), Way::Applied { index: 3 });
         reads.applied(3);
-        assert_eq!(reads.may_answer(b"k"), Ok(()));
+        assert_eq!(way(b"k"), Way::Now);
         reads.pending.mark(4, Touched::Keys(&[b"k"]));
-        assert_eq!(reads.may_answer(b"k"), Err(Absence::Pending));
-        assert_eq!(reads.awaited(Absence::Pending), Some(4));
-        assert_eq!(reads.may_answer(b"other"), Ok(()));
+        assert_eq!(way(b"k"), Way::Applied { index: 4 });
+        assert_eq!(way(b"other"), Way::Now);
+        assert_eq!(reads.way(ReadMode::Quorum, b"other"), Way::Quorum);
+        assert_eq!(reads.way(ReadMode::Local, b"k"), Way::Now);
         reads.applied(4);
-        assert_eq!(reads.may_answer(b"k"), Ok(()));
+        assert_eq!(way(b"k"), Way::Now);
         clock.advance(Duration::from_millis(99));
-        assert_eq!(reads.may_answer(b"k"), Err(Absence::NoLease));
-        assert_eq!(reads.awaited(Absence::NoLease), None);
+        assert_eq!(way(b"k"), Way::Quorum);
     }
 }

@@ -1,9 +1,49 @@
-//! What a reader asks for: who may answer, and how new the answer is.
+//! What a reader asks for, and which way its answer comes: the one place where that is decided, for
+//! reads in the call of a reader and for those that wait.
 
+use super::{Absence, Reads};
+
+/// Who answers a read, and how new the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadMode {
-    /// What the asked node has, at once. It may be old, and it is there without a majority too.
-    Local,
-    /// Linearizable, by a round of messages with a quorum.
+    /// The asked member, after a majority has confirmed the leader. Linearizable.
     Quorum,
+    /// The asked member alone while it holds a read lease; else as `Quorum`. Linearizable.
+    Lease,
+    /// The asked member alone, with what it has: maybe something old, and without a majority too.
+    Local,
+}
+
+/// How the answer to one read comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It is in the table. Whoever is told so takes the table after that: see `answer`.
+    Now,
+    /// It is in the table when this index is applied.
+    Applied { index: u64 },
+    /// It is in the table when the index is applied that a majority confirms.
+    Quorum,
+}
+
+impl Reads {
+    /// Which way a read of this key goes that is asked now. Takes no part in anything: atomics, and
+    /// the clock.
+    pub fn way(&self, mode: ReadMode, key: &[u8]) -> Way {
+        let absence = match mode {
+            ReadMode::Local => return Way::Now,
+            ReadMode::Quorum => return Way::Quorum,
+            ReadMode::Lease => match self.may_answer(key) {
+                Ok(()) => return Way::Now,
+                Err(absence) => absence,
+            },
+        };
+        // Asked after the marks were seen: once it is applied, the table shows all that was
+        // committed when the lease was looked at.
+        let marked = self.pending.last_marked();
+        match absence {
+            Absence::Pending => Way::Applied { index: marked },
+            Absence::Behind { from_index } => Way::Applied { index: from_index.max(marked) },
+            Absence::NoLease => Way::Quorum,
+        }
+    }
 }
