@@ -45,13 +45,31 @@
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
--export_type([reads/0, read_options/0]).
+-export_type([reads/0, read_options/0, read_status/0, lease_absence/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0]}).
 
 %% Who may answer a read: see fetch/2.
--type reads() :: quorum | local.
+-type reads() :: lease | quorum | local.
 -type read_options() :: #{reads => reads()}.
+%% How reads were answered here since the member started, and whether it holds a read lease now: see
+%% status/0.
+-type read_status() :: #{local := non_neg_integer(), waited := non_neg_integer(),
+                         quorum := non_neg_integer(),
+                         lease := held | {absent, lease_absence()}}.
+-type lease_absence() ::
+        not_asked    % the setting `reads' is not `lease'; or the member has just started
+      | no_leader    % none is known here
+      | no_answer    % the leader did not answer in time
+      | other_vote   % another leader is, or may be, elected
+      | snapshot     % this node was so far behind that it was sent a snapshot
+      | ran_out      % it was not renewed in time
+      | {refused,    % by the leader:
+           not_leading     % it leads no more
+         | unconfirmed     % no majority has confirmed it lately
+         | lagging         % this node is behind, or was lately: writes would wait for it
+         | changing        % a member is added or removed
+         | handing_over}.  % the lead is handed over
 
 %% @doc Starts the application `ram' and what it needs.
 %%
@@ -204,11 +222,16 @@ fetch(Key) ->
 %% @doc As fetch/1, with options.
 %%
 %% `reads' says who may answer; without it, it is as the application environment says (`reads', by
-%% default `quorum').
+%% default `lease').
 %% <ul>
-%% <li>`quorum': linearizable. What was acknowledged anywhere before the call is seen. It takes a
-%% round of messages with a majority, which all reads share that wait at that time, and raises
-%% `timeout' without a majority.</li>
+%% <li>`lease': linearizable: what was acknowledged anywhere before the call is seen. The asked node
+%% answers in the call, at the price of an ETS lookup, as long as the leader's lease lets it; a key
+%% that is being written is waited for; and without a lease it is as `quorum'. {@link status/0}
+%% counts all three. It holds while the clock of each machine goes within 1 % of true time; a
+%% virtual machine that was suspended unknown to its own clock may answer what is old once:
+%% who fears that takes `quorum'. Nodes whose setting is not `lease' never have one.</li>
+%% <li>`quorum': linearizable, whatever clocks do. It takes a round of messages with a majority,
+%% which all reads share that wait at that time, and raises `timeout' without a majority.</li>
 %% <li>`local': what the asked node has, at once, at the price of an ETS lookup and without a
 %% majority too. It may be old: by moments, or by as long as this node is cut off. Of one key it
 %% never goes back in time on one node, restarts of the node apart.</li>
@@ -345,8 +368,10 @@ leader() ->
 %% (a map for each: `node', `id', `address', `standing'), `last_log_index', `last_log_term',
 %% `applied_index', `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys
 %% and values), `applied_groups' (log entries with writes, applied here since the start), `waiting'
-%% (requests without an answer yet), `log' (`syncs', `bytes_written', `disk_bytes', `segments') and
-%% `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it is
+%% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered
+%% in the call, `local', after a wait for a key that was being written, `waited', and by a `quorum';
+%% and the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments')
+%% and `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it is
 %% `node', `role' (down) and `failure', the reason.
 -spec status() -> map().
 status() ->

@@ -1,0 +1,210 @@
+%% What is held in memory of what was written: read back as it was, given back when it goes.
+-module(ram_values_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
+-export([any_value_is_read_back_identically_on_every_node_in_every_way/1,
+         readers_see_whole_values_while_writers_replace_them_and_memory_is_tidied/1,
+         memory_of_replaced_and_deleted_values_is_given_back/1,
+         large_values_do_not_hold_a_scheduler/1,
+         values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
+%% On the nodes.
+-export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
+         shortest_call_us/1]).
+
+-define(TERMS, 600).
+-define(KEYS, 300).
+-define(CHURNED, 20000).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    [Case || {Case, 1} <- ?MODULE:module_info(exports),
+             not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
+                                     shortest_call_us])].
+
+init_per_suite(Config) ->
+    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    [{run, Run} | Config].
+
+end_per_suite(Config) ->
+    ram_peers:stop(run(Config)).
+
+run(Config) -> proplists:get_value(run, Config).
+
+on(Run, I, Function, Arguments) ->
+    ram_peers:call(Run, I, ?MODULE, Function, Arguments, 120000).
+
+%%% What is read is what was put
+
+any_value_is_read_back_identically_on_every_node_in_every_way(Config) ->
+    Run = run(Config),
+    Values = random_values() ++ special_values(),
+    ok = on(Run, 1, put_all, [value, Values]),
+    [?assertEqual({I, Way, []}, {I, Way, on(Run, I, mismatches, [value, Values, Way])})
+     || Way <- [lease, quorum, local], I <- [1, 2, 3]].
+
+random_values() ->
+    Seed = ram_property:seed(),
+    ct:log("RAM_SEED=~p", [Seed]),
+    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_key_prop:term()), 30,
+                                   {Seed, 2, 3}),
+    Random.
+
+%% Around every border between two ways to hold a value.
+special_values() ->
+    Sizes = [0, 1, 63, 64, 65, 66, 255, 256, 2000, 2048, 65530, 65536, 300000],
+    Integers = [N * Sign + D || N <- [0, 255, 256, 1 bsl 27, 1 bsl 31, 1 bsl 32, 1 bsl 59, 1 bsl 63,
+                                      1 bsl 64, 1 bsl 200], Sign <- [1, -1], D <- [-1, 0, 1]],
+    Integers ++ [true, false, undefined, '', 'ünïcode', list_to_atom(lists:duplicate(255, $a)),
+                 atom_of(unknown_elsewhere), 1.5, -0.0, 1.0e300, [], {}, #{}, <<5:3>>, <<0:4099>>]
+        ++ [binary:copy(<<7>>, Size) || Size <- Sizes]
+        ++ [{blob, binary:copy(<<7>>, Size)} || Size <- Sizes]
+        ++ [lists:seq(1, Size) || Size <- Sizes, Size < 70000]
+        ++ [lists:duplicate(Size, $c) || Size <- Sizes]
+        ++ [Map || Size <- [1, 32, 33, 128, 129, 1000],
+                   Flat <- [maps:from_list([{N, {N}} || N <- lists:seq(1, Size)])],
+                   Map <- [Flat, [deep, {Flat}], #{Flat => 1}, "t\0\0\1\0"]].
+
+%% An atom that no other node has seen.
+atom_of(Name) ->
+    list_to_atom(lists:concat([Name, erlang:unique_integer([positive])])).
+
+put_all(Name, Values) ->
+    ram:put_many([{{Name, N}, Value} || {N, Value} <- numbered(Values)]).
+
+%% @doc Which values this node reads in another way than as they are.
+mismatches(Name, Values, Way) ->
+    %% A local read is asked when this node has them.
+    {ok, _} = ram:fetch({Name, length(Values)}, #{reads => quorum}),
+    [Value || {N, Value} <- numbered(Values),
+              not same(ram:fetch({Name, N}, #{reads => Way}), {ok, Value})].
+
+same(Read, Wanted) ->
+    Read =:= Wanted andalso term_to_binary(Read) =:= term_to_binary(Wanted).
+
+numbered(Values) ->
+    lists:zip(lists:seq(1, length(Values)), Values).
+
+%%% Memory
+
+readers_see_whole_values_while_writers_replace_them_and_memory_is_tidied(Config) ->
+    Run = run(Config),
+    [ok = on(Run, 1, replace, [{0, N}, [N, 1]]) || N <- lists:seq(1, ?KEYS)],
+    Writers = ram_load:spawn_all(Run, [1, 2], 20, fun ?MODULE:replace/2, [?KEYS, 1500]),
+    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, 200000]),
+    ok = ram_load:wait_all(Writers),
+    ok = ram_load:wait_all(Readers).
+
+%% @doc Sets keys to values that tell which key they are of, and in another way than the first.
+replace({0, N}, [N, 1]) ->
+    ram:put({whole, N}, whole(N, N));
+replace(_Number, [Keys, Times]) ->
+    [begin
+         N = rand:uniform(Keys),
+         ok = ram:put({whole, N}, whole(N, rand:uniform(1 bsl 20)))
+     end || _ <- lists:seq(1, Times)],
+    ok.
+
+whole(N, Random) ->
+    Size = case Random rem 250 of 0 -> 9000; R when R < 6 -> 700; R -> R rem 40 end,
+    Parts = [{N, Random, I} || I <- lists:seq(1, Size)],
+    {N, Random, Parts, binary:copy(<<N:32>>, Size)}.
+
+check(_Number, [Keys, Times]) ->
+    %% So that this node has all of them.
+    {ok, _} = ram:fetch({whole, Keys}, #{reads => quorum}),
+    [begin
+         N = rand:uniform(Keys),
+         {N, Random, _, _} = Value = ram:get({whole, N}, none, #{reads => local}),
+         Value = whole(N, Random)
+     end || _ <- lists:seq(1, Times div 20)],
+    ok.
+
+memory_of_replaced_and_deleted_values_is_given_back(Config) ->
+    Run = run(Config),
+    ok = on(Run, 1, fill, [?CHURNED]),
+    Before = memory(Run),
+    %% At random, so that values of all ages lie beside each other. What is alive takes 10 MB; if a
+    %% heap was kept for the last of its terms, 40 MB more would stay.
+    ok = on(Run, 1, churn, [6 * ?CHURNED, ?CHURNED]),
+    %% A snapshot that is being written meanwhile holds for a moment what was replaced.
+    ram_peers:eventually(fun() -> is_below(memory(Run), Before, 20000000) end),
+    ok = on(Run, 1, remove, [?CHURNED]),
+    ram_peers:eventually(fun() -> is_below(memory(Run), Before, -5000000) end).
+
+is_below(Bytes, Before, More) ->
+    Mega = fun(Node) -> [Size div 1000000 || Size <- Node] end,
+    ct:pal("MB on each node: ~w, ~w before", [Mega(Bytes), Mega(Before)]),
+    lists:all(fun({Now, Then}) -> Now < Then + More end, lists:zip(Bytes, Before)).
+
+memory(Run) ->
+    [on(Run, I, settled_bytes, []) || I <- [1, 2, 3]].
+
+%% @doc With as many bytes before as the log keeps in memory.
+fill(Keys) ->
+    [ok = ram:put(filling, binary:copy(<<N>>, 1000000)) || N <- lists:seq(1, 50)],
+    put_churned([{N, 0} || N <- lists:seq(1, Keys)]).
+
+churn(Puts, Keys) ->
+    put_churned([{rand:uniform(Keys), Put} || Put <- lists:seq(1, Puts)]).
+
+put_churned([]) ->
+    ok;
+put_churned(Puts) ->
+    {Now, Later} = lists:split(min(200, length(Puts)), Puts),
+    ok = ram:put_many([{{churn, N}, [{Put, N, I} || I <- lists:seq(1, 10)]} || {N, Put} <- Now]),
+    put_churned(Later).
+
+remove(Keys) ->
+    [ok = ram:delete_many([{churn, N} || N <- lists:seq(First, First + 99)])
+     || First <- lists:seq(1, Keys, 100)],
+    ok.
+
+%% @doc What the virtual machine has allocated when nothing else is left to collect.
+settled_bytes() ->
+    _ = ram:fetch(settled, #{reads => quorum}),
+    [garbage_collect(Pid) || Pid <- processes()],
+    erlang:memory(total).
+
+%% A NIF cannot be interrupted: what takes long has to be left to the caller.
+large_values_do_not_hold_a_scheduler(Config) ->
+    Run = run(Config),
+    Large = [{binary, binary:copy(<<7>>, 15 bsl 20)}, {list, lists:seq(1, 1000000)},
+             {string, lists:duplicate(60000, $c)}],
+    [ok = ram_peers:call(Run, 1, ram, put, [{large, Name}, Value], 60000)
+     || {Name, Value} <- Large],
+    [begin
+         Key = {large, Name},
+         [?assert({ok, Value} =:= ram_peers:call(Run, I, ram, fetch, [Key, #{reads => Way}], 60000))
+          || Way <- [lease, quorum, local]],
+         Us = on(Run, I, shortest_call_us, [Key]),
+         ct:pal("~p: the call takes ~b us", [Name, Us]),
+         ?assert(Us < 3000)
+     end || {Name, Value} <- Large, I <- [1, 3]],
+    [ok = ram_peers:call(Run, 1, delete, [{large, Name}]) || {Name, _} <- Large].
+
+%% @doc Of ten calls into the library for this key.
+shortest_call_us(Key) ->
+    {Member, _TimeoutMs, _Reads} = ram_request:member(),
+    lists:min([element(1, timer:tc(ram_nif, fetch_now, [Member, Key, local]))
+               || _ <- lists:seq(1, 10)]).
+
+values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
+    Run = run(Config),
+    Values = special_values(),
+    ok = on(Run, 1, put_all, [kept, Values]),
+    %% So many entries that the values are in a snapshot and not in the log that follows it.
+    Index = fun(What) -> maps:get(What, ram_peers:call(Run, 2, status, [])) end,
+    Put = Index(applied_index),
+    Pad = fun(N) -> ok = ram_peers:call(Run, 1, put, [padding, binary:copy(<<N>>, 9000)]) end,
+    ram_peers:eventually(fun() ->
+                                 lists:foreach(Pad, lists:seq(1, 100)),
+                                 Index(snapshot_index) > Put
+                         end, 120000),
+    ok = ram_peers:call(Run, 2, stop, []),
+    ok = ram_peers:call(Run, 2, start, []),
+    [?assertEqual([], on(Run, 2, mismatches, [kept, Values, Way])) || Way <- [lease, quorum, local]].
