@@ -388,3 +388,6 @@ async fn hand_over(raft: &Raft, reads: &Reads) {
         .metrics(|m| m.current_leader.is_some_and(|leader| leader != own), "lead handed over")
         .await;
 }
+
+#[cfg(test)]
+mod tests;

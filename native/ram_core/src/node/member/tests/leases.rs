@@ -1,0 +1,158 @@
+//! Leases of whole members: what ends them, and what they wait for.
+
+use openraft::EntryPayload;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+
+use super::*;
+use crate::log::SnapshotFile;
+use crate::raft::entry;
+use crate::raft::rpc::{MemberChange, SnapshotPiece, SnapshotProgress};
+use crate::raft::snapshot::{self, Head};
+use crate::raft::types::{
+    Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
+};
+use crate::reads::lease::Cause;
+use crate::store::Store;
+use crate::store::command::{self, Command, Stamp};
+use tokio::task::JoinHandle;
+
+const TERM: u64 = 5;
+/// The snapshot holds the log up to here.
+const LATER: u64 = 100;
+
+/// Its leases last for seconds.
+fn patient() -> Config {
+    timed(50, 1_000, 10_000)
+}
+
+fn serve(member: Member) -> JoinHandle<()> {
+    tokio::spawn(member.serve(std::future::pending()))
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(LIMIT, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited in vain until {what}");
+}
+
+fn put(value: &[u8]) -> Bytes {
+    let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+    command::group(stamp, 1, std::iter::once(&Command::Put { key: b"k", value }.encode()))
+}
+
+fn members(of: &Member) -> Membership {
+    let peer = Peer { name: "peer@here".into(), address: "127.0.0.1:1".into() };
+    let members = BTreeMap::from([(of.parts.identity.id, as_peer(of)), (PEER, peer)]);
+    Membership::from(members)
+}
+
+/// The log that the played leader has: two members, a session, and a put of `old`.
+fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
+    let payloads = [
+        EntryPayload::Membership(members.clone()),
+        EntryPayload::Normal(Payload(command::open_session())),
+        EntryPayload::Normal(Payload(put(b"old"))),
+    ];
+    let entries = (0..).zip(payloads);
+    let entries =
+        entries.map(|(index, payload)| Entry { log_id: entry::log_id(TERM, index), payload });
+    AppendEntriesRequest {
+        vote: Vote::new_committed(TERM, PEER),
+        prev_log_id: None,
+        leader_commit: Some(entry::log_id(TERM, 2)),
+        entries: entries.collect(),
+    }
+}
+
+/// All of a snapshot in one piece, in which the key is `new`.
+fn snapshot_piece(members: Membership) -> SnapshotPiece {
+    let disk = memory();
+    let mut store = Store::default();
+    store.apply(1, &command::open_session()).unwrap();
+    store.apply(LATER, &put(b"new")).unwrap();
+    let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
+    let meta =
+        SnapshotMeta { last_log_id: Some(entry::log_id(TERM, LATER)), last_membership: membership };
+    let ledger = store.ledger().clone();
+    let frozen = store.table().freeze(ledger.revision).unwrap();
+    let head = Head { meta: meta.clone(), ledger, entries: 1, ..Head::default() };
+    snapshot::write(disk.clone(), &head, &frozen).unwrap();
+    let file = SnapshotFile::open(disk.as_ref(), LATER).unwrap();
+    let mut piece = vec![0; file.length_bytes() as usize];
+    file.read_at(0, &mut piece).unwrap();
+    let (vote, file_bytes) = (Vote::new_committed(TERM, PEER), file.length_bytes());
+    SnapshotPiece { vote, meta, file_bytes, offset: 0, piece: piece.into() }
+}
+
+fn value(handle: &Handle) -> Option<Vec<u8>> {
+    let found = handle.read_now(b"k").unwrap()?;
+    found.map(|item| item.value().to_vec())
+}
+
+/// What the lease was granted for is not what the table shows then.
+#[tokio::test]
+async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
+    let (applied, reads) = (member.parts.applied.clone(), member.parts.reads.clone());
+    let player = Player::beside(&member).await;
+    *player.answer.lock() = Ok(Grant { term: TERM, lasts: reads.spans.lease, from_index: 2 });
+    let served = serve(member);
+
+    let answer = player.ask(id, rpc::APPEND, rpc::encode_append(&first_append(&members))).await;
+    let appended: std::result::Result<AppendEntriesResponse<TypeConfig>, String> =
+        codec::decode("answer", &answer).unwrap();
+    assert!(matches!(appended, Ok(AppendEntriesResponse::Success)), "{appended:?}");
+    wait_until("it answers by its lease", || value(&handle).is_some()).await;
+    assert_eq!(value(&handle).unwrap(), b"old");
+
+    *player.answer.lock() = Err(Refused::Lagging);
+    let piece = Bytes::from(codec::encode(&snapshot_piece(members)));
+    let answer = player.ask(id, rpc::SNAPSHOT, piece).await;
+    let taken: std::result::Result<SnapshotProgress, String> =
+        codec::decode("answer", &answer).unwrap();
+    assert!(matches!(taken, Ok(SnapshotProgress::Done { .. })), "{taken:?}");
+    assert_eq!((applied.index(), applied.table().entries()), (LATER, 1));
+    assert_eq!(value(&handle), None);
+    assert!(matches!(reads.lease.cause(), Cause::Snapshot | Cause::Refused(_)));
+    served.abort();
+}
+
+/// The majority that a lease rests on is not the one that the change brings.
+#[tokio::test]
+async fn the_membership_changes_when_no_lease_is_left_and_they_come_back_after_it() {
+    let config = timed(50, 150, 600);
+    let first = open_member(&memory(), config.clone(), Birth::Fresh(CLUSTER)).await;
+    let second = Config { name: "ram2@127.0.0.1".into(), ..config };
+    let second = open_member(&memory(), second, Birth::Fresh(CLUSTER)).await;
+    found(&first).await;
+    let (raft, reads) = (first.parts.raft.clone(), first.parts.reads.clone());
+    let (id, joining) = (second.parts.identity.id, as_peer(&second));
+    let others = second.parts.reads.clone();
+    let served = [serve(first), serve(second)];
+    let holds = |reads: &Reads| reads.lease.held(|| reads.clock.now()).is_some();
+    wait_until("the leader holds a lease", || holds(&reads)).await;
+
+    let change = MemberChange::Add { id, member: joining };
+    let changed = leader::change_member(&raft, &reads, change);
+    let (ends, mut metrics) = (reads.lease.until(), raft.metrics());
+    let watched = async {
+        loop {
+            let voters = metrics.borrow_watched().membership_config.voter_ids().count();
+            if voters == 2 {
+                break (holds(&reads), holds(&others), reads.clock.now() >= ends);
+            }
+            metrics.changed().await.unwrap();
+        }
+    };
+    let (changed, seen) = tokio::time::timeout(LIMIT, async { tokio::join!(changed, watched) })
+        .await
+        .expect("a change in time");
+    changed.unwrap();
+    assert_eq!(seen, (false, false, true));
+    wait_until("both hold leases again", || holds(&reads) && holds(&others)).await;
+    served.iter().for_each(JoinHandle::abort);
+}

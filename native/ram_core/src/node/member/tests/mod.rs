@@ -1,0 +1,102 @@
+//! Whole members in the runtime of the test, which plays their peers and looks inside.
+
+mod leases;
+mod promise;
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::codec;
+use crate::config::Storage;
+use crate::config::tests::timed;
+use crate::log::MemoryDisk;
+use crate::net::{ClusterId as NetCluster, Inbound, Replies, Service, TcpTransport};
+use crate::raft::rpc;
+use crate::reads::grants::{Grant, Refused};
+use parking_lot::Mutex;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+/// The Raft id of the peer that the test plays.
+const PEER: u64 = 9;
+
+async fn open_member(disk: &Arc<dyn Disk>, config: Config, birth: Birth) -> Member {
+    let surroundings = Surroundings::real(disk.clone(), Storage::Memory).unwrap();
+    Member::open(config, birth, surroundings, Arc::new(|_| {})).await.unwrap()
+}
+
+fn memory() -> Arc<dyn Disk> {
+    Arc::new(MemoryDisk::default())
+}
+
+fn as_peer(member: &Member) -> Peer {
+    let (name, address) = (member.config.name.clone(), member.parts.net.advertised());
+    Peer { name, address }
+}
+
+/// Makes it the only voter, and waits until it leads.
+async fn found(member: &Member) {
+    let id = member.parts.identity.id;
+    let members = BTreeMap::from([(id, as_peer(member))]);
+    leader::initialize(&member.parts.raft, members).await.unwrap();
+    leads(&member.parts.raft).await;
+}
+
+async fn leads(raft: &Raft) {
+    raft.wait(Some(LIMIT)).state(ServerState::Leader, "leads").await.unwrap();
+}
+
+/// A peer without a raft: it asks what the test wants, and answers requests for leases alone.
+struct Player {
+    net: Net,
+    /// Guards what it answers to the next request for a lease.
+    answer: Arc<Mutex<std::result::Result<Grant, Refused>>>,
+}
+
+impl Player {
+    async fn beside(member: &Member) -> Player {
+        let answer = Arc::new(Mutex::new(Err(Refused::NotLeading)));
+        let cookie = Cookie::new(member.config.cookie.clone());
+        let options = NetOptions::new(PeerId(PEER), NetCluster(CLUSTER.0), "peer@here", cookie);
+        let service = Arc::new(Answering(answer.clone()));
+        let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
+        net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
+        Player { net, answer }
+    }
+
+    async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
+        self.net.call(PeerId(member), kind, body, LIMIT).await.unwrap()
+    }
+}
+
+struct Answering(Arc<Mutex<std::result::Result<Grant, Refused>>>);
+
+impl Service for Answering {
+    fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
+        Ok(())
+    }
+
+    fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
+        Box::new(Caller { answer: self.0.clone(), replies })
+    }
+
+    fn refused_by(&self, _: PeerId, _: u8) {}
+}
+
+struct Caller {
+    answer: Arc<Mutex<std::result::Result<Grant, Refused>>>,
+    replies: Replies,
+}
+
+impl Inbound for Caller {
+    fn request(&mut self, id: u64, kind: u8, _: Bytes) {
+        let body = match kind {
+            rpc::LEASE => codec::encode(&*self.answer.lock()),
+            _ => codec::encode(&Err::<(), String>("it is played".into())),
+        };
+        self.replies.send(id, Bytes::from(body)).unwrap();
+    }
+}

@@ -1,0 +1,92 @@
+//! A member that ran before elects nobody before its promise is over (I3), itself included. It is
+//! the only voter here, which nobody else's refusal holds up.
+
+use openraft::raft::TransferLeaderRequest;
+
+use super::*;
+use crate::raft::patience::{Arrivals, be_patient};
+use crate::raft::succession::{Callers, succeed};
+use crate::raft::types::TypeConfig;
+
+fn config() -> Config {
+    timed(50, 150, 700)
+}
+
+/// A founded member that was started again; nothing is served yet.
+async fn started_again() -> Member {
+    let disk = memory();
+    let member = open_member(&disk, config(), Birth::Fresh(CLUSTER)).await;
+    found(&member).await;
+    member.serve(std::future::ready(())).await;
+    open_member(&disk, config(), Birth::Again).await
+}
+
+fn elections_of(member: &Member) -> Elections {
+    Elections::of(member.parts.raft.clone(), member.parts.reads.clone())
+}
+
+/// Waits until the member leads, and sees that it was free to.
+async fn leads_when_free(member: &Member) {
+    let reads = &member.parts.reads;
+    leads(&member.parts.raft).await;
+    assert!(reads.promise.is_over(reads.clock.now()), "elected under a promise");
+}
+
+fn is_kept(member: &Member) -> bool {
+    let reads = &member.parts.reads;
+    !reads.promise.is_over(reads.clock.now())
+}
+
+#[tokio::test]
+async fn a_member_whose_patience_ends_under_a_promise_starts_no_election() {
+    let member = started_again().await;
+    let elections = elections_of(&member);
+    tokio::spawn(elections.keep_promise());
+    let (_leader, led) = watch::channel(Some(PEER));
+    let arrivals = Arrivals::default();
+    arrivals.part_of(PEER);
+    let patience = tokio::spawn(be_patient(elections, led, arrivals.clone()));
+    tokio::task::yield_now().await;
+    arrivals.part_of(PEER);
+    assert!(is_kept(&member), "too slow to see anything");
+    leads_when_free(&member).await;
+    patience.abort();
+}
+
+#[tokio::test]
+async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
+    let member = started_again().await;
+    let (raft, elections) = (&member.parts.raft, elections_of(&member));
+    let patience = elections.hold_off();
+    elections.keep_promise().await;
+    let wait = raft.wait(Some(config().election_timeout_max));
+    assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "patience goes on");
+    drop(patience);
+    leads(raft).await;
+}
+
+#[tokio::test]
+async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
+    let member = started_again().await;
+    let elections = elections_of(&member);
+    tokio::spawn(elections.keep_promise());
+    let (_leader, led) = watch::channel(Some(PEER));
+    let (raft, soon) = (member.parts.raft.clone(), Duration::from_millis(10));
+    let succession = tokio::spawn(succeed(raft, elections, led, Callers::default(), soon));
+    leads_when_free(&member).await;
+    succession.abort();
+}
+
+#[tokio::test]
+async fn a_member_that_is_to_take_over_the_lead_refuses_under_a_promise() {
+    let member = started_again().await;
+    let (id, player) = (member.parts.identity.id, Player::beside(&member).await);
+    tokio::spawn(elections_of(&member).keep_promise());
+    let vote = member.parts.raft.metrics().borrow_watched().vote;
+    let request = TransferLeaderRequest::<TypeConfig>::new(vote, id, None);
+    let answer = player.ask(id, rpc::TRANSFER_LEADER, Bytes::from(codec::encode(&request))).await;
+    assert!(is_kept(&member), "too slow to see anything");
+    let refused: std::result::Result<(), String> = codec::decode("answer", &answer).unwrap();
+    assert!(refused.unwrap_err().contains("promised"));
+    leads_when_free(&member).await;
+}
