@@ -3,13 +3,14 @@
 use ram_core::log::Driver;
 use ram_core::log::{Disk, Log, LogOptions};
 use ram_core::node::identity::Identity;
+use ram_core::node::observation::LeaseSight;
 use ram_core::node::{Birth, Change, Event, Handle, Member, Surroundings};
 use ram_core::raft::clock;
 use ram_core::raft::rpc::MemberChange;
 use ram_core::raft::worker::Worker;
 use ram_core::store::value::Plain;
 use rand::RngExt;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::plan::CLUSTER;
 use crate::world::{LogSlot, Order, RunningMember, World};
 
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
-const LEASE_SHOWN_EVERY: Duration = Duration::from_millis(1);
+const LEASES_SHOWN_EVERY: Duration = Duration::from_millis(1);
 const START_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs members on this host, one after the other, until the host is crashed.
@@ -60,9 +61,9 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     let member = Member::open(config, birth, surroundings, on_event).await?;
     let handle = member.handle();
     let (orders, ordered) = mpsc::unbounded_channel();
-    let lease = Rc::new(Cell::new(None));
-    tasks.spawn_local(show_lease(handle.clone(), lease.clone()));
-    let running = RunningMember { handle: handle.clone(), start, orders, log, lease };
+    let leases = Rc::new(RefCell::default());
+    tasks.spawn_local(show_leases(handle.clone(), leases.clone()));
+    let running = RunningMember { handle: handle.clone(), start, orders, log, leases };
     world.borrow_mut().hosts[host].running = Some(running);
     let clients = world.borrow().plan.clients_per_host;
     for number in 0..clients {
@@ -128,10 +129,10 @@ async fn drive_log(log: LogSlot, delay_max_ms: Rc<Cell<u64>>, mut rng: rand::rng
 }
 
 /// Only here can the member's clock be read.
-async fn show_lease(handle: Handle, lease: Rc<Cell<Option<u64>>>) {
+async fn show_leases(handle: Handle, leases: Rc<RefCell<LeaseSight>>) {
     loop {
-        lease.set(handle.observe_lease());
-        sleep(LEASE_SHOWN_EVERY).await;
+        leases.replace(handle.observe_leases());
+        sleep(LEASES_SHOWN_EVERY).await;
     }
 }
 

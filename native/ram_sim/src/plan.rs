@@ -11,6 +11,21 @@ use crate::entropy;
 pub const PORT: u16 = 4100;
 pub const CLUSTER: ClusterId = ClusterId([7; 16]);
 
+/// Of the raft of all members, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub heartbeat_ms: u64,
+    pub election_min_ms: u64,
+    pub election_max_ms: u64,
+}
+
+/// What the product has when it is told nothing (`erlang/ram_config.erl`).
+pub const DEFAULT_TIMEOUTS: Timeouts =
+    Timeouts { heartbeat_ms: 40, election_min_ms: 120, election_max_ms: 200 };
+/// With these the slower of our networks and disks cost no lead.
+const CALM_TIMEOUTS: Timeouts =
+    Timeouts { heartbeat_ms: 60, election_min_ms: 300, election_max_ms: 600 };
+
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
@@ -22,6 +37,7 @@ pub struct Plan {
     pub latency_max_ms: u64,
     pub disk_delay_max_ms: u64,
     pub segment_bytes: u64,
+    pub timeouts: Timeouts,
     pub reads: ReadMode,
     /// Of the clocks of the hosts: within 1 % of true.
     pub rates: Vec<f64>,
@@ -32,6 +48,7 @@ impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut rng = entropy::stream(seed, "plan", 0);
         let by_lease = entropy::stream(seed, "reads", 0).random_bool(0.75);
+        let by_default = entropy::stream(seed, "timeouts", 0).random_bool(0.5);
         let hosts = if rng.random_bool(0.7) { 3 } else { 5 };
         Plan {
             seed,
@@ -43,6 +60,7 @@ impl Plan {
             latency_max_ms: rng.random_range(2..=20),
             disk_delay_max_ms: rng.random_range(1..=6),
             segment_bytes: 1 << rng.random_range(12..=16),
+            timeouts: if by_default { DEFAULT_TIMEOUTS } else { CALM_TIMEOUTS },
             reads: if by_lease { ReadMode::Lease } else { ReadMode::Quorum },
             rates: (0..hosts).map(|_| rng.random_range(0.99..1.01)).collect(),
             fault_gap_max_ms: rng.random_range(300..=4000),
@@ -66,9 +84,9 @@ impl Plan {
             listen_port: PORT,
             advertise: None,
             cookie: b"simulated".to_vec(),
-            heartbeat: Duration::from_millis(60),
-            election_timeout_min: Duration::from_millis(300),
-            election_timeout_max: Duration::from_millis(600),
+            heartbeat: Duration::from_millis(self.timeouts.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(self.timeouts.election_min_ms),
+            election_timeout_max: Duration::from_millis(self.timeouts.election_max_ms),
             reads: self.reads,
             read_lease: None,
             snapshot_every: self.snapshot_every,
@@ -93,4 +111,27 @@ pub fn address(host: usize) -> String {
 /// One of `items`, at random.
 pub fn pick<'a, T>(rng: &mut impl Rng, items: &'a [T]) -> Option<&'a T> {
     if items.is_empty() { None } else { items.get(rng.random_range(0..items.len())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_timeouts_are_those_of_the_product() {
+        let configured = include_str!("../../../erlang/ram_config.erl");
+        let Timeouts { heartbeat_ms, election_min_ms, election_max_ms } = DEFAULT_TIMEOUTS;
+        let defaults = format!(
+            "heartbeat_ms => {heartbeat_ms}, election_timeout_min_ms => {election_min_ms}, \
+             election_timeout_max_ms => {election_max_ms},"
+        );
+        assert!(configured.contains(&defaults), "{defaults}");
+    }
+
+    #[test]
+    fn seeds_run_with_the_default_timeouts_and_with_calmer_ones() {
+        for timeouts in [DEFAULT_TIMEOUTS, CALM_TIMEOUTS] {
+            assert!((1..20).any(|seed| Plan::of(seed).timeouts == timeouts));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use turmoil::Sim;
 use crate::faults::{Faults, wipe};
 use crate::host;
 use crate::joining::Joining;
-use crate::plan::{Plan, host_name};
+use crate::plan::{DEFAULT_TIMEOUTS, Plan, host_name};
 use crate::report::Report;
 use crate::watch::Watch;
 use crate::world::{Order, State, World};
@@ -177,6 +177,8 @@ impl Run {
         report.count("unknown outcomes", unknown as u64);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("entries", self.watch.invariants.committed_index());
+        let is_default = state.plan.timeouts == DEFAULT_TIMEOUTS;
+        report.count("runs with the default timeouts", u64::from(is_default));
         let mut by_lease = 0;
         let mut by_quorum = 0;
         for status in state.running().filter_map(|(_, running)| running.handle.status().ok()) {

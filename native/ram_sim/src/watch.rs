@@ -3,13 +3,15 @@
 use ram_core::node::observation::Observation;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::invariants::{Invariants, LeaseEnds, Once, Sight};
+use crate::invariants::{HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, Sight};
 use crate::world::{RunningMember, State};
 
 #[derive(Default)]
 pub struct Watch {
     pub invariants: Invariants,
     lease_ends: LeaseEnds,
+    lease_marks: LeaseMarks,
+    lease_records: LeaseRecords,
     last: BTreeMap<usize, (u64, Observation)>,
     led: BTreeSet<(u64, u64)>,
 }
@@ -36,13 +38,30 @@ impl Watch {
     }
 
     fn look_at_leases(&mut self, state: &mut State) {
-        let leases =
-            state.running().filter_map(|(host, running)| Some((host, running.lease.get()?)));
+        let leases: Vec<HeldLease> =
+            state.running().filter_map(|(host, member)| self.lease_of(host, member)).collect();
+        let granted =
+            state.running().filter_map(|(_, member)| member.leases.borrow().granted.clone());
+        let records = granted.collect();
         let seen = self.last.values().map(|(_, seen)| seen);
         let led = seen.filter(|seen| seen.leads).map(|seen| seen.term);
-        if let Err(detail) = self.lease_ends.check(leases, led) {
-            state.violated(LeaseEnds::NAME, detail);
+        let checked = [
+            (LeaseEnds::NAME, self.lease_ends.check(&leases, led)),
+            (LeaseMarks::NAME, self.lease_marks.check(&leases, self.invariants.committed_index())),
+            (LeaseRecords::NAME, self.lease_records.check(&leases, records)),
+        ];
+        for (name, result) in checked {
+            if let Err(detail) = result {
+                state.violated(name, detail);
+            }
         }
+    }
+
+    fn lease_of(&self, host: usize, member: &RunningMember) -> Option<HeldLease> {
+        let (term, from_index) = member.leases.borrow().held?;
+        let (_, seen) = self.last.get(&host).filter(|(start, _)| *start == member.start)?;
+        let last_index = seen.end_index.saturating_sub(1).max(seen.applied_index);
+        Some(HeldLease { id: seen.id, term, from_index, last_index })
     }
 
     fn judge(

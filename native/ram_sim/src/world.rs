@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ram_check::{History, Ties};
 use ram_core::log::{CachedDisk, Log};
 use ram_core::node::Handle;
+use ram_core::node::observation::LeaseSight;
 use ram_core::raft::types::Member;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -48,8 +49,8 @@ pub struct RunningMember {
     pub start: u64,
     pub orders: UnboundedSender<Order>,
     pub log: LogSlot,
-    /// The term of the read lease it held in the last step.
-    pub lease: Rc<Cell<Option<u64>>>,
+    /// What it held and had granted in the last step.
+    pub leases: Rc<RefCell<LeaseSight>>,
 }
 
 /// Filled when the member opens its log.

@@ -17,7 +17,10 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::ForgetVote => &["a_term_only_grows", "one_leader_per_term"],
         Fault::ReadWithoutIndex => &["linearizable"],
         Fault::ApplyRetryTwice => &["at_most_once", "linearizable"],
-        Fault::SkipPendingMark | Fault::SkipCommitBarrier => &["linearizable"],
+        Fault::SkipPendingMark => &["linearizable"],
+        Fault::SkipCommitBarrier => {
+            &["what_is_committed_is_marked_by_every_holder", "linearizable"]
+        }
         Fault::ForgetRestartPromise => &["no_lease_outlives_its_promise", "linearizable"],
     }
 }

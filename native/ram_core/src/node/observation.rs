@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
@@ -24,6 +25,15 @@ pub struct Observation {
     /// The entries that the log holds, durable or not: from the first to before the last.
     pub first_index: u64,
     pub end_index: u64,
+}
+
+/// What a member may answer by, and what it has granted, by its own clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeaseSight {
+    /// The term of the lease that it holds, and the index it was told.
+    pub held: Option<(u64, u64)>,
+    /// The term that it leads, and the members whose leases it takes to be alive.
+    pub granted: Option<(u64, BTreeSet<u64>)>,
 }
 
 /// An entry of the log, known by the checksum of its bytes.
@@ -57,14 +67,17 @@ impl Handle {
         .ok()
     }
 
-    /// The term of the read lease that this member may answer by now. To be asked within the
-    /// member's runtime, whose clock tells.
-    pub fn observe_lease(&self) -> Option<u64> {
-        let held = self.with(|running| {
+    /// To be asked within the member's runtime, whose clock tells.
+    pub fn observe_leases(&self) -> LeaseSight {
+        let seen = self.with(|running| {
             let reads = &running.reads;
-            reads.lease.held(|| reads.clock.now()).map(|_| reads.lease.term())
+            let held = reads.lease.held(|| reads.clock.now());
+            LeaseSight {
+                held: held.map(|from_index| (reads.lease.term(), from_index)),
+                granted: reads.barrier.holders(),
+            }
         });
-        held.ok().flatten()
+        seen.unwrap_or_default()
     }
 
     pub fn seen_entries(&self, range: Range<u64>) -> io::Result<Vec<SeenEntry>> {

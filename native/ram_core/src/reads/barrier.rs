@@ -181,6 +181,13 @@ impl Barrier {
         }
     }
 
+    /// The term that is led, and whose leases may be alive.
+    #[cfg(feature = "simulation")]
+    pub fn holders(&self) -> Option<(u64, BTreeSet<u64>)> {
+        let state = self.state.lock();
+        Some((state.grants.term()?, state.grants.holders(self.clock.now())))
+    }
+
     /// Lets pass what the end of a lease opens. To be awaited as long as the member runs.
     pub async fn watch_ends(&self) {
         loop {

@@ -187,6 +187,12 @@ impl Grants {
         holders.map(|(_, peer)| peer.acked).min().unwrap_or(Some(u64::MAX))
     }
 
+    /// Whose leases may be alive, this member's own among them.
+    #[cfg(feature = "simulation")]
+    pub fn holders(&self, now: Time) -> BTreeSet<u64> {
+        self.peers.iter().filter(|(_, peer)| peer.holds(now)).map(|(id, _)| *id).collect()
+    }
+
     /// When the next lease of another member ends.
     pub fn next_end(&self, now: Time, own: u64) -> Option<Time> {
         let holders = self.peers.iter().filter(|(id, peer)| **id != own && peer.holds(now));

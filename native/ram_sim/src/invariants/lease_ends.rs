@@ -1,9 +1,9 @@
-//! No read lease outlives the promise it rests on: once another leads in a later term, no member
-//! may answer by the lease of a former one.
+//! I3 of `ram_core::reads`, as it shows. No read lease outlives the promise it rests on: once
+//! another leads in a later term, no member may answer by the lease of a former one.
 //!
 //! A lease is shown once in each step, so it is held against the leaders of the steps before.
 
-use super::Checked;
+use super::{Checked, HeldLease};
 
 #[derive(Default)]
 pub struct LeaseEnds {
@@ -13,17 +13,10 @@ pub struct LeaseEnds {
 impl LeaseEnds {
     pub const NAME: &str = "no_lease_outlives_its_promise";
 
-    /// `leases` are the terms of those that are held by members now, `led` those that members lead.
-    pub fn check(
-        &mut self,
-        leases: impl Iterator<Item = (usize, u64)>,
-        led: impl Iterator<Item = u64>,
-    ) -> Checked {
-        for (host, term) in leases {
-            if term < self.led_term {
-                let later = self.led_term;
-                return Err(format!("host {host} holds a lease of term {term}; {later} is led"));
-            }
+    /// `led` are the terms that members lead now.
+    pub fn check(&mut self, leases: &[HeldLease], led: impl Iterator<Item = u64>) -> Checked {
+        if let Some(lease) = leases.iter().find(|lease| lease.term < self.led_term) {
+            return Err(format!("{lease:?}, and term {} is led", self.led_term));
         }
         self.led_term = led.fold(self.led_term, u64::max);
         Ok(())

@@ -7,6 +7,8 @@
 mod applied_grows;
 mod leader_completeness;
 mod lease_ends;
+mod lease_marks;
+mod lease_records;
 mod log_matching;
 mod once;
 mod one_leader;
@@ -14,6 +16,8 @@ mod same_state;
 mod term_grows;
 
 pub use lease_ends::LeaseEnds;
+pub use lease_marks::LeaseMarks;
+pub use lease_records::LeaseRecords;
 pub use once::Once;
 
 use applied_grows::AppliedGrows;
@@ -36,6 +40,18 @@ pub struct Sight<'a> {
     pub items: Option<&'a [Option<Item>]>,
     /// All of the log, when this member was not seen leading in this term before.
     pub new_leader_log: Option<&'a [SeenEntry]>,
+}
+
+/// A read lease that a member holds.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldLease {
+    /// The Raft id of the holder.
+    pub id: u64,
+    pub term: u64,
+    /// What the holder must have applied before it answers.
+    pub from_index: u64,
+    /// The last entry it has in its log, or in a snapshot.
+    pub last_index: u64,
 }
 
 type Checked = Result<(), String>;
