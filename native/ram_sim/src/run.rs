@@ -2,6 +2,7 @@
 //! history is judged.
 
 use ram_check::{Budget, Outcome, Verdict, check};
+use ram_core::config::ReadMode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use turmoil::Sim;
@@ -187,6 +188,10 @@ impl Run {
         }
         report.count("reads by lease (of the last members)", by_lease);
         report.count("reads by quorum (of the last members)", by_quorum);
+        if state.plan.reads == ReadMode::Lease {
+            report.count("member ms that read by lease", self.watch.lived_steps);
+            report.count("member ms with a lease", self.watch.leased_steps);
+        }
         report.count("events", state.trace.events);
         report
     }

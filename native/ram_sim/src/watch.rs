@@ -12,6 +12,9 @@ pub struct Watch {
     lease_ends: LeaseEnds,
     lease_marks: LeaseMarks,
     lease_records: LeaseRecords,
+    /// Steps of members, and those in which they held a lease.
+    pub lived_steps: u64,
+    pub leased_steps: u64,
     last: BTreeMap<usize, (u64, Observation)>,
     led: BTreeSet<(u64, u64)>,
 }
@@ -40,6 +43,8 @@ impl Watch {
     fn look_at_leases(&mut self, state: &mut State) {
         let leases: Vec<HeldLease> =
             state.running().filter_map(|(host, member)| self.lease_of(host, member)).collect();
+        self.lived_steps += state.running().count() as u64;
+        self.leased_steps += leases.len() as u64;
         let granted =
             state.running().filter_map(|(_, member)| member.leases.borrow().granted.clone());
         let records = granted.collect();
