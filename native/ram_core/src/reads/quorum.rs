@@ -7,17 +7,21 @@
 //!
 //! Rounds are batched: one is in flight per node, all reads that were waiting when it began share
 //! it, and the later ones take the next. A read may use a round only if the round began after the
-//! read arrived. A read that knows its index already, from a lease, takes part in no round.
+//! read arrived. A read that knows its index already, from a lease, takes part in no round, unless
+//! it waits long: the entry it was told of may be gone with a leader that was lost.
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::future::Future;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::Error;
 
 const ROUND_READS_MAX: usize = 16_384;
+/// How long a read waits for an entry before it asks a quorum what to wait for.
+const ENTRY_WAIT: Duration = Duration::from_millis(100);
 
 /// A read that waits for its turn. `ready` is called once: with `Ok` when this node's table may be
 /// looked at, else with the reason why not.
@@ -38,50 +42,103 @@ pub async fn serve<R>(
     R: Future<Output = Option<u64>>,
 {
     let mut lagging = FuturesUnordered::new();
+    // For the next round; only those that waited for an entry are there before it begins.
     let mut reads = Vec::new();
     loop {
-        tokio::select! {
-            got = queue.recv_many(&mut reads, ROUND_READS_MAX) => if got == 0 { return },
-            Some(()) = lagging.next(), if !lagging.is_empty() => continue,
+        if reads.is_empty() {
+            tokio::select! {
+                got = queue.recv_many(&mut reads, ROUND_READS_MAX) => if got == 0 { return },
+                Some(late) = lagging.next(), if !lagging.is_empty() => reads = late,
+            }
         }
         for read in reads.extract_if(.., |read| read.from_index.is_some()) {
-            let (index, deadline) = (read.from_index.unwrap_or(0), read.deadline);
-            lagging.push(when_applied(applied.clone(), index, deadline, vec![read]));
+            let index = read.from_index.unwrap_or(0);
+            let until = read.deadline.min(Instant::now() + ENTRY_WAIT);
+            lagging.push(when_applied(applied.clone(), index, until, vec![read]));
         }
-        let reads = std::mem::take(&mut reads);
-        let Some(deadline) = reads.iter().map(|read| read.deadline).max() else { continue };
+        let asking = std::mem::take(&mut reads);
+        let Some(deadline) = asking.iter().map(|read| read.deadline).max() else { continue };
         let round = read_index(deadline).fuse();
         tokio::pin!(round);
         let index = loop {
             tokio::select! {
                 index = &mut round => break index,
-                Some(()) = lagging.next(), if !lagging.is_empty() => {}
+                Some(late) = lagging.next(), if !lagging.is_empty() => reads.extend(late),
             }
         };
         match index {
-            None => answer(reads, Err(Error::Timeout)),
-            Some(index) if *applied.borrow_and_update() >= index => answer(reads, Ok(())),
-            Some(index) => lagging.push(when_applied(applied.clone(), index, deadline, reads)),
+            None => answer(asking, Err(Error::Timeout)),
+            Some(index) if *applied.borrow_and_update() >= index => answer(asking, Ok(())),
+            Some(index) => lagging.push(when_applied(applied.clone(), index, deadline, asking)),
         }
     }
 }
 
+/// Answers the reads when the index is applied. Returns those that have time left when it is not.
 async fn when_applied(
     mut applied: watch::Receiver<u64>,
     index: u64,
-    deadline: Instant,
-    reads: Vec<Read>,
-) {
+    until: Instant,
+    mut reads: Vec<Read>,
+) -> Vec<Read> {
     let caught_up = applied.wait_for(|applied| *applied >= index);
-    match tokio::time::timeout_at(deadline, caught_up).await {
-        Ok(Ok(_)) => answer(reads, Ok(())),
-        Ok(Err(_)) => answer(reads, Err(Error::Stopped)),
-        Err(_) => answer(reads, Err(Error::Timeout)),
+    let result = match tokio::time::timeout_at(until, caught_up).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(Error::Stopped),
+        Err(_) => {
+            let now = Instant::now();
+            answer(reads.extract_if(.., |read| read.deadline <= now), Err(Error::Timeout));
+            reads.iter_mut().for_each(|read| read.from_index = None);
+            return reads;
+        }
+    };
+    answer(reads, result);
+    Vec::new()
+}
+
+fn answer(reads: impl IntoIterator<Item = Read>, result: Result<(), Error>) {
+    for read in reads {
+        (read.ready)(result.clone());
     }
 }
 
-fn answer(reads: Vec<Read>, result: Result<(), Error>) {
-    for read in reads {
-        (read.ready)(result.clone());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn read(from_index: Option<u64>) -> (Read, oneshot::Receiver<Result<(), Error>>) {
+        let (told, answer) = oneshot::channel();
+        let ready = Box::new(move |result| _ = told.send(result));
+        (Read { deadline: Instant::now() + LIMIT, from_index, ready }, answer)
+    }
+
+    #[tokio::test]
+    async fn a_read_that_knows_its_index_takes_no_round() {
+        let (applied, shown) = watch::channel(4);
+        let (queue, asked) = mpsc::channel(8);
+        let served = tokio::spawn(serve(asked, shown, |_| async { panic!("a round") }));
+        let (first, answer) = read(Some(5));
+        queue.send(first).await.ok().unwrap();
+        applied.send(5).unwrap();
+        assert_eq!(answer.await.unwrap(), Ok(()));
+        drop(queue);
+        served.await.unwrap();
+    }
+
+    /// A lost leader's entry: marked here, cut off by the next leader, whose log may be shorter.
+    #[tokio::test]
+    async fn a_read_that_waits_for_an_entry_that_is_gone_asks_a_quorum() {
+        let (_applied, shown) = watch::channel(4);
+        let (queue, asked) = mpsc::channel(8);
+        let served = tokio::spawn(serve(asked, shown, |_| async { Some(4) }));
+        let (first, answer) = read(Some(9));
+        queue.send(first).await.ok().unwrap();
+        let answer = tokio::time::timeout(LIMIT / 2, answer).await;
+        assert_eq!(answer.expect("in time").unwrap(), Ok(()));
+        drop(queue);
+        served.await.unwrap();
     }
 }
