@@ -14,6 +14,7 @@ use crate::raft::types::{
 use crate::reads::lease::Cause;
 use crate::store::Store;
 use crate::store::command::{self, Command, Stamp};
+use crate::store::table::Item;
 use tokio::task::JoinHandle;
 
 const TERM: u64 = 5;
@@ -70,7 +71,7 @@ fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
 /// All of a snapshot in one piece, in which the key is `new`.
 fn snapshot_piece(members: Membership) -> SnapshotPiece {
     let disk = memory();
-    let mut store = Store::default();
+    let mut store = Store::empty(Arc::new(Plain));
     store.apply(1, &command::open_session()).unwrap();
     store.apply(LATER, &put(b"new")).unwrap();
     let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
@@ -88,8 +89,8 @@ fn snapshot_piece(members: Membership) -> SnapshotPiece {
 }
 
 fn value(handle: &Handle) -> Option<Vec<u8>> {
-    let found = handle.read_now(b"k").unwrap()?;
-    found.map(|item| item.value().to_vec())
+    let held = |item: Option<&Item>| item.map(|item| item.value().to_vec());
+    handle.look(ReadMode::Lease, b"k", held).unwrap()?
 }
 
 /// What the lease was granted for is not what the table shows then.

@@ -16,6 +16,7 @@ use crate::log::MemoryDisk;
 use crate::net::{ClusterId as NetCluster, Inbound, Replies, Service, TcpTransport};
 use crate::raft::rpc;
 use crate::reads::grants::{Grant, Refused};
+use crate::store::value::Plain;
 use parking_lot::Mutex;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -24,7 +25,7 @@ const CLUSTER: ClusterId = ClusterId([7; 16]);
 const PEER: u64 = 9;
 
 async fn open_member(disk: &Arc<dyn Disk>, config: Config, birth: Birth) -> Member {
-    let surroundings = Surroundings::real(disk.clone(), Storage::Memory).unwrap();
+    let surroundings = Surroundings::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
     Member::open(config, birth, surroundings, Arc::new(|_| {})).await.unwrap()
 }
 
