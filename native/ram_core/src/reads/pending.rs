@@ -97,8 +97,8 @@ impl Pending {
             || self.everything.load(Ordering::SeqCst) > 0
     }
 
-    /// Once this index is applied, all that is marked now is applied or gone. It may be gone itself,
-    /// and then be used late, or never.
+    /// Once this index is applied, all that is marked now is applied or gone. The entry may be gone
+    /// itself, and its index used late or never.
     pub fn last_marked(&self) -> u64 {
         self.marked.lock().back().map_or(0, |entry| entry.index)
     }
