@@ -12,7 +12,7 @@ use super::clock::{Time, lengthened, of_another};
 use crate::sabotage::{self, Fault};
 
 /// A laggard gets no lease for so many times the span of one; twice as long each time it lags
-/// again soon, up to the second number.
+/// again soon, up to the second number. So long ago must it have lagged to be let off once.
 const BACK_OFF_MIN: u32 = 4;
 const BACK_OFF_MAX: u32 = 64;
 
@@ -79,6 +79,8 @@ struct Peer {
     given: Option<Given>,
     /// The last log index when it asked last: one request later it must have that.
     asked_at_index: Option<u64>,
+    /// When it lagged and was let off: not renewed then, and not shut out.
+    let_off: Option<Time>,
     back_off: Option<BackOff>,
 }
 
@@ -229,7 +231,12 @@ impl Peer {
             return !is_backing_off;
         }
         if self.holds(now) && !is_backing_off {
-            self.back_off = Some(self.longer_back_off(now, lease));
+            let soon = |let_off: Time| now < let_off.after(lease * BACK_OFF_MIN);
+            match self.let_off.is_some_and(soon) {
+                true => self.back_off = Some(self.longer_back_off(now, lease)),
+                // A slow moment of a disk or a processor is as long as the time between requests.
+                false => self.let_off = Some(now),
+            }
         }
         false
     }
@@ -373,19 +380,39 @@ mod tests {
         granted(&mut grants, 2);
         grants.appended(5, 20);
         ask(&mut grants, 2, true, 1030).unwrap();
-        assert_eq!(ask(&mut grants, 2, true, 1060), Err(Refused::Lagging));
-        grants.acked(5, 2, Some(20), at(1070));
+        for now in [1060, 1090] {
+            assert_eq!(ask(&mut grants, 2, true, now), Err(Refused::Lagging));
+        }
+        grants.acked(5, 2, Some(20), at(1100));
         grants.acked(5, 3, Some(20), at(1400));
-        assert_eq!(ask(&mut grants, 2, false, 1090), Err(Refused::Lagging), "it is shut out");
-        assert_eq!(ask(&mut grants, 2, false, 1459), Err(Refused::Lagging));
-        ask(&mut grants, 2, false, 1460).unwrap();
+        assert_eq!(ask(&mut grants, 2, false, 1120), Err(Refused::Lagging), "it is shut out");
+        assert_eq!(ask(&mut grants, 2, false, 1489), Err(Refused::Lagging));
+        ask(&mut grants, 2, false, 1490).unwrap();
         // Again, and soon: twice as long.
         grants.appended(5, 30);
-        ask(&mut grants, 2, true, 1470).unwrap();
-        assert_eq!(ask(&mut grants, 2, true, 1480), Err(Refused::Lagging));
-        grants.acked(5, 2, Some(30), at(2200));
-        assert_eq!(ask(&mut grants, 2, false, 2279), Err(Refused::Lagging));
-        ask(&mut grants, 2, false, 2280).unwrap();
+        ask(&mut grants, 2, true, 1500).unwrap();
+        for now in [1510, 1520] {
+            assert_eq!(ask(&mut grants, 2, true, now), Err(Refused::Lagging));
+        }
+        grants.acked(5, 2, Some(30), at(2300));
+        assert_eq!(ask(&mut grants, 2, false, 2319), Err(Refused::Lagging));
+        ask(&mut grants, 2, false, 2320).unwrap();
+    }
+
+    #[test]
+    fn one_slow_moment_costs_no_lease_and_another_one_soon_after_does() {
+        let mut grants = leader();
+        granted(&mut grants, 2);
+        grants.appended(5, 20);
+        ask(&mut grants, 2, true, 1030).unwrap();
+        assert_eq!(ask(&mut grants, 2, true, 1060), Err(Refused::Lagging));
+        grants.acked(5, 2, Some(20), at(1070));
+        ask(&mut grants, 2, true, 1090).unwrap();
+        grants.appended(5, 30);
+        ask(&mut grants, 2, true, 1120).unwrap();
+        assert_eq!(ask(&mut grants, 2, true, 1150), Err(Refused::Lagging));
+        grants.acked(5, 2, Some(30), at(1160));
+        assert_eq!(ask(&mut grants, 2, true, 1180), Err(Refused::Lagging), "it is shut out");
     }
 
     #[test]
