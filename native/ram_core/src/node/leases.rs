@@ -17,7 +17,8 @@ use crate::reads::lease::Cause;
 /// So many times a lease is asked for while it lasts: one answer, or two, may be lost.
 const ASKED_IN_A_LEASE: u32 = 3;
 
-/// Asks as long as the member runs, and at once when another leads.
+/// Asks as long as the member runs, and at once when another leads: also while a former leader owes
+/// an answer. The time between two requests does not grow with the time an answer takes.
 pub async fn keep(
     raft: Raft,
     net: Arc<Net>,
@@ -26,11 +27,15 @@ pub async fn keep(
 ) {
     let every = reads.spans.lease / ASKED_IN_A_LEASE;
     loop {
-        if let Err(cause) = ask(&raft, &net, &reads).await {
-            reads.lease.not_granted(cause);
-        }
+        let next = tokio::time::sleep(every);
+        let turn = async {
+            if let Err(cause) = ask(&raft, &net, &reads).await {
+                reads.lease.not_granted(cause);
+            }
+            next.await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(every) => {}
+            () = turn => {}
             changed = leader.changed() => if changed.is_err() { return },
         }
     }

@@ -68,6 +68,13 @@ fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
     }
 }
 
+async fn append(player: &Player, member: u64, request: &AppendEntriesRequest<TypeConfig>) {
+    let answer = player.ask(member, rpc::APPEND, rpc::encode_append(request)).await;
+    let appended: std::result::Result<AppendEntriesResponse<TypeConfig>, String> =
+        codec::decode("answer", &answer).unwrap();
+    assert!(matches!(appended, Ok(AppendEntriesResponse::Success)), "{appended:?}");
+}
+
 /// All of a snapshot in one piece, in which the key is `new`.
 fn snapshot_piece(members: Membership) -> SnapshotPiece {
     let disk = memory();
@@ -99,18 +106,15 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
     let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
     let (applied, reads) = (member.parts.applied.clone(), member.parts.reads.clone());
-    let player = Player::beside(&member).await;
-    *player.answer.lock() = Ok(Grant { term: TERM, lasts: reads.spans.lease, from_index: 2 });
+    let player = Player::beside(&member, PEER).await;
+    *player.answer.lock() = Some(Ok(Grant { term: TERM, lasts: reads.spans.lease, from_index: 2 }));
     let served = serve(member);
 
-    let answer = player.ask(id, rpc::APPEND, rpc::encode_append(&first_append(&members))).await;
-    let appended: std::result::Result<AppendEntriesResponse<TypeConfig>, String> =
-        codec::decode("answer", &answer).unwrap();
-    assert!(matches!(appended, Ok(AppendEntriesResponse::Success)), "{appended:?}");
+    append(&player, id, &first_append(&members)).await;
     wait_until("it answers by its lease", || value(&handle).is_some()).await;
     assert_eq!(value(&handle).unwrap(), b"old");
 
-    *player.answer.lock() = Err(Refused::Lagging);
+    *player.answer.lock() = Some(Err(Refused::Lagging));
     let piece = Bytes::from(codec::encode(&snapshot_piece(members)));
     let answer = player.ask(id, rpc::SNAPSHOT, piece).await;
     let taken: std::result::Result<SnapshotProgress, String> =
@@ -119,6 +123,31 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     assert_eq!((applied.index(), applied.table().entries()), (LATER, 1));
     assert_eq!(value(&handle), None);
     assert!(matches!(reads.lease.cause(), Cause::Snapshot | Cause::Refused(_)));
+    served.abort();
+}
+
+#[tokio::test]
+async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members, reads) =
+        (member.parts.identity.id, members(&member), member.parts.reads.clone());
+    let former = Player::beside(&member, PEER).await;
+    let newer = Player::beside(&member, PEER + 1).await;
+    let (term, lasts) = (TERM + 1, reads.spans.lease);
+    *newer.answer.lock() = Some(Ok(Grant { term, lasts, from_index: 2 }));
+    let served = serve(member);
+
+    append(&former, id, &first_append(&members)).await;
+    let asked = || former.net.stats().frames_received > 1;
+    wait_until("it has asked the former one", asked).await;
+    let begun = std::time::Instant::now();
+    let vote = Vote::new_committed(term, PEER + 1);
+    let last = Some(entry::log_id(TERM, 2));
+    let heartbeat =
+        AppendEntriesRequest { vote, prev_log_id: last, leader_commit: last, entries: vec![] };
+    append(&newer, id, &heartbeat).await;
+    wait_until("it holds a lease", || reads.lease.held(|| reads.clock.now()).is_some()).await;
+    assert!(begun.elapsed() < lasts / 2, "it waited for the former one");
     served.abort();
 }
 

@@ -42,7 +42,7 @@ fn as_peer(member: &Member) -> Peer {
 async fn found(member: &Member) {
     let id = member.parts.identity.id;
     let members = BTreeMap::from([(id, as_peer(member))]);
-    leader::initialize(&member.parts.raft, members).await.unwrap();
+    leader::initialize(&member.parts.raft, &member.parts.reads, members).await.unwrap();
     leads(&member.parts.raft).await;
 }
 
@@ -50,19 +50,22 @@ async fn leads(raft: &Raft) {
     raft.wait(Some(LIMIT)).state(ServerState::Leader, "leads").await.unwrap();
 }
 
+/// What a played peer answers to a request for a lease; `None`: nothing.
+type LeaseAnswer = Option<std::result::Result<Grant, Refused>>;
+
 /// A peer without a raft: it asks what the test wants, and answers requests for leases alone.
 struct Player {
     net: Net,
-    /// Guards what it answers to the next request for a lease.
-    answer: Arc<Mutex<std::result::Result<Grant, Refused>>>,
+    /// Guards what it answers next.
+    answer: Arc<Mutex<LeaseAnswer>>,
 }
 
 impl Player {
-    async fn beside(member: &Member) -> Player {
-        let answer = Arc::new(Mutex::new(Err(Refused::NotLeading)));
+    async fn beside(member: &Member, id: u64) -> Player {
+        let answer = Arc::default();
         let cookie = Cookie::new(member.config.cookie.clone());
-        let options = NetOptions::new(PeerId(PEER), NetCluster(CLUSTER.0), "peer@here", cookie);
-        let service = Arc::new(Answering(answer.clone()));
+        let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
+        let service = Arc::new(Answering(Arc::clone(&answer)));
         let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
         net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
         Player { net, answer }
@@ -73,7 +76,7 @@ impl Player {
     }
 }
 
-struct Answering(Arc<Mutex<std::result::Result<Grant, Refused>>>);
+struct Answering(Arc<Mutex<LeaseAnswer>>);
 
 impl Service for Answering {
     fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
@@ -88,16 +91,18 @@ impl Service for Answering {
 }
 
 struct Caller {
-    answer: Arc<Mutex<std::result::Result<Grant, Refused>>>,
+    answer: Arc<Mutex<LeaseAnswer>>,
     replies: Replies,
 }
 
 impl Inbound for Caller {
     fn request(&mut self, id: u64, kind: u8, _: Bytes) {
         let body = match kind {
-            rpc::LEASE => codec::encode(&*self.answer.lock()),
-            _ => codec::encode(&Err::<(), String>("it is played".into())),
+            rpc::LEASE => self.answer.lock().as_ref().map(codec::encode),
+            _ => Some(codec::encode(&Err::<(), String>("it is played".into()))),
         };
-        self.replies.send(id, Bytes::from(body)).unwrap();
+        if let Some(body) = body {
+            self.replies.send(id, Bytes::from(body)).unwrap();
+        }
     }
 }

@@ -80,7 +80,7 @@ async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
 #[tokio::test]
 async fn a_member_that_is_to_take_over_the_lead_refuses_under_a_promise() {
     let member = started_again().await;
-    let (id, player) = (member.parts.identity.id, Player::beside(&member).await);
+    let (id, player) = (member.parts.identity.id, Player::beside(&member, PEER).await);
     tokio::spawn(elections_of(&member).keep_promise());
     let vote = member.parts.raft.metrics().borrow_watched().vote;
     let request = TransferLeaderRequest::<TypeConfig>::new(vote, id, None);
