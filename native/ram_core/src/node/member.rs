@@ -263,7 +263,7 @@ async fn serve(
         async move { route.read_index(deadline).await }
     };
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
-    tasks.spawn(change_all(queues.changes, parts.raft.clone(), route));
+    tasks.spawn(change_all(queues.changes, parts.raft.clone(), reads.clone(), route));
     tasks.spawn(finish_changes(parts.raft.clone(), reads));
     let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
     let (led, raft, lease) =
@@ -320,17 +320,22 @@ async fn follow(raft: Raft, leader: watch::Sender<Option<u64>>) -> String {
     }
 }
 
-async fn change_all(mut queue: tokio::sync::mpsc::Receiver<Queued>, raft: Raft, route: Route) {
+async fn change_all(
+    mut queue: tokio::sync::mpsc::Receiver<Queued>,
+    raft: Raft,
+    reads: Reads,
+    route: Route,
+) {
     let places = Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX));
     // Nobody closes the places.
     while let Ok(place) = places.clone().acquire_owned().await {
         let Some(Queued { change, deadline, reply }) = queue.recv().await else { return };
-        let (raft, route) = (raft.clone(), route.clone());
+        let (raft, reads, route) = (raft.clone(), reads.clone(), route.clone());
         tokio::spawn(async move {
             let _place = place;
             let changed = match change {
                 Change::Initialize(members) => {
-                    leader::initialize(&raft, members).await.map_err(|_| Error::Stopped)
+                    leader::initialize(&raft, &reads, members).await.map_err(|_| Error::Stopped)
                 }
                 Change::Member(change) => route.change_member(change, deadline).await,
             };

@@ -45,16 +45,7 @@ impl Elections {
     /// as long as that is awaited.
     pub fn keep_promise(&self) -> impl Future<Output = ()> + Send + use<> {
         let held = self.hold_off();
-        async move {
-            let reads = &held.0.reads;
-            loop {
-                let left = reads.promise.until().since(reads.clock.now());
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left).await;
-            }
-        }
+        async move { held.0.reads.promise_ends().await }
     }
 
     /// Campaigns now, by a pre-vote, unless this member keeps a promise.

@@ -160,8 +160,9 @@ fn ids_named(membership: &Membership, name: &str, except: Option<u64>) -> BTreeS
     named.map(|(id, _)| *id).collect()
 }
 
-/// Makes this member the first of a cluster with these members.
-pub async fn initialize(raft: &Raft, members: BTreeMap<u64, Member>) -> Answer<()> {
+/// Makes this member the first of a cluster with these members. That is a vote for itself.
+pub async fn initialize(raft: &Raft, reads: &Reads, members: BTreeMap<u64, Member>) -> Answer<()> {
+    reads.promise_ends().await;
     match raft.initialize(members).await {
         Ok(()) => Ok(()),
         Err(RaftError::Fatal(fatal)) => Err(Refusal::Stopped(fatal.to_string())),

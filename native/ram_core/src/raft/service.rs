@@ -199,9 +199,13 @@ impl Inbound for Connection {
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &reads, &body)),
             rpc::APPEND => self.append(id, body),
-            rpc::VOTE => {
-                self.spawn(id, body, move |request| async move { raft.vote(request).await })
-            }
+            rpc::VOTE => self.spawn(id, body, move |request| async move {
+                let answer = raft.vote(request).await;
+                let is_free = reads.promise.is_over(reads.clock.now());
+                let voted = answer.as_ref().is_ok_and(|answer| answer.vote_granted);
+                debug_assert!(is_free || !voted, "I3: no member votes under a promise");
+                answer
+            }),
             rpc::PRE_VOTE => {
                 self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
             }

@@ -89,7 +89,11 @@ impl Barrier {
 
     /// This member leads `term` and is about to append up to `last_index`.
     pub fn appending(&self, term: u64, last_index: u64) {
-        self.state.lock().grants.appended(term, last_index);
+        let mut state = self.state.lock();
+        let is_new = state.grants.term() != Some(term);
+        let is_free = self.promise.is_over(self.clock.now());
+        debug_assert!(is_free || !is_new, "I3: no member is elected under a promise");
+        state.grants.appended(term, last_index);
     }
 
     /// This member has seen another vote than its own, and leads no more.

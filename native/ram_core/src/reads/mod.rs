@@ -34,6 +34,9 @@
 //! - I3: no member votes within L of a promise it gave, restarts included; nor does a leader before
 //!   the leases it granted are over.
 //!
+//! The simulator looks at each after every step (`ram_sim/src/invariants/lease_*.rs`), the model in
+//! every state, and where a member votes or begins to lead there is an assertion of I3.
+//!
 //! The promise is an interval of *another's* clock: if that is fast and the leader's slow, L (1-e)
 //! of the leader's is too long. So d ends with L (1 - e) / (1 + e) after the quorum was asked.
 //!
@@ -43,7 +46,7 @@
 //! since the heir is voted for in spite of promises, and may be late. Before a membership change
 //! granting stops and the leases run out too. Another vote or an installed snapshot drop a node's
 //! lease; a leader that lost its lead forgets its holders. A holder that lags is not renewed, and
-//! gets no lease for a while: it slows writes for D at most.
+//! after the second time gets no lease for a while: it slows writes for D at most.
 //!
 //! # Source
 //!
@@ -120,6 +123,17 @@ impl Reads {
     pub fn applied(&self, index: u64) {
         self.applied_index.fetch_max(index, Ordering::SeqCst);
         self.pending.applied(index);
+    }
+
+    /// Returns when this member may vote.
+    pub async fn promise_ends(&self) {
+        loop {
+            let left = self.promise.until().since(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
     }
 
     /// May this member answer alone, by its lease, what is asked of this key now?
