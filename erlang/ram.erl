@@ -371,8 +371,8 @@ leader() ->
 %% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered
 %% in the call, `local', after a wait for a key that was being written, `waited', and by a `quorum';
 %% and the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments')
-%% and `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it is
-%% `node', `role' (down) and `failure', the reason.
+%% and `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it
+%% is `node', `role' (down) and `failure', the reason.
 -spec status() -> map().
 status() ->
     ram_cluster:status().

@@ -207,4 +207,5 @@ values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
                          end, 120000),
     ok = ram_peers:call(Run, 2, stop, []),
     ok = ram_peers:call(Run, 2, start, []),
-    [?assertEqual([], on(Run, 2, mismatches, [kept, Values, Way])) || Way <- [lease, quorum, local]].
+    [?assertEqual([], on(Run, 2, mismatches, [kept, Values, Way]))
+     || Way <- [lease, quorum, local]].
