@@ -77,22 +77,23 @@ call(mnesia_transaction, Operation, Kind) ->
     fun(N) -> {atomic, ok} = mnesia:transaction(Do, [N]) end;
 call(ets, put, Kind) ->
     Value = value(Kind),
-    fun(N) -> true = ets:insert(?ETS, {key(N), Value}) end;
+    fun(N) -> true = ets:insert(?ETS, {key(N), own(Value)}) end;
 call(ets, get, _Kind) ->
     fun(N) -> [_] = ets:lookup(?ETS, key(N)) end.
 
-ram(put, Value) -> fun(N) -> ok = ram:put(key(N), Value) end;
+ram(put, Value) -> fun(N) -> ok = ram:put(key(N), own(Value)) end;
 ram(get, _Value) -> fun(N) -> true = ram:get(key(N)) =/= undefined end;
 ram(hot_put, Value) -> fun(_N) -> ok = ram:put(hot, Value) end;
 ram(hot_get, _Value) -> fun(_N) -> true = ram:get(hot) =/= undefined end;
 ram(counter, _Value) -> fun(_N) -> ok = ram:update(counter, 1, fun(Sum) -> Sum + 1 end) end.
 
-mnesia_dirty(put, Value) -> fun(N) -> ok = mnesia:dirty_write({?TABLE, key(N), Value}) end;
+mnesia_dirty(put, Value) ->
+    fun(N) -> ok = mnesia:dirty_write({?TABLE, key(N), own(Value)}) end;
 mnesia_dirty(get, _Value) -> fun(N) -> [_] = mnesia:dirty_read(?TABLE, key(N)) end;
 mnesia_dirty(counter, _Value) -> fun(_N) -> mnesia:dirty_update_counter(?TABLE, counter, 1) end.
 
 mnesia_inside(put, Value) ->
-    fun(N) -> mnesia:write(?TABLE, {?TABLE, key(N), Value}, write) end;
+    fun(N) -> mnesia:write(?TABLE, {?TABLE, key(N), own(Value)}, write) end;
 mnesia_inside(get, _Value) ->
     fun(N) -> [_] = mnesia:read(?TABLE, key(N), read), ok end;
 mnesia_inside(counter, _Value) ->
@@ -105,6 +106,11 @@ mnesia_inside(counter, _Value) ->
     end.
 
 key(N) -> 1 + N rem ?KEYS.
+
+%% As in use, every key has a binary of its own: one that all keys of an ets table share would
+%% always be in the cache of the processor.
+own(Value) when is_binary(Value) -> binary:copy(Value);
+own(Value) -> Value.
 
 value(term) -> [{N, -N} || N <- lists:seq(1, 10)];
 value(Bytes) -> binary:copy(<<7>>, Bytes).
