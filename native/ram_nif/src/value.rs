@@ -5,7 +5,7 @@
 //!
 //! - an integer of 32 bits, a float, `[]`, a binary up to 64 bytes: the bytes, in the item of the
 //!   table, from which the term is made in a few steps;
-//! - an atom: one keeper for all values that are this atom;
+//! - an atom: itself, and bytes that all values share which are this atom;
 //! - a longer binary: a resource. Readers get a reference to it, and share its bytes;
 //! - any other term: alive on a heap of ours, from which it is copied as a message would be. Small
 //!   ones share a heap;
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::key::etf as tag;
-use crate::raw::{self, Heap, HeapWriter};
+use crate::raw::{self, HeapTerm, HeapWriter};
 use crate::terms;
 
 /// The virtual machine itself puts binaries up to this size on the heap of a process.
@@ -52,12 +52,15 @@ pub struct Blob(Box<[u8]>);
 #[rustler::resource_impl]
 impl Resource for Blob {}
 
-/// Keeps bytes; the word of a value says where the part begins that readers get.
-struct BlobKeeper(ResourceArc<Blob>);
+/// A value as bytes, of which readers get those from `from` on.
+struct HeldBlob {
+    blob: ResourceArc<Blob>,
+    from: usize,
+}
 
-impl Keep for BlobKeeper {
-    fn bytes(&self, _word: usize) -> Vec<u8> {
-        self.0.0.to_vec()
+impl Keep for HeldBlob {
+    fn bytes(&self) -> Vec<u8> {
+        self.blob.0.to_vec()
     }
 
     fn is_shared(&self) -> bool {
@@ -65,15 +68,14 @@ impl Keep for BlobKeeper {
     }
 }
 
-/// The word of a value says in which place it is.
-impl Keep for Heap {
-    fn bytes(&self, word: usize) -> Vec<u8> {
+impl Keep for HeapTerm {
+    fn bytes(&self) -> Vec<u8> {
         // The virtual machine encodes whatever it has decoded.
-        self.etf(word).map_or_else(Vec::new, |etf| etf.to_vec())
+        self.etf().map_or_else(Vec::new, |etf| etf.to_vec())
     }
 
     fn is_shared(&self) -> bool {
-        self.capacity() > 1
+        self.heap().capacity() > 1
     }
 }
 
@@ -86,14 +88,15 @@ pub struct Terms {
     on_heaps: Arc<AtomicUsize>,
 }
 
-/// Keeps an atom.
-struct AtomKeeper {
+/// A value that is an atom.
+#[derive(Clone)]
+struct HeldAtom {
     atom: Atom,
-    etf: Box<[u8]>,
+    etf: Arc<[u8]>,
 }
 
-impl Keep for AtomKeeper {
-    fn bytes(&self, _word: usize) -> Vec<u8> {
+impl Keep for HeldAtom {
+    fn bytes(&self) -> Vec<u8> {
         self.etf.to_vec()
     }
 
@@ -104,8 +107,8 @@ impl Keep for AtomKeeper {
 
 #[derive(Default)]
 struct Open {
-    /// Known by the bytes; as an atom stays for ever, so does its keeper.
-    atoms: HashMap<Box<[u8]>, Arc<AtomKeeper>>,
+    /// Known by the bytes; as an atom stays for ever, so does what holds it.
+    atoms: HashMap<Arc<[u8]>, HeldAtom>,
     /// Where a term is decoded, to be copied in one piece.
     desk: OwnedEnv,
     heap: Option<HeapWriter>,
@@ -137,20 +140,14 @@ impl Values for Terms {
     }
 
     fn moved(&self, held: &Held) -> Option<Held> {
-        let (keeper, word) = held.keeper()?;
-        let heap = (keeper.as_ref() as &dyn Any).downcast_ref::<Heap>()?;
-        let is_open = self
-            .open
-            .lock()
-            .ok()?
-            .heap
-            .as_ref()
-            .is_some_and(|open| std::ptr::eq(open.heap().as_ref(), heap));
-        // Who asks holds the value once more than the table.
-        if is_open || !heap.is_shared() || 2 * Arc::strong_count(keeper) > heap.used() {
+        let kept: &dyn Any = held.kept()?;
+        let heap = kept.downcast_ref::<HeapTerm>()?.heap();
+        let is_heap = |open: &HeapWriter| Arc::ptr_eq(open.heap(), heap);
+        let is_open = self.open.lock().ok()?.heap.as_ref().is_some_and(is_heap);
+        if is_open || heap.capacity() == 1 || 2 * Arc::strong_count(heap) > heap.used() {
             return None;
         }
-        self.on_heap(&keeper.bytes(word))
+        self.on_heap(&held.kept()?.bytes())
     }
 }
 
@@ -158,20 +155,19 @@ impl Terms {
     fn atom(&self, etf: &[u8]) -> Option<Held> {
         let mut open = self.open.lock().ok()?;
         if let Some(known) = open.atoms.get(etf) {
-            return Some(Held::by(known.clone(), 0));
+            return Some(Held::by(known.clone()));
         }
         let atom = open.with_term(etf, |_, term| term.decode().ok())?;
-        let keeper = Arc::new(AtomKeeper { atom, etf: etf.into() });
-        open.atoms.insert(etf.into(), keeper.clone());
-        Some(Held::by(keeper, 0))
+        let held = HeldAtom { atom, etf: etf.into() };
+        open.atoms.insert(held.etf.clone(), held.clone());
+        Some(Held::by(held))
     }
 
     fn on_heap(&self, etf: &[u8]) -> Option<Held> {
         let mut open = self.open.lock().ok()?;
         if etf.len() > SHARED_ETF_BYTES_MAX {
             let mut own = HeapWriter::new(1, Arc::default())?;
-            let word = own.decode(etf)?;
-            return Some(held(&own, word));
+            return own.decode(etf).map(Held::by);
         }
         if open.heap_etf_bytes >= HEAP_ETF_BYTES
             || open.heap.as_ref().is_none_or(HeapWriter::is_full)
@@ -180,11 +176,7 @@ impl Terms {
             open.heap_etf_bytes = 0;
         }
         open.heap_etf_bytes += etf.len();
-        open.with_term(etf, |heap, term| {
-            let heap = heap.as_mut()?;
-            let word = heap.add(term)?;
-            Some(held(heap, word))
-        })
+        open.with_term(etf, |heap, term| heap.as_mut()?.add(term).map(Held::by))
     }
 }
 
@@ -202,13 +194,8 @@ impl Open {
     }
 }
 
-fn held(heap: &HeapWriter, word: usize) -> Held {
-    Held::by(heap.heap().clone(), word)
-}
-
 fn blob(bytes: &[u8], from: usize) -> Held {
-    let keeper = BlobKeeper(ResourceArc::new(Blob(bytes.into())));
-    Held::by(Arc::new(keeper), from)
+    Held::by(HeldBlob { blob: ResourceArc::new(Blob(bytes.into())), from })
 }
 
 fn is_made_in_steps(etf: &[u8]) -> bool {
@@ -242,22 +229,20 @@ pub fn is_short(item: &Item) -> bool {
 
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
-    let Some((keeper, word)) = item.held().keeper() else {
+    let Some(kept) = item.held().kept() else {
         return Found::Term(own_term(env, item));
     };
-    let keeper = keeper.as_ref() as &dyn Any;
-    if let Some(heap) = keeper.downcast_ref::<Heap>()
-        && let Some(term) = heap.copy(word, env)
-    {
-        return Found::Term(term);
+    let kept: &dyn Any = kept;
+    if let Some(term) = kept.downcast_ref::<HeapTerm>() {
+        return Found::Term(term.copy(env));
     }
-    if let Some(AtomKeeper { atom, .. }) = keeper.downcast_ref() {
+    if let Some(HeldAtom { atom, .. }) = kept.downcast_ref() {
         return Found::Term(atom.to_term(env));
     }
-    if let Some(BlobKeeper(blob)) = keeper.downcast_ref() {
-        let bytes = |blob: &'static Blob| blob.0.get(word..).unwrap_or_default();
+    if let Some(&HeldBlob { ref blob, from }) = kept.downcast_ref() {
+        let bytes = |blob: &'static Blob| blob.0.get(from..).unwrap_or_default();
         let binary = blob.make_binary(env, bytes).to_term(env);
-        return if word == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
+        return if from == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
     }
     Found::Encoded(terms::binary(env, &item.value()))
 }

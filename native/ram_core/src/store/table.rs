@@ -42,7 +42,7 @@ struct Head {
 impl Item {
     pub fn new(key: &[u8], value: &[u8], held: Held, revision: u64) -> Item {
         let (key_bytes, value_bytes) = (key.len() as u32, value.len() as u32);
-        let own = if held.keeper().is_none() { value } else { &[] };
+        let own = if held.kept().is_none() { value } else { &[] };
         let head = Head { revision, held, key_bytes, value_bytes };
         Item(ThinArc::from_header_and_slice(head, &[key, own].concat()))
     }
@@ -52,8 +52,8 @@ impl Item {
     }
 
     pub fn value(&self) -> Cow<'_, [u8]> {
-        match self.held().keeper() {
-            Some((keeper, word)) => Cow::Owned(keeper.bytes(word)),
+        match self.held().kept() {
+            Some(kept) => Cow::Owned(kept.bytes()),
             None => Cow::Borrowed(self.own_bytes()),
         }
     }

@@ -258,9 +258,11 @@ impl Drop for Shelf {
     }
 }
 
-impl Keep for Shelf {
-    fn bytes(&self, word: usize) -> Vec<u8> {
-        self.places.lock()[word].clone()
+struct OnShelf(Arc<Shelf>, usize);
+
+impl Keep for OnShelf {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.places.lock()[self.1].clone()
     }
 
     fn is_shared(&self) -> bool {
@@ -277,7 +279,7 @@ impl Values for Shelves {
         }
         let mut places = newest.places.lock();
         places.push(bytes.to_vec());
-        Held::by(newest.clone(), places.len() - 1)
+        Held::by(OnShelf(newest.clone(), places.len() - 1))
     }
 
     fn is_wasteful(&self, sharing: u64) -> bool {
@@ -286,13 +288,13 @@ impl Values for Shelves {
     }
 
     fn moved(&self, held: &Held) -> Option<Held> {
-        let (keeper, word) = held.keeper()?;
-        // The caller holds it once more, beside the value itself.
-        if Arc::strong_count(keeper) > SHELF_PLACES / 2 {
+        let kept: &dyn Any = held.kept()?;
+        let OnShelf(shelf, _) = kept.downcast_ref()?;
+        if Arc::strong_count(shelf) > SHELF_PLACES / 2 {
             return None;
         }
         self.moved.fetch_add(1, Ordering::Relaxed);
-        Some(self.hold(&keeper.bytes(word)))
+        Some(self.hold(&held.kept()?.bytes()))
     }
 }
 
@@ -344,5 +346,6 @@ fn values_leave_memory_that_is_mostly_dead_and_are_read_as_before_meanwhile() {
 }
 
 use parking_lot::Mutex;
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

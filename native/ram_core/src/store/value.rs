@@ -11,7 +11,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 
 /// Makes of bytes what is held in memory. Called by one thread at a time.
 pub trait Values: Send + Sync {
@@ -38,16 +37,15 @@ impl Values for Plain {
     }
 }
 
-/// Where a value is. A word, since most values are small and in the item itself.
-#[derive(Clone)]
-pub struct Held(Option<Box<(Arc<dyn Keep>, usize)>>);
+/// Where a value is. A word, since most values are small and in the item itself; the two boxes
+/// of one that is not are made one after the other, and so are beside each other as a rule.
+pub struct Held(Option<Box<Box<dyn Keep>>>);
 
-/// Memory with values in it.
+/// A value that is kept elsewhere.
 pub trait Keep: Any + Send + Sync {
-    /// The bytes of the value that is held with this word.
-    fn bytes(&self, word: usize) -> Vec<u8>;
+    fn bytes(&self) -> Vec<u8>;
 
-    /// Is it made for several values?
+    /// Is its memory made for several values?
     fn is_shared(&self) -> bool;
 }
 
@@ -57,17 +55,16 @@ impl Held {
         Held(None)
     }
 
-    /// `word` says which value of the keeper it is, and means something to that one alone.
-    pub fn by(keeper: Arc<dyn Keep>, word: usize) -> Held {
-        Held(Some(Box::new((keeper, word))))
+    pub fn by(kept: impl Keep) -> Held {
+        Held(Some(Box::new(Box::new(kept))))
     }
 
-    pub fn keeper(&self) -> Option<(&Arc<dyn Keep>, usize)> {
-        self.0.as_deref().map(|(keeper, word)| (keeper, *word))
+    pub fn kept(&self) -> Option<&dyn Keep> {
+        self.0.as_deref().map(Box::as_ref)
     }
 
     pub fn is_shared(&self) -> bool {
-        self.keeper().is_some_and(|(keeper, _)| keeper.is_shared())
+        self.kept().is_some_and(Keep::is_shared)
     }
 }
 

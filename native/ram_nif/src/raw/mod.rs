@@ -5,7 +5,7 @@
 mod entry;
 mod heap;
 
-pub use heap::{Heap, HeapWriter};
+pub use heap::{HeapTerm, HeapWriter};
 
 use std::mem::MaybeUninit;
 use std::slice;
