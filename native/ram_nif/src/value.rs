@@ -19,14 +19,14 @@ use bytes::Buf;
 use ram_core::store::table::Item;
 use ram_core::store::value::{Held, Keep, Values};
 use rustler::env::OwnedEnv;
-use rustler::{Atom, Encoder, Env, NewBinary, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, NewBinary, Term};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::key::etf as tag;
-use crate::raw::{self, HeapTerm, HeapWriter};
+use crate::raw::{self, BlobPart, HeapTerm, HeapWriter};
 use crate::terms;
 
 /// The virtual machine itself puts binaries up to this size on the heap of a process.
@@ -46,21 +46,19 @@ const DEAD_TERMS_MIN: usize = 4096;
 /// Version, tag, size.
 const BINARY_HEAD_BYTES: usize = 6;
 
-/// Bytes that readers refer to.
-pub struct Blob(Box<[u8]>);
-
-#[rustler::resource_impl]
-impl Resource for Blob {}
-
-/// A value as bytes, of which readers get those from `from` on.
+/// A value as bytes, of which readers get a part: what it is, if it is a binary.
 struct HeldBlob {
-    blob: ResourceArc<Blob>,
-    from: usize,
+    part: BlobPart,
+    is_encoded: bool,
 }
 
 impl Keep for HeldBlob {
     fn bytes(&self) -> Vec<u8> {
-        self.blob.0.to_vec()
+        self.part.whole().to_vec()
+    }
+
+    fn length_bytes(&self) -> usize {
+        self.part.whole().len()
     }
 
     fn is_shared(&self) -> bool {
@@ -68,14 +66,24 @@ impl Keep for HeldBlob {
     }
 }
 
-impl Keep for HeapTerm {
+/// A value that lives as a term.
+struct HeldTerm {
+    term: HeapTerm,
+    etf_bytes: usize,
+}
+
+impl Keep for HeldTerm {
     fn bytes(&self) -> Vec<u8> {
         // The virtual machine encodes whatever it has decoded.
-        self.etf().map_or_else(Vec::new, |etf| etf.to_vec())
+        self.term.etf().map_or_else(Vec::new, |etf| etf.to_vec())
+    }
+
+    fn length_bytes(&self) -> usize {
+        self.etf_bytes
     }
 
     fn is_shared(&self) -> bool {
-        self.heap().capacity() > 1
+        self.term.heap().capacity() > 1
     }
 }
 
@@ -98,6 +106,10 @@ struct HeldAtom {
 impl Keep for HeldAtom {
     fn bytes(&self) -> Vec<u8> {
         self.etf.to_vec()
+    }
+
+    fn length_bytes(&self) -> usize {
+        self.etf.len()
     }
 
     fn is_shared(&self) -> bool {
@@ -141,7 +153,7 @@ impl Values for Terms {
 
     fn moved(&self, held: &Held) -> Option<Held> {
         let kept: &dyn Any = held.kept()?;
-        let heap = kept.downcast_ref::<HeapTerm>()?.heap();
+        let heap = kept.downcast_ref::<HeldTerm>()?.term.heap();
         let is_heap = |open: &HeapWriter| Arc::ptr_eq(open.heap(), heap);
         let is_open = self.open.lock().ok()?.heap.as_ref().is_some_and(is_heap);
         if is_open || heap.capacity() == 1 || 2 * Arc::strong_count(heap) > heap.used() {
@@ -167,7 +179,7 @@ impl Terms {
         let mut open = self.open.lock().ok()?;
         if etf.len() > SHARED_ETF_BYTES_MAX {
             let mut own = HeapWriter::new(1, Arc::default())?;
-            return own.decode(etf).map(Held::by);
+            return own.decode(etf).map(|term| held(term, etf));
         }
         if open.heap_etf_bytes >= HEAP_ETF_BYTES
             || open.heap.as_ref().is_none_or(HeapWriter::is_full)
@@ -176,7 +188,7 @@ impl Terms {
             open.heap_etf_bytes = 0;
         }
         open.heap_etf_bytes += etf.len();
-        open.with_term(etf, |heap, term| heap.as_mut()?.add(term).map(Held::by))
+        open.with_term(etf, |heap, term| Some(held(heap.as_mut()?.add(term)?, etf)))
     }
 }
 
@@ -194,8 +206,13 @@ impl Open {
     }
 }
 
+fn held(term: HeapTerm, etf: &[u8]) -> Held {
+    Held::by(HeldTerm { term, etf_bytes: etf.len() })
+}
+
+/// Readers get the bytes from some place on: behind the head of a binary, or all.
 fn blob(bytes: &[u8], from: usize) -> Held {
-    Held::by(HeldBlob { blob: ResourceArc::new(Blob(bytes.into())), from })
+    Held::by(HeldBlob { part: BlobPart::new(bytes, from), is_encoded: from == 0 })
 }
 
 fn is_made_in_steps(etf: &[u8]) -> bool {
@@ -233,16 +250,15 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
         return Found::Term(own_term(env, item));
     };
     let kept: &dyn Any = kept;
-    if let Some(term) = kept.downcast_ref::<HeapTerm>() {
+    if let Some(HeldTerm { term, .. }) = kept.downcast_ref() {
         return Found::Term(term.copy(env));
     }
     if let Some(HeldAtom { atom, .. }) = kept.downcast_ref() {
         return Found::Term(atom.to_term(env));
     }
-    if let Some(&HeldBlob { ref blob, from }) = kept.downcast_ref() {
-        let bytes = |blob: &'static Blob| blob.0.get(from..).unwrap_or_default();
-        let binary = blob.make_binary(env, bytes).to_term(env);
-        return if from == 0 { Found::Encoded(binary) } else { Found::Term(binary) };
+    if let Some(HeldBlob { part, is_encoded }) = kept.downcast_ref() {
+        let binary = part.binary(env);
+        return if *is_encoded { Found::Encoded(binary) } else { Found::Term(binary) };
     }
     Found::Encoded(terms::binary(env, &item.value()))
 }

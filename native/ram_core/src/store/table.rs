@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
-use super::value::Held;
+use super::value::{Held, Keep};
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
 pub const SHARDS: usize = 1024;
@@ -31,20 +31,25 @@ pub const SHARDS: usize = 1024;
 #[derive(Clone)]
 pub struct Item(ThinArc<Head, u8>);
 
-/// Keys and values are shorter than 4 GiB: their limits are checked where they enter.
 struct Head {
     revision: u64,
     held: Held,
-    key_bytes: u32,
-    value_bytes: u32,
 }
+
+/// The length of a key is the first byte of what follows the head: one word less for each of a
+/// million. If it does not fit, the byte is this and four bytes follow, since keys are shorter than
+/// 4 GiB: their limit is checked where they enter.
+const LONG_KEY: u8 = u8::MAX;
 
 impl Item {
     pub fn new(key: &[u8], value: &[u8], held: Held, revision: u64) -> Item {
-        let (key_bytes, value_bytes) = (key.len() as u32, value.len() as u32);
         let own = if held.kept().is_none() { value } else { &[] };
-        let head = Head { revision, held, key_bytes, value_bytes };
-        Item(ThinArc::from_header_and_slice(head, &[key, own].concat()))
+        let long = (key.len() as u32).to_le_bytes();
+        let content = match u8::try_from(key.len()) {
+            Ok(short) if short != LONG_KEY => [&[short], key, own].concat(),
+            _ => [&[LONG_KEY], long.as_slice(), key, own].concat(),
+        };
+        Item(ThinArc::from_header_and_slice(Head { revision, held }, &content))
     }
 
     pub fn key(&self) -> &[u8] {
@@ -65,7 +70,7 @@ impl Item {
 
     /// How many bytes the value has, wherever they are.
     pub fn value_bytes(&self) -> usize {
-        self.head().value_bytes as usize
+        self.held().kept().map_or(self.own_bytes().len(), Keep::length_bytes)
     }
 
     pub fn held(&self) -> &Held {
@@ -78,7 +83,7 @@ impl Item {
 
     /// The bytes of key and value, wherever they are.
     fn content_bytes(&self) -> u64 {
-        u64::from(self.head().key_bytes) + u64::from(self.head().value_bytes)
+        (self.key().len() + self.value_bytes()) as u64
     }
 
     fn head(&self) -> &Head {
@@ -86,8 +91,14 @@ impl Item {
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
-        let content = &self.0.slice;
-        content.split_at_checked(self.head().key_bytes as usize).unwrap_or_default()
+        let (key_bytes, content) = match self.0.slice {
+            [LONG_KEY, a, b, c, d, ref content @ ..] => {
+                (u32::from_le_bytes([a, b, c, d]) as usize, content)
+            }
+            [short, ref content @ ..] => (usize::from(short), content),
+            [] => return Default::default(),
+        };
+        content.split_at_checked(key_bytes).unwrap_or_default()
     }
 }
 

@@ -218,6 +218,19 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
 }
 
 #[test]
+fn keys_of_every_length_are_told_from_their_values() {
+    let mut client = Client::new();
+    for length in [0, 1, 127, 128, 254, 255, 256, 511, 65_536, 70_000] {
+        let key = vec![255; length];
+        client.run(&[put(&key, b"value")]);
+        assert_eq!(client.value(&key), Some(b"value".to_vec()), "{length}");
+        let item = client.store.table().get(&key).unwrap();
+        assert_eq!((item.key().len(), item.value_bytes()), (length, 5));
+    }
+    assert_eq!(client.store.table().entries(), 10);
+}
+
+#[test]
 fn two_stores_fed_the_same_log_are_the_same() {
     let (mut one, mut two) = (Client::new(), Client::new());
     for round in 0..200u32 {
@@ -263,6 +276,10 @@ struct OnShelf(Arc<Shelf>, usize);
 impl Keep for OnShelf {
     fn bytes(&self) -> Vec<u8> {
         self.0.places.lock()[self.1].clone()
+    }
+
+    fn length_bytes(&self) -> usize {
+        self.bytes().len()
     }
 
     fn is_shared(&self) -> bool {

@@ -37,13 +37,15 @@ impl Values for Plain {
     }
 }
 
-/// Where a value is. A word, since most values are small and in the item itself; the two boxes
-/// of one that is not are made one after the other, and so are beside each other as a rule.
-pub struct Held(Option<Box<Box<dyn Keep>>>);
+/// Where a value is.
+pub struct Held(Option<Box<dyn Keep>>);
 
 /// A value that is kept elsewhere.
 pub trait Keep: Any + Send + Sync {
     fn bytes(&self) -> Vec<u8>;
+
+    /// How many bytes those are.
+    fn length_bytes(&self) -> usize;
 
     /// Is its memory made for several values?
     fn is_shared(&self) -> bool;
@@ -56,11 +58,11 @@ impl Held {
     }
 
     pub fn by(kept: impl Keep) -> Held {
-        Held(Some(Box::new(Box::new(kept))))
+        Held(Some(Box::new(kept)))
     }
 
     pub fn kept(&self) -> Option<&dyn Keep> {
-        self.0.as_deref().map(Box::as_ref)
+        self.0.as_deref()
     }
 
     pub fn is_shared(&self) -> bool {

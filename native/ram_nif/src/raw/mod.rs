@@ -2,9 +2,11 @@
 //!
 //! These are the only files of the crate with `unsafe` in them. Each function is safe to call.
 
+mod blob;
 mod entry;
 mod heap;
 
+pub use blob::BlobPart;
 pub use heap::{HeapTerm, HeapWriter};
 
 use std::mem::MaybeUninit;
