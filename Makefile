@@ -54,7 +54,7 @@ bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/perfor
 	@scripts/build.sh
 	@scripts/bench.sh "$(ROUNDS)" "$(SECONDS)" "$(OUT)"
 
-bench-local: build  ## A read of a node's own table beside ets (make bench-local ROUNDS=3)
+bench-local: build  ## A read by lease beside ets (make bench-local ROUNDS=3)
 	@scripts/bench-local.sh "$(ROUNDS)" 1
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)

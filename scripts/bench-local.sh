@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench-local.sh ROUNDS SECONDS: reads from this node's table beside ets, in one VM (see
+# bench-local.sh ROUNDS SECONDS: reads by lease beside ets, in one VM (see
 # bench/ram_bench_local.erl). Expects ram to be built.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
