@@ -57,18 +57,23 @@ run(Rounds, Seconds, Folder) when Rounds > 0, Seconds > 0 ->
     end.
 
 start(Folder) ->
-    say("starting ram with storage disk, ram with storage memory, mnesia and ets", []),
+    say("starting ram with storage disk, the same without leases, ram with storage memory, "
+        "mnesia and ets", []),
     Others = ram_peers:start(length(?NODES), Folder, [], direct),
     lists:foreach(fun(I) -> ok = on(Others, I, ram_bench_system, start_local, []) end, ?NODES),
-    Clusters = #{disk => ram_peers:start(length(?NODES), Folder, [{storage, disk}], direct),
-                 memory => ram_peers:start(length(?NODES), Folder, [{storage, memory}], direct),
+    Start = fun(Settings) -> ram_peers:start(length(?NODES), Folder, Settings, direct) end,
+    Clusters = #{disk => Start([{storage, disk}]),
+                 quorum => Start([{storage, disk}, {reads, quorum}]),
+                 memory => Start([{storage, memory}]),
                  others => Others},
     [ok = on(maps:get(Cluster, Clusters), 1, ram_bench_system, start,
              [System, ram_peers:nodes(maps:get(Cluster, Clusters))])
-     || {Cluster, System} <- [{disk, ram_disk}, {memory, ram_memory}, {others, mnesia}]],
+     || {Cluster, System} <- [{disk, ram_disk}, {quorum, ram_quorum}, {memory, ram_memory},
+                                {others, mnesia}]],
     Clusters.
 
 cluster(ram_disk, #{disk := Run}) -> Run;
+cluster(ram_quorum, #{quorum := Run}) -> Run;
 cluster(ram_memory, #{memory := Run}) -> Run;
 cluster(_System, #{others := Run}) -> Run.
 
@@ -90,15 +95,22 @@ cells(Value) ->
     All = [ram_disk, ram_memory, mnesia_dirty, mnesia_transaction, ets],
     Operations = [{put, All}, {get, All -- [ram_memory]}, {mix, All -- [ram_memory]}
                   | [{counter, All -- [ram_memory, ets]} || Value =:= 16]],
-    [#{operation => Operation, workers => Workers, value => Value, systems => Systems}
+    [#{operation => Operation, workers => Workers, value => Value,
+       systems => Systems ++ [ram_quorum || without_leases(Operation, Workers, Value)]}
      || {Operation, Systems} <- Operations, Workers <- [1, 100]]
         ++ [#{operation => hot_get, workers => 100, value => Value, systems => [ram_disk]}
             || Value =:= 16].
 
+%% What leases cost a write, and what a read costs without.
+without_leases(put, 1, 16) -> true;
+without_leases(get, _Workers, 16) -> true;
+without_leases(_Operation, _Workers, _Value) -> false.
+
 %% So that each get finds a value, and one of the right size.
 fill(Clusters, Value) ->
     [ok = on(cluster(System, Clusters), I, ram_bench_system, fill, [System, Value])
-     || {System, Nodes} <- [{ram_disk, [1]}, {mnesia_dirty, [1]}, {ets, ?NODES}], I <- Nodes],
+     || {System, Nodes} <- [{ram_disk, [1]}, {ram_quorum, [1]}, {mnesia_dirty, [1]},
+                            {ets, ?NODES}], I <- Nodes],
     ok.
 
 -spec measure(map(), cell(), ram_bench_system:name(), pos_integer()) -> measured().
@@ -135,7 +147,7 @@ at_rest(Run, System) ->
                                  end
                          end).
 
-is_ram(System) -> lists:member(System, [ram_disk, ram_memory]).
+is_ram(System) -> lists:member(System, [ram_disk, ram_quorum, ram_memory]).
 
 figures(Results, #{cpu_us := CpuBefore, path := Before}, #{cpu_us := CpuAfter, path := After}) ->
     Counted = ram_bench_buckets:merge([Of || #{counted := Of} <- Results]),

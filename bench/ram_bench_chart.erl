@@ -10,9 +10,9 @@
 -define(BOTTOM, 260).
 -define(LEFT, 64).
 -define(RIGHT, 624).
--define(BAR, 46).
--define(STEP, 56).
--define(LEGEND_STEP, 128).
+-define(BAR, 44).
+-define(STEP, 54).
+-define(LEGEND_STEP, 104).
 
 -spec write(file:filename(), [ram_bench:measured()]) -> ok.
 write(File, Medians) ->
@@ -52,10 +52,11 @@ legend() ->
                      [?LEFT + I * ?LEGEND_STEP, colour(System)]),
        text({?LEFT + I * ?LEGEND_STEP, 299}, {14, 0}, "start",
             string:replace(atom_to_list(System), "_", " "))]
-      || {I, System} <- lists:zip(lists:seq(0, 4), [ram_disk, ram_memory, mnesia_transaction,
-                                                    mnesia_dirty, ets])]].
+      || {I, System} <- lists:zip(lists:seq(0, 5), [ram_disk, ram_quorum, ram_memory,
+                                                    mnesia_transaction, mnesia_dirty, ets])]].
 
 colour(ram_disk) -> "#06c";
+colour(ram_quorum) -> "#09a";
 colour(ram_memory) -> "#6bf";
 colour(mnesia_transaction) -> "#c60";
 colour(mnesia_dirty) -> "#fb6";

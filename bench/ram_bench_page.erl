@@ -54,9 +54,10 @@ introduction() ->
     "drives all systems. The systems take turns, on VMs of their own (mnesia and ets share three)\n"
     "that are all up and otherwise at rest; each figure is the median of the rounds. CPU is user\n"
     "and system time of the three VMs, for one operation, until they are at rest again.\n\n"
-    "`ram disk` has a majority's fdatasync behind each write, and reads are linearizable. mnesia\n"
-    "has `ram_copies` on all three nodes: it never waits for a disk, and its dirty writes return\n"
-    "before other nodes have them. ets is a table of its own on each node: nothing is replicated.\n"
+    "`ram disk` has a majority's fdatasync behind each write, and reads are linearizable, by\n"
+    "lease; `ram quorum` is the same without leases: reads ask a quorum. mnesia has `ram_copies`\n"
+    "on all three nodes: it never waits for a disk, and its dirty writes return before others\n"
+    "have them. ets is a table of its own on each node: nothing is replicated.\n"
     "mix: 95 gets and 5 puts. counter: all workers update one key. hot get: reads of one key that\n"
     "a process on each node writes all the time.\n\n".
 
@@ -66,8 +67,8 @@ paths() ->
     "under way, so a log entry holds at most one write of each, and a sync completes at most one\n"
     "of each: `make bench` fails when the log entries, the groups applied by any node, or the\n"
     "syncs of a majority are fewer than the acknowledged puts and updates take. A read that asks\n"
-    "other nodes shows in the frames. With storage memory the log is kept in the same way, but\n"
-    "its syncs cost nothing and no byte reaches a disk.\n\n".
+    "other nodes shows in the frames, and how reads were answered is counted. With storage memory\n"
+    "the log is kept in the same way, but its syncs cost nothing and no byte reaches a disk.\n\n".
 
 path_rows(Medians) ->
     [[[workload(M), ", ", name(System)], Path]

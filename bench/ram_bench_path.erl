@@ -13,6 +13,8 @@
 %% when its files are on a file system in memory.
 -type reading() :: #{syncs := non_neg_integer(), groups := non_neg_integer(),
                      index := non_neg_integer(), frames := non_neg_integer(),
+                     %% Reads answered at once, after a wait, and by a quorum.
+                     reads := {non_neg_integer(), non_neg_integer(), non_neg_integer()},
                      disk_bytes := non_neg_integer()}.
 %% What was acknowledged, by how many workers on all nodes together.
 -type written() :: #{storage := disk | memory, writes := non_neg_integer(),
@@ -22,8 +24,10 @@
 -spec reading() -> reading().
 reading() ->
     #{log := #{syncs := Syncs}, net := #{frames_sent := Frames}, applied_groups := Groups,
-      last_log_index := Index} = ram:status(),
+      last_log_index := Index,
+      reads := #{local := Local, waited := Waited, quorum := Quorum}} = ram:status(),
     #{syncs => Syncs, groups => Groups, index => Index, frames => Frames,
+      reads => {Local, Waited, Quorum},
       disk_bytes => disk_bytes()}.
 
 %% Not every kernel tells.
@@ -71,7 +75,11 @@ described(Operations, Before, After) ->
          end,
     {From, To} = {Sum(frames, Before), Sum(frames, After)},
     Last = fun(Readings) -> lists:max([maps:get(index, R) || R <- Readings]) end,
+    Counts = fun(Way, Readings) -> [element(Way, maps:get(reads, R)) || R <- Readings] end,
+    Reads = fun(Way) -> lists:sum(Counts(Way, After)) - lists:sum(Counts(Way, Before)) end,
     io_lib:format("syncs +(~s), groups applied +(~s), last log index ~b to ~b, "
-                  "~.1f MB to disks, frames sent ~b to ~b (~.3f an operation)",
+                  "~.1f MB to disks, frames sent ~b to ~b (~.3f an operation), "
+                  "reads at once +~b, after a wait +~b, by quorum +~b",
                   [Of(syncs), Of(groups), Last(Before), Last(After),
-                   disk_bytes(Before, After) / 1.0e6, From, To, (To - From) / Operations]).
+                   disk_bytes(Before, After) / 1.0e6, From, To, (To - From) / Operations,
+                   Reads(1), Reads(2), Reads(3)]).

@@ -9,7 +9,8 @@
 -export([start_local/0, own_table/0, start/2, fill/2, call/3, position/1, counter/1]).
 -export_type([name/0, operation/0, value/0]).
 
--type name() :: ram_disk | ram_memory | mnesia_dirty | mnesia_transaction | ets.
+%% `ram_quorum' is `ram_disk' without leases: reads ask a quorum.
+-type name() :: ram_disk | ram_quorum | ram_memory | mnesia_dirty | mnesia_transaction | ets.
 %% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100.
 -type operation() :: put | get | mix | counter | hot_get | hot_put.
 %% A binary of so many bytes, or a nested term of 50 words.
@@ -19,6 +20,8 @@
 -define(CHUNK, 500).
 -define(TABLE, ?MODULE).
 -define(ETS, ram_bench_ets).
+-define(IS_RAM(System), (System =:= ram_disk orelse System =:= ram_quorum
+                         orelse System =:= ram_memory)).
 
 %% @doc On each node that has mnesia and ets, before start/2.
 -spec start_local() -> ok.
@@ -35,11 +38,10 @@ own_table() ->
     receive stop -> ok end.
 
 %% @doc On the first of the nodes, for all of them.
--spec start(ram_disk | ram_memory | mnesia, [node()]) -> ok.
-start(ram_disk, Nodes) ->
-    ok = ram:start_cluster(Nodes, #{storage => disk});
-start(ram_memory, Nodes) ->
-    ok = ram:start_cluster(Nodes, #{storage => memory});
+-spec start(ram_disk | ram_quorum | ram_memory | mnesia, [node()]) -> ok.
+start(System, Nodes) when ?IS_RAM(System) ->
+    Storage = case System of ram_memory -> memory; _ -> disk end,
+    ok = ram:start_cluster(Nodes, #{storage => Storage});
 start(mnesia, [_ | Others] = Nodes) ->
     {ok, Joined} = mnesia:change_config(extra_db_nodes, Others),
     [] = Others -- Joined,
@@ -49,7 +51,7 @@ start(mnesia, [_ | Others] = Nodes) ->
 
 %% @doc Every key of the key space gets the value.
 -spec fill(name(), value()) -> ok.
-fill(System, Kind) when System =:= ram_disk; System =:= ram_memory ->
+fill(System, Kind) when ?IS_RAM(System) ->
     Value = value(Kind),
     ok = ram:put(hot, Value),
     [ok = ram:put_many([{Key, Value} || Key <- lists:seq(First, First + ?CHUNK - 1)])
@@ -68,7 +70,7 @@ call(System, mix, Kind) ->
     fun(N) when (N bsr 32) rem 20 =:= 0 -> Put(N);
        (N) -> Get(N)
     end;
-call(System, Operation, Kind) when System =:= ram_disk; System =:= ram_memory ->
+call(System, Operation, Kind) when ?IS_RAM(System) ->
     ram(Operation, value(Kind));
 call(mnesia_dirty, Operation, Kind) ->
     mnesia_dirty(Operation, value(Kind));
@@ -118,7 +120,7 @@ value(Bytes) -> binary:copy(<<7>>, Bytes).
 %% @doc How far this node is with what it was sent. A system is at rest when all its nodes are at
 %% the same position, and none is busy.
 -spec position(name()) -> non_neg_integer() | busy.
-position(System) when System =:= ram_disk; System =:= ram_memory ->
+position(System) when ?IS_RAM(System) ->
     maps:get(applied_index, ram:status());
 position(ets) ->
     0;
@@ -130,7 +132,7 @@ position(_Mnesia) ->
 
 %% @doc What the hot counter shows on this node.
 -spec counter(name()) -> non_neg_integer().
-counter(System) when System =:= ram_disk; System =:= ram_memory ->
+counter(System) when ?IS_RAM(System) ->
     ram:get(counter, 0);
 counter(_Mnesia) ->
     lists:sum([Sum || {_, _, Sum} <- mnesia:dirty_read(?TABLE, counter)]).

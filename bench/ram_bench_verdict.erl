@@ -78,7 +78,9 @@ writes(Of, To) ->
 reads(Of, To) ->
     Many = Of(get, 16, 100, ram_disk),
     Get = fun(Value) -> Of(get, Value, 100, ram_disk) end,
-    [least("get, 100 workers a node, gets/s", maps:get(rate, Many), 100000, "at least 100000"),
+    ByQuorum = Of(get, 16, 100, ram_quorum),
+    [least("get by quorum, 100 workers a node, gets/s", maps:get(rate, ByQuorum), 100000,
+           "at least 100000"),
      least("get, 100 workers a node, to ets", To(rate, Many, ets), 0.7,
            "at least 0.7 times (aim 1.0)"),
      least("get, 100 workers a node, to mnesia dirty", To(rate, Many, mnesia_dirty), 1.0,
@@ -91,6 +93,8 @@ reads(Of, To) ->
      least("mix, 100 workers a node, to mnesia dirty",
            To(rate, Of(mix, 16, 100, ram_disk), mnesia_dirty), 0.4,
            "at least 0.4 times (aim 1.0)"),
+     most("put, 1 worker, p50, with leases to without",
+          To(p50, Of(put, 16, 1, ram_disk), ram_quorum), 1.3, "at most 1.3"),
      most("get of a key written all the time, p99, ms",
           maps:get(p99, Of(hot_get, 16, 100, ram_disk)) / 1000, 10, "at most 10")].
 

@@ -42,7 +42,8 @@ latencies_beyond_the_last_bucket_are_counted_in_it(_Config) ->
 -define(WRITTEN, #{storage => disk, writes => 1200, workers => 12}).
 
 readings(Readings) ->
-    [#{syncs => Syncs, groups => Groups, index => Index, frames => 0, disk_bytes => 0}
+    [#{syncs => Syncs, groups => Groups, index => Index, frames => 0, disk_bytes => 0,
+       reads => {0, 0, 0}}
      || {Syncs, Groups, Index} <- Readings].
 
 check(Written, Readings) ->
