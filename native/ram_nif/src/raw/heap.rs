@@ -1,9 +1,9 @@
 //! Terms outside of all processes, copied out by any thread at any time.
 //!
-//! An environment of its own costs 2.5 KB, so a heap is for several terms. A term is copied in once,
-//! by the one who holds the [`HeapWriter`], and neither moves nor changes until the heap goes as a
-//! whole. Copying it out reads it and counts references of what is off the heap, atomically; it
-//! does not touch the environment, so writer and readers need not know of each other.
+//! An environment of its own costs 2.5 KB, so a heap is for several terms. A term is copied in
+//! once, by the one who holds the [`HeapWriter`], and neither moves nor changes until the heap goes
+//! as a whole. Copying it out reads it and counts references of what is off the heap, atomically;
+//! it does not touch the environment, so writer and readers need not know of each other.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
