@@ -324,7 +324,8 @@ outcome(Reason) ->
 %% `{error, {file, Text}}' when the file exists, its folder does not, or the disk failed; nothing is
 %% left then, and nothing is ever overwritten. Only a node that is killed meanwhile leaves the file
 %% with `.tmp', which has to be deleted before the next backup of that name. A snapshot of the log
-%% waits for a backup, and a backup for a snapshot. There is no time limit.
+%% waits for a backup, and a backup for a snapshot. There is no time limit to the whole; without a
+%% majority it ends with `{timeout, {ram, Node}}' after six times `call_timeout_ms'.
 %%
 %% ```
 %% 1> ram:backup("/backups/monday.ram").

@@ -16,8 +16,9 @@
 -define(KEY, ram_member).
 %% Values above this are copied on a dirty scheduler.
 -define(LARGE_BYTES, 262144).
-%% Of each step of a backup or a restore that needs the cluster: losing a leader costs it time only.
--define(STEP_TIMEOUT_MS, 30000).
+%% The time limit of a step of a backup or a restore that needs the cluster, in time limits of a
+%% request: losing a leader costs it time only.
+-define(STEP_TIMEOUTS, 6).
 
 -type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer(), ram:reads()}.
 
@@ -159,8 +160,8 @@ restore(Path) ->
 
 %% How long it takes depends on the size of the file, so the caller waits without a limit.
 with_file(Function, Path) ->
-    {Member, _, _} = running(),
-    Submit = fun(Ref) -> Function(Member, Ref, Path, ?STEP_TIMEOUT_MS) end,
+    {Member, TimeoutMs, _} = running(),
+    Submit = fun(Ref) -> Function(Member, Ref, Path, ?STEP_TIMEOUTS * TimeoutMs) end,
     case call(Member, Submit, infinity) of
         ok -> ok;
         {error, Reason} -> {error, ram_error:cluster(Reason)}

@@ -37,6 +37,8 @@ init_per_testcase(Case, Config) ->
 
 settings(backups_and_snapshots_wait_for_each_other) -> [{snapshot_every, 50}];
 settings(a_snapshot_of_the_log_is_no_backup) -> [{snapshot_every, 50}];
+settings(a_restore_that_lost_the_majority_tells_how_far_it_came) -> [{call_timeout_ms, 1000}];
+settings(without_a_majority_a_backup_times_out_and_leaves_nothing) -> [{call_timeout_ms, 1000}];
 settings(_) -> [].
 
 end_per_testcase(_Case, Config) ->

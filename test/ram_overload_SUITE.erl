@@ -121,7 +121,7 @@ a_slow_follower_does_not_grow_its_leader(Config) ->
     Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
     laggard(Run, Tune({slow, 100, 50}), Tune(open)).
 
-%% Writes 400 MiB into a thousand keys while a follower does not keep up.
+%% Writes 200 MiB into a thousand keys while a follower does not keep up.
 laggard(Run, Trouble, End) ->
     Leader = ram_peers:leader(Run, 1),
     [Follower | _] = [1, 2, 3] -- [Leader],
@@ -132,7 +132,7 @@ laggard(Run, Trouble, End) ->
     _ = Flood(50000),
     Before = watch_memory(Run, [Leader]),
     Trouble(Follower),
-    #{timeout := 0, other := 0} = Told = Flood(400000),
+    #{timeout := 0, other := 0} = Told = Flood(200000),
     Grown = grown(Run, Before),
     End(Follower),
     ct:pal("~p; the leader has grown by ~w MiB", [Told, [Bytes div ?MIB || Bytes <- Grown]]),

@@ -137,7 +137,7 @@ too_many_changes_of_the_cluster_are_refused_at_once(Config) ->
     Told = Rush(100),
     ram_links:heal(ram_peers:links(Run)),
     Overloaded = {error, {overloaded, {ram, ram_peers:node(Run, 1)}}},
-    Slow = [Us || {_, Answer, Us} <- Told, Answer =:= Overloaded, Us > 50000],
+    Slow = [Us || {_, Answer, Us} <- Told, Answer =:= Overloaded, Us > 500000],
     ?assertEqual([], Slow),
     ?assertEqual(100, length([refused || {_, Answer, _} <- Told, Answer =:= Overloaded])).
 
