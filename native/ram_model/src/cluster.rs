@@ -4,6 +4,7 @@ use stateright::{Model, Property};
 
 use crate::invariants;
 use crate::node::{Campaign, Lead, Node, State};
+use crate::voters::Voters;
 
 pub const NODES: usize = 3;
 
@@ -34,6 +35,13 @@ pub enum Guard {
     HandOverRunsOut,
     /// Nothing is granted in the rest of a term whose lead was handed over.
     HandOverForGood,
+    /// A grant rests on the newest configuration of the leader's log, or on the one before.
+    NewestVoters,
+    /// A holder that is no voter, or no longer one, is waited for too.
+    Outsiders,
+    /// Leases run out before a change of the voters, and none is granted until it is committed. A
+    /// precaution: the invariants hold without it.
+    ChangePauses,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,17 +61,30 @@ pub enum Step {
     Vote(usize, usize),
     HandOver(usize, usize),
     TakeOver(usize),
+    /// The leader proposes that the next of `changes` becomes a voter, or is one no more.
+    Change(usize),
+    /// The leader looks who the voters are.
+    See(usize),
 }
 
 pub struct Cluster {
     pub without: Option<Guard>,
-    /// Units that each node's clock makes in a tick; 10 is true.
+    /// Units that each node's clock makes in a tick. Of a true one 10, or more where a tick is to be
+    /// longer and the way to an election shorter.
     pub rates: [u8; NODES],
     pub ticks_max: u8,
     pub terms_max: u8,
     pub crashes_max: u8,
+    /// Of the first configuration.
+    pub voters: Voters,
+    /// Who joins or leaves, one after the other.
+    pub changes: &'static [usize],
+    /// No other writes, and no handing over: for a smaller space.
+    pub only_changes: bool,
     /// The invariants to check.
     pub invariants: &'static [&'static str],
+    /// What has to be seen in some state, else the scene shows nothing.
+    pub sights: &'static [&'static str],
 }
 
 impl Cluster {
@@ -79,9 +100,9 @@ impl Model for Cluster {
     /// Node 0 leads the first term, and its first entry is everywhere.
     fn init_states(&self) -> Vec<State> {
         let mut node = Node { term: 1, applied: 1, ..Node::default() };
-        node.log.push(1);
+        node.log.change(1, self.voters);
         let mut state = State { nodes: [node; NODES], committed: 1, ..State::default() };
-        state.nodes[0].lead = Some(Lead::new());
+        state.nodes[0].lead = Some(Lead::new(self.voters));
         vec![state]
     }
 
@@ -99,7 +120,8 @@ impl Model for Cluster {
             if state.crashes < self.crashes_max {
                 steps.push(Step::Crash(id));
             }
-            if node.lead.is_none() && node.term < self.terms_max {
+            let may_lead = node.lead.is_none() && node.log.voters().has(id);
+            if may_lead && node.term < self.terms_max {
                 steps.extend((node.promise == 0).then_some(Step::Campaign(id)));
                 steps.extend((node.heir_in == Some(node.term)).then_some(Step::TakeOver(id)));
             }
@@ -121,7 +143,7 @@ impl Model for Cluster {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        invariants::properties(self.invariants)
+        invariants::properties(self.invariants.iter().chain(self.sights))
     }
 }
 
@@ -129,18 +151,36 @@ impl Cluster {
     fn leads(&self, state: &State, id: usize, lead: &Lead, steps: &mut Vec<Step>) {
         let others = (0..NODES).filter(|other| *other != id);
         // openraft takes no more writes once the lead is handed over.
-        if state.nodes[id].log.has_room() && !lead.has_handed_over {
+        if !self.only_changes && state.nodes[id].log.has_room() && !lead.has_handed_over {
             steps.push(Step::Write(id));
         }
         steps.extend(others.clone().map(|other| Step::Push(id, other)));
-        if !lead.has_handed_over || !self.has(Guard::HandOverForGood) {
+        let is_over = lead.has_handed_over && self.has(Guard::HandOverForGood);
+        let is_changing = state.nodes[id].is_changing() && self.has(Guard::ChangePauses);
+        if !is_over && !is_changing {
             steps.extend((0..NODES).map(|holder| Step::Grant(id, holder)));
         }
-        let has_run_out = lead.granted_left == [0; NODES];
+        let has_run_out = lead.has_run_out();
         let may_hand_over = has_run_out || !self.has(Guard::HandOverRunsOut);
-        if may_hand_over && !lead.has_handed_over {
+        if !self.only_changes && may_hand_over && !lead.has_handed_over {
             steps.extend(others.map(|heir| Step::HandOver(id, heir)));
         }
+        if self.may_change(&state.nodes[id], id, lead) {
+            steps.push(Step::Change(id));
+        }
+        if lead.voters != state.nodes[id].log.voters() {
+            steps.push(Step::See(id));
+        }
+    }
+
+    /// One change at a time, and none before the leader has committed an entry of its own.
+    fn may_change(&self, node: &Node, id: usize, lead: &Lead) -> bool {
+        let next = self.changes.get(node.log.changes());
+        next.is_some_and(|member| *member != id)
+            && !lead.has_handed_over
+            && (lead.has_run_out() || !self.has(Guard::ChangePauses))
+            && !node.is_changing()
+            && node.log.term_at(node.applied) == node.term
     }
 
     fn may_vote(&self, state: &State, id: usize, campaign: Campaign, voter: usize) -> bool {

@@ -1,4 +1,4 @@
-//! What must hold in every state.
+//! What must hold in every state, and what must be seen in some.
 
 use stateright::Property;
 
@@ -13,8 +13,12 @@ const VOTES: &str = "I3: no node votes in spite of what it promised";
 
 pub const ALL: &[&str] = &[STALE, MARKED, OUTLIVES, VOTES];
 
-pub fn properties(names: &[&'static str]) -> Vec<Property<Cluster>> {
-    names.iter().map(|name| property(name)).collect()
+// What is to be seen.
+pub const OUTSIDER: &str = "a node whose removal is committed holds a lease from before";
+pub const SUCCESSOR: &str = "changed voters have elected another leader";
+
+pub fn properties<'a>(names: impl Iterator<Item = &'a &'static str>) -> Vec<Property<Cluster>> {
+    names.map(|name| property(name)).collect()
 }
 
 fn property(name: &'static str) -> Property<Cluster> {
@@ -43,8 +47,22 @@ fn property(name: &'static str) -> Property<Cluster> {
             })
         }),
         VOTES => Property::always(name, |_, state: &State| !state.is_promise_broken),
-        unknown => panic!("no invariant is called {unknown}"),
+        OUTSIDER => Property::sometimes(name, |_, state: &State| has_outsider(state)),
+        SUCCESSOR => Property::sometimes(name, |_, state: &State| {
+            let mut leaders = state.nodes.iter().filter(|node| node.lead.is_some());
+            leaders.any(|leader| leader.term > 1 && leader.log.changes() > 0)
+        }),
+        unknown => panic!("no property is called {unknown}"),
     }
+}
+
+fn has_outsider(state: &State) -> bool {
+    holders(state).any(|(id, _, lease)| {
+        state.nodes.iter().filter(|node| node.lead.is_some()).any(|leader| {
+            let (changed_at, voters) = leader.log.configuration();
+            !voters.has(id) && lease.from_index < changed_at && changed_at <= leader.applied
+        })
+    })
 }
 
 fn holders(state: &State) -> impl Iterator<Item = (usize, &Node, Lease)> {

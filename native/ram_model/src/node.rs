@@ -2,22 +2,44 @@
 //! node that counts them.
 
 use crate::cluster::NODES;
+use crate::voters::Voters;
 
 /// A leader has not heard of a member.
 pub const NEVER: u8 = u8::MAX;
-const LOG_MAX: usize = 4;
+const LOG_MAX: usize = 6;
 
-/// The terms of the entries, from the first.
+/// The entries, from the first: their terms, and the voters that an entry makes, as bits, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Log {
     terms: [u8; LOG_MAX],
+    voters: [Voters; LOG_MAX],
     pub length: u8,
 }
 
 impl Log {
     pub fn push(&mut self, term: u8) {
+        self.change(term, Voters::default());
+    }
+
+    pub fn change(&mut self, term: u8, voters: Voters) {
         self.terms[self.length as usize] = term;
+        self.voters[self.length as usize] = voters;
         self.length += 1;
+    }
+
+    /// The newest configuration, committed or not: its index and its voters.
+    pub fn configuration(&self) -> (u8, Voters) {
+        let index = self.voters.iter().rposition(|voters| *voters != Voters::default());
+        index.map_or((0, Voters::default()), |index| (index as u8 + 1, self.voters[index]))
+    }
+
+    pub fn voters(&self) -> Voters {
+        self.configuration().1
+    }
+
+    /// How often the first configuration was changed.
+    pub fn changes(&self) -> usize {
+        self.voters.iter().filter(|voters| **voters != Voters::default()).count() - 1
     }
 
     /// Of the entry at `index`, counted from 1; 0 before the first.
@@ -32,7 +54,7 @@ impl Log {
 
     /// Room is left for the first entries of the leaders to come.
     pub fn has_room(&self) -> bool {
-        self.length < 2
+        usize::from(self.length) < 2 + self.changes()
     }
 }
 
@@ -53,24 +75,31 @@ pub struct Lead {
     pub granted_left: [u8; NODES],
     pub from_index: [u8; NODES],
     pub has_handed_over: bool,
+    /// Whose promise a grant rests on: the configuration as the leader saw it last.
+    pub voters: Voters,
 }
 
 impl Lead {
-    pub fn new() -> Lead {
+    pub fn new(voters: Voters) -> Lead {
         Lead {
             acked: [0; NODES],
             confirmed_ago: [NEVER; NODES],
             granted_left: [0; NODES],
             from_index: [0; NODES],
             has_handed_over: false,
+            voters,
         }
+    }
+
+    /// No lease that it granted may be alive.
+    pub fn has_run_out(&self) -> bool {
+        self.granted_left == [0; NODES]
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Campaign {
-    /// Bits of the nodes that voted for it.
-    pub votes: u8,
+    pub votes: Voters,
     pub is_handed_over: bool,
 }
 
@@ -89,6 +118,13 @@ pub struct Node {
     pub promised: u8,
     /// The term in which the leader told it to take over.
     pub heir_in: Option<u8>,
+}
+
+impl Node {
+    /// The newest configuration is not known to be committed.
+    pub fn is_changing(&self) -> bool {
+        self.log.configuration().0 > self.applied
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, Guard, NODES, Step};
 use crate::node::{Ack, Campaign, Grant, Lead, Lease, NEVER, Node, State};
+use crate::voters::Voters;
 
 /// L and D. The promise of the quorum bounds a grant when it was confirmed a while ago.
 const PROMISE: u8 = 36;
@@ -33,6 +34,8 @@ impl Cluster {
             Step::Grant(leader, holder) => self.grant(state, leader, holder),
             Step::Take(holder) => self.take(state, holder),
             Step::Crash(id) => self.crash(state, id),
+            Step::Change(leader) => self.change(&mut state.nodes[leader]),
+            Step::See(leader) => see_voters(&mut state.nodes[leader]),
             Step::Campaign(id) => campaign(state, id, false),
             Step::TakeOver(id) => campaign(state, id, true),
             Step::Vote(candidate, voter) => vote(state, candidate, voter),
@@ -41,6 +44,14 @@ impl Cluster {
                 state.nodes[leader].lead.as_mut().unwrap().has_handed_over = true;
             }
         }
+    }
+
+    fn change(&self, leader: &mut Node) {
+        if self.has(Guard::NewestVoters) {
+            see_voters(leader);
+        }
+        let member = self.changes[leader.log.changes()];
+        leader.log.change(leader.term, leader.log.voters().toggled(member));
     }
 
     fn tick(&self, state: &mut State) {
@@ -107,11 +118,12 @@ impl Cluster {
         let Some(lead) = node.lead else { return };
         let mut acked = lead.acked;
         acked[leader] = node.log.length;
-        acked.sort_unstable();
-        let mut upto = acked[NODES - 1 - NODES / 2];
+        let voters = node.log.voters();
+        let mut upto = voters.reached(acked);
         if self.has(Guard::CommitBarrier) {
             let holders = (0..NODES).filter(|id| *id != leader && lead.granted_left[*id] > 0);
-            upto = holders.map(|id| lead.acked[id]).fold(upto, u8::min);
+            let waited_for = holders.filter(|id| voters.has(*id) || self.has(Guard::Outsiders));
+            upto = waited_for.map(|id| lead.acked[id]).fold(upto, u8::min);
         }
         if upto > node.applied && node.log.term_at(upto) == node.term {
             node.applied = upto;
@@ -128,8 +140,7 @@ impl Cluster {
         let Some(lead) = node.lead.as_mut() else { return };
         let mut ago = lead.confirmed_ago;
         ago[leader] = 0;
-        ago.sort_unstable();
-        let quorum_ago = ago[NODES / 2];
+        let quorum_ago = lead.voters.within(ago);
         if quorum_ago == NEVER {
             return;
         }
@@ -190,6 +201,10 @@ fn later(ago: u8, rate: u8) -> u8 {
     if ago == NEVER || ago + rate > 100 { NEVER } else { ago + rate }
 }
 
+fn see_voters(leader: &mut Node) {
+    leader.lead.as_mut().unwrap().voters = leader.log.voters();
+}
+
 fn see_term(node: &mut Node, term: u8) {
     node.term = term;
     node.lead = None;
@@ -201,8 +216,9 @@ fn campaign(state: &mut State, id: usize, is_handed_over: bool) {
     let node = &mut state.nodes[id];
     state.is_promise_broken |= node.promised > 0 && !is_handed_over;
     see_term(node, node.term + 1);
-    node.campaign = Some(Campaign { votes: 1 << id, is_handed_over });
+    node.campaign = Some(Campaign { votes: Voters::default().with(id), is_handed_over });
     node.heir_in = None;
+    lead_if_elected(node);
 }
 
 fn vote(state: &mut State, candidate: usize, voter: usize) {
@@ -213,11 +229,16 @@ fn vote(state: &mut State, candidate: usize, voter: usize) {
     see_term(node, term);
     let node = &mut state.nodes[candidate];
     let campaign = node.campaign.as_mut().unwrap();
-    campaign.votes |= 1 << voter;
-    if campaign.votes.count_ones() as usize > NODES / 2 {
+    campaign.votes = campaign.votes.with(voter);
+    lead_if_elected(node);
+}
+
+fn lead_if_elected(node: &mut Node) {
+    let voters = node.log.voters();
+    if node.campaign.is_some_and(|campaign| voters.are_elected_by(campaign.votes)) {
         node.campaign = None;
-        node.lead = Some(Lead::new());
+        node.lead = Some(Lead::new(voters));
         // The first entry of its term; here it writes the key too.
-        node.log.push(term);
+        node.log.push(node.term);
     }
 }

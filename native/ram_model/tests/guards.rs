@@ -1,20 +1,35 @@
 //! With every guard the invariants hold in all states to a depth; without any one of them there is
-//! a way to a stale read, which is printed: `cargo test -p ram_model -- --nocapture`.
+//! a way to a stale read, which is printed: `cargo test -p ram_model -- --nocapture`. The pause
+//! before a change of the voters is no such guard, and is shown not to be.
 
 #![allow(clippy::panic)]
 
-use ram_model::{ALL, Cluster, Guard, NODES, STALE};
+use ram_model::{ALL, Cluster, Guard, NODES, OUTSIDER, STALE, SUCCESSOR, Voters};
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// Steps from the first state; the ways below take up to eleven.
 const DEPTH: usize = 9;
 const DEPTH_OF_THE_LONG_TEST: usize = 12;
+/// Of the scenes in which the voters change.
+const DEPTH_OF_CHANGES: usize = 12;
+const DEPTH_OF_THE_LONG_TEST_OF_CHANGES: usize = 13;
 const DEPTH_WITHOUT_A_GUARD: usize = 14;
 
 const TRUE_CLOCKS: [u8; NODES] = [10, 10, 10];
 
 fn cluster(without: Option<Guard>, rates: [u8; NODES]) -> Cluster {
-    Cluster { without, rates, ticks_max: 4, terms_max: 3, crashes_max: 1, invariants: ALL }
+    Cluster {
+        without,
+        rates,
+        ticks_max: 4,
+        terms_max: 3,
+        crashes_max: 1,
+        voters: Voters(0b111),
+        changes: &[],
+        only_changes: false,
+        invariants: ALL,
+        sights: &[],
+    }
 }
 
 fn holds(cluster: Cluster, depth: usize) {
@@ -27,7 +42,7 @@ fn holds(cluster: Cluster, depth: usize) {
 #[track_caller]
 fn is_needed(cluster: Cluster) {
     let guard = cluster.without;
-    let cluster = Cluster { invariants: &[STALE], ..cluster };
+    let cluster = Cluster { invariants: &[STALE], sights: &[], ..cluster };
     let checker = cluster.checker().threads(2).target_max_depth(DEPTH_WITHOUT_A_GUARD);
     let checker = checker.finish_when(HasDiscoveries::Any).spawn_bfs().join();
     let states = checker.unique_state_count();
@@ -44,6 +59,19 @@ fn one_leader(guard: Guard, rates: [u8; NODES]) -> Cluster {
 
 fn two_leaders(guard: Guard, rates: [u8; NODES]) -> Cluster {
     Cluster { terms_max: 2, crashes_max: 0, ..cluster(Some(guard), rates) }
+}
+
+/// Node 2 leaves, which keeps it neither from asking for leases nor, while it does not know, from
+/// asking for votes.
+fn removal(without: Guard, rates: [u8; NODES]) -> Cluster {
+    let cluster = Cluster { ticks_max: 3, changes: &[2], ..two_leaders(without, rates) };
+    Cluster { sights: &[OUTSIDER, SUCCESSOR], ..cluster }
+}
+
+/// One voter becomes three: two of them are a majority without the first.
+fn growth(without: Guard, rates: [u8; NODES]) -> Cluster {
+    let cluster = Cluster { ticks_max: 2, changes: &[1, 2], ..two_leaders(without, rates) };
+    Cluster { voters: Voters(0b001), sights: &[SUCCESSOR], ..cluster }
 }
 
 #[test]
@@ -120,4 +148,39 @@ fn handing_over_before_the_leases_run_out_makes_a_read_stale() {
 #[test]
 fn granting_after_the_lead_was_handed_over_makes_a_read_stale() {
     is_needed(two_leaders(Guard::HandOverForGood, TRUE_CLOCKS));
+}
+
+#[test]
+fn a_grant_that_rests_on_voters_of_long_ago_makes_a_read_stale() {
+    let cluster = growth(Guard::NewestVoters, [40, 40, 40]);
+    is_needed(Cluster { only_changes: true, ..cluster });
+}
+
+#[test]
+fn without_waiting_for_a_holder_that_is_no_voter_a_read_is_stale() {
+    is_needed(removal(Guard::Outsiders, TRUE_CLOCKS));
+}
+
+// A leader that pauses does less, so these hold for one that does, too.
+
+#[test]
+fn leases_may_live_while_a_voter_leaves() {
+    let cluster = removal(Guard::ChangePauses, [16, 24, 20]);
+    holds(Cluster { only_changes: true, ..cluster }, DEPTH_OF_CHANGES);
+}
+
+#[test]
+fn leases_may_live_while_voters_join() {
+    let cluster = growth(Guard::ChangePauses, [24, 36, 30]);
+    holds(Cluster { only_changes: true, ..cluster }, DEPTH_OF_CHANGES);
+}
+
+#[test]
+#[ignore = "minutes, and gigabytes of states"]
+fn leases_may_live_while_the_voters_change_to_a_greater_depth() {
+    let depth = DEPTH_OF_THE_LONG_TEST_OF_CHANGES;
+    let removal = removal(Guard::ChangePauses, [16, 24, 20]);
+    holds(Cluster { crashes_max: 1, ..removal }, depth);
+    let growth = growth(Guard::ChangePauses, [24, 36, 30]);
+    holds(Cluster { crashes_max: 1, ..growth }, depth);
 }
