@@ -69,8 +69,8 @@ pub enum Step {
 
 pub struct Cluster {
     pub without: Option<Guard>,
-    /// Units that each node's clock makes in a tick. Of a true one 10, or more where a tick is to be
-    /// longer and the way to an election shorter.
+    /// Units that each node's clock makes in a tick: a true one 10, or more where a tick is longer,
+    /// for a shorter way to an election.
     pub rates: [u8; NODES],
     pub ticks_max: u8,
     pub terms_max: u8,
