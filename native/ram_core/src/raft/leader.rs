@@ -42,15 +42,12 @@ pub async fn read_index(raft: &Raft) -> Answer<u64> {
 
 /// Grants a read lease to who asks for it, if this member leads in the term it asks for.
 pub fn grant_lease(raft: &Raft, reads: &Reads, ask: &Ask) -> Result<Grant, Refused> {
-    let voters = {
+    reads.barrier.grant(ask, || {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        if metrics.state != ServerState::Leader || metrics.current_term != ask.term {
-            return Err(Refused::NotLeading);
-        }
-        metrics.membership_config.membership().get_joint_config().clone()
-    };
-    reads.barrier.grant(ask, &voters)
+        let leads = metrics.state == ServerState::Leader && metrics.current_term == ask.term;
+        leads.then(|| metrics.membership_config.membership().get_joint_config().clone())
+    })
 }
 
 /// Lets another member take over the lead at once. It is voted for in spite of the promises that

@@ -118,9 +118,9 @@ async fn the_leader_counts_its_own_entry_when_every_holder_of_a_lease_has_it() {
     store.save_vote(&Vote::new_committed(5, 1)).await.unwrap();
     store.append([put(1, b"a")], IOFlushed::noop()).await.unwrap();
     reads.barrier.acked(5, 3, Some(1), reads.clock.now());
-    let voters = [BTreeSet::from([1, 2, 3])];
+    let voters = || Some(vec![BTreeSet::from([1, 2, 3])]);
     let ask = Ask { id: 3, term: 5, renews: false };
-    let granted = [(); 2].map(|()| reads.barrier.grant(&ask, &voters));
+    let granted = [(); 2].map(|()| reads.barrier.grant(&ask, voters));
     assert_eq!(granted[1].as_ref().unwrap().from_index, 1);
 
     let (sender, mut flushed) = TypeConfig::oneshot();

@@ -141,15 +141,22 @@ impl Barrier {
     }
 
     /// Grants a lease to a member, or to this one itself. From the moment of the answer on nothing
-    /// is committed that the holder has not marked.
-    pub fn grant(&self, ask: &Ask, voters: &[BTreeSet<u64>]) -> Result<Grant, Refused> {
+    /// is committed that the holder has not marked. `voters` are those of the newest configuration,
+    /// or of the one before, while this member leads; they are asked for under the lock, since no
+    /// other can enter the log then.
+    pub fn grant(
+        &self,
+        ask: &Ask,
+        voters: impl FnOnce() -> Option<Vec<BTreeSet<u64>>>,
+    ) -> Result<Grant, Refused> {
         let granted = {
             let mut state = self.state.lock();
             if state.changes > 0 {
                 return Err(Refused::Changing);
             }
             let now = self.clock.now();
-            let granted = state.grants.grant(ask, now, self.own, voters, &self.spans)?;
+            let voters = voters().ok_or(Refused::NotLeading)?;
+            let granted = state.grants.grant(ask, now, self.own, &voters, &self.spans)?;
             // It outlives the lead: this member elects nobody while the lease may be alive.
             self.promise.extend(state.grants.latest_end());
             granted
@@ -238,11 +245,14 @@ mod tests {
         barrier.appending(5, 10);
         barrier.acked(5, 2, Some(10), clock.now());
         barrier.acked(5, 3, Some(10), clock.now());
-        let voters = [BTreeSet::from([1, 2, 3])];
         let ask = Ask { id: 3, term: 5, renews: false };
-        assert_eq!(barrier.grant(&ask, &voters), Err(Refused::Lagging));
-        barrier.grant(&ask, &voters).unwrap();
+        assert_eq!(barrier.grant(&ask, voters), Err(Refused::Lagging));
+        barrier.grant(&ask, voters).unwrap();
         barrier
+    }
+
+    fn voters() -> Option<Vec<BTreeSet<u64>>> {
+        Some(vec![BTreeSet::from([1, 2, 3])])
     }
 
     fn counting(released: &Arc<AtomicUsize>) -> Release {
@@ -287,13 +297,24 @@ mod tests {
     #[test]
     fn nothing_is_granted_during_a_membership_change() {
         let barrier = leader(Arc::new(ManualClock::default()));
-        let voters = [BTreeSet::from([1, 2, 3])];
         let ask = Ask { id: 1, term: 5, renews: false };
         let (first, second) = (barrier.pause(), barrier.pause());
         drop(first);
-        assert_eq!(barrier.grant(&ask, &voters), Err(Refused::Changing));
+        assert_eq!(barrier.grant(&ask, voters), Err(Refused::Changing));
         drop(second);
-        barrier.grant(&ask, &voters).unwrap();
+        barrier.grant(&ask, voters).unwrap();
+    }
+
+    #[test]
+    fn a_grant_looks_at_the_voters_while_no_others_can_enter_the_log() {
+        let barrier = leader(Arc::new(ManualClock::default()));
+        let ask = Ask { id: 1, term: 5, renews: false };
+        let seen = || {
+            assert!(barrier.state.try_lock().is_none());
+            voters()
+        };
+        barrier.grant(&ask, seen).unwrap();
+        assert_eq!(barrier.grant(&ask, || None), Err(Refused::NotLeading));
     }
 
     #[tokio::test]
