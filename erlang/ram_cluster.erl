@@ -126,7 +126,7 @@ sync(Nodes) ->
     end.
 
 sync_node(Node) ->
-    at(Node, ram_request, sync, [?TIMEOUT_MS]).
+    at(Node, ram_request, sync, []).
 
 -spec stop([node()]) -> result().
 stop(Nodes) ->

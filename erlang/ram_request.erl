@@ -9,15 +9,15 @@
 
 -export([set_member/3, clear_member/0, member/0]).
 -export([fetch/1, fetch/3, put/2, put_many/1, delete/1, delete_many/1, update/3]).
--export([sync/1, change/2, status/0, timeout_ms/0]).
+-export([sync/0, sync/1, change/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 
 %% An atom: the key of a persistent term is hashed for each read.
 -define(KEY, ram_member).
 %% Values above this are copied on a dirty scheduler.
 -define(LARGE_BYTES, 262144).
-%% The time limit of a step of a backup or a restore that needs the cluster, in time limits of a
-%% request: losing a leader costs it time only.
+%% The time limit of what a change of the cluster, a backup or a restore waits for, in time limits
+%% of a request: losing a leader costs it time only.
 -define(STEP_TIMEOUTS, 6).
 
 -type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer(), ram:reads()}.
@@ -140,6 +140,10 @@ compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
     call(Member, Set, TimeoutMs).
 
 %% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
+-spec sync() -> ok | {error, term()}.
+sync() ->
+    sync(?STEP_TIMEOUTS * timeout_ms()).
+
 -spec sync(pos_integer()) -> ok | {error, term()}.
 sync(TimeoutMs) ->
     {Member, _, _} = running(),

@@ -20,8 +20,14 @@ all() ->
 
 init_per_testcase(every_reason_has_its_test, Config) ->
     Config;
-init_per_testcase(_Case, Config) ->
-    [{run, ram_peers:start(3, proplists:get_value(priv_dir, Config))} | Config].
+init_per_testcase(Case, Config) ->
+    Settings = case Case of
+                   a_cluster_one_of_whose_nodes_does_not_answer_runs_on_the_others ->
+                       [{call_timeout_ms, 1000}];
+                   _ ->
+                       []
+               end,
+    [{run, ram_peers:start(3, proplists:get_value(priv_dir, Config), Settings)} | Config].
 
 end_per_testcase(every_reason_has_its_test, _Config) ->
     ok;

@@ -11,7 +11,7 @@
          values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
 %% On the nodes.
 -export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
-         shortest_call_us/1]).
+         put_large/1, has_large/2, shortest_call_us/1]).
 
 -define(TERMS, 600).
 -define(KEYS, 300).
@@ -23,7 +23,7 @@ suite() ->
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
              not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
-                                     shortest_call_us])].
+                                     put_large, shortest_call_us])].
 
 init_per_suite(Config) ->
     Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
@@ -173,19 +173,24 @@ settled_bytes() ->
 %% A NIF cannot be interrupted: what takes long has to be left to the caller.
 large_values_do_not_hold_a_scheduler(Config) ->
     Run = run(Config),
-    Large = [{binary, binary:copy(<<7>>, 15 bsl 20)}, {list, lists:seq(1, 1000000)},
-             {string, lists:duplicate(60000, $c)}],
-    [ok = ram_peers:call(Run, 1, ram, put, [{large, Name}, Value], 60000)
-     || {Name, Value} <- Large],
+    Names = [binary, list, string],
+    [ok = on(Run, 1, put_large, [Name]) || Name <- Names],
     [begin
-         Key = {large, Name},
-         [?assert({ok, Value} =:= ram_peers:call(Run, I, ram, fetch, [Key, #{reads => Way}], 60000))
-          || Way <- [lease, quorum, local]],
-         Us = on(Run, I, shortest_call_us, [Key]),
+         [?assert(on(Run, I, has_large, [Name, Way])) || Way <- [lease, quorum, local]],
+         Us = on(Run, I, shortest_call_us, [{large, Name}]),
          ct:pal("~p: the call takes ~b us", [Name, Us]),
          ?assert(Us < 3000)
-     end || {Name, Value} <- Large, I <- [1, 3]],
-    [ok = ram_peers:call(Run, 1, delete, [{large, Name}]) || {Name, _} <- Large].
+     end || Name <- Names, I <- [1, 3]],
+    [ok = ram_peers:call(Run, 1, delete, [{large, Name}]) || Name <- Names].
+
+%% Made on the nodes: too large for the channel to the tests.
+put_large(Name) -> ram:put({large, Name}, large(Name)).
+
+has_large(Name, Way) -> ram:fetch({large, Name}, #{reads => Way}) =:= {ok, large(Name)}.
+
+large(binary) -> binary:copy(<<7>>, 15 bsl 20);
+large(list) -> lists:seq(1, 1000000);
+large(string) -> lists:duplicate(60000, $c).
 
 %% @doc Of ten calls into the library for this key.
 shortest_call_us(Key) ->
