@@ -232,9 +232,7 @@ impl Peer {
         vote: Vote,
         snapshot: Snapshot,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let source =
-            log::SnapshotFile::open(snapshot.snapshot.disk.as_ref(), snapshot.snapshot.index)
-                .map_err(|error| storage_error(&error.into()))?;
+        let source = open_source(&snapshot.snapshot)?;
         let file_bytes = source.length_bytes();
         let (mut offset, mut piece) = (0, Bytes::new());
         loop {
@@ -308,6 +306,17 @@ where
     })
 }
 
+/// A file that is gone has a newer one in its place: openraft asks for that when it tries again.
+fn open_source(file: &SnapshotFile) -> Result<log::SnapshotFile, StreamingError<TypeConfig>> {
+    log::SnapshotFile::open(file.disk.as_ref(), file.index).map_err(|error| {
+        let error = io::Error::from(error);
+        match error.kind() {
+            io::ErrorKind::NotFound => StreamingError::Network(NetworkError::new(&error)),
+            _ => storage_error(&error),
+        }
+    })
+}
+
 fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
     StreamingError::StorageError(StorageError::read_snapshot(
         None,
@@ -317,6 +326,14 @@ fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
 
 #[cfg(test)]
 mod tests {
+    /// A leader stopped when it began to send a snapshot while the next one took its place.
+    #[test]
+    fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
+        let disk = std::sync::Arc::new(log::MemoryDisk::default());
+        let gone = super::open_source(&super::SnapshotFile { disk, index: 7 });
+        assert!(matches!(gone, Err(super::StreamingError::Network(_))), "{:?}", gone.err());
+    }
+
     use super::*;
     use crate::raft::{entry, types};
     use futures_util::stream::unfold;

@@ -239,12 +239,18 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        let Some(file) = snapshot::latest(&self.disk)? else { return Ok(None) };
-        if self.current.as_ref().is_none_or(|current| current.snapshot.index != file.index) {
-            let meta = snapshot::head(&file)?.meta;
-            self.current = Some(Snapshot { meta, snapshot: file });
+        loop {
+            let Some(file) = snapshot::latest(&self.disk)? else { return Ok(None) };
+            if self.current.as_ref().is_some_and(|current| current.snapshot.index == file.index) {
+                return Ok(self.current.clone());
+            }
+            match snapshot::head(&file) {
+                Ok(head) => self.current = Some(Snapshot { meta: head.meta, snapshot: file }),
+                // A newer one has taken its place.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(self.current.clone())
     }
 }
 

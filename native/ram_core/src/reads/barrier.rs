@@ -208,9 +208,11 @@ impl Barrier {
                 Some(end) => {
                     let sleep = tokio::time::sleep(end.since(now).max(TIMER_MIN));
                     tokio::select! {
-                        () = sleep => self.change(|_| {}),
+                        () = sleep => {}
                         () = self.granted.notified() => {}
                     }
+                    // Either way one may have ended: the next look counts those alone that go on.
+                    self.change(|_| {});
                 }
                 None => self.granted.notified().await,
             }
