@@ -138,7 +138,7 @@ async fn open(
     let network = Network::new(net.clone(), reads.clone());
     let mut raft_config = raft_config(config)?;
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
-    raft_config.enable_elect = reads.promise.is_over(reads.clock.now());
+    raft_config.enable_elect = reads.may_vote();
     let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;

@@ -50,7 +50,7 @@ impl Elections {
 
     /// Campaigns now, by a pre-vote, unless this member keeps a promise.
     pub async fn campaign(&self) {
-        if self.reads.promise.is_over(self.reads.clock.now()) {
+        if self.reads.may_vote() {
             // Raft has stopped; then so does whoever awaits this.
             let _ = self.raft.trigger().elect(true).await;
         }

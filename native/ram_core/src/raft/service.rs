@@ -189,23 +189,23 @@ impl Inbound for Connection {
             reply(&self.replies, id, stopped("this member is starting"));
             return;
         };
-        let reads = self.shared.reads.clone();
+        let reads = &self.shared.reads;
         match kind {
             // An heir would campaign at once, and whoever is no heir would vote at once.
-            rpc::VOTE | rpc::PRE_VOTE | rpc::TRANSFER_LEADER
-                if !reads.promise.is_over(reads.clock.now()) =>
-            {
+            rpc::VOTE | rpc::PRE_VOTE | rpc::TRANSFER_LEADER if !reads.may_vote() => {
                 reply(&self.replies, id, stopped("this member promised not to vote yet"));
             }
-            rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &reads, &body)),
+            rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
             rpc::APPEND => self.append(id, body),
-            rpc::VOTE => self.spawn(id, body, move |request| async move {
-                let answer = raft.vote(request).await;
-                let is_free = reads.promise.is_over(reads.clock.now());
-                let voted = answer.as_ref().is_ok_and(|answer| answer.vote_granted);
-                debug_assert!(is_free || !voted, "I3: no member votes under a promise");
-                answer
-            }),
+            rpc::VOTE => {
+                let reads = reads.clone();
+                self.spawn(id, body, move |request| async move {
+                    let answer = raft.vote(request).await;
+                    let voted = answer.as_ref().is_ok_and(|answer| answer.vote_granted);
+                    debug_assert!(reads.may_vote() || !voted, "I3: no member votes in a promise");
+                    answer
+                });
+            }
             rpc::PRE_VOTE => {
                 self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
             }
@@ -220,19 +220,23 @@ impl Inbound for Connection {
                 self.work(id, body.len(), async move { leader::propose(&raft, body).await })
             }
             rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
-            rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
-                match codec::decode("member change", &body) {
-                    Ok(change) => leader::change_member(&raft, &reads, change).await,
-                    Err(error) => Err(Refusal::Stopped(error.to_string())),
-                }
-            }),
+            rpc::CHANGE_MEMBER => {
+                let reads = reads.clone();
+                self.work(id, body.len(), async move {
+                    match codec::decode("member change", &body) {
+                        Ok(change) => leader::change_member(&raft, &reads, change).await,
+                        Err(error) => Err(Refusal::Stopped(error.to_string())),
+                    }
+                });
+            }
             unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
         }
     }
 }
 
 impl Connection {
-    fn lease(&self, raft: &Raft, reads: &Reads, body: &[u8]) -> Bytes {
+    fn lease(&self, raft: &Raft, body: &[u8]) -> Bytes {
+        let reads = &self.shared.reads;
         let granted = match codec::decode::<Ask>("request for a lease", body) {
             Ok(ask) if ask.id == self.peer.0 => leader::grant_lease(raft, reads, &ask),
             _ => Err(Refused::NotLeading),

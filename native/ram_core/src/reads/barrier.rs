@@ -11,15 +11,11 @@
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Notify;
 
-use super::clock::{Clock, Time};
+use super::clock::{self, Clock, TIMER_MIN, Time};
 use super::grants::{Ask, Grant, Grants, Refused, Spans};
 use super::promise::Promise;
-
-/// How late the end of a lease may be noticed beyond what the timer makes of it.
-const TIMER_MIN: Duration = Duration::from_millis(1);
 
 /// Told once that what it waits for may be passed on.
 pub type Release = Box<dyn FnOnce() + Send>;
@@ -183,13 +179,8 @@ impl Barrier {
 
     /// Returns when every lease that was granted here is over; granting must have stopped.
     pub async fn run_out(&self) {
-        loop {
-            let left = self.state.lock().grants.latest_end().since(self.clock.now());
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left.max(TIMER_MIN)).await;
-        }
+        let end = || self.state.lock().grants.latest_end();
+        clock::reached(self.clock.as_ref(), end).await;
     }
 
     /// The term that is led, and whose leases may be alive.
@@ -237,6 +228,7 @@ mod tests {
     use crate::reads::clock::BootClock;
     use crate::reads::manual::ManualClock;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     const SPANS: Spans =
         Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };

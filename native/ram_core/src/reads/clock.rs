@@ -55,6 +55,20 @@ impl Clock for BootClock {
     }
 }
 
+/// How late a moment may be noticed beyond what the timer makes of it.
+pub const TIMER_MIN: Duration = Duration::from_millis(1);
+
+/// Returns when the clock has reached the moment, which may be put off meanwhile.
+pub async fn reached(clock: &dyn Clock, moment: impl Fn() -> Time) {
+    loop {
+        let left = moment().since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.max(TIMER_MIN)).await;
+    }
+}
+
 /// `span` (1 - e): what a holder counts, so that its slow clock holds no longer than `span`.
 pub fn shortened(span: Duration) -> Duration {
     span * (100 - DRIFT_PERCENT) / 100

@@ -128,15 +128,14 @@ impl Reads {
         self.pending.applied(index);
     }
 
+    /// May this member vote now, and ask for votes?
+    pub fn may_vote(&self) -> bool {
+        self.promise.is_over(self.clock.now())
+    }
+
     /// Returns when this member may vote.
     pub async fn promise_ends(&self) {
-        loop {
-            let left = self.promise.until().since(self.clock.now());
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
+        clock::reached(self.clock.as_ref(), || self.promise.until()).await;
     }
 
     /// May this member answer alone, by its lease, what is asked of this key now?
