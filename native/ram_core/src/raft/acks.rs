@@ -22,32 +22,36 @@ use crate::reads::barrier::Barrier;
 /// Answers of one follower that wait for the commit barrier.
 const ANSWERS_HELD_MAX: usize = 64;
 
+/// An answer, and the index that it acknowledges.
+pub type Acked = (AppendEntriesResponse<TypeConfig>, Option<u64>);
+
 /// Sends one append now; the future is its answer. The barrier learns of it at once.
 pub fn append(
     net: &Arc<Net>,
     peer: PeerId,
     reads: &Reads,
     request: AppendEntriesRequest<TypeConfig>,
-) -> impl Future<Output = Result<AppendEntriesResponse<TypeConfig>, RpcError>> + Send + use<> {
+) -> impl Future<Output = Result<Acked, RpcError>> + Send + use<> {
     let (term, last) = (request.vote.leader_id.term, last_of(&request));
-    let (reads, sent_at) = (reads.clone(), reads.clock.now());
+    let (barrier, sent_at) = (reads.barrier.clone(), reads.clock.now());
     let sent = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
     async move {
         let reply = sent.map_err(rpc_error)?.await.map_err(rpc_error)?;
         let response: AppendEntriesResponse<TypeConfig> = answer(&reply)?;
-        let index = match &response {
+        let upto = match &response {
             // It follows another: this is no promise.
-            AppendEntriesResponse::HigherVote(_) => return Ok(response),
+            AppendEntriesResponse::HigherVote(_) => return Ok((response, None)),
             AppendEntriesResponse::Conflict => None,
-            AppendEntriesResponse::PartialSuccess(upto) => upto.map(|log_id| log_id.index()),
-            AppendEntriesResponse::Success => last.map(|log_id| log_id.index()),
+            AppendEntriesResponse::PartialSuccess(upto) => *upto,
+            AppendEntriesResponse::Success => last,
         };
-        reads.barrier.acked(term, peer.0, index, sent_at);
-        Ok(response)
+        let index = upto.map(|log_id| log_id.index());
+        barrier.acked(term, peer.0, index, sent_at);
+        Ok((response, index))
     }
 }
 
-/// An answer, and what it acknowledges: the term and the index.
+/// An answer as a stream has it, and what it acknowledges: the term and the index.
 pub type Answered = (Result<StreamAppendResult<TypeConfig>, RpcError>, u64, u64);
 
 pub fn stream_answer(
@@ -59,29 +63,23 @@ pub fn stream_answer(
     let (prev, last, term) = (request.prev_log_id, last_of(&request), request.vote.leader_id.term);
     let response = append(net, peer, reads, request);
     async move {
-        let result = match response.await {
+        match response.await {
             // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.
-            Ok(AppendEntriesResponse::Conflict) if prev.is_none() => {
-                Err(RPCError::Network(NetworkError::from_string("conflict with an empty log")))
+            Ok((AppendEntriesResponse::Conflict, _)) if prev.is_none() => {
+                let error = NetworkError::from_string("conflict with an empty log");
+                (Err(RPCError::Network(error)), term, 0)
             }
-            Ok(response) => Ok(response.into_stream_result(prev, last)),
-            Err(error) => Err(error),
-        };
-        let index = match &result {
-            Ok(Ok(acked)) => index_of(*acked),
-            _ => 0,
-        };
-        (result, term, index)
+            Ok((response, index)) => {
+                (Ok(response.into_stream_result(prev, last)), term, index.unwrap_or(0))
+            }
+            Err(error) => (Err(error), term, 0),
+        }
     }
 }
 
 /// The last entry that is in the log of who accepts the request.
-pub fn last_of(request: &AppendEntriesRequest<TypeConfig>) -> Option<LogId> {
+fn last_of(request: &AppendEntriesRequest<TypeConfig>) -> Option<LogId> {
     request.entries.last().map(|entry| entry.log_id()).or(request.prev_log_id)
-}
-
-pub fn index_of(log_id: Option<LogId>) -> u64 {
-    log_id.map_or(0, |log_id| log_id.index())
 }
 
 /// The answers in their order, each when the barrier lets it pass. While one is held back the next

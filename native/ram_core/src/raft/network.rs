@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{append, held, index_of, last_of, stream_answer};
+use super::acks::{append, held, stream_answer};
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::types::{Member, TypeConfig, Vote};
@@ -95,7 +95,7 @@ pub struct Peer {
 
 impl Peer {
     fn may_campaign(&self) -> Result<(), RpcError> {
-        if self.reads.promise.is_over(self.reads.clock.now()) {
+        if self.reads.may_vote() {
             return Ok(());
         }
         let kept = "this member promised not to campaign yet";
@@ -140,18 +140,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let (last, is_held) = (last_of(&request), self.is_held);
         let term = request.vote.leader_id.term;
         let answer = append(&self.net, self.peer, &self.reads, request);
         let answer = tokio::time::timeout(option.hard_ttl(), async {
-            let answer = answer.await?;
-            let upto = match &answer {
-                AppendEntriesResponse::Success => last,
-                AppendEntriesResponse::PartialSuccess(upto) => *upto,
-                _ => None,
-            };
-            if is_held && upto.is_some() {
-                self.reads.barrier.pass(term, index_of(upto)).await;
+            let (answer, acked) = answer.await?;
+            if self.is_held
+                && let Some(index) = acked
+            {
+                self.reads.barrier.pass(term, index).await;
             }
             Ok(answer)
         });
@@ -326,14 +322,6 @@ fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
 
 #[cfg(test)]
 mod tests {
-    /// A leader stopped when it began to send a snapshot while the next one took its place.
-    #[test]
-    fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
-        let disk = std::sync::Arc::new(log::MemoryDisk::default());
-        let gone = super::open_source(&super::SnapshotFile { disk, index: 7 });
-        assert!(matches!(gone, Err(super::StreamingError::Network(_))), "{:?}", gone.err());
-    }
-
     use super::*;
     use crate::raft::{entry, types};
     use futures_util::stream::unfold;
@@ -383,5 +371,13 @@ mod tests {
         (3..5).for_each(answer);
         drop(requests);
         assert_eq!(replies.collect::<Vec<_>>().await, [3, 4]);
+    }
+
+    /// A leader stopped when it began to send a snapshot while the next one took its place.
+    #[test]
+    fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
+        let disk = Arc::new(log::MemoryDisk::default());
+        let gone = open_source(&SnapshotFile { disk, index: 7 });
+        assert!(matches!(gone, Err(StreamingError::Network(_))), "{:?}", gone.err());
     }
 }
