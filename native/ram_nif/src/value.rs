@@ -60,10 +60,6 @@ impl Keep for HeldBlob {
     fn length_bytes(&self) -> usize {
         self.part.whole().len()
     }
-
-    fn is_shared(&self) -> bool {
-        false
-    }
 }
 
 /// A value that lives as a term.
@@ -110,10 +106,6 @@ impl Keep for HeldAtom {
 
     fn length_bytes(&self) -> usize {
         self.etf.len()
-    }
-
-    fn is_shared(&self) -> bool {
-        false
     }
 }
 

@@ -48,7 +48,9 @@ pub trait Keep: Any + Send + Sync {
     fn length_bytes(&self) -> usize;
 
     /// Is its memory made for several values?
-    fn is_shared(&self) -> bool;
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 impl Held {
