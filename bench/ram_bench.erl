@@ -13,6 +13,7 @@
 -export_type([measured/0]).
 
 -import(ram_bench_report, [say/2]).
+-import(ram_bench_system, [is_ram/1]).
 
 -type cell() :: #{operation := ram_bench_system:operation(), workers := pos_integer(),
                   value := ram_bench_system:value(), systems := [ram_bench_system:name()]}.
@@ -146,8 +147,6 @@ at_rest(Run, System) ->
                                      _ -> false
                                  end
                          end).
-
-is_ram(System) -> lists:member(System, [ram_disk, ram_quorum, ram_memory]).
 
 figures(Results, #{cpu_us := CpuBefore, path := Before}, #{cpu_us := CpuAfter, path := After}) ->
     Counted = ram_bench_buckets:merge([Of || #{counted := Of} <- Results]),

@@ -1,6 +1,6 @@
 %% What a read from the table of this node costs, beside ets: `make bench-local'. One VM, a cluster
-%% of one that reads as the default says, by lease, and the closed loop of `make bench'. The last row
-%% proves the path: how many reads were answered in the call, and how many in another way.
+%% of one that reads as the default says, by lease, and the closed loop of `make bench'. The last
+%% row proves the path: how many reads were answered in the call, and how many in another way.
 %%
 %% The two take turns, so often as is said; a ratio is that of medians. A figure that misses its
 %% limit is printed beside it and ends nothing.
@@ -54,7 +54,4 @@ measure(System, Value, Workers, Seconds) ->
 
 medians(Measured) ->
     {Rates, Times} = lists:unzip(Measured),
-    {median(Rates), median(Times)}.
-
-median(Numbers) ->
-    lists:nth((length(Numbers) + 1) div 2, lists:sort(Numbers)).
+    {ram_bench_verdict:median(Rates), ram_bench_verdict:median(Times)}.

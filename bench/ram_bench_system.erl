@@ -6,7 +6,7 @@
 %% a read could cost at best. It is made for concurrent use, which favours it.
 -module(ram_bench_system).
 
--export([start_local/0, own_table/0, start/2, fill/2, call/3, position/1, counter/1]).
+-export([start_local/0, own_table/0, start/2, fill/2, call/3, position/1, counter/1, is_ram/1]).
 -export_type([name/0, operation/0, value/0]).
 
 %% `ram_quorum' is `ram_disk' without leases: reads ask a quorum.
@@ -22,6 +22,9 @@
 -define(ETS, ram_bench_ets).
 -define(IS_RAM(System), (System =:= ram_disk orelse System =:= ram_quorum
                          orelse System =:= ram_memory)).
+
+-spec is_ram(name()) -> boolean().
+is_ram(System) -> ?IS_RAM(System).
 
 %% @doc On each node that has mnesia and ets, before start/2.
 -spec start_local() -> ok.

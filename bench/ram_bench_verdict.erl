@@ -2,7 +2,7 @@
 %% system that is named, and whether the limit is met.
 -module(ram_bench_verdict).
 
--export([medians/1, ratio/4, verdicts/1]).
+-export([median/1, medians/1, ratio/4, verdicts/1]).
 -export_type([verdict/0]).
 
 %% What is compared, the figure, what is wanted, and whether it is so.
@@ -32,6 +32,8 @@ in_one(Rounds) ->
     Exact = lists:all(fun(#{exact := Is}) -> Is end, Rounds),
     maps:merge(lists:last(Rounds), Medians#{exact => Exact}).
 
+%% @doc Of an even count the mean of the middle two.
+-spec median([number()]) -> float().
 median(Numbers) ->
     Sorted = lists:sort(Numbers),
     Length = length(Sorted),
