@@ -16,8 +16,8 @@
 -define(KEY, ram_member).
 %% Values above this are copied on a dirty scheduler.
 -define(LARGE_BYTES, 262144).
-%% The time limit of what a change of the cluster, a backup or a restore waits for, in time limits
-%% of a request: losing a leader costs it time only.
+%% The time limit of a step of a backup or a restore, and of a node's catching up with its cluster,
+%% in time limits of a request: losing a leader costs it time only.
 -define(STEP_TIMEOUTS, 6).
 
 -type member() :: {ram_nif:member(), CallTimeoutMs :: pos_integer(), ram:reads()}.
