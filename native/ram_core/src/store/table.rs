@@ -25,35 +25,42 @@ use super::value::{Held, Keep};
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
 pub const SHARDS: usize = 1024;
 
-/// A key, its value and the revision of the change that set it, in one allocation: a head, the
-/// bytes of the key, and those of the value unless they are kept elsewhere. Hashed and compared by
-/// its key. Clones share it.
+/// A key, its value and the revision of the change that set it, in one allocation: where the value
+/// is, and the content. Hashed and compared by its key. Clones share it.
+///
+/// The content is the length of the key, the key, the length of the revision, the revision, and the
+/// value unless it is kept elsewhere; the lengths are a byte each. With words for lengths and
+/// revision the same entry takes 15 bytes more.
 #[derive(Clone)]
-pub struct Item(ThinArc<Head, u8>);
+pub struct Item(ThinArc<Held, u8>);
 
-struct Head {
-    revision: u64,
-    held: Held,
-}
-
-/// The length of a key is the first byte of what follows the head: one word less for each of a
-/// million. If it does not fit, the byte is this and four bytes follow, since keys are shorter than
-/// 4 GiB: their limit is checked where they enter.
+/// The first byte of a content whose key is longer than a byte can say: four bytes of length
+/// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
 const LONG_KEY: u8 = u8::MAX;
+
+struct Content<'a> {
+    /// Little-endian, without the zeros at its end.
+    revision: &'a [u8],
+    own: &'a [u8],
+}
 
 impl Item {
     pub fn new(key: &[u8], value: &[u8], held: Held, revision: u64) -> Item {
         let own = if held.kept().is_none() { value } else { &[] };
         let long = (key.len() as u32).to_le_bytes();
-        let content = match u8::try_from(key.len()) {
-            Ok(short) if short != LONG_KEY => [&[short], key, own].concat(),
-            _ => [&[LONG_KEY], long.as_slice(), key, own].concat(),
+        let length = match u8::try_from(key.len()) {
+            Ok(short) if short != LONG_KEY => &[short][..],
+            _ => &[&[LONG_KEY], long.as_slice()].concat(),
         };
-        Item(ThinArc::from_header_and_slice(Head { revision, held }, &content))
+        let revision = revision.to_le_bytes();
+        let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let revision = revision.get(..digits).unwrap_or_default();
+        let content = [length, key, &[digits as u8], revision, own].concat();
+        Item(ThinArc::from_header_and_slice(held, &content))
     }
 
     pub fn key(&self) -> &[u8] {
-        self.split().0
+        self.key_and_rest().0
     }
 
     pub fn value(&self) -> Cow<'_, [u8]> {
@@ -65,7 +72,7 @@ impl Item {
 
     /// The bytes of the value; none when they are kept elsewhere.
     pub fn own_bytes(&self) -> &[u8] {
-        self.split().1
+        self.content().own
     }
 
     /// How many bytes the value has, wherever they are.
@@ -74,11 +81,12 @@ impl Item {
     }
 
     pub fn held(&self) -> &Held {
-        &self.head().held
+        &self.0.header.header
     }
 
     pub fn revision(&self) -> u64 {
-        self.head().revision
+        let digits = self.content().revision.iter().rev();
+        digits.fold(0, |revision, digit| revision << 8 | u64::from(*digit))
     }
 
     /// The bytes of key and value, wherever they are.
@@ -86,11 +94,14 @@ impl Item {
         (self.key().len() + self.value_bytes()) as u64
     }
 
-    fn head(&self) -> &Head {
-        &self.0.header.header
+    fn content(&self) -> Content<'_> {
+        let (_key, rest) = self.key_and_rest();
+        let (digits, rest) = rest.split_first().unwrap_or((&0, &[]));
+        let (revision, own) = rest.split_at_checked(usize::from(*digits)).unwrap_or_default();
+        Content { revision, own }
     }
 
-    fn split(&self) -> (&[u8], &[u8]) {
+    fn key_and_rest(&self) -> (&[u8], &[u8]) {
         let (key_bytes, content) = match self.0.slice {
             [LONG_KEY, a, b, c, d, ref content @ ..] => {
                 (u32::from_le_bytes([a, b, c, d]) as usize, content)

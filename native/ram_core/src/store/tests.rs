@@ -248,6 +248,22 @@ fn two_stores_fed_the_same_log_are_the_same() {
     assert_eq!(one.store.table().entries(), two.store.table().entries());
 }
 
+#[test]
+fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
+    let value = [9; 30];
+    for key_bytes in [0, 1, 254, 255, 256, 65_536] {
+        let key = vec![7; key_bytes];
+        for revision in [0, 1, 255, 256, 1 << 24, u64::from(u32::MAX), 1 << 56, u64::MAX] {
+            let own = Item::new(&key, &value, Held::by_item(), revision);
+            assert_eq!((own.key(), own.revision()), (key.as_slice(), revision));
+            assert_eq!((own.own_bytes(), own.value().as_ref()), (&value[..], &value[..]));
+            let kept = Item::new(&key, &value, Shelves::default().hold(&value), revision);
+            assert_eq!((kept.key(), kept.revision()), (key.as_slice(), revision));
+            assert_eq!((kept.own_bytes(), kept.value().as_ref()), (&[][..], &value[..]));
+        }
+    }
+}
+
 const SHELF_PLACES: usize = 16;
 
 /// Holds values on shelves of so many places, of which none is used twice.
