@@ -5,38 +5,61 @@
 //! a successful cancel nothing will come, and after a failed one the message is certain.
 
 use dashmap::DashMap;
-use rustler::env::{OwnedEnv, SavedTerm};
+use foldhash::fast::RandomState;
+use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use rustler::{Encoder, Env, Term};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ram_core::Error;
 
+use crate::raw::{HeapTerm, HeapWriter};
 use crate::terms;
+
+/// References that share an environment.
+const REFERENCES: usize = 64;
+/// Answers that are made before their environment is cleared.
+const ANSWERS: usize = 64;
 
 #[derive(Default)]
 pub struct Waiters {
-    waiting: DashMap<u64, Waiter>,
+    waiting: DashMap<u64, Waiter, RandomState>,
     next_id: AtomicU64,
+    /// Guards the heap that takes the references of those who come. An environment for each would
+    /// cost more than the rest of a request.
+    references: Mutex<Option<HeapWriter>>,
+    /// Guards where short answers are made, by the one thread of the member that answers.
+    desk: Mutex<Desk>,
 }
 
 struct Waiter {
     pid: LocalPid,
-    /// Never contended: who removed the waiter has it alone. The lock makes it shareable.
-    message: Mutex<(OwnedEnv, SavedTerm)>,
+    reference: HeapTerm,
+}
+
+#[derive(Default)]
+struct Desk {
+    env: OwnedEnv,
+    answers: usize,
 }
 
 impl Waiters {
     /// Makes the calling process wait for one message with this reference. `lost` is what it is
-    /// told when the member ends with the request under way.
-    pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Ticket {
+    /// told when the member ends with the request under way. `None` when there is no memory.
+    pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Option<Ticket> {
+        let reference = self.kept(reference)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let own = OwnedEnv::new();
-        let reference = own.save(reference);
-        let message = Mutex::new((own, reference));
-        self.waiting.insert(id, Waiter { pid: env.pid(), message });
-        Ticket { id, waiters: self.clone(), lost }
+        self.waiting.insert(id, Waiter { pid: env.pid(), reference });
+        Some(Ticket { id, waiters: self.clone(), lost, is_answered: false })
+    }
+
+    fn kept(&self, reference: Term) -> Option<HeapTerm> {
+        let mut heap = locked(&self.references);
+        if heap.as_ref().is_none_or(HeapWriter::is_full) {
+            *heap = HeapWriter::new(REFERENCES, Arc::new(AtomicUsize::new(0)));
+        }
+        heap.as_mut()?.add(reference)
     }
 
     /// True when the request was still waiting: then no message will come.
@@ -49,12 +72,18 @@ impl Waiters {
     }
 }
 
+/// A panic while it was held leaves nothing half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The right to answer one request. One that is dropped unanswered, because the member ends,
 /// answers `lost`.
 pub struct Ticket {
     id: u64,
     waiters: Arc<Waiters>,
     lost: Error,
+    is_answered: bool,
 }
 
 impl Ticket {
@@ -62,26 +91,47 @@ impl Ticket {
         self.id
     }
 
-    /// Sends the answer, unless the caller has given up. Only from a thread of the member.
-    pub fn answer(self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+    /// Sends a short answer, unless the caller has given up. It is copied, since making an
+    /// environment to give away with it takes longer. Only from a thread of the member.
+    pub fn answer(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         self.send(make);
     }
 
-    fn send(&self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some((_, waiter)) = self.waiters.waiting.remove(&self.id) else { return };
-        // Poisoned: a panic while the message was saved; then nobody was told to wait.
-        let Ok((mut own, reference)) = waiter.message.into_inner() else { return };
+    /// As [`Ticket::answer`], without a copy.
+    pub fn answer_long(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let Some(waiter) = self.take() else { return };
         // An error means that the process is gone.
-        let pid = waiter.pid;
-        let _ = own.send_and_clear(&pid, |env| (reference.load(env), make(env)).encode(env));
+        let _ = OwnedEnv::new()
+            .send_and_clear(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
+    }
+
+    fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let Some(waiter) = self.take() else { return };
+        let mut desk = locked(&self.waiters.desk);
+        // An error means that the process is gone.
+        let _ = desk.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
+        desk.answers += 1;
+        if desk.answers == ANSWERS {
+            desk.env.clear();
+            desk.answers = 0;
+        }
+    }
+
+    fn take(&mut self) -> Option<Waiter> {
+        self.is_answered = true;
+        Some(self.waiters.waiting.remove(&self.id)?.1)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
         let on_member = std::thread::current().name().is_some_and(|name| name.starts_with("ram-"));
         if on_member {
-            self.send(|env| terms::error(env, &self.lost));
+            let lost = self.lost.clone();
+            self.send(|env| terms::error(env, &lost));
         } else {
             // The request was refused on the caller's own scheduler: the call returns the reason.
             self.waiters.cancel(self.id);

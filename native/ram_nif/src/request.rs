@@ -11,6 +11,7 @@ use ram_core::node::backup::Task;
 use ram_core::raft::rpc::MemberChange;
 use ram_core::raft::types::Member;
 use ram_core::store::command::{Command, Expect};
+use ram_core::store::table::Item;
 use rustler::{Atom, Binary, Decoder, Encoder, Env, NifResult, ResourceArc, Term};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::key::{self, KeyError};
 use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;
+use crate::value;
 
 type MemberRef = ResourceArc<MemberResource>;
 
@@ -47,7 +49,9 @@ fn queue<'a>(
     (reference, lost): (Term<'a>, Error),
     submit: impl FnOnce(Ticket) -> Result<(), Error>,
 ) -> Term<'a> {
-    let ticket = member.waiters.enter(env, reference, lost);
+    let Some(ticket) = member.waiters.enter(env, reference, lost) else {
+        return terms::error(env, &Error::Overloaded);
+    };
     let id = ticket.id();
     match submit(ticket) {
         Ok(()) => (terms::ok(), id).encode(env),
@@ -249,7 +253,12 @@ fn read<'a>(
 ) -> NifResult<Term<'a>> {
     with_key(env, &member, key, |key| {
         queue(env, &member, (reference, READ_LOST), |ticket| {
-            let reply = Box::new(move |item| ticket.answer(|env| terms::item(env, item)));
+            let reply = Box::new(move |item: Result<Option<Item>, Error>| match &item {
+                Ok(Some(found)) if !value::is_short(found) => {
+                    ticket.answer_long(|env| terms::item(env, item));
+                }
+                _ => ticket.answer(|env| terms::item(env, item)),
+            });
             member.node.read(reads.0, Bytes::from(key), deadline(timeout_ms), reply)
         })
     })

@@ -5,7 +5,6 @@
 //! file before the first put; then the entries take the road of every write, so many at a time that
 //! others find room in the queue.
 
-use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +167,7 @@ impl<'a> Puts<'a> {
     }
 
     /// An error is that of any put before this one; this one was not sent then.
-    async fn put(&mut self, command: Bytes) -> Result<()> {
+    async fn put(&mut self, command: Vec<u8>) -> Result<()> {
         let bytes = command.len();
         let permit = self.room(bytes).await?;
         let answer = self.answer.clone();

@@ -91,12 +91,12 @@ impl Handle {
                 return Err(Error::BatchTooLarge { bytes_max });
             }
         }
-        self.enqueue_write(Bytes::from(encoded), count, deadline, reply)
+        self.enqueue_write(encoded, count, deadline, reply)
     }
 
     fn enqueue_write(
         &self,
-        commands: Bytes,
+        commands: Vec<u8>,
         count: u32,
         deadline: std::time::Instant,
         reply: Reply<Answer>,

@@ -4,7 +4,6 @@
 //! belongs to one cluster, its membership and sessions, is not in it. It is written and read on the
 //! snapshot thread, a block in memory at a time.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -116,7 +115,7 @@ impl Image {
     }
 
     /// The commands that restore the next block.
-    pub fn next_puts(&mut self) -> Result<Option<Vec<Bytes>>> {
+    pub fn next_puts(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
         let put = |(key, value, _): Entry| Command::Put { key, value }.encode();
         self.next_block(|entries| entries.into_iter().map(put).collect())
     }

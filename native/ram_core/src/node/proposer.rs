@@ -5,7 +5,6 @@
 //! its bytes when it is sent again, so the state applies it at most once (`store/sessions.rs`):
 //! losing the leader costs callers time, not errors, and never a double write.
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeSet;
@@ -26,7 +25,7 @@ pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 /// Commands of one caller that wait, to be applied together.
 pub struct Write {
     /// Encoded, one after the other.
-    pub commands: Bytes,
+    pub commands: Vec<u8>,
     pub count: u32,
     pub deadline: Instant,
     /// Gets the answer to the last of them.

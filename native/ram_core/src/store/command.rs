@@ -45,8 +45,8 @@ impl<'a> Command<'a> {
 }
 
 impl Command<'_> {
-    pub fn encode(&self) -> Bytes {
-        Bytes::from(codec::encode(self))
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
     }
 
     pub fn encode_into(&self, out: &mut Vec<u8>) {
@@ -171,17 +171,17 @@ pub fn open_session() -> Bytes {
 }
 
 /// The bytes of a group of `count` commands, encoded in these pieces.
-pub fn group<'a>(
+pub fn group<T: AsRef<[u8]>>(
     stamp: Stamp,
     count: u32,
-    commands: impl Iterator<Item = &'a Bytes> + Clone,
+    commands: impl Iterator<Item = T> + Clone,
 ) -> Bytes {
     let header = codec::encode(&Header::Group { stamp, count });
-    let body_bytes: usize = commands.clone().map(Bytes::len).sum();
+    let body_bytes: usize = commands.clone().map(|command| command.as_ref().len()).sum();
     let mut bytes = BytesMut::with_capacity(header.len() + body_bytes);
     bytes.put_slice(&header);
     for command in commands {
-        bytes.put_slice(command);
+        bytes.put_slice(command.as_ref());
     }
     bytes.freeze()
 }

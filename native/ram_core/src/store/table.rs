@@ -55,8 +55,8 @@ impl Item {
         let revision = revision.to_le_bytes();
         let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let revision = revision.get(..digits).unwrap_or_default();
-        let content = [length, key, &[digits as u8], revision, own].concat();
-        Item(ThinArc::from_header_and_slice(held, &content))
+        let parts = [length, key, &[digits as u8], revision, own];
+        with_joined(&parts, |content| Item(ThinArc::from_header_and_slice(held, content)))
     }
 
     pub fn key(&self) -> &[u8] {
@@ -111,6 +111,24 @@ impl Item {
         };
         content.split_at_checked(key_bytes).unwrap_or_default()
     }
+}
+
+/// Calls `with` with the parts in a row; on the stack, when they are short.
+fn with_joined<T>(parts: &[&[u8]], with: impl FnOnce(&[u8]) -> T) -> T {
+    const SHORT: usize = 256;
+    let bytes = parts.iter().map(|part| part.len()).sum();
+    if bytes > SHORT {
+        return with(&parts.concat());
+    }
+    let mut joined = [0; SHORT];
+    let mut at = 0;
+    for part in parts {
+        if let Some(place) = joined.get_mut(at..at + part.len()) {
+            place.copy_from_slice(part);
+        }
+        at += part.len();
+    }
+    with(joined.get(..bytes).unwrap_or_default())
 }
 
 impl std::fmt::Debug for Item {

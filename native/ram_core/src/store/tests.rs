@@ -57,7 +57,7 @@ impl Client {
 }
 
 fn group(stamp: Stamp, commands: &[Command<'_>]) -> Bytes {
-    let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
+    let commands: Vec<Vec<u8>> = commands.iter().map(Command::encode).collect();
     command::group(stamp, commands.len() as u32, commands.iter())
 }
 
