@@ -25,6 +25,7 @@ pub mod raft;
 pub mod reads;
 pub mod sabotage;
 pub mod store;
+pub mod threads;
 
 pub use error::{Error, Result};
 pub use tracing;

@@ -153,7 +153,7 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
         Command::Delete { key: b"other" },
         Command::CompareAndSet { key: b"key", expect: Expect::Revision(1), value: None },
     ];
-    let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
+    let commands: Vec<Vec<u8>> = commands.iter().map(Command::encode).collect();
     let mut fuzz = Fuzz::start("proposal");
     let mut store = Store::empty(Arc::new(Plain));
     while fuzz.goes_on() {

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 /// A layer of ram_core, and the layers of the crate it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["store", "codec", "sabotage"]),
-    ("log", &["log"]),
+    ("log", &["log", "threads"]),
     ("net", &["net"]),
     ("reads", &["reads", "sabotage", "Error"]),
-    ("raft", &["raft", "reads", "log", "net", "store", "codec", "sabotage"]),
+    ("raft", &["raft", "reads", "log", "net", "store", "codec", "sabotage", "threads"]),
     (
         "node",
         &[
             "node", "raft", "reads", "net", "log", "store", "codec", "config", "Error", "Result",
-            "sabotage",
+            "sabotage", "threads",
         ],
     ),
 ];

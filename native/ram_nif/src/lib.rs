@@ -32,4 +32,9 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
     key::decode(env, &key).map_err(|_| Error::BadArg)
 }
 
-rustler::init!("ram_nif");
+fn load(_env: Env, _info: Term) -> bool {
+    ram_core::threads::run_inside(raw::with_cache);
+    true
+}
+
+rustler::init!("ram_nif", load = load);

@@ -8,7 +8,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -18,6 +18,7 @@ use super::queue::{Asked, Queue, Work};
 use super::view::{View, refused};
 use super::writer::{Counters, Writer};
 use super::{Done, Driver, LogError};
+use crate::threads;
 
 /// One operation may have this many bytes in a segment.
 const CHANGE_BYTES_MAX: usize = 1 << 30;
@@ -45,14 +46,12 @@ pub(super) struct State {
 
 pub(super) fn spawn(shared: &Arc<Shared>, mut writer: Writer) -> Result<JoinHandle<()>, LogError> {
     let shared = Arc::clone(shared);
-    thread::Builder::new()
-        .name("ram-log".to_owned())
-        .spawn(move || {
-            while let Some(work) = shared.wait_for_work() {
-                shared.perform(&mut writer, work);
-            }
-        })
-        .map_err(LogError::io("the thread ram-log"))
+    let drive = move || {
+        while let Some(work) = shared.wait_for_work() {
+            shared.perform(&mut writer, work);
+        }
+    };
+    threads::spawn("ram-log", drive).map_err(LogError::io("the thread ram-log"))
 }
 
 impl Shared {

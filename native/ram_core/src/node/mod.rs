@@ -48,7 +48,7 @@ use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member as Peer;
 use crate::reads::Read;
 use crate::store::value::Values;
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 use backup::Entrance;
 pub use handle::Handle;
 use identity::ClusterId;
@@ -140,10 +140,7 @@ impl Node {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let run = move || run(config, birth, surroundings, on_event, stopped, ready);
-        let thread = std::thread::Builder::new()
-            .name("ram-core".into())
-            .spawn(run)
-            .map_err(Error::failed)?;
+        let thread = threads::spawn("ram-core", run).map_err(Error::failed)?;
         let handle = match started.recv() {
             Ok(Ok(handle)) => handle,
             failed => {

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
+use crate::threads;
+
 type Job = Box<dyn FnOnce() + Send>;
 type Running = (Sender<Job>, JoinHandle<()>);
 
@@ -24,11 +26,7 @@ pub struct Worker {
 impl Worker {
     pub fn start(name: &str) -> io::Result<Worker> {
         let (sender, jobs) = channel::<Job>();
-        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-            for job in jobs {
-                job();
-            }
-        })?;
+        let thread = threads::spawn(name, move || jobs.into_iter().for_each(|job| job()))?;
         let thread = Arc::new(Mutex::new(Some((sender, thread))));
         Ok(Worker { is_inline: false, thread, closing: Arc::default() })
     }

@@ -2,10 +2,13 @@
 //!
 //! These are the only files of the crate with `unsafe` in them. Each function is safe to call.
 
+mod allocator;
 mod blob;
+mod cache;
 mod entry;
 mod heap;
 
+pub use allocator::with_cache;
 pub use blob::BlobPart;
 pub use heap::{HeapTerm, HeapWriter};
 
