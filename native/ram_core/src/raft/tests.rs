@@ -1,11 +1,14 @@
 //! openraft's own conformance suite on our log and state machine, on both kinds of disk; and what
 //! the log store tells `reads/`.
 
-use openraft::storage::{IOFlushed, RaftLogStorage};
+use futures_util::stream;
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt;
 use openraft::{EntryPayload, StorageError};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use super::log_store::LogStore;
 use super::state_machine::StateMachine;
 use super::types::{Entry, Payload, TypeConfig, Vote};
 use super::worker::Worker;
-use crate::log::{Disk, Driver, Log, LogOptions, MemoryDisk, RealDisk};
+use crate::log::{Disk, DiskFile, Driver, Log, LogOptions, MemoryDisk, RealDisk};
 use crate::reads::Reads;
 use crate::reads::clock::BootClock;
 use crate::reads::grants::{Ask, Grant, Spans};
@@ -141,4 +144,56 @@ async fn another_vote_makes_a_lease_void_and_the_same_one_does_not() {
     assert_eq!(reads.lease.held(|| reads.clock.now()), Some(0));
     store.save_vote(&Vote::new(6, 3)).await.unwrap();
     assert_eq!(reads.lease.held(|| reads.clock.now()), None);
+}
+
+/// A disk whose next listing may be an older one.
+#[derive(Debug, Default)]
+struct Outdated {
+    disk: MemoryDisk,
+    /// Guards what is listed next; `None`: what is there.
+    listing: Mutex<Option<Vec<String>>>,
+}
+
+impl Disk for Outdated {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.listing.lock().take().map_or_else(|| self.disk.list(), Ok)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+}
+
+/// The thread that writes snapshots replaces them while raft asks for the newest.
+#[tokio::test]
+async fn a_snapshot_that_is_replaced_while_it_is_looked_up_is_looked_up_again() {
+    let disk = Arc::new(Outdated::default());
+    let machine = StateMachine::open(disk.clone(), Worker::inline(), Arc::new(Plain), reads());
+    let mut machine = machine.unwrap();
+    for index in [1, 2] {
+        *disk.listing.lock() = None;
+        let listed = disk.list().unwrap();
+        let entry = (put(index, b"a"), None);
+        machine.apply(stream::iter([Ok(entry)])).await.unwrap();
+        machine.get_snapshot_builder().await.build_snapshot().await.unwrap();
+        *disk.listing.lock() = Some(listed);
+    }
+    let current = machine.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(current.snapshot.index, 2);
 }

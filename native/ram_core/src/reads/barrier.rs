@@ -326,6 +326,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lease_that_has_ended_holds_up_nothing_when_another_one_wakes_the_watch() {
+        let clock = Arc::new(ManualClock::default());
+        let barrier = leader(clock.clone());
+        let watched = barrier.clone();
+        tokio::spawn(async move { watched.watch_ends().await });
+        let released = Arc::new(AtomicUsize::new(0));
+        barrier.hold(5, 11, counting(&released));
+        // Its timer runs by another clock, and has most of its time before it.
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(101));
+        tokio::task::yield_now().await;
+        assert_eq!(released.load(Ordering::SeqCst), 0);
+        barrier.grant(&Ask { id: 1, term: 5, renews: false }, voters).unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(released.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "I3")]
+    fn to_lead_another_term_under_a_promise_breaks_an_invariant() {
+        let barrier = leader(Arc::new(ManualClock::default()));
+        barrier.forget();
+        barrier.appending(6, 11);
+    }
+
+    #[tokio::test]
     async fn what_a_dead_holder_holds_up_passes_when_its_lease_is_over() {
         let barrier = leader(Arc::new(BootClock));
         let begun = std::time::Instant::now();

@@ -21,6 +21,16 @@ async fn started_again() -> Member {
     open_member(&disk, config(), Birth::Again).await
 }
 
+/// What was a promise of another start of the same member may still be one.
+#[tokio::test]
+async fn a_member_is_made_the_first_of_a_cluster_when_its_promise_is_over() {
+    let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
+    let reads = &member.parts.reads;
+    reads.promise.after_restart(reads.clock.now(), Duration::from_millis(300));
+    found(&member).await;
+    assert!(!is_kept(&member), "it voted for itself under a promise");
+}
+
 fn elections_of(member: &Member) -> Elections {
     Elections::of(member.parts.raft.clone(), member.parts.reads.clone())
 }
