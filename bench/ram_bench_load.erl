@@ -3,14 +3,17 @@
 %% clock, which all VMs of a machine share.
 -module(ram_bench_load).
 
--export([fill/3, overwrite/2, stop_overwriting/0, first_answers/1, ets_growth_bytes/1]).
--export([settled_bytes/0]).
--export_type([latency/0]).
+-export([fill_log/0, fill/3, overwrite/2, stop_overwriting/0, first_answers/1]).
+-export([settled/0, growth/2, ets_growth/1]).
+-export_type([latency/0, memory/0]).
 
 %% Latencies of many puts; `slow' has begin and length of each that took SLOW_US at least.
 -type latency() :: #{puts := non_neg_integer(), us := non_neg_integer(),
                      p50 := number(), p99 := number(), p999 := number(),
                      longest := non_neg_integer(), slow := [{integer(), integer()}]}.
+
+%% Bytes that this VM has allocated, and those of its resident set.
+-type memory() :: #{allocated := integer(), resident := integer()}.
 
 -define(STOP, ram_bench_stop).
 -define(SLOW_US, 10000).
@@ -109,15 +112,15 @@ answer(Ask) ->
     catch error:{timeout, _} -> answer(Ask)
     end.
 
-%% @doc How much the resident set of this VM grows by one set table with the same entries.
--spec ets_growth_bytes(pos_integer()) -> integer().
-ets_growth_bytes(Entries) ->
-    Before = settled_bytes(),
+%% @doc How much the memory of this VM grows by one set table with the same entries.
+-spec ets_growth(pos_integer()) -> memory().
+ets_growth(Entries) ->
+    Before = settled(),
     Table = ets:new(?MODULE, [set, public]),
     ok = ets_fill(Table, Entries),
-    After = settled_bytes(),
+    After = settled(),
     Entries = ets:info(Table, size),
-    After - Before.
+    growth(Before, After).
 
 ets_fill(_Table, 0) ->
     ok;
@@ -125,8 +128,19 @@ ets_fill(Table, N) ->
     true = ets:insert(Table, {N, value(N)}),
     ets_fill(Table, N - 1).
 
-%% @doc The resident set without the garbage of processes.
--spec settled_bytes() -> pos_integer().
-settled_bytes() ->
+%% @doc Without the garbage of processes.
+-spec settled() -> memory().
+settled() ->
     lists:foreach(fun erlang:garbage_collect/1, processes()),
-    ram_load:resident_bytes().
+    #{allocated => erlang:memory(total), resident => ram_load:resident_bytes()}.
+
+-spec growth(memory(), memory()) -> memory().
+growth(Before, After) ->
+    maps:map(fun(What, Bytes) -> Bytes - maps:get(What, Before) end, After).
+
+%% @doc Puts until the log keeps in memory as much as it ever does: that is not of the entries.
+-spec fill_log() -> ok.
+fill_log() ->
+    Value = binary:copy(<<0>>, 1000000),
+    [ok = ram:put(filling, Value) || _ <- lists:seq(1, 20)],
+    ram:delete(filling).
