@@ -50,6 +50,14 @@ fn seed_25_loses_no_disk_while_a_removal_is_half_done() {
     holds(25, 60);
 }
 
+/// The leader was lost before it dropped the former self of a member, whose new one was a voter by
+/// then and asked for nothing more (`raft::leader::finish_change`).
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_8_a_former_self_that_a_lost_leader_left_goes() {
+    holds(8, 60);
+}
+
 /// The leader was lost between the two steps of joint consensus, and nobody finished the change:
 /// both majorities were needed from then on (`raft::leader::finish_change`).
 #[test]

@@ -350,10 +350,11 @@ async fn finish_changes(raft: Raft, reads: Reads) {
     loop {
         tokio::time::sleep(CHANGE_CHECK_INTERVAL).await;
         let now = {
-            let metrics = raft.metrics().borrow_watched().clone();
-            let newest = metrics.membership_config;
-            let is_half_done = newest.membership().get_joint_config().len() > 1;
-            (metrics.state == ServerState::Leader && is_half_done).then(|| *newest.log_id())
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let leads = metrics.state == ServerState::Leader;
+            let newest = *metrics.membership_config.log_id();
+            (leads && leader::is_half_done(&metrics)).then_some(newest)
         };
         if now.is_some() && now == half_done {
             // Whoever leads then tries again.

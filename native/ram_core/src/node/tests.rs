@@ -169,6 +169,25 @@ fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
     node.stop();
 }
 
+/// As below, and nobody asks for the addition again: the simulator, seeds 8, 72, 296, 316, 860.
+#[test]
+fn a_former_self_that_a_lost_leader_left_goes_by_itself() {
+    let node = alone(Arc::new(|_| {}));
+    let id = node.status().unwrap().id;
+    let raft = node.with(|running| running.raft.clone()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(raft.add_learner(id + 1, member(), false)).unwrap();
+    let stranger = Member { name: "ram2@here".into(), ..member() };
+    runtime.block_on(raft.add_learner(id + 2, stranger, false)).unwrap();
+    let limit = Instant::now() + LIMIT;
+    let ids = || node.status().unwrap().members.iter().map(|(id, _, _)| *id).collect::<Vec<_>>();
+    while ids() != [id, id + 2] {
+        assert!(Instant::now() < limit, "{:?}", ids());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    node.stop();
+}
+
 /// The leader was lost between making the new one a voter and dropping the former one, and the
 /// addition is asked for again.
 #[test]

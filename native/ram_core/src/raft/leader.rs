@@ -8,7 +8,7 @@ use openraft::{ReadPolicy, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rpc::{Answer, MemberChange, Refusal};
-use super::types::{Member, Membership, Payload, Raft, TypeConfig};
+use super::types::{Member, Membership, Metrics, Payload, Raft, TypeConfig};
 use crate::reads::Reads;
 use crate::reads::grants::{Ask, Grant, Refused};
 use crate::sabotage::{self, Fault};
@@ -78,7 +78,7 @@ pub async fn change_member(raft: &Raft, reads: &Reads, change: MemberChange) -> 
 async fn add(raft: &Raft, reads: &Reads, id: u64, member: Member) -> Answer<()> {
     let now = membership(raft);
     let name = member.name.clone();
-    let is_done = now.voter_ids().any(|voter| voter == id) && now.get_joint_config().len() == 1;
+    let is_done = now.voter_ids().any(|voter| voter == id) && !is_joint(&now);
     if !is_done {
         raft.add_learner(id, member, true).await.map_err(refusal)?;
         let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
@@ -127,14 +127,39 @@ async fn change(raft: &Raft, reads: &Reads, change: ChangeMembers<u64, Member>) 
     Ok(())
 }
 
-/// Ends a change that its leader left between the two steps of joint consensus. Until then both
-/// the former and the new majority are needed, which is less than the cluster could bear.
+/// Did a leader that was lost leave a change half done?
+pub fn is_half_done(metrics: &Metrics) -> bool {
+    is_joint(metrics.membership_config.membership()) || !former_selves(metrics).is_empty()
+}
+
+/// Ends a change that its leader left between the two steps of joint consensus, or before the
+/// former self of a member was dropped. Until then both the former and the new majority are needed,
+/// which is less than the cluster could bear; or the leader goes on calling one that is no more.
 pub async fn finish_change(raft: &Raft, reads: &Reads) -> Answer<()> {
-    if membership(raft).get_joint_config().len() == 1 {
-        return Ok(());
+    if is_joint(&membership(raft)) {
+        // From a joint configuration the change of nothing leads to the newer of the two.
+        change(raft, reads, ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
     }
-    // From a joint configuration the change of nothing leads to the newer of the two.
-    change(raft, reads, ChangeMembers::AddVoterIds(BTreeSet::new())).await
+    let gone = former_selves(&raft.metrics().borrow_watched());
+    drop_learners(raft, reads, gone).await
+}
+
+fn is_joint(membership: &Membership) -> bool {
+    membership.get_joint_config().len() > 1
+}
+
+/// Learners whose node runs as a voter by now. A node is one member at a time, so a voter of the
+/// same name that has acknowledged what is newer than the learner came after it. The learner that
+/// is about to take the place of a voter is told from it so: that voter is gone.
+fn former_selves(metrics: &Metrics) -> BTreeSet<u64> {
+    let newest = &metrics.membership_config;
+    let acked = metrics.replication.clone().unwrap_or_default();
+    let is_here = |id| id == metrics.id || acked.get(&id).is_some_and(|at| at >= newest.log_id());
+    let name_of = |id| newest.membership().get_node(&id).map(|member| &member.name);
+    let here: BTreeSet<_> =
+        newest.voter_ids().filter(|id| is_here(*id)).filter_map(name_of).collect();
+    let is_former = |id: &u64| name_of(*id).is_some_and(|name| here.contains(name));
+    newest.membership().learner_ids().filter(is_former).collect()
 }
 
 async fn drop_learners(raft: &Raft, reads: &Reads, ids: BTreeSet<u64>) -> Answer<()> {
@@ -179,5 +204,49 @@ fn refusal(error: WriteError) -> Refusal {
             ChangeMembershipError::LearnerNotFound(_) => Refusal::UnknownMember,
             _ => Refusal::Busy,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::log_id;
+    use super::super::types::StoredMembership;
+    use super::*;
+    use std::sync::Arc;
+
+    const LEADER: u64 = 1;
+    const OTHER: u64 = 2;
+    const OLD: u64 = 3;
+    const NEW: u64 = 4;
+
+    /// Three voters and a learner, since index 10; the leader has heard of these indexes.
+    fn metrics(voter: u64, learner: u64, acked: &[(u64, u64)]) -> Metrics {
+        let member = |name: &str| Member { name: name.into(), address: String::new() };
+        let members =
+            [(LEADER, member("a")), (OTHER, member("b")), (OLD, member("c")), (NEW, member("c"))];
+        assert!(members.iter().any(|(id, _)| *id == learner));
+        let voters = BTreeSet::from([LEADER, OTHER, voter]);
+        let membership = Membership::new(vec![voters], BTreeMap::from(members)).unwrap();
+        let stored = StoredMembership::new(Some(log_id(5, 10)), membership);
+        let mut metrics = Metrics::new_initial(LEADER);
+        metrics.membership_config = Arc::new(stored);
+        let acked = acked.iter().map(|(id, index)| (*id, Some(log_id(5, *index))));
+        metrics.replication = Some(acked.collect());
+        metrics
+    }
+
+    #[test]
+    fn a_learner_is_a_former_self_when_its_node_has_answered_as_a_voter_since() {
+        let left_behind = metrics(NEW, OLD, &[(OTHER, 12), (NEW, 10)]);
+        assert_eq!(former_selves(&left_behind), BTreeSet::from([OLD]));
+        let not_yet_known = metrics(NEW, OLD, &[(OTHER, 12), (NEW, 9)]);
+        assert_eq!(former_selves(&not_yet_known), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_learner_that_is_to_take_the_place_of_a_lost_voter_stays() {
+        for acked in [vec![(OTHER, 12)], vec![(OTHER, 12), (OLD, 9), (NEW, 12)]] {
+            assert_eq!(former_selves(&metrics(OLD, NEW, &acked)), BTreeSet::new());
+        }
     }
 }
