@@ -23,6 +23,7 @@
 -define(OPERATIONS_PER_SECOND_MIN, 50).
 -define(CALL_TIMEOUT_MS, 2500).
 -define(END_MS, 60000).
+-define(PROGRESS_MS, 10000).
 %% Of a negative control.
 -define(ROUND_SECONDS, 20).
 %% Few, so that logs are purged and nodes that were away are given snapshots.
@@ -51,8 +52,11 @@ under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count, histories :=
     Up = fun(I) -> start_clients(Run, I, Boots, Plan) end,
     lists:foreach(Up, ram_peers:members(Run)),
     {ok, Notes} = file:open(filename:join(Folder, "faults"), [raw, append]),
+    Done = counters:new(1, []),
+    Note = fun(Line) -> ok = counters:add(Done, 1, 1), ok = file:write(Notes, Line) end,
     Hooks = #{now_ns => fun ram_torture_client:now_ns/0, until_ns => Until, up => Up,
-              note => fun(Line) -> ok = file:write(Notes, Line) end},
+              note => Note},
+    Teller = spawn_link(fun() -> tell(From, Seconds, Done) end),
     Schedule = ram_nemesis:schedule(Seed, Count, Seconds * 1000),
     try
         Faults = ram_nemesis:run(Run, Schedule, Hooks),
@@ -60,8 +64,17 @@ under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count, histories :=
     catch
         error:Reason:Stack -> {[], {not_whole, {Reason, Stack, states(Run)}}}
     after
+        true = unlink(Teller),
+        true = exit(Teller, kill),
         ok = file:close(Notes)
     end.
+
+tell(From, Seconds, Done) ->
+    receive after ?PROGRESS_MS -> ok end,
+    Passed = (ram_torture_client:now_ns() - From) div 1000000000,
+    io:format("torture: ~b of ~b s, ~b faults so far~n",
+              [Passed, Seconds, counters:get(Done, 1)]),
+    tell(From, Seconds, Done).
 
 %% Histories are compared by the clock that all processes of a machine share: this checks that they
 %% do, and that a made-up wall clock leaves it alone.

@@ -21,8 +21,9 @@ pub struct Order {
     pub is_hunt: bool,
 }
 
-/// Runs the seeds with `program`, `ram-sim` itself. The reports come in the order of the seeds.
-pub fn run(program: &Path, order: &Order) -> Vec<Report> {
+/// Runs the seeds with `program`, `ram-sim` itself. The reports come in the order of the seeds;
+/// `told` gets each as it comes, and how many have come.
+pub fn run(program: &Path, order: &Order, told: impl Fn(&Report, u64) + Sync) -> Vec<Report> {
     let next = AtomicU64::new(order.first_seed);
     let is_over = AtomicBool::new(false);
     let reports = Mutex::new(BTreeMap::new());
@@ -39,7 +40,9 @@ pub fn run(program: &Path, order: &Order) -> Vec<Report> {
                     if report.violation.is_some() && order.is_hunt {
                         is_over.store(true, Ordering::Relaxed);
                     }
-                    reports.lock().unwrap().insert(seed, report);
+                    let mut reports = reports.lock().unwrap();
+                    told(&report, reports.len() as u64 + 1);
+                    reports.insert(seed, report);
                 }
             });
         }

@@ -13,12 +13,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ram_sim::fleet::{self, Order};
+use ram_sim::report::Report;
 use ram_sim::run::Options;
 use ram_sim::{entropy, run};
 use std::io::stdout;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 const SECONDS: u64 = 60;
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -98,7 +102,20 @@ fn many(order: &Order, is_traced: bool) -> ExitCode {
         let status = std::process::Command::new(program).args(arguments).status();
         return ExitCode::from(u8::from(!status.is_ok_and(|status| status.success())));
     }
-    let reports = fleet::run(&program, order);
+    let reports = fleet::run(&program, order, |report, done| progress(order, report, done));
     fleet::print_summary(order, &reports, &mut stdout()).expect("standard output");
     ExitCode::from(u8::from(reports.iter().any(|report| report.violation.is_some())))
+}
+
+/// A line for each violation, and one now and then.
+fn progress(order: &Order, report: &Report, done: u64) {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    if let Some(violation) = &report.violation {
+        eprintln!("ram-sim: seed {}: {}", report.seed, violation.invariant);
+    }
+    let mut told = TOLD.lock().unwrap();
+    if told.get_or_insert_with(Instant::now).elapsed() >= PROGRESS_INTERVAL {
+        eprintln!("ram-sim: {done} of {} seeds", order.seeds);
+        *told = Some(Instant::now());
+    }
 }

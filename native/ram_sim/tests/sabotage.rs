@@ -31,7 +31,7 @@ fn every_sabotage_is_caught() {
     for fault in Fault::ALL {
         let sabotage = Some(fault.name().to_owned());
         let order = Order { first_seed: 1, seeds: SEEDS_MAX, seconds: 40, sabotage, is_hunt: true };
-        let reports = fleet::run(program, &order);
+        let reports = fleet::run(program, &order, |_, _| {});
         let caught = reports.iter().find_map(|report| Some((report, report.violation.as_ref()?)));
         let (report, violation) =
             caught.unwrap_or_else(|| panic!("{} was not caught", fault.name()));

@@ -35,7 +35,7 @@ fn one_seed_gives_one_run() {
 #[test]
 fn a_few_seeds_hold() {
     let order = order(100, 4, 12);
-    let reports = fleet::run(program(), &order);
+    let reports = fleet::run(program(), &order, |_, _| {});
     let mut summary = Vec::new();
     fleet::print_summary(&order, &reports, &mut summary).unwrap();
     let failed = reports.iter().any(|report| report.violation.is_some());
