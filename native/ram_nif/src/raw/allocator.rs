@@ -69,7 +69,7 @@ fn with_own<T>(with: impl FnOnce(&mut OwnCache) -> T) -> Option<T> {
     Some(with(unsafe { own.as_mut() }))
 }
 
-// SAFETY: each block has the bytes of its class, or is that of rustler's allocator. Which of the two
+// SAFETY: each block has the bytes of its class, or is that of rustler's allocator. Which of them
 // follows from the layout, and so is the same when it is freed, on whatever thread.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
