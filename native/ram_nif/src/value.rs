@@ -46,40 +46,46 @@ const DEAD_TERMS_MIN: usize = 4096;
 /// Version, tag, size.
 const BINARY_HEAD_BYTES: usize = 6;
 
-/// A value as bytes, of which readers get a part: what it is, if it is a binary.
-struct HeldBlob {
-    part: BlobPart,
-    is_encoded: bool,
+/// A value that is kept outside of its item.
+enum Kept {
+    /// A binary: readers share its bytes.
+    Binary(BlobPart),
+    /// Its external term format, which readers decode.
+    Encoded(BlobPart),
+    Atom(HeldAtom),
+    Term {
+        term: HeapTerm,
+        etf_bytes: usize,
+    },
 }
 
-impl Keep for HeldBlob {
+/// An atom, and bytes that all values share which are this atom.
+#[derive(Clone)]
+struct HeldAtom {
+    atom: Atom,
+    etf: Arc<[u8]>,
+}
+
+impl Keep for Kept {
     fn bytes(&self) -> Vec<u8> {
-        self.part.whole().to_vec()
+        match self {
+            Kept::Binary(part) | Kept::Encoded(part) => part.whole().to_vec(),
+            Kept::Atom(held) => held.etf.to_vec(),
+            // The virtual machine encodes whatever it has decoded.
+            Kept::Term { term, .. } => term.etf().map_or_else(Vec::new, |etf| etf.to_vec()),
+        }
     }
 
     fn length_bytes(&self) -> usize {
-        self.part.whole().len()
-    }
-}
-
-/// A value that lives as a term.
-struct HeldTerm {
-    term: HeapTerm,
-    etf_bytes: usize,
-}
-
-impl Keep for HeldTerm {
-    fn bytes(&self) -> Vec<u8> {
-        // The virtual machine encodes whatever it has decoded.
-        self.term.etf().map_or_else(Vec::new, |etf| etf.to_vec())
-    }
-
-    fn length_bytes(&self) -> usize {
-        self.etf_bytes
+        match self {
+            Kept::Binary(part) | Kept::Encoded(part) => part.whole().len(),
+            Kept::Atom(held) => held.etf.len(),
+            Kept::Term { etf_bytes, .. } => *etf_bytes,
+        }
     }
 
     fn is_shared(&self) -> bool {
-        self.term.heap().capacity() > 1
+        matches!(self, Kept::Term { term, .. } if term.heap().capacity() > 1)
     }
 }
 
@@ -90,23 +96,6 @@ pub struct Terms {
     open: Mutex<Open>,
     /// How many terms are on heaps that are shared, dead ones included.
     on_heaps: Arc<AtomicUsize>,
-}
-
-/// A value that is an atom.
-#[derive(Clone)]
-struct HeldAtom {
-    atom: Atom,
-    etf: Arc<[u8]>,
-}
-
-impl Keep for HeldAtom {
-    fn bytes(&self) -> Vec<u8> {
-        self.etf.to_vec()
-    }
-
-    fn length_bytes(&self) -> usize {
-        self.etf.len()
-    }
 }
 
 #[derive(Default)]
@@ -126,13 +115,15 @@ impl Values for Terms {
             [tag::VERSION, tag::BINARY, ..]
                 if bytes.len() > BINARY_HEAD_BYTES + HEAP_BINARY_BYTES_MAX =>
             {
-                blob(bytes, BINARY_HEAD_BYTES)
+                Held::by(Kept::Binary(BlobPart::new(bytes, BINARY_HEAD_BYTES)))
             }
             [tag::VERSION, ATOM | SMALL_ATOM | ATOM_UTF8 | SMALL_ATOM_UTF8, ..] => {
                 self.atom(bytes).unwrap_or_else(Held::by_item)
             }
             _ if is_made_in_steps(bytes) => Held::by_item(),
-            _ if bytes.len() > ETF_BYTES_MAX || may_have_hash_map(bytes) => blob(bytes, 0),
+            _ if bytes.len() > ETF_BYTES_MAX || may_have_hash_map(bytes) => {
+                Held::by(Kept::Encoded(BlobPart::new(bytes, 0)))
+            }
             // Bytes that are no term stay bytes; whoever reads them is told.
             _ => self.on_heap(bytes).unwrap_or_else(Held::by_item),
         }
@@ -145,7 +136,8 @@ impl Values for Terms {
 
     fn moved(&self, held: &Held) -> Option<Held> {
         let kept: &dyn Any = held.kept()?;
-        let heap = kept.downcast_ref::<HeldTerm>()?.term.heap();
+        let Kept::Term { term, .. } = kept.downcast_ref()? else { return None };
+        let heap = term.heap();
         let is_heap = |open: &HeapWriter| Arc::ptr_eq(open.heap(), heap);
         let is_open = self.open.lock().ok()?.heap.as_ref().is_some_and(is_heap);
         if is_open || heap.capacity() == 1 || 2 * Arc::strong_count(heap) > heap.used() {
@@ -159,12 +151,12 @@ impl Terms {
     fn atom(&self, etf: &[u8]) -> Option<Held> {
         let mut open = self.open.lock().ok()?;
         if let Some(known) = open.atoms.get(etf) {
-            return Some(Held::by(known.clone()));
+            return Some(Held::by(Kept::Atom(known.clone())));
         }
         let atom = open.with_term(etf, |_, term| term.decode().ok())?;
         let held = HeldAtom { atom, etf: etf.into() };
         open.atoms.insert(held.etf.clone(), held.clone());
-        Some(Held::by(held))
+        Some(Held::by(Kept::Atom(held)))
     }
 
     fn on_heap(&self, etf: &[u8]) -> Option<Held> {
@@ -199,12 +191,7 @@ impl Open {
 }
 
 fn held(term: HeapTerm, etf: &[u8]) -> Held {
-    Held::by(HeldTerm { term, etf_bytes: etf.len() })
-}
-
-/// Readers get the bytes from some place on: behind the head of a binary, or all.
-fn blob(bytes: &[u8], from: usize) -> Held {
-    Held::by(HeldBlob { part: BlobPart::new(bytes, from), is_encoded: from == 0 })
+    Held::by(Kept::Term { term, etf_bytes: etf.len() })
 }
 
 fn is_made_in_steps(etf: &[u8]) -> bool {
@@ -242,17 +229,13 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
         return Found::Term(own_term(env, item));
     };
     let kept: &dyn Any = kept;
-    if let Some(HeldTerm { term, .. }) = kept.downcast_ref() {
-        return Found::Term(term.copy(env));
+    match kept.downcast_ref() {
+        Some(Kept::Binary(part)) => Found::Term(part.binary(env)),
+        Some(Kept::Encoded(part)) => Found::Encoded(part.binary(env)),
+        Some(Kept::Atom(held)) => Found::Term(held.atom.to_term(env)),
+        Some(Kept::Term { term, .. }) => Found::Term(term.copy(env)),
+        None => Found::Encoded(terms::binary(env, &item.value())),
     }
-    if let Some(HeldAtom { atom, .. }) = kept.downcast_ref() {
-        return Found::Term(atom.to_term(env));
-    }
-    if let Some(HeldBlob { part, is_encoded }) = kept.downcast_ref() {
-        let binary = part.binary(env);
-        return if *is_encoded { Found::Encoded(binary) } else { Found::Term(binary) };
-    }
-    Found::Encoded(terms::binary(env, &item.value()))
 }
 
 /// The term of a value whose bytes are in the item.
