@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use rustler::{Encoder, Env, Term};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ram_core::Error;
@@ -26,8 +26,8 @@ const ANSWERS: usize = 64;
 pub struct Waiters {
     waiting: DashMap<u64, Waiter, RandomState>,
     next_id: AtomicU64,
-    /// Guards the heap that takes the references of those who come. An environment for each would
-    /// cost more than the rest of a request.
+    /// Guards the heap that takes the references of those who come: see there what an environment
+    /// for each would cost.
     references: Mutex<Option<HeapWriter>>,
     /// Guards where short answers are made, by the one thread of the member that answers.
     desk: Mutex<Desk>,
@@ -57,7 +57,7 @@ impl Waiters {
     fn kept(&self, reference: Term) -> Option<HeapTerm> {
         let mut heap = locked(&self.references);
         if heap.as_ref().is_none_or(HeapWriter::is_full) {
-            *heap = HeapWriter::new(REFERENCES, Arc::new(AtomicUsize::new(0)));
+            *heap = HeapWriter::new(REFERENCES, Arc::default());
         }
         heap.as_mut()?.add(reference)
     }

@@ -169,16 +169,26 @@ fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
     node.stop();
 }
 
+/// A member alone with a learner of its name, as a lost leader leaves the former self of one; the
+/// learner's id is the next one.
+fn beside_a_former_self() -> (Node, u64) {
+    let node = alone(Arc::new(|_| {}));
+    let id = node.status().unwrap().id;
+    add_learner(&node, id + 1, member());
+    (node, id)
+}
+
+fn add_learner(node: &Node, id: u64, learner: Member) {
+    let raft = node.with(|running| running.raft.clone()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(raft.add_learner(id, learner, false)).unwrap();
+}
+
 /// As below, and nobody asks for the addition again: the simulator, seeds 8, 72, 296, 316, 860.
 #[test]
 fn a_former_self_that_a_lost_leader_left_goes_by_itself() {
-    let node = alone(Arc::new(|_| {}));
-    let id = node.status().unwrap().id;
-    let raft = node.with(|running| running.raft.clone()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(raft.add_learner(id + 1, member(), false)).unwrap();
-    let stranger = Member { name: "ram2@here".into(), ..member() };
-    runtime.block_on(raft.add_learner(id + 2, stranger, false)).unwrap();
+    let (node, id) = beside_a_former_self();
+    add_learner(&node, id + 2, Member { name: "ram2@here".into(), ..member() });
     let limit = Instant::now() + LIMIT;
     let ids = || node.status().unwrap().members.iter().map(|(id, _, _)| *id).collect::<Vec<_>>();
     while ids() != [id, id + 2] {
@@ -192,11 +202,7 @@ fn a_former_self_that_a_lost_leader_left_goes_by_itself() {
 /// addition is asked for again.
 #[test]
 fn a_former_self_that_a_lost_leader_left_goes_when_its_node_is_added_again() {
-    let node = alone(Arc::new(|_| {}));
-    let id = node.status().unwrap().id;
-    let raft = node.with(|running| running.raft.clone()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(raft.add_learner(id + 1, member(), false)).unwrap();
+    let (node, id) = beside_a_former_self();
     assert_eq!(node.status().unwrap().members.len(), 2);
 
     change(&node, Change::Member(MemberChange::Add { id, member: member() }));

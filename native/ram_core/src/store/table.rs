@@ -29,8 +29,8 @@ pub const SHARDS: usize = 1024;
 /// is, and the content. Hashed and compared by its key. Clones share it.
 ///
 /// The content is the length of the key, the key, the length of the revision, the revision, and the
-/// value unless it is kept elsewhere; the lengths are a byte each. With words for lengths and
-/// revision the same entry takes 15 bytes more.
+/// value unless it is kept elsewhere; the lengths are a byte each. Were the length of
+/// the key and the revision a word each, an entry among a million would take 11 bytes more.
 #[derive(Clone)]
 pub struct Item(ThinArc<Held, u8>);
 

@@ -3,9 +3,8 @@
 //!
 //! The virtual machine has an allocator for each scheduler, and one with a lock for all other
 //! threads. A block that was allocated by a scheduler and is freed by one of our threads, as are
-//! those of every request, goes back through a queue of that scheduler, which is woken for it; a
-//! write cost more processor time for that than for anything of its own. With a cache our threads
-//! use such blocks again, and give back many at once.
+//! those of every request, goes back through a queue of that scheduler, which is woken for it. With
+//! a cache our threads use such blocks again, and give back many at once.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
