@@ -79,6 +79,8 @@ a_batch_over_the_limit_is_refused_with_the_limit(Config) ->
     ?assertEqual({batch_too_large, (16 bsl 20) + (64 bsl 10)}, Put(4)),
     ?assertEqual(error, call(Run, 1, fetch, [{large, 1}])),
     ?assertEqual({returned, ok}, Put(3)),
+    %% A read waits until its node has applied what was acknowledged; status does not.
+    {ok, _} = call(Run, 3, fetch, [{large, 3}]),
     #{entry_bytes := Bytes} = call(Run, 3, status, []),
     ?assert(Bytes > 3 * (5 bsl 20)),
     ok = call(Run, 2, delete_many, [[{large, N} || N <- [1, 2, 3]]]).
