@@ -86,9 +86,7 @@ serve({link_to, I, Address}, _From, #links{fronts = Fronts} = Links) ->
         #{I := {_, Port, _}} ->
             {{port, Port}, Links};
         #{} ->
-            {ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}},
-                                                {backlog, 128}, {nodelay, true}]),
-            {ok, Port} = inet:port(Listener),
+            {Port, Listener} = listen(),
             Self = self(),
             spawn_link(fun() -> accept(Self, I, Listener) end),
             {{port, Port}, Links#links{fronts = Fronts#{I => {Address, Port, Listener}}}}
@@ -107,6 +105,16 @@ serve({may_pass, Source, B}, From, #links{fronts = Fronts, pipes = Pipes, wires 
             {Address, Port, _} = maps:get(B, Fronts),
             Reply = {ok, {Address, Port}, qualities(A, B, Wires)},
             {Reply, Links#links{pipes = Pipes#{From => {A, B}}}}
+    end.
+
+%% The member listens at this port too, on its own address: a port that the system gives to no
+%% connection by itself, since one that lingers there from an earlier run would be in its way.
+listen() ->
+    Port = 16384 + rand:uniform(16384) - 1,
+    case gen_tcp:listen(Port, [binary, {active, false}, {ip, {127, 0, 0, 1}},
+                               {backlog, 128}, {nodelay, true}]) of
+        {ok, Listener} -> {Port, Listener};
+        {error, eaddrinuse} -> listen()
     end.
 
 %% Every connection knows what its two directions are like now.

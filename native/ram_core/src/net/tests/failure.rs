@@ -2,6 +2,17 @@
 
 use super::*;
 
+use std::net::SocketAddr;
+use tokio::net::TcpSocket;
+
+/// An address where nobody listens, for as long as the socket is kept.
+fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 #[tokio::test]
 async fn a_member_that_restarts_on_its_port_is_reached_again() {
     let (a, b) = pair().await;
@@ -32,7 +43,7 @@ async fn a_broken_connection_fails_what_was_sent_as_unknown() {
 #[tokio::test]
 async fn during_the_back_off_requests_fail_at_once_and_a_new_address_ends_it() {
     let (a, b) = patient_pair().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_reserved, nobody) = nobody();
     a.net.set_address(PeerId(2), nobody.to_string());
     let queued = a.net.send(PeerId(2), ECHO, Bytes::new()).unwrap();
     let error = within(queued).await.unwrap_err();
@@ -68,11 +79,12 @@ async fn patient_pair() -> (Member, Member) {
 #[tokio::test]
 async fn an_attempt_is_repeated_after_the_back_off() {
     let a = start(options(1)).await;
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    a.net.set_address(PeerId(2), format!("127.0.0.1:{port}"));
+    let (reserved, nobody) = nobody();
+    a.net.set_address(PeerId(2), nobody.to_string());
     assert!(a.call(2, ECHO, b"").await.is_err());
     let mut late = options(2);
-    late.listen_port = port;
+    late.listen_port = nobody.port();
+    drop(reserved);
     let _b = start(late).await;
     within(async {
         while a.call(2, ECHO, b"").await.is_err() {
