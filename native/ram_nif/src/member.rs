@@ -17,7 +17,7 @@ use crate::fetch::Mode;
 use crate::logging;
 use crate::reply::Waiters;
 use crate::terms;
-use crate::value::Terms;
+use crate::value::Recipes;
 
 pub struct MemberResource {
     pub node: Arc<Node>,
@@ -100,7 +100,7 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
         Err(_) => Birth::Again,
     };
     logging::send_to(env.pid());
-    let values = Arc::new(Terms::default());
+    let values = Arc::new(Recipes);
     match Node::start(config.config(), values, birth, notify(env.pid())) {
         Ok(node) => (terms::ok(), resource(node)).encode(env),
         Err(cause) => terms::error(env, &cause),

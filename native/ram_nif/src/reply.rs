@@ -57,7 +57,7 @@ impl Waiters {
     fn kept(&self, reference: Term) -> Option<HeapTerm> {
         let mut heap = locked(&self.references);
         if heap.as_ref().is_none_or(HeapWriter::is_full) {
-            *heap = HeapWriter::new(REFERENCES, Arc::default());
+            *heap = HeapWriter::new(REFERENCES);
         }
         heap.as_mut()?.add(reference)
     }

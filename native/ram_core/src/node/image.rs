@@ -189,7 +189,7 @@ mod tests {
         for revision in 1..=entries {
             let value = revision.to_le_bytes();
             let key = revision.to_be_bytes();
-            table.insert(Item::new(&key, &value, Held::by_item(), revision));
+            table.insert(Item::new(&key, Held::as_it_is(&value), revision));
         }
         table
     }

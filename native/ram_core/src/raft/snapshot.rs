@@ -137,7 +137,7 @@ pub fn read(file: &SnapshotFile, values: Arc<dyn Values>) -> io::Result<(Head, S
     while let Some(block) = reader.next().transpose()? {
         let (entries, _) = codec::decode_prefix::<Vec<Entry>>("snapshot block", &block)?;
         for (key, value, revision) in entries {
-            table.insert(Item::new(key, value, values.hold(value), revision));
+            table.insert(Item::new(key, values.hold(value), revision));
         }
     }
     let store = Store::new(table, head.ledger.clone(), values);

@@ -16,7 +16,6 @@
 
 pub mod command;
 pub mod sessions;
-mod sweep;
 pub mod table;
 pub mod value;
 
@@ -27,7 +26,6 @@ use crate::codec::DecodeError;
 use bytes::Bytes;
 use command::{Answer, Command, Expect, Found, Outcome, Proposal};
 use sessions::{Admission, Sessions};
-use sweep::Sweep;
 use table::{Item, Table};
 use value::Values;
 
@@ -44,7 +42,6 @@ pub struct Store {
     table: Arc<Table>,
     ledger: Ledger,
     values: Arc<dyn Values>,
-    sweep: Sweep,
 }
 
 impl Store {
@@ -54,7 +51,7 @@ impl Store {
 
     /// `values` are those that hold what is in the table.
     pub fn new(table: Arc<Table>, ledger: Ledger, values: Arc<dyn Values>) -> Self {
-        Store { table, ledger, values, sweep: Sweep::default() }
+        Store { table, ledger, values }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -111,14 +108,12 @@ impl Store {
             Some(value) => {
                 self.ledger.revision += 1;
                 let held = self.values.hold(value);
-                self.table.insert(Item::new(key, value, held, self.ledger.revision));
-                self.sweep.step(&self.table, self.values.as_ref());
+                self.table.insert(Item::new(key, held, self.ledger.revision));
             }
             // Deleting what is not there changes nothing, so it takes no revision.
             None if self.table.get(key).is_some() => {
                 self.ledger.revision += 1;
                 self.table.remove(key);
-                self.sweep.step(&self.table, self.values.as_ref());
             }
             None => {}
         }

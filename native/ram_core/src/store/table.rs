@@ -20,19 +20,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
-use super::value::{Held, Keep};
+use super::value::{AnyForm, Form, Held};
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
 pub const SHARDS: usize = 1024;
 
-/// A key, its value and the revision of the change that set it, in one allocation: where the value
-/// is, and the content. Hashed and compared by its key. Clones share it.
+/// A key, its value and the revision of the change that set it, in one allocation. Hashed and
+/// compared by its key. Clones share it.
 ///
-/// The content is the length of the key, the key, the length of the revision, the revision, and the
-/// value unless it is kept elsewhere; the lengths are a byte each. Were the length of
-/// the key and the revision a word each, an entry among a million would take 11 bytes more.
+/// The content is the length of the key, the key, the length of the revision, the revision, and
+/// what is held of the value; the lengths are a byte each. Were the length of the key and the
+/// revision a word each, an entry among a million would take 11 bytes more.
 #[derive(Clone)]
-pub struct Item(ThinArc<Held, u8>);
+pub struct Item(ThinArc<AnyForm, u8>);
 
 /// The first byte of a content whose key is longer than a byte can say: four bytes of length
 /// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
@@ -41,12 +41,11 @@ const LONG_KEY: u8 = u8::MAX;
 struct Content<'a> {
     /// Little-endian, without the zeros at its end.
     revision: &'a [u8],
-    own: &'a [u8],
+    held: &'a [u8],
 }
 
 impl Item {
-    pub fn new(key: &[u8], value: &[u8], held: Held, revision: u64) -> Item {
-        let own = if held.kept().is_none() { value } else { &[] };
+    pub fn new(key: &[u8], value: Held, revision: u64) -> Item {
         let long = (key.len() as u32).to_le_bytes();
         let length = match u8::try_from(key.len()) {
             Ok(short) if short != LONG_KEY => &[short][..],
@@ -55,8 +54,8 @@ impl Item {
         let revision = revision.to_le_bytes();
         let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let revision = revision.get(..digits).unwrap_or_default();
-        let parts = [length, key, &[digits as u8], revision, own];
-        with_joined(&parts, |content| Item(ThinArc::from_header_and_slice(held, content)))
+        let parts = [length, key, &[digits as u8], revision, &value.bytes];
+        with_joined(&parts, |content| Item(ThinArc::from_header_and_slice(value.form, content)))
     }
 
     pub fn key(&self) -> &[u8] {
@@ -64,24 +63,19 @@ impl Item {
     }
 
     pub fn value(&self) -> Cow<'_, [u8]> {
-        match self.held().kept() {
-            Some(kept) => Cow::Owned(kept.bytes()),
-            None => Cow::Borrowed(self.own_bytes()),
+        match self.form() {
+            Some(form) => Cow::Owned(form.value(self.held_bytes())),
+            None => Cow::Borrowed(self.held_bytes()),
         }
     }
 
-    /// The bytes of the value; none when they are kept elsewhere.
-    pub fn own_bytes(&self) -> &[u8] {
-        self.content().own
+    /// The bytes that are held: those of the value, unless it has a form.
+    pub fn held_bytes(&self) -> &[u8] {
+        self.content().held
     }
 
-    /// How many bytes the value has, wherever they are.
-    pub fn value_bytes(&self) -> usize {
-        self.held().kept().map_or(self.own_bytes().len(), Keep::length_bytes)
-    }
-
-    pub fn held(&self) -> &Held {
-        &self.0.header.header
+    pub fn form(&self) -> Option<&dyn Form> {
+        self.0.header.header.0.as_deref()
     }
 
     pub fn revision(&self) -> u64 {
@@ -89,16 +83,18 @@ impl Item {
         digits.fold(0, |revision, digit| revision << 8 | u64::from(*digit))
     }
 
-    /// The bytes of key and value, wherever they are.
-    fn content_bytes(&self) -> u64 {
-        (self.key().len() + self.value_bytes()) as u64
+    /// The bytes of key and value, however they are held.
+    fn plain_bytes(&self) -> u64 {
+        let held = self.held_bytes();
+        let value_bytes = self.form().map_or(held.len(), |form| form.value_bytes(held));
+        (self.key().len() + value_bytes) as u64
     }
 
     fn content(&self) -> Content<'_> {
         let (_key, rest) = self.key_and_rest();
         let (digits, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (revision, own) = rest.split_at_checked(usize::from(*digits)).unwrap_or_default();
-        Content { revision, own }
+        let (revision, held) = rest.split_at_checked(usize::from(*digits)).unwrap_or_default();
+        Content { revision, held }
     }
 
     fn key_and_rest(&self) -> (&[u8], &[u8]) {
@@ -175,7 +171,6 @@ pub struct Table {
     aside: Mutex<Option<Aside>>,
     entries: AtomicU64,
     bytes: AtomicU64,
-    sharing: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -199,7 +194,6 @@ impl Table {
             aside: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            sharing: AtomicU64::new(0),
         }
     }
 
@@ -225,11 +219,6 @@ impl Table {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many values share memory with others.
-    pub fn sharing(&self) -> u64 {
-        self.sharing.load(Ordering::Relaxed)
-    }
-
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
         self.put_aside(item.key());
@@ -240,25 +229,6 @@ impl Table {
                 self.entries.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Holds the value of an item of this table in another way. For the one writer only.
-    pub fn set_held(&self, item: &Item, held: Held) {
-        let moved = Item::new(item.key(), &item.value(), held, item.revision());
-        self.add(&moved);
-        self.subtract(item);
-        drop(self.replace(moved));
-    }
-
-    pub fn shard_entries(&self, shard: usize) -> usize {
-        self.map.shards().get(shard).map_or(0, |shard| shard.read().len())
-    }
-
-    pub fn shard_items(&self, shard: usize) -> Vec<Item> {
-        let shard = self.map.shards().get(shard);
-        shard.map_or_else(Vec::new, |shard| {
-            shard.read().iter().map(|(item, ())| item.clone()).collect()
-        })
     }
 
     /// Sets an item and returns the former one, as one change for readers. The map's own insert
@@ -286,13 +256,11 @@ impl Table {
     }
 
     fn add(&self, new: &Item) {
-        self.bytes.fetch_add(new.content_bytes(), Ordering::Relaxed);
-        self.sharing.fetch_add(u64::from(new.held().is_shared()), Ordering::Relaxed);
+        self.bytes.fetch_add(new.plain_bytes(), Ordering::Relaxed);
     }
 
     fn subtract(&self, old: &Item) {
-        self.bytes.fetch_sub(old.content_bytes(), Ordering::Relaxed);
-        self.sharing.fetch_sub(u64::from(old.held().is_shared()), Ordering::Relaxed);
+        self.bytes.fetch_sub(old.plain_bytes(), Ordering::Relaxed);
     }
 
     fn put_aside(&self, key: &[u8]) {

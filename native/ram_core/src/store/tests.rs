@@ -1,9 +1,10 @@
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
 use super::sessions::{GROUPS_MAX, SESSIONS_MAX};
-use super::value::{Held, Keep, Plain, Values};
+use super::value::{Form, Held, Plain, Values};
 use super::*;
 use crate::codec;
 use bytes::Bytes;
+use std::collections::HashMap;
 
 /// A store with an open session that numbers its groups.
 struct Client {
@@ -225,7 +226,7 @@ fn keys_of_every_length_are_told_from_their_values() {
         client.run(&[put(&key, b"value")]);
         assert_eq!(client.value(&key), Some(b"value".to_vec()), "{length}");
         let item = client.store.table().get(&key).unwrap();
-        assert_eq!((item.key().len(), item.value_bytes()), (length, 5));
+        assert_eq!((item.key().len(), item.value().len()), (length, 5));
     }
     assert_eq!(client.store.table().entries(), 10);
 }
@@ -254,131 +255,47 @@ fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
     for key_bytes in [0, 1, 254, 255, 256, 65_536] {
         let key = vec![7; key_bytes];
         for revision in [0, 1, 255, 256, 1 << 24, u64::from(u32::MAX), 1 << 56, u64::MAX] {
-            let own = Item::new(&key, &value, Held::by_item(), revision);
-            assert_eq!((own.key(), own.revision()), (key.as_slice(), revision));
-            assert_eq!((own.own_bytes(), own.value().as_ref()), (&value[..], &value[..]));
-            let kept = Item::new(&key, &value, Shelves::default().hold(&value), revision);
-            assert_eq!((kept.key(), kept.revision()), (key.as_slice(), revision));
-            assert_eq!((kept.own_bytes(), kept.value().as_ref()), (&[][..], &value[..]));
+            let plain = Item::new(&key, Held::as_it_is(&value), revision);
+            assert_eq!((plain.key(), plain.revision()), (key.as_slice(), revision));
+            assert_eq!((plain.held_bytes(), plain.value().as_ref()), (&value[..], &value[..]));
+            let turned = Item::new(&key, Turned.hold(&value), revision);
+            assert_eq!((turned.key(), turned.revision()), (key.as_slice(), revision));
+            assert_eq!(turned.value().as_ref(), &value[..]);
         }
     }
 }
 
-const SHELF_PLACES: usize = 16;
+/// Holds values back to front and with a zero at the end.
+struct Turned;
 
-/// Holds values on shelves of so many places, of which none is used twice.
-#[derive(Default)]
-struct Shelves {
-    newest: Mutex<Arc<Shelf>>,
-    /// How many shelves there are.
-    count: Arc<AtomicUsize>,
-    moved: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Shelf {
-    places: Mutex<Vec<Vec<u8>>>,
-    count: Arc<AtomicUsize>,
-}
-
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+impl Values for Turned {
+    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
+        Held::as_form(value.iter().rev().copied().chain([0]).collect(), Turned)
     }
 }
 
-struct OnShelf(Arc<Shelf>, usize);
-
-impl Keep for OnShelf {
-    fn bytes(&self) -> Vec<u8> {
-        self.0.places.lock()[self.1].clone()
+impl Form for Turned {
+    fn value(&self, held: &[u8]) -> Vec<u8> {
+        held.iter().rev().skip(1).copied().collect()
     }
 
-    fn length_bytes(&self) -> usize {
-        self.bytes().len()
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-}
-
-impl Values for Shelves {
-    fn hold(&self, bytes: &[u8]) -> Held {
-        let mut newest = self.newest.lock();
-        if newest.places.lock().len().is_multiple_of(SHELF_PLACES) {
-            self.count.fetch_add(1, Ordering::Relaxed);
-            *newest = Arc::new(Shelf { places: Mutex::default(), count: self.count.clone() });
-        }
-        let mut places = newest.places.lock();
-        places.push(bytes.to_vec());
-        Held::by(OnShelf(newest.clone(), places.len() - 1))
-    }
-
-    fn is_wasteful(&self, sharing: u64) -> bool {
-        let places = self.count.load(Ordering::Relaxed) * SHELF_PLACES;
-        places as u64 > 2 * sharing
-    }
-
-    fn moved(&self, held: &Held) -> Option<Held> {
-        let kept: &dyn Any = held.kept()?;
-        let OnShelf(shelf, _) = kept.downcast_ref()?;
-        if Arc::strong_count(shelf) > SHELF_PLACES / 2 {
-            return None;
-        }
-        self.moved.fetch_add(1, Ordering::Relaxed);
-        Some(self.hold(&held.kept()?.bytes()))
+    fn value_bytes(&self, held: &[u8]) -> usize {
+        held.len() - 1
     }
 }
 
 #[test]
-fn values_leave_memory_that_is_mostly_dead_and_are_read_as_before_meanwhile() {
-    let shelves = Arc::new(Shelves::default());
-    let mut client = Client::with(shelves.clone());
-    let mut expected: HashMap<u64, u64> = HashMap::new();
-    let mut random = 7u64;
-    let mut frozen = None;
-    for round in 0..40_000u64 {
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let key = (random >> 33) % 2000;
-        if random >> 60 == 0 {
-            client.run(&[Command::Delete { key: &key.to_be_bytes() }]);
-            expected.remove(&key);
-        } else {
-            client.run(&[put(&key.to_be_bytes(), &round.to_be_bytes())]);
-            expected.insert(key, round);
-        }
-        if round == 20_000 {
-            let revision = client.store.ledger().revision;
-            frozen = client.store.table().freeze(revision).map(|frozen| (frozen, expected.clone()));
-        }
-    }
+fn in_whatever_form_values_are_held_they_are_read_counted_and_compared_as_they_are() {
+    let mut client = Client::with(Arc::new(Turned));
+    client.run(&[put(b"key", b"value"), put(b"gone", b"soon"), Command::Delete { key: b"gone" }]);
     let table = client.store.table().clone();
-    for key in 0..2000u64 {
-        let value = expected.get(&key).map(|round| round.to_be_bytes().to_vec());
-        assert_eq!(client.value(&key.to_be_bytes()), value);
-    }
-    assert_eq!(table.sharing(), table.entries());
-    assert_eq!(table.bytes(), 16 * table.entries());
-    assert!(shelves.moved.load(Ordering::Relaxed) > 1000);
-    let (frozen, mut then) = frozen.unwrap();
-    let mut seen = HashMap::new();
-    frozen
-        .walk(|piece| {
-            let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
-            seen.extend(piece.iter().map(|item| (number(item.key()), number(&item.value()))));
-            Ok::<(), ()>(())
-        })
-        .unwrap();
-    assert_eq!(seen, std::mem::take(&mut then), "moving is no change");
-    drop(frozen);
-    // The walk has let go of the former items: what is left are shelves that are half full.
-    client.run(&[put(b"another", b"12345678")]);
-    let shelves = shelves.count.load(Ordering::Relaxed) * SHELF_PLACES;
-    assert!(shelves as u64 <= 3 * table.entries(), "{shelves} places, {}", table.entries());
+    assert_eq!(client.value(b"key"), Some(b"value".to_vec()));
+    assert_eq!(table.get(b"key").unwrap().held_bytes(), b"eulav\0");
+    assert_eq!(table.bytes(), 8);
+    let expect = Expect::Revision(9);
+    let answers = client.run(&[Command::CompareAndSet { key: b"key", expect, value: None }]);
+    let [Answer::Conflict { current: Some(found) }] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(found.value, b"value".as_slice());
 }
-
-use parking_lot::Mutex;
-use std::any::Any;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};

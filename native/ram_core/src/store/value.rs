@@ -2,29 +2,15 @@
 //! of them.
 //!
 //! A value comes as bytes and can be had as bytes at any time. What is held in between is the
-//! owner's choice: the bytes themselves ([`Plain`]), or a form from which its readers are served
-//! faster. Nothing in here looks into either, and nothing that is replicated depends on the form.
-//!
-//! Several values may share one piece of memory, which is freed with the last of them. A few that
-//! live on would keep much that is dead, so the store walks its table while the owner says that
-//! it is worth it, and asks for each value whether it should move ([`sweep`](super::sweep)).
+//! owner's choice: the bytes themselves ([`Plain`]), or a form of them from which its readers are
+//! served faster. Nothing in here looks into either, and nothing that is replicated depends on it.
 
-use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Makes of bytes what is held in memory. Called by one thread at a time.
 pub trait Values: Send + Sync {
-    fn hold(&self, bytes: &[u8]) -> Held;
-
-    /// Should values move, when `sharing` of those in the table share memory with others?
-    fn is_wasteful(&self, _sharing: u64) -> bool {
-        false
-    }
-
-    /// The same value in other memory; `None` when it is well where it is.
-    fn moved(&self, _held: &Held) -> Option<Held> {
-        None
-    }
+    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a>;
 }
 
 /// Holds the bytes as they are.
@@ -32,48 +18,42 @@ pub trait Values: Send + Sync {
 pub struct Plain;
 
 impl Values for Plain {
-    fn hold(&self, _bytes: &[u8]) -> Held {
-        Held::by_item()
+    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
+        Held::as_it_is(value)
     }
 }
 
-/// Where a value is.
-pub struct Held(Option<Box<dyn Keep>>);
+/// What bytes are held instead of those of a value, and whatever they refer to.
+pub trait Form: Send + Sync {
+    /// The bytes of the value that is held as `held`.
+    fn value(&self, held: &[u8]) -> Vec<u8>;
 
-/// A value that is kept elsewhere.
-pub trait Keep: Any + Send + Sync {
-    fn bytes(&self) -> Vec<u8>;
+    /// How many those are.
+    fn value_bytes(&self, held: &[u8]) -> usize;
+}
 
-    /// How many bytes those are.
-    fn length_bytes(&self) -> usize;
+/// A value on its way into an item.
+pub struct Held<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) form: AnyForm,
+}
 
-    /// Is its memory made for several values?
-    fn is_shared(&self) -> bool {
-        false
+impl<'a> Held<'a> {
+    pub fn as_it_is(value: &'a [u8]) -> Held<'a> {
+        Held { bytes: Cow::Borrowed(value), form: AnyForm(None) }
+    }
+
+    /// The item has these bytes, and keeps the form, which is told them alone.
+    pub fn as_form(bytes: Vec<u8>, form: impl Form + 'static) -> Held<'a> {
+        Held { bytes: Cow::Owned(bytes), form: AnyForm(Some(Box::new(form))) }
     }
 }
 
-impl Held {
-    /// The item has its bytes.
-    pub fn by_item() -> Held {
-        Held(None)
-    }
+/// A form, or none when the bytes are those of the value.
+pub(super) struct AnyForm(pub(super) Option<Box<dyn Form>>);
 
-    pub fn by(kept: impl Keep) -> Held {
-        Held(Some(Box::new(kept)))
-    }
-
-    pub fn kept(&self) -> Option<&dyn Keep> {
-        self.0.as_deref()
-    }
-
-    pub fn is_shared(&self) -> bool {
-        self.kept().is_some_and(Keep::is_shared)
-    }
-}
-
-impl fmt::Debug for Held {
+impl fmt::Debug for AnyForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Held({})", if self.0.is_some() { "elsewhere" } else { "by the item" })
+        f.write_str(if self.0.is_some() { "in a form" } else { "as it is" })
     }
 }

@@ -7,18 +7,11 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
-use rustler::{Env, OwnedBinary, Term};
+use rustler::{Env, Term};
 
-pub struct Heap {
-    env: NonNull<ErlNifEnv>,
-    capacity: usize,
-    used: AtomicUsize,
-    /// How many terms there are in all heaps that share this counter.
-    total: Arc<AtomicUsize>,
-}
+struct Heap(NonNull<ErlNifEnv>);
 
 // SAFETY: the environment is written by the holder of the one `HeapWriter`, and freed by the last
 // who holds the heap. All others read terms that do not change (see above), and get to them through
@@ -27,20 +20,9 @@ unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
 
-impl Heap {
-    /// How many terms it may take.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
 /// A term on a heap, which lives as long as this.
 pub struct HeapTerm {
-    heap: Arc<Heap>,
+    _heap: Arc<Heap>,
     /// In the environment of the heap.
     word: ErlNifTerm,
 }
@@ -51,79 +33,44 @@ unsafe impl Send for HeapTerm {}
 unsafe impl Sync for HeapTerm {}
 
 impl HeapTerm {
-    pub fn heap(&self) -> &Arc<Heap> {
-        &self.heap
-    }
-
     /// A copy of it. Does not look at the heap: that would be one more line of memory to wait for.
     pub fn copy<'a>(&self, env: Env<'a>) -> Term<'a> {
         // SAFETY: the term is in the environment of the heap, which lives as long as `self`.
         unsafe { Term::new(env, sys::enif_make_copy(env.as_c_arg(), self.word)) }
     }
-
-    /// Its external term format.
-    pub fn etf(&self) -> Option<OwnedBinary> {
-        let lifetime = ();
-        // SAFETY: the term is in this environment, which lives as long as `self` and is not written
-        // to by the virtual machine when it encodes a term.
-        let term = unsafe { Term::new(Env::new(&lifetime, self.heap.env.as_ptr()), self.word) };
-        super::etf_of(term)
-    }
 }
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        self.total.fetch_sub(self.used(), Ordering::Relaxed);
         // SAFETY: it was allocated by `HeapWriter::new`, and nobody holds the heap any more.
-        unsafe { sys::enif_free_env(self.env.as_ptr()) }
+        unsafe { sys::enif_free_env(self.0.as_ptr()) }
     }
 }
 
 /// The right to add terms to a heap; there is one for each.
-pub struct HeapWriter(Arc<Heap>);
+pub struct HeapWriter {
+    heap: Arc<Heap>,
+    /// How many terms it may still take.
+    left: usize,
+}
 
 impl HeapWriter {
     /// A new heap for so many terms.
-    pub fn new(capacity: usize, total: Arc<AtomicUsize>) -> Option<HeapWriter> {
+    pub fn new(capacity: usize) -> Option<HeapWriter> {
         // SAFETY: it may be called by any thread. What it returns is ours.
         let env = NonNull::new(unsafe { sys::enif_alloc_env() })?;
-        Some(HeapWriter(Arc::new(Heap { env, capacity, used: AtomicUsize::new(0), total })))
-    }
-
-    pub fn heap(&self) -> &Arc<Heap> {
-        &self.0
+        Some(HeapWriter { heap: Arc::new(Heap(env)), left: capacity })
     }
 
     pub fn is_full(&self) -> bool {
-        self.0.used() == self.0.capacity()
+        self.left == 0
     }
 
     /// Copies a term to the heap; none when it is full.
     pub fn add(&mut self, term: Term) -> Option<HeapTerm> {
-        if self.is_full() {
-            return None;
-        }
+        self.left = self.left.checked_sub(1)?;
         // SAFETY: we alone write into this environment; the term is alive by its own lifetime.
-        let word = unsafe { sys::enif_make_copy(self.0.env.as_ptr(), term.as_c_arg()) };
-        Some(self.made(word))
-    }
-
-    /// As [`HeapWriter::add`], of the external term format, without a copy. It may take more memory
-    /// for a small term.
-    pub fn decode(&mut self, etf: &[u8]) -> Option<HeapTerm> {
-        if self.is_full() {
-            return None;
-        }
-        let lifetime = ();
-        // SAFETY: we alone write into this environment, and the term stays in it.
-        let env = unsafe { Env::new(&lifetime, self.0.env.as_ptr()) };
-        let word = super::term_of_etf(env, etf)?.as_c_arg();
-        Some(self.made(word))
-    }
-
-    fn made(&self, word: ErlNifTerm) -> HeapTerm {
-        self.0.used.fetch_add(1, Ordering::Relaxed);
-        self.0.total.fetch_add(1, Ordering::Relaxed);
-        HeapTerm { heap: self.0.clone(), word }
+        let word = unsafe { sys::enif_make_copy(self.heap.0.as_ptr(), term.as_c_arg()) };
+        Some(HeapTerm { _heap: self.heap.clone(), word })
     }
 }

@@ -7,9 +7,9 @@ mod blob;
 mod cache;
 mod entry;
 mod heap;
+pub mod recipe;
 
 pub use allocator::with_cache;
-pub use blob::BlobPart;
 pub use heap::{HeapTerm, HeapWriter};
 
 use std::mem::MaybeUninit;

@@ -62,7 +62,6 @@ pub mod etf {
     pub const VERSION: u8 = 131;
     pub const NEW_FLOAT: u8 = 70;
     pub const BIT_BINARY: u8 = 77;
-    pub const COMPRESSED: u8 = 80;
     pub const NEW_PID: u8 = 88;
     pub const NEW_PORT: u8 = 89;
     pub const NEWER_REFERENCE: u8 = 90;
@@ -74,6 +73,7 @@ pub mod etf {
     pub const SMALL_TUPLE: u8 = 104;
     pub const LARGE_TUPLE: u8 = 105;
     pub const NIL: u8 = 106;
+    pub const STRING: u8 = 107;
     pub const LIST: u8 = 108;
     pub const BINARY: u8 = 109;
     pub const SMALL_BIG: u8 = 110;

@@ -1,0 +1,194 @@
+//! From external term format to a recipe, and back.
+
+use ram_core::store::value::Held;
+use rustler::ResourceArc;
+
+use super::super::blob::Blob;
+use super::{
+    ATOM, BLOB, DEPTH_MAX, ETF_BYTES_MAX, FLAT_MAP_KEYS_MAX, HEAP_BINARY_BYTES_MAX, LENGTH_BYTES,
+    OTHER, Owner, WHOLE, WORD_BYTES, atoms, bytes_of, token_bytes, word_of,
+};
+use crate::key::etf;
+
+/// Of a binary.
+const HEAD_BYTES: usize = 5;
+
+/// The value as it is held.
+pub fn hold(value: &[u8]) -> Held<'_> {
+    match Writer::whole_term(value) {
+        Some(writer) if writer.recipe.is_empty() => Held::as_it_is(value),
+        Some(writer) => held(writer.recipe, writer.blobs),
+        None => {
+            let mut writer = Writer::new(value);
+            writer.push_blob(WHOLE, value);
+            held(writer.recipe, writer.blobs)
+        }
+    }
+}
+
+fn held<'a>(recipe: Vec<u8>, blobs: Vec<ResourceArc<Blob>>) -> Held<'a> {
+    // Nearly all have none or one, which then takes no vector.
+    match <[ResourceArc<Blob>; 1]>::try_from(blobs) {
+        Ok(one) => Held::as_form(recipe, Owner(one)),
+        Err(blobs) if blobs.is_empty() => Held::as_form(recipe, Owner([])),
+        Err(blobs) => Held::as_form(recipe, Owner(blobs)),
+    }
+}
+
+/// Walks a value, and writes a recipe from the first byte on that has to be replaced.
+struct Writer<'a> {
+    value: &'a [u8],
+    at: usize,
+    /// Up to where the recipe tells the value.
+    told: usize,
+    recipe: Vec<u8>,
+    blobs: Vec<ResourceArc<Blob>>,
+    /// How many bytes there may still be, binaries left out: those are not copied for readers.
+    left: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(value: &'a [u8]) -> Self {
+        let (recipe, blobs) = Default::default();
+        Writer { value, at: 0, told: 0, recipe, blobs, left: ETF_BYTES_MAX }
+    }
+
+    /// `None` for what is not told by a recipe.
+    fn whole_term(value: &'a [u8]) -> Option<Self> {
+        let mut writer = Writer { at: 1, told: 1, ..Writer::new(value) };
+        if value.first() != Some(&etf::VERSION) {
+            return None;
+        }
+        writer.term(DEPTH_MAX)?;
+        if writer.at < value.len() {
+            return None;
+        }
+        if !writer.recipe.is_empty() {
+            writer.tell();
+        }
+        Some(writer)
+    }
+
+    fn term(&mut self, depth: usize) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        let rest = self.value.get(self.at..)?;
+        let token = rest.get(..token_bytes(rest)?)?;
+        let terms = match *token {
+            [etf::SMALL_INTEGER | etf::INTEGER | etf::NIL | etf::STRING, ..] => 0,
+            [etf::NEW_FLOAT, ref bytes @ ..] => {
+                f64::from_be_bytes(bytes.try_into().ok()?).is_finite().then_some(0)?
+            }
+            [etf::BINARY, ..] if token.len() <= HEAD_BYTES + HEAP_BINARY_BYTES_MAX => 0,
+            [etf::BINARY, ..] => {
+                self.tell();
+                self.push_blob(BLOB, token.get(HEAD_BYTES..)?);
+                return self.replaced(token, 0);
+            }
+            [etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 | etf::ATOM | etf::ATOM_UTF8, ..] => {
+                let word = atoms::word(token)?;
+                self.tell();
+                self.recipe.extend_from_slice(&[ATOM, *token.first()?]);
+                self.recipe.extend_from_slice(&bytes_of(word));
+                return self.replaced(token, token.len());
+            }
+            [etf::SMALL_TUPLE, size] => usize::from(size),
+            [etf::LARGE_TUPLE, ref size @ ..] => length(size)?,
+            [etf::LIST, ref size @ ..] => length(size)? + 1,
+            [etf::MAP, ref size @ ..] => {
+                let keys = length(size)?;
+                (keys <= FLAT_MAP_KEYS_MAX).then_some(2 * keys)?
+            }
+            _ => {
+                self.tell();
+                self.recipe.push(OTHER);
+                self.recipe.extend_from_slice(&(token.len() as u32 + 1).to_ne_bytes());
+                self.recipe.push(etf::VERSION);
+                self.recipe.extend_from_slice(token);
+                return self.replaced(token, token.len());
+            }
+        };
+        self.left = self.left.checked_sub(token.len())?;
+        self.at += token.len();
+        (0..terms).try_for_each(|_| self.term(depth))
+    }
+
+    /// Writes what came up to here.
+    fn tell(&mut self) {
+        if self.recipe.is_empty() {
+            self.push_length();
+        }
+        self.recipe.extend_from_slice(self.value.get(self.told..self.at).unwrap_or_default());
+        self.told = self.at;
+    }
+
+    fn replaced(&mut self, token: &[u8], counted: usize) -> Option<()> {
+        self.left = self.left.checked_sub(counted)?;
+        self.at += token.len();
+        self.told = self.at;
+        Some(())
+    }
+
+    fn push_length(&mut self) {
+        self.recipe.extend_from_slice(&(self.value.len() as u32).to_ne_bytes());
+    }
+
+    fn push_blob(&mut self, tag: u8, bytes: &[u8]) {
+        if self.recipe.is_empty() {
+            self.push_length();
+        }
+        let blob = Blob::new(bytes);
+        self.recipe.push(tag);
+        self.recipe.extend_from_slice(&(blob.as_c_arg() as usize).to_ne_bytes());
+        self.recipe.extend_from_slice(&(blob.bytes().as_ptr() as usize).to_ne_bytes());
+        self.recipe.extend_from_slice(&bytes.len().to_ne_bytes());
+        self.blobs.push(blob);
+    }
+}
+
+fn length(bytes: &[u8]) -> Option<usize> {
+    Some(u32::from_be_bytes(bytes.try_into().ok()?) as usize)
+}
+
+/// The external term format that the recipe was written from.
+pub fn etf_of(recipe: &[u8], blobs: &[ResourceArc<Blob>]) -> Vec<u8> {
+    let mut blobs = blobs.iter();
+    let mut out = vec![etf::VERSION];
+    let mut rest = recipe.get(LENGTH_BYTES..).unwrap_or_default();
+    while let Some(tag) = rest.first() {
+        let bytes = match *tag {
+            ATOM => {
+                let word = rest.get(2..).and_then(|word| word.first_chunk::<WORD_BYTES>());
+                let token = rest
+                    .get(1)
+                    .zip(word)
+                    .and_then(|(tag, word)| atoms::token(*tag, word_of(*word)));
+                out.extend_from_slice(token.as_deref().unwrap_or_default());
+                2 + WORD_BYTES
+            }
+            BLOB => {
+                let blob = blobs.next().map(|blob| blob.bytes()).unwrap_or_default();
+                out.push(etf::BINARY);
+                out.extend_from_slice(&(blob.len() as u32).to_be_bytes());
+                out.extend_from_slice(blob);
+                1 + 3 * WORD_BYTES
+            }
+            WHOLE => {
+                return blobs.next().map(|blob| blob.bytes().to_vec()).unwrap_or_default();
+            }
+            OTHER => {
+                let length = rest.get(1..).and_then(|length| length.first_chunk());
+                let bytes = 5 + length.map_or(0, |length| u32::from_ne_bytes(*length) as usize);
+                // Without the version.
+                out.extend_from_slice(rest.get(6..bytes).unwrap_or_default());
+                bytes
+            }
+            _ => {
+                let bytes = token_bytes(rest).unwrap_or(rest.len());
+                out.extend_from_slice(rest.get(..bytes).unwrap_or_default());
+                bytes
+            }
+        };
+        rest = rest.get(bytes..).unwrap_or_default();
+    }
+    out
+}
