@@ -28,6 +28,8 @@ pub enum Touched<'a> {
 pub struct Pending {
     hasher: RandomState,
     slots: Box<[AtomicU32]>,
+    /// Counts the entries that mark anything: mostly there are none, and then no slot is looked at.
+    entries: AtomicU32,
     /// Counts the entries that mark every slot.
     everything: AtomicU32,
     /// Guards the entries that are marked, in the order of the log; appending, truncating and
@@ -47,6 +49,7 @@ impl Default for Pending {
         Pending {
             hasher: RandomState::default(),
             slots: (0..SLOTS).map(|_| AtomicU32::new(0)).collect(),
+            entries: AtomicU32::new(0),
             everything: AtomicU32::new(0),
             marked: Mutex::default(),
         }
@@ -92,6 +95,9 @@ impl Pending {
 
     /// May the key change by an entry that this member has acknowledged and not applied?
     pub fn is_pending(&self, key: &[u8]) -> bool {
+        if self.entries.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
         let slot = self.slots.get(self.slot_of(key) as usize);
         slot.is_none_or(|slot| slot.load(Ordering::SeqCst) > 0)
             || self.everything.load(Ordering::SeqCst) > 0
@@ -108,6 +114,7 @@ impl Pending {
     }
 
     fn count(&self, entry: &Marked, change: impl Fn(&AtomicU32)) {
+        change(&self.entries);
         match &entry.slots {
             None => change(&self.everything),
             Some(slots) => {
@@ -192,5 +199,6 @@ mod tests {
         pending.applied(last);
         assert!(names.iter().all(|name| !pending.is_pending(name.as_bytes())));
         assert!(pending.slots.iter().all(|slot| slot.load(Ordering::SeqCst) == 0));
+        assert_eq!(pending.entries.load(Ordering::SeqCst), 0);
     }
 }

@@ -83,24 +83,31 @@ impl<'a> Walk<'a, '_> {
     /// Writes a leaf, or the beginning of a term that has parts.
     fn term(&mut self, mut term: Term<'a>) -> Result<(), KeyError> {
         // A list whose head is a list, and so on, is a loop and not a recursion.
-        while let Ok((head, tail)) = term.list_get_cell() {
-            self.out.push(tag::CONS);
-            self.room(0)?;
-            self.open.push(Open::Tail(tail));
-            term = head;
+        loop {
+            match term.get_type() {
+                TermType::Integer => self.integer(term)?,
+                TermType::Float => self.float(term)?,
+                TermType::Atom => self.atom(term)?,
+                TermType::Binary => self.bits(term)?,
+                TermType::Tuple => self.tuple(term)?,
+                TermType::Map => self.map(term)?,
+                TermType::List => match term.list_get_cell() {
+                    Ok((head, tail)) => {
+                        self.out.push(tag::CONS);
+                        self.room(0)?;
+                        self.open.push(Open::Tail(tail));
+                        term = head;
+                        continue;
+                    }
+                    Err(_) => self.out.push(tag::NIL),
+                },
+                TermType::Ref | TermType::Fun | TermType::Port | TermType::Pid => {
+                    self.foreign(term)?;
+                }
+                TermType::Unknown => return Err(KeyError::Unsupported),
+            }
+            return self.room(0);
         }
-        match term.get_type() {
-            TermType::Integer => self.integer(term)?,
-            TermType::Float => self.float(term)?,
-            TermType::Atom => self.atom(term)?,
-            TermType::Binary => self.bits(term)?,
-            TermType::Tuple => self.tuple(term)?,
-            TermType::Map => self.map(term)?,
-            TermType::List => self.out.push(tag::NIL),
-            TermType::Ref | TermType::Fun | TermType::Port | TermType::Pid => self.foreign(term)?,
-            TermType::Unknown => return Err(KeyError::Unsupported),
-        }
-        self.room(0)
     }
 
     /// Fails unless so many bytes more are allowed.
