@@ -9,7 +9,7 @@
 //! - `log/`: how it lasts: segments, records, one writer;
 //! - `net/`: how bytes move: frames, handshake, connections.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)

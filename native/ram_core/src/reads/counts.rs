@@ -1,7 +1,9 @@
 //! How reads were answered. Every thread counts those of the fast path in a cache line of its own,
 //! since every scheduler adds to it with every read.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::threads;
 
 /// As many threads have one of their own; those that come later share the last.
 const SHARDS: usize = 256;
@@ -42,7 +44,7 @@ impl Counts {
     }
 
     pub fn count_local(&self) {
-        let own = shard();
+        let own = threads::number().min(SHARDS - 1);
         match self.local.get(own) {
             Some(Shard(count)) if own + 1 < SHARDS => {
                 // Nobody else writes it, and what is atomic costs more than all else here.
@@ -60,15 +62,6 @@ impl Counts {
     pub fn count_quorum(&self) {
         self.quorum.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// The same one for a thread every time.
-fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed).min(SHARDS - 1);
-    }
-    OWN.with(|own| *own)
 }
 
 #[cfg(test)]

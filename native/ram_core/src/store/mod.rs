@@ -16,6 +16,8 @@
 
 pub mod command;
 pub mod sessions;
+#[allow(unsafe_code)]
+mod shards;
 pub mod table;
 pub mod value;
 

@@ -10,7 +10,6 @@
 //! item, never with two. Extra memory is bounded by what changes meanwhile, and the writer never
 //! waits for more than one shard.
 
-use dashmap::{DashMap, Equivalent};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -20,10 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
-use super::value::{AnyForm, Form, Held};
-
-/// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
-pub const SHARDS: usize = 1024;
+use super::shards::Shards;
+use super::value::{AnyForm, Held};
 
 /// A key, its value and the revision of the change that set it, in one allocation. Hashed and
 /// compared by its key. Clones share it.
@@ -32,7 +29,7 @@ pub const SHARDS: usize = 1024;
 /// what is held of the value; the lengths are a byte each. Were the length of the key and the
 /// revision a word each, an entry among a million would take 11 bytes more.
 #[derive(Clone)]
-pub struct Item(ThinArc<AnyForm, u8>);
+pub struct Item(ThinArc<Option<AnyForm>, u8>);
 
 /// The first byte of a content whose key is longer than a byte can say: four bytes of length
 /// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
@@ -74,8 +71,8 @@ impl Item {
         self.content().held
     }
 
-    pub fn form(&self) -> Option<&dyn Form> {
-        self.0.header.header.0.as_deref()
+    pub fn form(&self) -> Option<&AnyForm> {
+        self.0.header.header.as_ref()
     }
 
     pub fn revision(&self) -> u64 {
@@ -149,8 +146,8 @@ impl Hash for Item {
     }
 }
 
-impl Equivalent<Item> for Key<'_> {
-    fn equivalent(&self, item: &Item) -> bool {
+impl Key<'_> {
+    fn is_of(&self, item: &Item) -> bool {
         self.0 == item.key()
     }
 }
@@ -165,7 +162,7 @@ impl Eq for Item {}
 
 #[derive(Debug)]
 pub struct Table {
-    map: DashMap<Item, (), RandomState>,
+    shards: Shards<Item>,
     /// Guards the items put aside for a snapshot; `None` when none is being taken. The writer looks
     /// at it before each change, the walk at its begin and end.
     aside: Mutex<Option<Aside>>,
@@ -188,9 +185,8 @@ impl Default for Table {
 impl Table {
     /// A table that takes so many entries without growing.
     pub fn with_capacity(entries: usize) -> Self {
-        let hasher = RandomState::default();
         Table {
-            map: DashMap::with_capacity_and_hasher_and_shard_amount(entries, hasher, SHARDS),
+            shards: Shards::with_capacity(entries),
             aside: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -204,10 +200,8 @@ impl Table {
     /// Calls `look` with what the key holds, without sharing it: for moments, since a write of a
     /// key nearby has to wait for it.
     pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> T {
-        match self.map.get(&Key(key)) {
-            Some(entry) => look(Some(entry.key())),
-            None => look(None),
-        }
+        let key = Key(key);
+        self.shards.look(&key, |item| key.is_of(item), look)
     }
 
     pub fn entries(&self) -> u64 {
@@ -223,7 +217,7 @@ impl Table {
     pub fn insert(&self, item: Item) {
         self.put_aside(item.key());
         self.add(&item);
-        match self.replace(item) {
+        match self.shards.replace(item) {
             Some(old) => self.subtract(&old),
             None => {
                 self.entries.fetch_add(1, Ordering::Relaxed);
@@ -231,25 +225,11 @@ impl Table {
         }
     }
 
-    /// Sets an item and returns the former one, as one change for readers. The map's own insert
-    /// keeps the old key, and here the key is all there is.
-    fn replace(&self, item: Item) -> Option<Item> {
-        let hash = self.map.hash_usize(&item);
-        let shard = self.map.shards().get(self.map.determine_shard(hash))?;
-        let hash = hash as u64;
-        let mut shard = shard.write();
-        if let Some((slot, ())) = shard.find_mut(hash, |(found, ())| *found == item) {
-            return Some(std::mem::replace(slot, item));
-        }
-        let hash_of = |(item, ()): &(Item, ())| self.map.hash_usize(item) as u64;
-        shard.insert_unique(hash, (item, ()), hash_of);
-        None
-    }
-
     /// For the one writer only.
     pub fn remove(&self, key: &[u8]) {
         self.put_aside(key);
-        if let Some((old, ())) = self.map.remove(&Key(key)) {
+        let key = Key(key);
+        if let Some(old) = self.shards.remove(&key, |item| key.is_of(item)) {
             self.entries.fetch_sub(1, Ordering::Relaxed);
             self.subtract(&old);
         }
@@ -309,13 +289,13 @@ impl Frozen {
     /// Calls `visit` with pieces of the frozen table, one shard or what was put aside at a time.
     pub fn walk<E>(&self, mut visit: impl FnMut(&[Item]) -> Result<(), E>) -> Result<(), E> {
         let mut piece: Vec<Item> = Vec::new();
-        for shard in self.table.map.shards() {
+        for shard in self.table.shards.numbers() {
             piece.clear();
-            {
-                let shard = shard.read();
-                let items = shard.iter().map(|(item, ())| item);
-                piece.extend(items.filter(|item| item.revision() <= self.revision).cloned());
-            }
+            self.table.shards.walk(shard, |item| {
+                if item.revision() <= self.revision {
+                    piece.push(item.clone());
+                }
+            });
             visit(&piece)?;
         }
         let aside = self.table.aside.lock().as_mut().map(|aside| std::mem::take(&mut aside.items));

@@ -1,6 +1,6 @@
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
 use super::sessions::{GROUPS_MAX, SESSIONS_MAX};
-use super::value::{Form, Held, Plain, Values};
+use super::value::{AnyForm, Form, Held, Plain, Values};
 use super::*;
 use crate::codec;
 use bytes::Bytes;
@@ -270,7 +270,7 @@ struct Turned;
 
 impl Values for Turned {
     fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
-        Held::as_form(value.iter().rev().copied().chain([0]).collect(), Turned)
+        Held::as_form(value.iter().rev().copied().chain([0]).collect(), AnyForm::new(Turned))
     }
 }
 

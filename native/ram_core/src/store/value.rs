@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use triomphe::Arc;
 
 /// Makes of bytes what is held in memory. Called by one thread at a time.
 pub trait Values: Send + Sync {
@@ -32,28 +34,44 @@ pub trait Form: Send + Sync {
     fn value_bytes(&self, held: &[u8]) -> usize;
 }
 
+/// A form that items hold. One that refers to nothing may be in many; clones share it. A single
+/// word, which an item of the table has whether it has a form or not.
+#[derive(Clone)]
+pub struct AnyForm(Arc<Box<dyn Form>>);
+
+impl AnyForm {
+    pub fn new(form: impl Form + 'static) -> AnyForm {
+        AnyForm(Arc::new(Box::new(form)))
+    }
+}
+
+impl Deref for AnyForm {
+    type Target = dyn Form;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().as_ref()
+    }
+}
+
+impl fmt::Debug for AnyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyForm")
+    }
+}
+
 /// A value on its way into an item.
 pub struct Held<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
-    pub(super) form: AnyForm,
+    pub(super) form: Option<AnyForm>,
 }
 
 impl<'a> Held<'a> {
     pub fn as_it_is(value: &'a [u8]) -> Held<'a> {
-        Held { bytes: Cow::Borrowed(value), form: AnyForm(None) }
+        Held { bytes: Cow::Borrowed(value), form: None }
     }
 
-    /// The item has these bytes, and keeps the form, which is told them alone.
-    pub fn as_form(bytes: Vec<u8>, form: impl Form + 'static) -> Held<'a> {
-        Held { bytes: Cow::Owned(bytes), form: AnyForm(Some(Box::new(form))) }
-    }
-}
-
-/// A form, or none when the bytes are those of the value.
-pub(super) struct AnyForm(pub(super) Option<Box<dyn Form>>);
-
-impl fmt::Debug for AnyForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "in a form" } else { "as it is" })
+    /// The item has these bytes, and keeps the form.
+    pub fn as_form(bytes: Vec<u8>, form: AnyForm) -> Held<'a> {
+        Held { bytes: Cow::Owned(bytes), form: Some(form) }
     }
 }

@@ -57,16 +57,29 @@ struct Maker<'a, 'm> {
 }
 
 impl<'m> Maker<'_, 'm> {
+    /// Made in place where it is wanted, when it has no parts: most terms are such.
+    #[inline(always)]
     fn term(&mut self) -> Option<ErlNifTerm> {
-        Some(match self.byte()? {
+        match self.byte()? {
             etf::SMALL_INTEGER => {
                 let int = self.byte()?;
-                self.int(int.into())
+                Some(self.int(int.into()))
             }
             etf::INTEGER => {
                 let int = i32::from_be_bytes(self.take()?);
-                self.int(int.into())
+                Some(self.int(int.into()))
             }
+            ATOM if self.is_recipe => {
+                let _tag = self.byte()?;
+                Some(word_of(self.take()?))
+            }
+            tag => self.rarer(tag),
+        }
+    }
+
+    #[inline(never)]
+    fn rarer(&mut self, tag: u8) -> Option<ErlNifTerm> {
+        Some(match tag {
             etf::NEW_FLOAT => {
                 let float = f64::from_be_bytes(self.take()?);
                 // SAFETY: for any environment, and numbers that are finite, as those of a recipe are.
@@ -114,10 +127,6 @@ impl<'m> Maker<'_, 'm> {
             etf::MAP => {
                 let keys = self.length()?;
                 self.map(keys)?
-            }
-            ATOM if self.is_recipe => {
-                let _tag = self.byte()?;
-                word_of(self.take()?)
             }
             BLOB if self.is_recipe => self.blob()?,
             OTHER if self.is_recipe => {

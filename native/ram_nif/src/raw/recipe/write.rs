@@ -1,6 +1,7 @@
 //! From external term format to a recipe, and back.
 
-use ram_core::store::value::Held;
+use once_cell::sync::Lazy;
+use ram_core::store::value::{AnyForm, Held};
 use rustler::ResourceArc;
 
 use super::super::blob::Blob;
@@ -27,12 +28,14 @@ pub fn hold(value: &[u8]) -> Held<'_> {
 }
 
 fn held<'a>(recipe: Vec<u8>, blobs: Vec<ResourceArc<Blob>>) -> Held<'a> {
+    static NOTHING: Lazy<AnyForm> = Lazy::new(|| AnyForm::new(Owner([])));
     // Nearly all have none or one, which then takes no vector.
-    match <[ResourceArc<Blob>; 1]>::try_from(blobs) {
-        Ok(one) => Held::as_form(recipe, Owner(one)),
-        Err(blobs) if blobs.is_empty() => Held::as_form(recipe, Owner([])),
-        Err(blobs) => Held::as_form(recipe, Owner(blobs)),
-    }
+    let form = match <[ResourceArc<Blob>; 1]>::try_from(blobs) {
+        Ok(one) => AnyForm::new(Owner(one)),
+        Err(blobs) if blobs.is_empty() => NOTHING.clone(),
+        Err(blobs) => AnyForm::new(Owner(blobs)),
+    };
+    Held::as_form(recipe, form)
 }
 
 /// Walks a value, and writes a recipe from the first byte on that has to be replaced.
