@@ -22,6 +22,7 @@ pub mod log;
 pub mod net;
 pub mod node;
 pub mod raft;
+mod readers;
 pub mod reads;
 pub mod sabotage;
 pub mod store;

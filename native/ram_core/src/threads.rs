@@ -1,9 +1,7 @@
 //! The threads of members. Whoever embeds the core may have them run inside something of its own.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 /// Has to call what it is given, once.
@@ -32,22 +30,10 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
     })
 }
 
-/// Of the calling thread, counted from 0 in the order in which they ask first.
-pub(crate) fn number() -> usize {
-    const NONE: usize = usize::MAX;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: Cell<usize> = const { Cell::new(NONE) };
-    }
-    if OWN.get() == NONE {
-        OWN.set(NEXT.fetch_add(1, Ordering::Relaxed));
-    }
-    OWN.get()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::sync::mpsc::channel;
 
     thread_local! {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// A layer of ram_core, and the layers of the crate it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("store", &["store", "codec", "sabotage"]),
+    ("store", &["store", "codec", "readers", "sabotage"]),
     ("log", &["log", "threads"]),
     ("net", &["net"]),
-    ("reads", &["reads", "sabotage", "Error"]),
+    ("reads", &["reads", "readers", "sabotage", "Error"]),
     ("raft", &["raft", "reads", "log", "net", "store", "codec", "sabotage", "threads"]),
     (
         "node",

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::threads;
+use crate::readers;
 
 /// As many threads have one of their own; those that come later share the last.
 const SHARDS: usize = 256;
@@ -44,7 +44,7 @@ impl Counts {
     }
 
     pub fn count_local(&self) {
-        let own = threads::number().min(SHARDS - 1);
+        let own = readers::own_number().min(SHARDS - 1);
         match self.local.get(own) {
             Some(Shard(count)) if own + 1 < SHARDS => {
                 // Nobody else writes it, and what is atomic costs more than all else here.

@@ -15,7 +15,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use std::hash::Hash;
 use std::ops::Range;
 
-use crate::threads;
+use crate::readers;
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
 const SHARDS: usize = 1024;
@@ -46,7 +46,7 @@ impl<T: Eq + Hash> Shards<T> {
     ) -> R {
         let hash = self.map.hash_usize(key);
         let at = self.map.determine_shard(hash);
-        let lock = self.locks.get(threads::number() % LOCKS * SHARDS + at);
+        let lock = self.locks.get(readers::own_number() % LOCKS * SHARDS + at);
         let (Some(lock), Some(shard)) = (lock, self.map.shards().get(at)) else {
             return look(None);
         };

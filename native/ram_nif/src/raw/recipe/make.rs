@@ -82,7 +82,7 @@ impl<'m> Maker<'_, 'm> {
         Some(match tag {
             etf::NEW_FLOAT => {
                 let float = f64::from_be_bytes(self.take()?);
-                // SAFETY: for any environment, and numbers that are finite, as those of a recipe are.
+                // SAFETY: for any environment, and finite numbers, as those of a recipe are.
                 unsafe { sys::enif_make_double(self.env(), float) }
             }
             etf::NIL => self.list(self.words.len()),

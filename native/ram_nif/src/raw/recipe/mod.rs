@@ -4,7 +4,7 @@
 //! A recipe is the external term format of the value but for what is slow in there:
 //!
 //! ```text
-//! recipe    how many bytes the external term format has (4, little endian), then a term
+//! recipe    how many bytes the external term format has (4), then a term
 //! term      as in the external term format, or one of these
 //! 1  ATOM   the tag it had (1), its word (8)
 //! 2  BLOB   resource (8), bytes (8), length (8): a binary of more bytes than go on a heap
@@ -48,6 +48,7 @@ const WHOLE: u8 = 4;
 /// At the begin of a recipe.
 const LENGTH_BYTES: usize = 4;
 const WORD_BYTES: usize = size_of::<ErlNifTerm>();
+const BLOB_BYTES: usize = 1 + 3 * WORD_BYTES;
 
 /// The virtual machine itself puts binaries up to this size on the heap of a process.
 const HEAP_BINARY_BYTES_MAX: usize = 64;
@@ -68,9 +69,13 @@ impl<B: AsRef<[ResourceArc<Blob>]> + Send + Sync> Form for Owner<B> {
     }
 
     fn value_bytes(&self, held: &[u8]) -> usize {
-        let length = held.first_chunk::<LENGTH_BYTES>();
-        length.map_or(0, |length| u32::from_le_bytes(*length) as usize)
+        etf_bytes(held)
     }
+}
+
+fn etf_bytes(recipe: &[u8]) -> usize {
+    let length = recipe.first_chunk::<LENGTH_BYTES>();
+    length.map_or(0, |length| u32::from_ne_bytes(*length) as usize)
 }
 
 fn bytes_of(word: ErlNifTerm) -> [u8; WORD_BYTES] {

@@ -6,8 +6,9 @@ use rustler::ResourceArc;
 
 use super::super::blob::Blob;
 use super::{
-    ATOM, BLOB, DEPTH_MAX, ETF_BYTES_MAX, FLAT_MAP_KEYS_MAX, HEAP_BINARY_BYTES_MAX, LENGTH_BYTES,
-    OTHER, Owner, WHOLE, WORD_BYTES, atoms, bytes_of, token_bytes, word_of,
+    ATOM, BLOB, BLOB_BYTES, DEPTH_MAX, ETF_BYTES_MAX, FLAT_MAP_KEYS_MAX, HEAP_BINARY_BYTES_MAX,
+    LENGTH_BYTES, OTHER, Owner, WHOLE, WORD_BYTES, atoms, bytes_of, etf_bytes, token_bytes,
+    word_of,
 };
 use crate::key::etf;
 
@@ -16,25 +17,34 @@ const HEAD_BYTES: usize = 5;
 
 /// The value as it is held.
 pub fn hold(value: &[u8]) -> Held<'_> {
+    if let Some(bytes) = long_binary(value) {
+        return one_blob(value, BLOB, bytes);
+    }
     match Writer::whole_term(value) {
         Some(writer) if writer.recipe.is_empty() => Held::as_it_is(value),
         Some(writer) => held(writer.recipe, writer.blobs),
-        None => {
-            let mut writer = Writer::new(value);
-            writer.push_blob(WHOLE, value);
-            held(writer.recipe, writer.blobs)
-        }
+        None => one_blob(value, WHOLE, value),
     }
+}
+
+/// The bytes of a value that is nothing but a binary too long for a heap.
+fn long_binary(value: &[u8]) -> Option<&[u8]> {
+    let (head, bytes) = value.split_first_chunk::<{ 1 + HEAD_BYTES }>()?;
+    let [etf::VERSION, etf::BINARY, size @ ..] = head else { return None };
+    (bytes.len() > HEAP_BINARY_BYTES_MAX && length(size)? == bytes.len()).then_some(bytes)
+}
+
+fn one_blob<'a>(value: &[u8], tag: u8, bytes: &[u8]) -> Held<'a> {
+    let blob = Blob::new(bytes);
+    let mut recipe = Vec::with_capacity(LENGTH_BYTES + BLOB_BYTES);
+    push_length(&mut recipe, value);
+    push_blob(&mut recipe, tag, &blob);
+    Held::as_form(recipe, AnyForm::new(Owner([blob])))
 }
 
 fn held<'a>(recipe: Vec<u8>, blobs: Vec<ResourceArc<Blob>>) -> Held<'a> {
     static NOTHING: Lazy<AnyForm> = Lazy::new(|| AnyForm::new(Owner([])));
-    // Nearly all have none or one, which then takes no vector.
-    let form = match <[ResourceArc<Blob>; 1]>::try_from(blobs) {
-        Ok(one) => AnyForm::new(Owner(one)),
-        Err(blobs) if blobs.is_empty() => NOTHING.clone(),
-        Err(blobs) => AnyForm::new(Owner(blobs)),
-    };
+    let form = if blobs.is_empty() { NOTHING.clone() } else { AnyForm::new(Owner(blobs)) };
     Held::as_form(recipe, form)
 }
 
@@ -46,19 +56,15 @@ struct Writer<'a> {
     told: usize,
     recipe: Vec<u8>,
     blobs: Vec<ResourceArc<Blob>>,
-    /// How many bytes there may still be, binaries left out: those are not copied for readers.
+    /// How many bytes there may still be, without those of blobs, which are not copied for readers.
     left: usize,
 }
 
 impl<'a> Writer<'a> {
-    fn new(value: &'a [u8]) -> Self {
-        let (recipe, blobs) = Default::default();
-        Writer { value, at: 0, told: 0, recipe, blobs, left: ETF_BYTES_MAX }
-    }
-
     /// `None` for what is not told by a recipe.
     fn whole_term(value: &'a [u8]) -> Option<Self> {
-        let mut writer = Writer { at: 1, told: 1, ..Writer::new(value) };
+        let (recipe, blobs) = Default::default();
+        let mut writer = Writer { value, at: 1, told: 1, recipe, blobs, left: ETF_BYTES_MAX };
         if value.first() != Some(&etf::VERSION) {
             return None;
         }
@@ -83,9 +89,11 @@ impl<'a> Writer<'a> {
             }
             [etf::BINARY, ..] if token.len() <= HEAD_BYTES + HEAP_BINARY_BYTES_MAX => 0,
             [etf::BINARY, ..] => {
+                let blob = Blob::new(token.get(HEAD_BYTES..)?);
                 self.tell();
-                self.push_blob(BLOB, token.get(HEAD_BYTES..)?);
-                return self.replaced(token, 0);
+                push_blob(&mut self.recipe, BLOB, &blob);
+                self.blobs.push(blob);
+                return self.replaced(token, BLOB_BYTES);
             }
             [etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 | etf::ATOM | etf::ATOM_UTF8, ..] => {
                 let word = atoms::word(token)?;
@@ -118,7 +126,7 @@ impl<'a> Writer<'a> {
     /// Writes what came up to here.
     fn tell(&mut self) {
         if self.recipe.is_empty() {
-            self.push_length();
+            push_length(&mut self.recipe, self.value);
         }
         self.recipe.extend_from_slice(self.value.get(self.told..self.at).unwrap_or_default());
         self.told = self.at;
@@ -130,22 +138,18 @@ impl<'a> Writer<'a> {
         self.told = self.at;
         Some(())
     }
+}
 
-    fn push_length(&mut self) {
-        self.recipe.extend_from_slice(&(self.value.len() as u32).to_ne_bytes());
-    }
+fn push_length(recipe: &mut Vec<u8>, value: &[u8]) {
+    recipe.extend_from_slice(&(value.len() as u32).to_ne_bytes());
+}
 
-    fn push_blob(&mut self, tag: u8, bytes: &[u8]) {
-        if self.recipe.is_empty() {
-            self.push_length();
-        }
-        let blob = Blob::new(bytes);
-        self.recipe.push(tag);
-        self.recipe.extend_from_slice(&(blob.as_c_arg() as usize).to_ne_bytes());
-        self.recipe.extend_from_slice(&(blob.bytes().as_ptr() as usize).to_ne_bytes());
-        self.recipe.extend_from_slice(&bytes.len().to_ne_bytes());
-        self.blobs.push(blob);
-    }
+fn push_blob(recipe: &mut Vec<u8>, tag: u8, blob: &ResourceArc<Blob>) {
+    let bytes = blob.bytes();
+    recipe.push(tag);
+    recipe.extend_from_slice(&(blob.as_c_arg() as usize).to_ne_bytes());
+    recipe.extend_from_slice(&(bytes.as_ptr() as usize).to_ne_bytes());
+    recipe.extend_from_slice(&bytes.len().to_ne_bytes());
 }
 
 fn length(bytes: &[u8]) -> Option<usize> {
@@ -155,7 +159,8 @@ fn length(bytes: &[u8]) -> Option<usize> {
 /// The external term format that the recipe was written from.
 pub fn etf_of(recipe: &[u8], blobs: &[ResourceArc<Blob>]) -> Vec<u8> {
     let mut blobs = blobs.iter();
-    let mut out = vec![etf::VERSION];
+    let mut out = Vec::with_capacity(etf_bytes(recipe));
+    out.push(etf::VERSION);
     let mut rest = recipe.get(LENGTH_BYTES..).unwrap_or_default();
     while let Some(tag) = rest.first() {
         let bytes = match *tag {
@@ -173,7 +178,7 @@ pub fn etf_of(recipe: &[u8], blobs: &[ResourceArc<Blob>]) -> Vec<u8> {
                 out.push(etf::BINARY);
                 out.extend_from_slice(&(blob.len() as u32).to_be_bytes());
                 out.extend_from_slice(blob);
-                1 + 3 * WORD_BYTES
+                BLOB_BYTES
             }
             WHOLE => {
                 return blobs.next().map(|blob| blob.bytes().to_vec()).unwrap_or_default();
