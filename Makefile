@@ -35,10 +35,10 @@ check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
 	@scripts/setup.sh test
 	@scripts/check.sh
 
-torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links|spaces
+torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links|spaces FAULTS=kill,...
 	@scripts/setup.sh test
 	@scripts/build.sh
-	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(SABOTAGE)"
+	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(FAULTS)" "$(SABOTAGE)"
 
 sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 for one)
 	@$(if $(SEED),,cargo test --locked --profile sim -p ram_sim --test seeds -- --include-ignored)

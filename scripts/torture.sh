@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# torture.sh SECONDS SEED NODES NET SABOTAGE: a cluster under faults (test/ram_torture.erl) and the
-# check of what its clients saw. Its nodes, ports and files are its own; of a run that failed the
+# torture.sh SECONDS SEED NODES NET FAULTS SABOTAGE: a cluster under faults (test/ram_torture.erl) and
+# the check of what its clients saw. Its nodes, ports and files are its own; of a run that failed the
 # histories and the checker's report are kept, under _build/torture. Expects ram to be built.
 #
 # With SABOTAGE the nodes run a library of their own with that fault built in and armed; the run
@@ -11,10 +11,12 @@ seconds=${1:-60}
 seed=${2:-$((RANDOM * 32768 + RANDOM))}
 nodes=${3:-3}
 net=${4:-links}
-sabotage=${5:-}
+faults=${5:-all}
+sabotage=${6:-}
 if ! [[ $seconds =~ ^[1-9][0-9]*$ && $seed =~ ^[0-9]+$ && $nodes =~ ^[35]$ &&
-    $net =~ ^(links|spaces)$ && $sabotage =~ ^[a-z_]*$ ]]; then
-    echo "usage: make torture SECONDS=60 SEED=7 NODES=3|5 NET=links|spaces SABOTAGE=fault" >&2
+    $net =~ ^(links|spaces)$ && $faults =~ ^[a-z_,]+$ && $sabotage =~ ^[a-z_]*$ ]]; then
+    echo "usage: make torture SECONDS=60 SEED=7 NODES=3|5 NET=links|spaces FAULTS=kind,..." \
+        "SABOTAGE=fault" >&2
     exit 2
 fi
 
@@ -58,7 +60,7 @@ erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
     test/ram_torture.erl test/ram_torture_client.erl
 echo "torture: $seconds s, seed $seed"
 erl -noshell -pa "$application/ebin" -pa "$folder/ebin" -s ram_torture main \
-    -extra "$seconds" "$seed" "$nodes" "$net" "$histories" "$folder" \
+    -extra "$seconds" "$seed" "$nodes" "$net" "$faults" "$histories" "$folder" \
     ${sabotage:+"$sabotage"} </dev/null &
 vm=$!
 status=0

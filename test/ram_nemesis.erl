@@ -10,7 +10,7 @@
 %% the other way round, since who comes back needs the network.
 -module(ram_nemesis).
 
--export([schedule/3, run/3, make_whole/1, kinds/0]).
+-export([schedule/3, schedule/4, run/3, make_whole/1, kinds/0]).
 -export_type([step/0, fault/0, report/0]).
 
 -type target() :: pos_integer() | leader.
@@ -31,7 +31,10 @@
       | {wipe, target()}
         %% The leader is cut off and another takes over; then the new one is cut off, and the old
         %% one is with a member that restarts at that moment: what it promised counts now.
-      | {relay, manner(), target(), Pick :: pos_integer()}.
+      | {relay, manner(), target(), Pick :: pos_integer()}
+        %% One member no longer hears the leader. Then the leader is cut off, while those who heard
+        %% it start again in the same moment: what they promised it counts.
+      | {estrange, target(), Pick :: pos_integer()}.
 -type step() :: {PauseMs :: pos_integer(), HoldMs :: pos_integer(), [fault()]}.
 -type report() :: [{Kind :: atom(), FromNs :: integer(), ToNs :: integer(), done | unavailable}].
 -type hooks() :: #{now_ns := fun(() -> integer()), until_ns := integer(),
@@ -40,9 +43,11 @@
 -define(WHOLE_MS, 60000).
 %% For those who are together after a relay to elect and to be written to.
 -define(RELAY_MS, 1500).
+%% Longer than any promise of the one who hears nothing.
+-define(ESTRANGED_MS, 1200).
 -define(FILE_BYTES_MAX, (1 bsl 20)).
 
-node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe, relay].
+node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe, relay, estrange].
 wire_kinds() -> [halves, isolate, one_way, bridge, ring, slow, lossy].
 kinds() -> wire_kinds() ++ node_kinds().
 
@@ -51,20 +56,24 @@ kinds() -> wire_kinds() ++ node_kinds().
 %% @doc Enough steps for so long a run of so many nodes. Each kind comes before any comes again.
 -spec schedule(integer(), pos_integer(), pos_integer()) -> [step()].
 schedule(Seed, Count, RunMs) ->
-    State = rand:seed_s(exsss, {Seed, Count, 4}),
-    steps(State, Count, RunMs, []).
+    schedule(Seed, Count, RunMs, kinds()).
 
-steps(_State, _Count, LeftMs, _Kinds) when LeftMs =< 0 ->
+%% @doc Of these kinds alone.
+-spec schedule(integer(), pos_integer(), pos_integer(), [atom(), ...]) -> [step()].
+schedule(Seed, Count, RunMs, All) ->
+    steps(rand:seed_s(exsss, {Seed, Count, 4}), Count, RunMs, All, []).
+
+steps(_State, _Count, LeftMs, _All, _Kinds) when LeftMs =< 0 ->
     [];
-steps(State0, Count, LeftMs, []) ->
-    {Kinds, State} = shuffled(kinds(), State0),
-    steps(State, Count, LeftMs, Kinds);
-steps(State0, Count, LeftMs, [Kind | Kinds]) ->
+steps(State0, Count, LeftMs, All, []) ->
+    {Kinds, State} = shuffled(All, State0),
+    steps(State, Count, LeftMs, All, Kinds);
+steps(State0, Count, LeftMs, All, [Kind | Kinds]) ->
     {First, State1} = fault(Kind, Count, State0),
     {Faults, Rest, State2} = perhaps_another(First, Kinds, Count, State1),
     {PauseMs, State3} = between(300, 1500, State2),
     {HoldMs, State4} = hold_ms(Faults, State3),
-    [{PauseMs, HoldMs, Faults} | steps(State4, Count, LeftMs - PauseMs - HoldMs, Rest)].
+    [{PauseMs, HoldMs, Faults} | steps(State4, Count, LeftMs - PauseMs - HoldMs, All, Rest)].
 
 %% One time in three a fault of a node and one of the network come together.
 perhaps_another(First, Kinds, Count, State0) ->
@@ -87,10 +96,12 @@ node_first([First, Second]) ->
         false -> [Second, First]
     end.
 
-hold_ms(Faults, State) ->
-    case lists:keyfind(suspend, 1, Faults) of
-        {suspend, _, Ms} -> {Ms, State};
-        false -> between(500, 3000, State)
+hold_ms(Faults, State0) ->
+    {Ms, State} = between(500, 3000, State0),
+    case Faults of
+        [{suspend, _, SuspendedMs} | _] -> {SuspendedMs, State};
+        [{estrange, _, _} | _] -> {max(?ESTRANGED_MS, Ms), State};
+        _ -> {Ms, State}
     end.
 
 fault(halves, Count, State0) ->
@@ -128,6 +139,9 @@ fault(relay, Count, State0) ->
     {Manner, State1} = manner(State0),
     {Pick, State} = between(1, Count - 1, State1),
     {{relay, Manner, leader, Pick}, State};
+fault(estrange, Count, State0) ->
+    {Pick, State} = between(1, Count - 1, State0),
+    {{estrange, leader, Pick}, State};
 fault(Kind, Count, State0) ->
     {Target, State} = target(Count, State0),
     {{Kind, Target}, State}.
@@ -231,6 +245,8 @@ begin_fault(Run, {wipe, I}, Hooks) ->
     up(Run, I, Hooks);
 begin_fault(Run, {relay, Manner, I, _Pick}, _Hooks) ->
     tune(Run, both(Manner, [I], others(Run, I)));
+begin_fault(Run, {estrange, I, Pick}, _Hooks) ->
+    tune(Run, [{I, lists:nth(Pick, others(Run, I)), held}]);
 begin_fault(Run, Fault, _Hooks) ->
     tune(Run, wires(Fault, members(Run))).
 
@@ -294,6 +310,14 @@ end_fault(Run, {relay, Manner, I, Pick}, Hooks) ->
     ok = tune(Run, both(Manner, Left, members(Run) -- Left)),
     ok = tune(Run, both(open, [I], others(Run, I) -- Left)),
     up(Run, Restarted, Hooks),
+    receive after ?RELAY_MS -> ok end,
+    ram_peers:heal(Run);
+end_fault(Run, {estrange, I, Pick}, _Hooks) ->
+    Estranged = lists:nth(Pick, others(Run, I)),
+    Restarted = lists:sublist(others(Run, I) -- [Estranged], length(members(Run)) div 2),
+    ok = tune(Run, both(held, [I], others(Run, I))),
+    %% Without their virtual machines, which would take longer than a promise lasts.
+    [ok = attempt(Run, J, Do, []) || Do <- [stop, start], J <- Restarted],
     receive after ?RELAY_MS -> ok end,
     ram_peers:heal(Run);
 end_fault(Run, {wipe, _I}, _Hooks) ->

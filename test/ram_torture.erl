@@ -9,8 +9,10 @@
 -export([run/1, check/1, summary/1, main/0]).
 -export_type([options/0, result/0]).
 
+%% `faults' are the kinds of faults, `env' is added to the application environment of the nodes.
 -type options() :: #{seconds := pos_integer(), seed := integer(), nodes := pos_integer(),
-                     wires := links | spaces, histories := string(), work := string()}.
+                     wires := links | spaces, histories := string(), work := string(),
+                     faults => [atom(), ...], env => [{atom(), term()}]}.
 -type verdict() :: linearizable | {violation, string()} | {malformed, string()}
                  | {undecided, string()} | {crashed, string()} | {not_whole, term()}
                  | too_many_unknown | too_few_operations.
@@ -19,6 +21,8 @@
                     faults := ram_nemesis:report(), check := string()}.
 
 -define(CLIENTS, 12).
+%% On each node.
+-define(READERS, 3).
 -define(UNKNOWN_PERCENT_MAX, 5).
 -define(OPERATIONS_PER_SECOND_MIN, 50).
 -define(CALL_TIMEOUT_MS, 2500).
@@ -26,6 +30,8 @@
 -define(PROGRESS_MS, 10000).
 %% Of a negative control.
 -define(ROUND_SECONDS, 20).
+%% Of a negative control: long, so that a member is back while what it promised counts.
+-define(ELECTION_MS, {300, 1000}).
 %% Few, so that logs are purged and nodes that were away are given snapshots.
 -define(SNAPSHOT_EVERY, 2000).
 
@@ -34,7 +40,8 @@ run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Optio
     ok = filelib:ensure_path(Folder),
     %% Known before the run and not after it.
     _ = checker(),
-    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}],
+    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}
+           | maps:get(env, Options, [])],
     Run = ram_peers:start(Count, Work, Env,
                           #{wires => Wires, clocks => ram_peers:has_clocks()}),
     {Faults, Ended} = try under_fire(Run, Options)
@@ -42,7 +49,8 @@ run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Optio
                       end,
     judged(Options, Faults, Ended).
 
-under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count, histories := Folder}) ->
+under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count,
+                  histories := Folder} = Options) ->
     ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
     ok = one_clock(Run),
     From = ram_torture_client:now_ns(),
@@ -57,7 +65,8 @@ under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count, histories :=
     Hooks = #{now_ns => fun ram_torture_client:now_ns/0, until_ns => Until, up => Up,
               note => Note},
     Teller = spawn_link(fun() -> tell(From, Seconds, Done) end),
-    Schedule = ram_nemesis:schedule(Seed, Count, Seconds * 1000),
+    Kinds = maps:get(faults, Options, ram_nemesis:kinds()),
+    Schedule = ram_nemesis:schedule(Seed, Count, Seconds * 1000, Kinds),
     try
         Faults = ram_nemesis:run(Run, Schedule, Hooks),
         {Faults, finish(Run, Folder, ram_torture_client:keys(From, Until))}
@@ -89,11 +98,13 @@ one_clock(Run) ->
 start_clients(Run, I, Boots, Plan) ->
     ok = counters:add(Boots, I, 1),
     Count = max(4, ?CLIENTS div length(ram_peers:members(Run))),
-    Names = [lists:concat([node, I, ".", counters:get(Boots, I), ".", N])
-             || N <- lists:seq(1, Count)],
+    Names = fun(Kind, Most) -> [lists:concat([node, I, ".", counters:get(Boots, I), Kind, N])
+                                || N <- lists:seq(1, Most)] end,
     Log = filename:join(maps:get(folder, Plan), lists:concat([node, I, ".log"])),
     ok = ram_peers:call(Run, I, ram_torture_client, log_to, [Log]),
-    ok = ram_peers:call(Run, I, ram_torture_client, start, [Names, Plan]).
+    ok = ram_peers:call(Run, I, ram_torture_client, start, [Names(".", Count), Plan]),
+    ok = ram_peers:call(Run, I, ram_torture_client, start,
+                        [Names(".reader", ?READERS), Plan#{role => reader}]).
 
 finish(Run, Folder, Keys) ->
     ok = ram_nemesis:make_whole(Run),
@@ -187,9 +198,11 @@ summary(#{options := Options, verdict := Verdict, operations := Operations, unkn
      "checker: ", string:trim(Check), $\n,
      io_lib:format("verdict: ~s~n", [word(Verdict)])].
 
-again(#{seed := Seed, seconds := Seconds, nodes := Nodes, wires := Wires}, More) ->
-    io:format("again: make torture SECONDS=~b SEED=~b NODES=~b NET=~s~s~n",
-              [Seconds, Seed, Nodes, Wires, More]).
+again(#{seed := Seed, seconds := Seconds, nodes := Nodes, wires := Wires} = Options, More) ->
+    Kinds = [atom_to_list(Kind) || Kind <- maps:get(faults, Options, [])],
+    Faults = [[" FAULTS=", lists:join($,, Kinds)] || Kinds =/= []],
+    io:format("again: make torture SECONDS=~b SEED=~b NODES=~b NET=~s~s~s~n",
+              [Seconds, Seed, Nodes, Wires, Faults, More]).
 
 tally(Kind, Faults) ->
     Done = length([K || {K, _, _, done} <- Faults, K =:= Kind]),
@@ -207,17 +220,33 @@ word(Verdict) ->
 
 %%% The command
 
-%% @doc erl -s ram_torture main -extra SECONDS SEED NODES NET HISTORIES WORK [SABOTAGE]
+%% @doc erl -s ram_torture main -extra SECONDS SEED NODES NET FAULTS HISTORIES WORK [SABOTAGE]
+%% FAULTS are kinds with commas between, or all.
 -spec main() -> no_return().
 main() ->
-    [Seconds, Seed, Nodes, Net, Histories, Work | Sabotage] = init:get_plain_arguments(),
-    Options = #{seconds => list_to_integer(Seconds), seed => list_to_integer(Seed),
-                nodes => list_to_integer(Nodes), wires => wires(Net), histories => Histories,
-                work => Work},
+    [Seconds, Seed, Nodes, Net, Faults, Histories, Work | Sabotage] = init:get_plain_arguments(),
+    Options0 = #{seconds => list_to_integer(Seconds), seed => list_to_integer(Seed),
+                 nodes => list_to_integer(Nodes), wires => wires(Net), histories => Histories,
+                 work => Work},
+    Options = maps:merge(Options0, faults(Faults)),
     halt(case Sabotage of
              [] -> tortured(Options);
              [Name] -> caught(Name, Options, 1, ram_torture_client:now_ns())
          end).
+
+faults("all") ->
+    #{};
+faults(Names) ->
+    Known = [{atom_to_list(Kind), Kind} || Kind <- ram_nemesis:kinds()],
+    Wanted = string:lexemes(Names, ","),
+    case [Name || Name <- Wanted, not lists:keymember(Name, 1, Known)] of
+        [] ->
+            #{faults => [proplists:get_value(Name, Known) || Name <- Wanted]};
+        Unknown ->
+            io:format("torture: no such faults: ~s; there are ~s~n",
+                      [lists:join(", ", Unknown), lists:join(", ", proplists:get_keys(Known))]),
+            halt(2)
+    end.
 
 wires("links") ->
     links;
@@ -238,7 +267,7 @@ tortured(Options) ->
 caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Options, Round, Begun) ->
     Folder = filename:join(Histories, "round" ++ integer_to_list(Round)),
     Result = run(Options#{seconds := ?ROUND_SECONDS, seed := Seed + Round - 1,
-                          histories := Folder}),
+                          histories := Folder, env => [{election_timeout_ms, ?ELECTION_MS}]}),
     Passed = (ram_torture_client:now_ns() - Begun) div 1000000000,
     case Result of
         #{verdict := {violation, _}} ->

@@ -18,6 +18,10 @@
 %% value it was given last was replaced or deleted meanwhile. `s' keys are never deleted, so there
 %% an update is a swap: the last value the fun was given is the one that was replaced, and when it
 %% was not called there was none. `n' keys are counters.
+%%
+%% Readers write nothing, and stay with one key of each ten seconds. On a node that is cut off all
+%% others soon wait for a write of theirs, and so do reads of what is being written; a reader goes
+%% on for as long as the node holds its lease.
 -module(ram_torture_client).
 
 -export([start/2, log_to/1, running/0, read_all/3, now_ns/0, keys/2, crashes/1]).
@@ -29,7 +33,7 @@
 -define(REFUSED_PAUSE_MS, 50).
 
 -type plan() :: #{folder := string(), from_ns := integer(), until_ns := integer(),
-                  seed := integer()}.
+                  seed := integer(), role => reader}.
 
 %% @doc Starts clients with these names on this node. They end by themselves.
 -spec start([string()], plan()) -> ok.
@@ -87,7 +91,7 @@ operations(Op, {File, Client}, #{until_ns := Until} = Plan) ->
             done;
         false ->
             Value = iolist_to_binary([Client, $-, integer_to_binary(Op)]),
-            Told = call(File, Op, operation(key(Plan), Value)),
+            Told = call(File, Op, operation(Client, Value, Plan)),
             pause(Told),
             operations(Op + 1, {File, Client}, Plan)
     end.
@@ -95,9 +99,15 @@ operations(Op, {File, Client}, #{until_ns := Until} = Plan) ->
 pause(failed) -> receive after ?REFUSED_PAUSE_MS -> ok end;
 pause(_) -> receive after rand:uniform(?PAUSE_MS_MAX) -> ok end.
 
-key(#{from_ns := From}) ->
-    Epoch = (now_ns() - From) div ?EPOCH_NS,
-    key(lists:nth(rand:uniform(length(names())), names()), Epoch).
+operation(Client, _Value, #{role := reader} = Plan) ->
+    Epoch = epoch(Plan),
+    Names = names(),
+    {read, key(lists:nth(1 + erlang:phash2({Client, Epoch}, length(Names)), Names), Epoch)};
+operation(_Client, Value, Plan) ->
+    Names = names(),
+    operation(key(lists:nth(rand:uniform(length(Names)), Names), epoch(Plan)), Value).
+
+epoch(#{from_ns := From}) -> (now_ns() - From) div ?EPOCH_NS.
 
 names() -> ["d1", "d2", "s1", "s2", "n1", "n2"].
 
