@@ -2,6 +2,8 @@
 //! processor waits long for a word that another has written.
 
 use std::cell::Cell;
+use std::num::NonZero;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Of the calling thread, counted from 0 in the order in which they ask first.
@@ -17,6 +19,15 @@ pub fn own_number() -> usize {
     OWN.get()
 }
 
+/// How many places there should be where a writer has to visit them all: so many that readers
+/// seldom share one. A power of two, as `places_max` has to be.
+pub fn places(places_max: usize) -> usize {
+    const PER_PROCESSOR: usize = 2;
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    (PER_PROCESSOR * *PROCESSORS).next_power_of_two().min(places_max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +39,7 @@ mod tests {
             (0..9).map(|_| std::thread::spawn(own_number).join().unwrap()).collect();
         assert_eq!(own_number(), own);
         assert!(!of_others.contains(&own));
+        assert!(places(2) == 2 && places(1 << 20).is_power_of_two());
         assert!(of_others.is_sorted_by(|one, next| one < next), "{of_others:?}");
     }
 }

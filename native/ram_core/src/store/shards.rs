@@ -19,14 +19,16 @@ use crate::readers;
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
 const SHARDS: usize = 1024;
-/// Locks of each shard. A change takes them all, so not one for each thread there might be.
-const LOCKS: usize = 8;
+/// Of each shard. A change takes them all, so not one for each thread there might be.
+const LOCKS_MAX: usize = 16;
 
 #[derive(Debug)]
 pub struct Shards<T: Eq + Hash> {
     map: DashMap<T, (), RandomState>,
-    /// For each thread, or some of them: one for each shard.
+    /// One for each shard, and so on for each place of readers.
     locks: Box<[RwLock<()>]>,
+    /// A power of two.
+    places: usize,
 }
 
 impl<T: Eq + Hash> Shards<T> {
@@ -34,7 +36,8 @@ impl<T: Eq + Hash> Shards<T> {
     pub fn with_capacity(items: usize) -> Self {
         let hasher = RandomState::default();
         let map = DashMap::with_capacity_and_hasher_and_shard_amount(items, hasher, SHARDS);
-        Shards { map, locks: (0..LOCKS * SHARDS).map(|_| RwLock::default()).collect() }
+        let places = readers::places(LOCKS_MAX);
+        Shards { map, locks: (0..places * SHARDS).map(|_| RwLock::default()).collect(), places }
     }
 
     /// Calls `look` with the item that hashes and is as wanted. A change of the shard waits for it.
@@ -46,7 +49,8 @@ impl<T: Eq + Hash> Shards<T> {
     ) -> R {
         let hash = self.map.hash_usize(key);
         let at = self.map.determine_shard(hash);
-        let lock = self.locks.get(readers::own_number() % LOCKS * SHARDS + at);
+        let place = readers::own_number() & (self.places - 1);
+        let lock = self.locks.get(place * SHARDS + at);
         let (Some(lock), Some(shard)) = (lock, self.map.shards().get(at)) else {
             return look(None);
         };
@@ -94,8 +98,8 @@ impl<T: Eq + Hash> Shards<T> {
         }
     }
 
-    fn all_locks(&self, at: usize) -> [Option<RwLockWriteGuard<'_, ()>>; LOCKS] {
-        std::array::from_fn(|thread| Some(self.locks.get(thread * SHARDS + at)?.write()))
+    fn all_locks(&self, at: usize) -> [Option<RwLockWriteGuard<'_, ()>>; LOCKS_MAX] {
+        std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()))
     }
 }
 
@@ -159,7 +163,7 @@ mod tests {
             |shards| _ = shards.remove(&1u64, |pair| pair.0 == 1),
         ];
         // Threads are numbered as they come, so these have all of the locks.
-        for reader in 0..2 * LOCKS {
+        for reader in 0..2 * LOCKS_MAX {
             for change in changes {
                 let (is_changed, (reading, is_read)) = (AtomicBool::new(false), channel());
                 let (is_changed, shards) = (&is_changed, &shards);
