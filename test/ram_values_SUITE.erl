@@ -12,8 +12,9 @@
          large_values_do_not_hold_a_scheduler/1,
          values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
 %% On the nodes.
--export([put_all/2, mismatches/3, ways/2, put_bytes/2, raised/1, held_bytes/1, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
-         put_large/1, has_large/2, shortest_call_us/1]).
+-export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
+         ways/2, put_bytes/2, raised/1, held_bytes/1, put_large/1, has_large/2,
+         shortest_call_us/1]).
 
 -define(TERMS, 600).
 -define(KEYS, 300).
@@ -25,8 +26,7 @@ suite() ->
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
              not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
-                                     raised, held_bytes,
-                                     put_large, shortest_call_us])].
+                                     raised, held_bytes, put_large, shortest_call_us])].
 
 init_per_suite(Config) ->
     Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
