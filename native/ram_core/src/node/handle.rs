@@ -115,12 +115,12 @@ impl Handle {
         key: &[u8],
         look: impl FnOnce(Option<&Item>) -> T,
     ) -> Result<Option<T>> {
-        if self.reads.way(mode, key) != Way::Now {
-            return Ok(None);
+        let may_look = || self.reads.way(mode, key) == Way::Now;
+        let looked = self.applied.table().look_if(key, may_look, look).ok_or(Error::Stopped)?;
+        if looked.is_some() {
+            self.reads.counts.count_local();
         }
-        let looked = self.applied.with_table(|table| table.look(key, look));
-        self.reads.counts.count_local();
-        looked.map(Some).ok_or(Error::Stopped)
+        Ok(looked)
     }
 
     /// Calls `reply` with what the key holds, as soon as this mode allows.
@@ -136,7 +136,8 @@ impl Handle {
         let from_index = self.counted_way(mode, &key);
         let ready = Box::new(move |ready: Result<()>| {
             drop(permit);
-            let get = |()| applied.with_table(|table| table.get(&key)).ok_or(Error::Stopped);
+            let share = |item: Option<&Item>| item.cloned();
+            let get = |()| applied.table().look(&key, share).ok_or(Error::Stopped);
             reply(ready.and_then(get));
         });
         enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
@@ -217,7 +218,7 @@ impl Handle {
     /// Lets go of what the member shared; from now on every request is refused as stopped.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
-        self.applied.let_go();
+        self.applied.table().close();
     }
 
     fn check_sizes(&self, command: &Command<'_>) -> Result<()> {

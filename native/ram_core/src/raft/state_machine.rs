@@ -3,7 +3,6 @@
 //! openraft calls `apply` from one task, in log order. What readers may see is published after it:
 //! the table, the applied index and the membership, behind [`Applied`].
 
-use arc_swap::ArcSwapOption;
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -31,29 +30,16 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 /// What the rest of the member may know of the state. Cloned freely, read from any thread.
 #[derive(Clone)]
 pub struct Applied {
-    /// The current one: an installed snapshot brings another, and the end of the member none.
-    /// Readers are many and on all processors, so that a lock, or counting them, would cost more
-    /// than a lookup.
-    table: Arc<ArcSwapOption<Table>>,
+    /// Closed by the end of the member.
+    table: Arc<Table>,
     index: Arc<watch::Sender<u64>>,
     groups: Arc<AtomicU64>,
     removed: Arc<RwLock<BTreeSet<u64>>>,
 }
 
 impl Applied {
-    /// An empty one once the member has ended.
-    pub fn table(&self) -> Arc<Table> {
-        self.table.load_full().unwrap_or_default()
-    }
-
-    /// Calls `with` with the current table; `None` once the member has ended.
-    pub fn with_table<T>(&self, with: impl FnOnce(&Table) -> T) -> Option<T> {
-        self.table.load().as_deref().map(with)
-    }
-
-    /// The member has ended: nothing is read any more.
-    pub fn let_go(&self) {
-        self.table.store(None);
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 
     /// The index of the last entry applied here.
@@ -104,7 +90,7 @@ impl StateMachine {
             None => (Head::default(), Store::empty(values.clone()), None),
         };
         let applied = Applied {
-            table: Arc::new(ArcSwapOption::new(Some(store.table().clone()))),
+            table: store.table().clone(),
             index: Arc::new(watch::Sender::new(index_of(&head.meta))),
             groups: Arc::default(),
             removed: Arc::new(RwLock::new(head.removed)),
@@ -226,9 +212,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let (file, head, store) = self.worker.run(install).await?;
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(Cause::Snapshot);
-        self.applied.table.store(Some(store.table().clone()));
+        self.store.take_over(store);
         *self.applied.removed.write() = head.removed;
-        self.store = store;
         self.last_applied = head.meta.last_log_id;
         self.membership = head.meta.last_membership.clone();
         self.applied.index.send_replace(index_of(&head.meta));

@@ -64,6 +64,12 @@ impl Store {
         &self.ledger
     }
 
+    /// Goes on with the state of the other, which readers of the table see at once.
+    pub fn take_over(&mut self, other: Store) {
+        self.table.take_over(&other.table);
+        self.ledger = other.ledger;
+    }
+
     /// Applies one proposal, committed at log index `index`.
     ///
     /// An error means that the bytes are not a proposal of ours: the member has to stop, since it

@@ -1,4 +1,4 @@
-//! The set of items in shards, for readers on many processors.
+//! A set of items in shards, for readers on many processors.
 //!
 //! A lock that all readers share is a word that all of them write, and a processor waits for a word
 //! that another has written longer than for the whole lookup. So each shard has several locks: a
@@ -6,100 +6,169 @@
 //! the map's own, which walks take. The locks of a thread lie side by side, away from those of
 //! other threads.
 //!
+//! What a lock guards is the map itself, the same one behind all locks, so that whoever holds all
+//! of them can put another in its place: to readers, all items change at once.
+//!
 //! That a reader of a shard reads while nobody changes it is for the locks here to say, since the
-//! map knows nothing of them: the one place of this crate with `unsafe`.
+//! map knows nothing of them: the one file of this crate with `unsafe`.
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{RwLock, RwLockWriteGuard};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use crate::readers;
 
 /// So many that a walk holds the lock of one (a thousandth of the table) only for a moment.
-const SHARDS: usize = 1024;
+const SHARDS: usize = 1 << SHARD_BITS;
+const SHARD_BITS: u32 = 10;
+/// The highest bits of a hash are what a shard tells its items by.
+const TAG_BITS: u32 = 7;
 /// Of each shard. A change takes them all, so not one for each thread there might be.
 const LOCKS_MAX: usize = 16;
 
+/// An item, known among others by what is hashed and compared.
+pub trait Element: Eq + Hash {
+    /// Where the memory begins that is read to compare it.
+    fn address(&self) -> *const u8;
+}
+
+type Map<T> = DashMap<T, (), RandomState>;
+/// `None`: the set is closed.
+type Shown<T> = Option<Arc<Map<T>>>;
+type AllLocks<'a, T> = [Option<RwLockWriteGuard<'a, Shown<T>>>; LOCKS_MAX];
+
 #[derive(Debug)]
-pub struct Shards<T: Eq + Hash> {
-    map: DashMap<T, (), RandomState>,
-    /// One for each shard, and so on for each place of readers.
-    locks: Box<[RwLock<()>]>,
+pub struct Shards<T: Element> {
+    hasher: RandomState,
+    /// One for each shard, and so on for each place of readers. All guard the same map.
+    locks: Box<[RwLock<Shown<T>>]>,
     /// A power of two.
     places: usize,
 }
 
-impl<T: Eq + Hash> Shards<T> {
+impl<T: Element> Shards<T> {
     /// For so many items without growing.
     pub fn with_capacity(items: usize) -> Self {
-        let hasher = RandomState::default();
-        let map = DashMap::with_capacity_and_hasher_and_shard_amount(items, hasher, SHARDS);
+        /// The same in all sets, so that the shard of an item is known before the map is.
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+        let hasher = HASHER.clone();
+        let map = DashMap::with_capacity_and_hasher_and_shard_amount(items, hasher.clone(), SHARDS);
+        let map = Arc::new(map);
         let places = readers::places(LOCKS_MAX);
-        Shards { map, locks: (0..places * SHARDS).map(|_| RwLock::default()).collect(), places }
+        let lock = |_| RwLock::new(Some(map.clone()));
+        Shards { hasher, locks: (0..places * SHARDS).map(lock).collect(), places }
     }
 
-    /// Calls `look` with the item that hashes and is as wanted. A change of the shard waits for it.
+    /// Calls `look` with the item that hashes and is as wanted, if `may_look`. From before that is
+    /// asked until `look` returns nobody changes the shard. The outer `None`: the set is closed.
     pub fn look<R>(
         &self,
         key: &impl Hash,
         is_wanted: impl Fn(&T) -> bool,
+        may_look: impl FnOnce() -> bool,
         look: impl FnOnce(Option<&T>) -> R,
-    ) -> R {
-        let hash = self.map.hash_usize(key);
-        let at = self.map.determine_shard(hash);
+    ) -> Option<Option<R>> {
+        let hash = self.hasher.hash_one(key);
+        let at = shard_of(hash);
         let place = readers::own_number() & (self.places - 1);
-        let lock = self.locks.get(place * SHARDS + at);
-        let (Some(lock), Some(shard)) = (lock, self.map.shards().get(at)) else {
-            return look(None);
-        };
-        let _held = lock.read();
+        let shown = self.locks.get(place * SHARDS + at)?.read();
+        let shard = shown.as_ref()?.shards().get(at)?;
         // SAFETY: the map is changed in this file alone, by those who hold all locks of the shard,
         // of which one is held here until `look` has returned. All others read.
         let shard = unsafe { &*shard.data_ptr() };
-        look(shard.find(hash as u64, |(item, ())| is_wanted(item)).map(|(item, ())| item))
+        // The item comes from memory while the question is answered: that reads a clock.
+        shard.find(hash, |(likely, ())| {
+            fetch(likely.address());
+            true
+        });
+        let find = || shard.find(hash, |(item, ())| is_wanted(item)).map(|(item, ())| item);
+        Some(may_look().then(|| look(find())))
     }
 
     /// Sets an item and returns the former one, as one change for readers. The map's own insert
     /// keeps the old key, and here the key is all there is.
     pub fn replace(&self, item: T) -> Option<T> {
-        let hash = self.map.hash_usize(&item);
-        let at = self.map.determine_shard(hash);
-        let _held = self.all_locks(at);
-        let mut shard = self.map.shards().get(at)?.write();
-        if let Some((slot, ())) = shard.find_mut(hash as u64, |(found, ())| *found == item) {
+        let hash = self.hasher.hash_one(&item);
+        let at = shard_of(hash);
+        let held = self.all_locks(at);
+        let mut shard = shown(&held)?.shards().get(at)?.write();
+        if let Some((slot, ())) = shard.find_mut(hash, |(found, ())| *found == item) {
             return Some(std::mem::replace(slot, item));
         }
-        let hash_of = |(item, ()): &(T, ())| self.map.hash_usize(item) as u64;
-        shard.insert_unique(hash as u64, (item, ()), hash_of);
+        shard.insert_unique(hash, (item, ()), |(item, ())| self.hasher.hash_one(item));
         None
     }
 
     pub fn remove(&self, key: &impl Hash, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
-        let hash = self.map.hash_usize(key);
-        let at = self.map.determine_shard(hash);
-        let _held = self.all_locks(at);
-        let mut shard = self.map.shards().get(at)?.write();
-        let found = shard.find_entry(hash as u64, |(item, ())| is_wanted(item)).ok()?;
+        let hash = self.hasher.hash_one(key);
+        let at = shard_of(hash);
+        let held = self.all_locks(at);
+        let mut shard = shown(&held)?.shards().get(at)?.write();
+        let found = shard.find_entry(hash, |(item, ())| is_wanted(item)).ok()?;
         let ((item, ()), _place) = found.remove();
         Some(item)
     }
 
+    /// All items, for walks: later changes are seen in there, until others are shown.
+    pub fn all(&self) -> All<T> {
+        All(self.locks.first().and_then(|lock| lock.read().clone()))
+    }
+
+    /// From now on these items are the set, at once for all readers.
+    pub fn show(&self, other: All<T>) {
+        // Those that were shown may go with it, which takes long: when nobody waits any more.
+        let _shown = self.all();
+        let mut held: Vec<_> = self.locks.iter().map(RwLock::write).collect();
+        held.iter_mut().for_each(|shown| shown.clone_from(&other.0));
+    }
+
+    /// There is nothing to look at any more.
+    pub fn close(&self) {
+        self.show(All(None));
+    }
+
+    fn all_locks(&self, at: usize) -> AllLocks<'_, T> {
+        std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()))
+    }
+}
+
+fn shown<'a, T>(held: &'a AllLocks<T>) -> Option<&'a Map<T>> {
+    held.first()?.as_ref()?.as_deref()
+}
+
+fn shard_of(hash: u64) -> usize {
+    (hash << TAG_BITS >> (u64::BITS - SHARD_BITS)) as usize
+}
+
+/// Has the processor fetch what will be read, a little more than two lines of its cache.
+fn fetch(address: *const u8) {
+    const LINE: usize = 64;
+    #[cfg(target_arch = "x86_64")]
+    for line in [address, address.wrapping_add(LINE)] {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint to the processor, which does nothing for an address that is not mapped.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    }
+}
+
+/// The items of a set.
+#[derive(Debug)]
+pub struct All<T: Element>(Shown<T>);
+
+impl<T: Element> All<T> {
     /// Of all shards.
-    pub fn numbers(&self) -> Range<usize> {
-        0..self.map.shards().len()
+    pub fn shards(&self) -> Range<usize> {
+        0..self.0.as_ref().map_or(0, |map| map.shards().len())
     }
 
     /// Calls `visit` with the items of a shard, which does not change meanwhile.
     pub fn walk(&self, shard: usize, visit: impl FnMut(&T)) {
-        if let Some(shard) = self.map.shards().get(shard) {
+        if let Some(shard) = self.0.as_ref().and_then(|map| map.shards().get(shard)) {
             shard.read().iter().map(|(item, ())| item).for_each(visit);
         }
-    }
-
-    fn all_locks(&self, at: usize) -> [Option<RwLockWriteGuard<'_, ()>>; LOCKS_MAX] {
-        std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()))
     }
 }
 
@@ -130,14 +199,21 @@ mod tests {
         }
     }
 
+    impl Element for Pair {
+        fn address(&self) -> *const u8 {
+            std::ptr::from_ref(self).cast()
+        }
+    }
+
     fn look(shards: &Shards<Pair>, key: u64) -> Option<Pair> {
-        shards.look(&key, |pair| pair.0 == key, |found| found.copied())
+        shards.look(&key, |pair| pair.0 == key, || true, |found| found.copied()).unwrap()?
     }
 
     fn all(shards: &Shards<Pair>) -> HashSet<(u64, u64)> {
         let mut seen = HashSet::new();
         let mut see = |pair: &Pair| _ = seen.insert((pair.0, pair.1));
-        shards.numbers().for_each(|shard| shards.walk(shard, &mut see));
+        let all = shards.all();
+        all.shards().for_each(|shard| all.walk(shard, &mut see));
         seen
     }
 
@@ -158,26 +234,28 @@ mod tests {
     fn a_change_waits_for_the_readers_of_its_shard_whatever_their_thread() {
         let shards = Shards::with_capacity(0);
         shards.replace(Pair(1, 0));
-        let changes: [fn(&Shards<Pair>); 2] = [
+        let changes: [fn(&Shards<Pair>); 3] = [
             |shards| _ = shards.replace(Pair(1, 7)),
             |shards| _ = shards.remove(&1u64, |pair| pair.0 == 1),
+            |shards| shards.show(Shards::with_capacity(0).all()),
         ];
         // Threads are numbered as they come, so these have all of the locks.
         for reader in 0..2 * LOCKS_MAX {
             for change in changes {
                 let (is_changed, (reading, is_read)) = (AtomicBool::new(false), channel());
                 let (is_changed, shards) = (&is_changed, &shards);
+                let nothing_changes = move || {
+                    thread::sleep(Duration::from_millis(5));
+                    assert!(!is_changed.load(Ordering::SeqCst), "reader {reader}");
+                };
                 thread::scope(|scope| {
                     scope.spawn(move || {
-                        shards.look(
-                            &1u64,
-                            |pair| pair.0 == 1,
-                            |_| {
-                                reading.send(()).unwrap();
-                                thread::sleep(Duration::from_millis(5));
-                                assert!(!is_changed.load(Ordering::SeqCst), "reader {reader}");
-                            },
-                        );
+                        let may_look = || {
+                            reading.send(()).unwrap();
+                            nothing_changes();
+                            true
+                        };
+                        shards.look(&1u64, |pair| pair.0 == 1, may_look, |_| nothing_changes());
                     });
                     is_read.recv().unwrap();
                     change(shards);
@@ -185,6 +263,47 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
+        let shards = Shards::with_capacity(0);
+        shards.replace(Pair(1, 10));
+        let looked = |may_look: bool| shards.look(&1u64, |pair| pair.0 == 1, || may_look, |_| ());
+        assert_eq!((looked(true), looked(false)), (Some(Some(())), Some(None)));
+        let all = shards.all();
+        shards.close();
+        assert_eq!((looked(true), looked(false)), (None, None));
+        assert_eq!((shards.all().shards(), all.shards()), (0..0, 0..SHARDS));
+    }
+
+    #[test]
+    fn readers_see_all_items_of_one_set_and_then_all_of_the_other() {
+        const KEYS: u64 = 500;
+        let filled = |value| {
+            let shards = Shards::with_capacity(0);
+            (0..KEYS).for_each(|key| _ = shards.replace(Pair(key, value)));
+            shards
+        };
+        let (shards, (reading, are_reading)) = (&filled(1), channel());
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let reading = reading.clone();
+                scope.spawn(move || {
+                    let mut newest = 1;
+                    while newest < 20 {
+                        for key in 0..KEYS {
+                            let seen = look(shards, key).unwrap().1;
+                            assert!(seen >= newest, "{seen} of {key} after {newest}");
+                            newest = seen;
+                        }
+                        let _ = reading.send(());
+                    }
+                });
+            }
+            are_reading.recv().unwrap();
+            (2..=20).for_each(|value| shards.show(filled(value).all()));
+        });
     }
 
     #[test]

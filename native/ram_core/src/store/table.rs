@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
-use super::shards::Shards;
+use super::shards::{All, Element, Shards};
 use super::value::{AnyForm, Held};
 
 /// A key, its value and the revision of the change that set it, in one allocation. Hashed and
@@ -152,6 +152,12 @@ impl Key<'_> {
     }
 }
 
+impl Element for Item {
+    fn address(&self) -> *const u8 {
+        self.0.as_ptr().cast()
+    }
+}
+
 impl PartialEq for Item {
     fn eq(&self, other: &Item) -> bool {
         self.key() == other.key()
@@ -163,9 +169,9 @@ impl Eq for Item {}
 #[derive(Debug)]
 pub struct Table {
     shards: Shards<Item>,
-    /// Guards the items put aside for a snapshot; `None` when none is being taken. The writer looks
-    /// at it before each change, the walk at its begin and end.
-    aside: Mutex<Option<Aside>>,
+    /// Where items are put aside for a snapshot; `None` when none is being taken. The writer looks
+    /// at it before each change.
+    aside: Mutex<Option<Arc<Aside>>>,
     entries: AtomicU64,
     bytes: AtomicU64,
 }
@@ -173,7 +179,8 @@ pub struct Table {
 #[derive(Debug)]
 struct Aside {
     revision: u64,
-    items: HashMap<Item, (), RandomState>,
+    /// The writer adds, the walk takes.
+    items: Mutex<HashMap<Item, (), RandomState>>,
 }
 
 impl Default for Table {
@@ -194,14 +201,25 @@ impl Table {
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.look(key, |item| item.cloned())
+        self.look(key, |item| item.cloned())?
     }
 
     /// Calls `look` with what the key holds, without sharing it: for moments, since a write of a
-    /// key nearby has to wait for it.
-    pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> T {
+    /// key nearby has to wait for it. `None`: the table is closed.
+    pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
+        self.look_if(key, || true, look)?
+    }
+
+    /// Calls `look` with what the key holds, if `may_look`; what the key holds does not change from
+    /// before that is asked. The outer `None`: the table is closed.
+    pub fn look_if<T>(
+        &self,
+        key: &[u8],
+        may_look: impl FnOnce() -> bool,
+        look: impl FnOnce(Option<&Item>) -> T,
+    ) -> Option<Option<T>> {
         let key = Key(key);
-        self.shards.look(&key, |item| key.is_of(item), look)
+        self.shards.look(&key, |item| key.is_of(item), may_look, look)
     }
 
     pub fn entries(&self) -> u64 {
@@ -244,12 +262,28 @@ impl Table {
     }
 
     fn put_aside(&self, key: &[u8]) {
-        if let Some(aside) = self.aside.lock().as_mut()
+        if let Some(aside) = self.aside.lock().as_ref()
             && let Some(old) = self.get(key)
             && old.revision() <= aside.revision
         {
-            aside.items.entry(old).or_insert(());
+            aside.items.lock().entry(old).or_insert(());
         }
+    }
+
+    /// For the one writer only: all that the other table holds is shown in place of what this one
+    /// held, at once for all readers. The other is used no more. A snapshot that is being taken
+    /// goes on, of what was held.
+    pub fn take_over(&self, other: &Table) {
+        *self.aside.lock() = None;
+        self.shards.show(other.shards.all());
+        self.entries.store(other.entries(), Ordering::Relaxed);
+        self.bytes.store(other.bytes(), Ordering::Relaxed);
+    }
+
+    /// Lets go of all it holds, and shows nothing any more. Called when the writer has ended: a
+    /// change of a closed table is lost.
+    pub fn close(&self) {
+        self.shards.close();
     }
 
     /// Begins a snapshot of `revision`, the newest one. Called by the writer, between two changes.
@@ -259,8 +293,10 @@ impl Table {
         if aside.is_some() {
             return None;
         }
-        *aside = Some(Aside { revision, items: HashMap::default() });
-        Some(Frozen { table: self.clone(), revision, entries: self.entries() })
+        let items = Arc::new(Aside { revision, items: Mutex::default() });
+        *aside = Some(items.clone());
+        let (table, all, entries) = (self.clone(), self.shards.all(), self.entries());
+        Some(Frozen { table, all, aside: items, entries })
     }
 
     /// Is a snapshot being taken?
@@ -273,13 +309,14 @@ impl Table {
 #[derive(Debug)]
 pub struct Frozen {
     table: Arc<Table>,
-    revision: u64,
+    all: All<Item>,
+    aside: Arc<Aside>,
     entries: u64,
 }
 
 impl Frozen {
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.aside.revision
     }
 
     pub fn entries(&self) -> u64 {
@@ -289,26 +326,29 @@ impl Frozen {
     /// Calls `visit` with pieces of the frozen table, one shard or what was put aside at a time.
     pub fn walk<E>(&self, mut visit: impl FnMut(&[Item]) -> Result<(), E>) -> Result<(), E> {
         let mut piece: Vec<Item> = Vec::new();
-        for shard in self.table.shards.numbers() {
+        for shard in self.all.shards() {
             piece.clear();
-            self.table.shards.walk(shard, |item| {
-                if item.revision() <= self.revision {
+            self.all.walk(shard, |item| {
+                if item.revision() <= self.revision() {
                     piece.push(item.clone());
                 }
             });
             visit(&piece)?;
         }
-        let aside = self.table.aside.lock().as_mut().map(|aside| std::mem::take(&mut aside.items));
+        let aside = std::mem::take(&mut *self.aside.items.lock());
         piece.clear();
-        piece.extend(aside.unwrap_or_default().into_keys());
+        piece.extend(aside.into_keys());
         visit(&piece)
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        // Freed after the lock is released: the writer waits for it.
-        let aside = self.table.aside.lock().take();
-        drop(aside);
+        // Another snapshot may be taken by now, if the table was replaced. What was put aside is
+        // freed after the lock is released: the writer waits for it.
+        let mut aside = self.table.aside.lock();
+        if aside.as_ref().is_some_and(|aside| Arc::ptr_eq(aside, &self.aside)) {
+            *aside = None;
+        }
     }
 }

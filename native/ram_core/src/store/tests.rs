@@ -1,5 +1,6 @@
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
 use super::sessions::{GROUPS_MAX, SESSIONS_MAX};
+use super::table::Frozen;
 use super::value::{AnyForm, Form, Held, Plain, Values};
 use super::*;
 use crate::codec;
@@ -216,6 +217,44 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
     assert_eq!(seen.len(), 1000);
     drop(frozen);
     assert!(table.freeze(client.store.ledger().revision).is_some());
+}
+
+fn entries_of(frozen: &Frozen) -> HashMap<Vec<u8>, Vec<u8>> {
+    let mut entries = HashMap::new();
+    let mut visit = |piece: &[Item]| {
+        let entry = |item: &Item| (item.key().to_vec(), item.value().into_owned());
+        entries.extend(piece.iter().map(entry));
+        Ok::<(), ()>(())
+    };
+    frozen.walk(&mut visit).unwrap();
+    entries
+}
+
+#[test]
+fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
+    let entry = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+    let (mut one, mut other) = (Client::new(), Client::new());
+    one.run(&[put(b"a", b"1"), put(b"b", b"2")]);
+    let table = one.store.table().clone();
+    let before = table.freeze(one.store.ledger().revision).unwrap();
+    one.run(&[put(b"a", b"3")]);
+    other.run(&[put(b"b", b"4"), put(b"c", b"56"), put(b"d", b"7"), put(b"d", b"8")]);
+    let ledger = other.store.ledger().clone();
+    one.store.take_over(other.store);
+    assert_eq!(one.store.ledger(), &ledger);
+    assert_eq!((table.entries(), table.bytes()), (3, 7));
+    assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
+
+    let after = table.freeze(ledger.revision).unwrap();
+    table.insert(Item::new(b"b", Held::as_it_is(b"9"), 99));
+    assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
+    drop(before);
+    assert!(table.is_frozen());
+    table.insert(Item::new(b"c", Held::as_it_is(b"9"), 100));
+    let at_once = [entry(b"b", b"4"), entry(b"c", b"56"), entry(b"d", b"8")];
+    assert_eq!(entries_of(&after), HashMap::from(at_once));
+    drop(after);
+    assert!(!table.is_frozen());
 }
 
 #[test]
