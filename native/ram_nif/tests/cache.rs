@@ -19,12 +19,18 @@ thread_local! {
     /// The blocks that were allocated and not freed, with their bytes.
     static OUT: RefCell<HashMap<usize, Box<[u64]>>> = RefCell::default();
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// How many more there is memory for.
+    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 struct Counted;
 
 impl Source for Counted {
     fn allocate(bytes: usize) -> *mut u8 {
+        if LEFT.get() == 0 {
+            return std::ptr::null_mut();
+        }
+        LEFT.set(LEFT.get() - 1);
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         let mut block = vec![0u64; bytes / 8].into_boxed_slice();
         let address = block.as_mut_ptr().cast::<u8>();
@@ -105,6 +111,24 @@ fn what_was_freed_is_used_again_and_what_is_kept_is_bounded() {
         drop(cache);
         assert_eq!(out(), 0);
     }
+}
+
+#[test]
+fn blocks_come_in_runs_of_a_page_or_in_as_many_as_there_is_memory_for() {
+    for (bytes, run) in [(8, 512), (64, 64), (72, 56), (1024, 4)] {
+        let mut cache = Cache::<Counted>::new();
+        let before = ALLOCATIONS.get();
+        let used: Vec<Used> = (0..run).map(|_| Used::take(&mut cache, bytes, 7)).collect();
+        assert_eq!(ALLOCATIONS.get() - before, run, "of {bytes}");
+        used.into_iter().for_each(|used| used.give(&mut cache));
+    }
+    let (mut cache, class) = (Cache::<Counted>::new(), Class::of(64).unwrap());
+    LEFT.set(3);
+    let taken: Vec<_> = (0..4).map(|_| NonNull::new(cache.take(class))).collect();
+    LEFT.set(usize::MAX);
+    assert_eq!(taken.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, true, false]);
+    // SAFETY: they are of this class and not in use.
+    taken.into_iter().flatten().for_each(|block| unsafe { cache.give(block, class) });
 }
 
 #[test]

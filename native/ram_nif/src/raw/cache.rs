@@ -2,16 +2,21 @@
 //!
 //! A block of a class has the bytes of its class, whatever was asked for, so any block of the class
 //! serves the next request; the word at its beginning leads to the next free one. A list that is
-//! full gives half of its blocks back at once.
+//! full gives half of its blocks back at once, and one that is empty is filled with a run of blocks
+//! that were allocated one after another, so that they lie side by side: the items of a table are
+//! allocated in turns with long values, and if they lay between these each of them would be on a
+//! page of memory of its own, which readers pay for.
 
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 /// Blocks differ by so many bytes; the next free one is noted in a block, so they have as many.
 const STEP_BYTES: usize = 8;
 const CLASSES: usize = 128;
 /// So many bytes of each class are kept, at most.
 const CLASS_BYTES_MAX: usize = 16 * 1024;
+/// As many as a page of memory has.
+const RUN_BYTES: usize = 4 * 1024;
 
 /// Where blocks come from. Each call has to be safe for any thread.
 pub trait Source {
@@ -63,10 +68,11 @@ impl<S: Source> Cache<S> {
 
     /// A block of this class; null when there is no memory.
     pub fn take(&mut self, class: Class) -> *mut u8 {
-        match self.lists.get_mut(class.0).and_then(List::pop) {
-            Some(block) => block.as_ptr(),
-            None => S::allocate(class.bytes()),
+        let Some(list) = self.lists.get_mut(class.0) else { return ptr::null_mut() };
+        if list.first.is_none() {
+            list.fill::<S>(class);
         }
+        list.pop().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     /// # Safety
@@ -76,20 +82,36 @@ impl<S: Source> Cache<S> {
         if list.blocks == class.blocks_max() {
             list.shrink::<S>(class.blocks_max() / 2);
         }
-        // SAFETY: the block is ours by the caller's word, and has room for a pointer.
-        unsafe { block.cast::<Option<NonNull<u8>>>().write(list.first) };
-        list.first = Some(block);
-        list.blocks += 1;
+        // SAFETY: the block is ours by the caller's word.
+        unsafe { list.push(block) };
     }
 }
 
 impl List {
     fn pop(&mut self) -> Option<NonNull<u8>> {
         let first = self.first?;
-        // SAFETY: a block in the list has what `give` wrote, and nobody else uses it.
+        // SAFETY: a block in the list has what `push` wrote, and nobody else uses it.
         self.first = unsafe { first.cast::<Option<NonNull<u8>>>().read() };
         self.blocks -= 1;
         Some(first)
+    }
+
+    /// # Safety
+    /// The block is not in use and has room for a pointer.
+    unsafe fn push(&mut self, block: NonNull<u8>) {
+        // SAFETY: by our own contract.
+        unsafe { block.cast::<Option<NonNull<u8>>>().write(self.first) };
+        self.first = Some(block);
+        self.blocks += 1;
+    }
+
+    /// With fewer blocks, or none, when there is no memory.
+    fn fill<S: Source>(&mut self, class: Class) {
+        for _ in 0..RUN_BYTES / class.bytes() {
+            let Some(block) = NonNull::new(S::allocate(class.bytes())) else { return };
+            // SAFETY: it is fresh, and a class has the bytes of a pointer at least.
+            unsafe { self.push(block) };
+        }
     }
 
     fn shrink<S: Source>(&mut self, blocks: usize) {
