@@ -12,6 +12,9 @@ use super::{ATOM, BLOB, LENGTH_BYTES, OTHER, WHOLE, word_of};
 use crate::key::etf;
 use crate::terms;
 
+/// Elements of a tuple that are gathered on the stack.
+const FEW: usize = 8;
+
 thread_local! {
     /// The elements of what is being made: no more than the largest recipe has had.
     static WORDS: RefCell<Vec<ErlNifTerm>> = const { RefCell::new(Vec::new()) };
@@ -195,14 +198,23 @@ impl<'m> Maker<'_, 'm> {
     }
 
     fn tuple(&mut self, size: usize) -> Option<ErlNifTerm> {
+        // On the stack: most tuples are small, and a vector takes longer to fill.
+        let mut few = [ErlNifTerm::default(); FEW];
+        if let Some(few) = few.get_mut(..size) {
+            for word in few.iter_mut() {
+                *word = self.term()?;
+            }
+            return Some(self.tuple_of(few));
+        }
         let from = self.elements(size)?;
-        let words = self.words.get(from..)?;
-        // SAFETY: the words are of terms of this environment, and so many.
-        let tuple = unsafe {
-            sys::enif_make_tuple_from_array(self.env(), words.as_ptr(), words.len() as u32)
-        };
+        let tuple = self.tuple_of(self.words.get(from..)?);
         self.words.truncate(from);
         Some(tuple)
+    }
+
+    fn tuple_of(&self, words: &[ErlNifTerm]) -> ErlNifTerm {
+        // SAFETY: the words are of terms of this environment, and so many.
+        unsafe { sys::enif_make_tuple_from_array(self.env(), words.as_ptr(), words.len() as u32) }
     }
 
     fn map(&mut self, size: usize) -> Option<ErlNifTerm> {
