@@ -32,9 +32,4 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
     key::decode(env, &key).map_err(|_| Error::BadArg)
 }
 
-fn load(_env: Env, _info: Term) -> bool {
-    ram_core::threads::run_inside(raw::with_cache);
-    true
-}
-
-rustler::init!("ram_nif", load = load);
+rustler::init!("ram_nif", load = raw::load);

@@ -8,13 +8,14 @@ use ram_core::node::identity::{ClusterId, Identity};
 use ram_core::node::{Birth, Event, Node, OnEvent};
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
-use rustler::{Binary, Encoder, Env, NifMap, NifResult, Resource, ResourceArc, Term};
+use rustler::{Binary, Decoder, Encoder, Env, NifMap, NifResult, Term};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fetch::Mode;
 use crate::logging;
+use crate::raw::Type;
 use crate::reply::Waiters;
 use crate::terms;
 use crate::value::Recipes;
@@ -24,11 +25,18 @@ pub struct MemberResource {
     pub waiters: Arc<Waiters>,
 }
 
-#[rustler::resource_impl]
-impl Resource for MemberResource {
-    fn destructor(self, _env: Env<'_>) {
-        // Stopping joins threads, and a destructor may run on any scheduler.
-        let node = self.node;
+pub static MEMBERS: Type<MemberResource> = Type::new();
+
+impl<'a> Decoder<'a> for &'a MemberResource {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        MEMBERS.object(term).ok_or(rustler::Error::BadArg)
+    }
+}
+
+impl Drop for MemberResource {
+    fn drop(&mut self) {
+        // Stopping joins threads, and this may run on any scheduler.
+        let node = self.node.clone();
         let stop = move || node.stop();
         // If no thread can be made, dropping the node stops it here.
         let _ = std::thread::Builder::new().name("ram-stop".into()).spawn(stop);
@@ -102,13 +110,13 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
     logging::send_to(env.pid());
     let values = Arc::new(Recipes);
     match Node::start(config.config(), values, birth, notify(env.pid())) {
-        Ok(node) => (terms::ok(), resource(node)).encode(env),
+        Ok(node) => (terms::ok(), member(env, node)).encode(env),
         Err(cause) => terms::error(env, &cause),
     }
 }
 
-fn resource(node: Node) -> ResourceArc<MemberResource> {
-    ResourceArc::new(MemberResource { node: Arc::new(node), waiters: Arc::default() })
+fn member(env: Env, node: Node) -> Term {
+    MEMBERS.term(env, MemberResource { node: Arc::new(node), waiters: Arc::default() })
 }
 
 fn notify(owner: LocalPid) -> OnEvent {
@@ -123,14 +131,14 @@ fn notify(owner: LocalPid) -> OnEvent {
 
 /// Ends the member; the answers it still owes are `{error, noproc}`.
 #[rustler::nif(schedule = "DirtyIo")]
-fn member_stop(env: Env, member: ResourceArc<MemberResource>) -> Term {
+fn member_stop<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
     member.node.stop();
     terms::ok().encode(env)
 }
 
 /// `{ok, Status} | {error, noproc}`
 #[rustler::nif]
-fn member_status(env: Env, member: ResourceArc<MemberResource>) -> Term {
+fn member_status<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
     match member.node.status() {
         Ok(status) => (terms::ok(), terms::status(env, &status, member.waiters.len())).encode(env),
         Err(cause) => terms::error(env, &cause),
@@ -138,12 +146,12 @@ fn member_status(env: Env, member: ResourceArc<MemberResource>) -> Term {
 }
 
 #[rustler::nif]
-fn member_set_address(
-    env: Env,
-    member: ResourceArc<MemberResource>,
+fn member_set_address<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
     id: u64,
     address: String,
-) -> Term {
+) -> Term<'a> {
     member.node.set_address(id, address);
     terms::ok().encode(env)
 }
@@ -153,7 +161,7 @@ fn member_set_address(
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_recover<'a>(
     env: Env<'a>,
-    member: ResourceArc<MemberResource>,
+    member: &'a MemberResource,
     old: Binary<'a>,
     new: Binary<'a>,
 ) -> NifResult<Term<'a>> {
@@ -161,7 +169,9 @@ fn member_recover<'a>(
     let old = id(old).map_err(|_| rustler::Error::BadArg)?;
     let new = id(new).map_err(|_| rustler::Error::BadArg)?;
     Ok(match member.node.recover(old, new, notify(env.pid())) {
-        Ok((node, last_log_index)) => (terms::ok(), resource(node), last_log_index).encode(env),
+        Ok((node, last_log_index)) => {
+            (terms::ok(), self::member(env, node), last_log_index).encode(env)
+        }
         Err(cause) => terms::error(env, &cause),
     })
 }

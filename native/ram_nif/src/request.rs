@@ -12,7 +12,7 @@ use ram_core::raft::rpc::MemberChange;
 use ram_core::raft::types::Member;
 use ram_core::store::command::{Command, Expect};
 use ram_core::store::table::Item;
-use rustler::{Atom, Binary, Decoder, Encoder, Env, NifResult, ResourceArc, Term};
+use rustler::{Atom, Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,6 @@ use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;
 use crate::value;
-
-type MemberRef = ResourceArc<MemberResource>;
 
 mod atoms {
     rustler::atoms! { absent, initialize, add, remove, local_fun, too_deep }
@@ -112,26 +110,26 @@ fn write<'a>(
 #[rustler::nif]
 fn put<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    queue_put(env, &member, reference, key, &value, timeout_ms)
+    queue_put(env, member, reference, key, &value, timeout_ms)
 }
 
 /// As put, for a value so large that copying it would hold a scheduler for too long.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn put_large<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    queue_put(env, &member, reference, key, &value, timeout_ms)
+    queue_put(env, member, reference, key, &value, timeout_ms)
 }
 
 fn queue_put<'a>(
@@ -151,13 +149,13 @@ fn queue_put<'a>(
 #[rustler::nif]
 fn delete<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    with_key(env, &member, key, |key| {
-        write(env, &member, reference, &Command::Delete { key: &key }, timeout_ms)
+    with_key(env, member, key, |key| {
+        write(env, member, reference, &Command::Delete { key: &key }, timeout_ms)
     })
 }
 
@@ -165,14 +163,14 @@ fn delete<'a>(
 #[rustler::nif(schedule = "DirtyCpu")]
 fn write_many<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     puts: Vec<(Term<'a>, Binary<'a>)>,
     deletes: Vec<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
-    let keys = keys.map(|key| encoded_key(env, &member, key)).collect::<NifResult<Vec<_>>>()?;
+    let keys = keys.map(|key| encoded_key(env, member, key)).collect::<NifResult<Vec<_>>>()?;
     let keys = match keys.into_iter().collect::<Result<Vec<_>, _>>() {
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
@@ -183,7 +181,7 @@ fn write_many<'a>(
         Some(value) => Command::Put { key, value },
         None => Command::Delete { key },
     });
-    Ok(queue(env, &member, (reference, CHANGE_LOST), |ticket| {
+    Ok(queue(env, member, (reference, CHANGE_LOST), |ticket| {
         let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
         member.node.write_all(commands, deadline(timeout_ms), reply)
     }))
@@ -192,27 +190,27 @@ fn write_many<'a>(
 #[rustler::nif]
 fn compare_and_set<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     expect: Expected,
     value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    queue_compare_and_set(env, &member, reference, (key, expect), &value, timeout_ms)
+    queue_compare_and_set(env, member, reference, (key, expect), &value, timeout_ms)
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn compare_and_set_large<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     expect: Expected,
     value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    queue_compare_and_set(env, &member, reference, (key, expect), &value, timeout_ms)
+    queue_compare_and_set(env, member, reference, (key, expect), &value, timeout_ms)
 }
 
 /// `absent | Revision`
@@ -245,14 +243,14 @@ fn queue_compare_and_set<'a>(
 #[rustler::nif]
 fn read<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
     reads: Mode,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    with_key(env, &member, key, |key| {
-        queue(env, &member, (reference, READ_LOST), |ticket| {
+    with_key(env, member, key, |key| {
+        queue(env, member, (reference, READ_LOST), |ticket| {
             let reply = Box::new(move |item: Result<Option<Item>, Error>| match &item {
                 Ok(Some(found)) if !value::is_short(found) => {
                     ticket.answer_long(|env| terms::item(env, item));
@@ -265,8 +263,13 @@ fn read<'a>(
 }
 
 #[rustler::nif]
-fn sync<'a>(env: Env<'a>, member: MemberRef, reference: Term<'a>, timeout_ms: u64) -> Term<'a> {
-    queue(env, &member, (reference, READ_LOST), |ticket| {
+fn sync<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    reference: Term<'a>,
+    timeout_ms: u64,
+) -> Term<'a> {
+    queue(env, member, (reference, READ_LOST), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.sync(deadline(timeout_ms), reply)
     })
@@ -276,13 +279,13 @@ fn sync<'a>(env: Env<'a>, member: MemberRef, reference: Term<'a>, timeout_ms: u6
 #[rustler::nif]
 fn change<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     what: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let change = decode_change(what)?;
-    Ok(queue(env, &member, (reference, CHANGE_LOST), |ticket| {
+    Ok(queue(env, member, (reference, CHANGE_LOST), |ticket| {
         let reply = Box::new(move |done| ticket.answer(|env| terms::done(env, done)));
         member.node.change(change, deadline(timeout_ms), reply)
     }))
@@ -293,23 +296,23 @@ fn change<'a>(
 #[rustler::nif]
 fn backup<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     path: String,
     timeout_ms: u64,
 ) -> Term<'a> {
-    queue_file(env, &member, reference, (Task::Backup, path), timeout_ms)
+    queue_file(env, member, reference, (Task::Backup, path), timeout_ms)
 }
 
 #[rustler::nif]
 fn restore<'a>(
     env: Env<'a>,
-    member: MemberRef,
+    member: &'a MemberResource,
     reference: Term<'a>,
     path: String,
     timeout_ms: u64,
 ) -> Term<'a> {
-    queue_file(env, &member, reference, (Task::Restore, path), timeout_ms)
+    queue_file(env, member, reference, (Task::Restore, path), timeout_ms)
 }
 
 fn queue_file<'a>(
@@ -349,6 +352,6 @@ fn decode_change(change: Term) -> NifResult<Change> {
 /// True: the request was still waiting and no message will come. False: the message is there or on
 /// its way.
 #[rustler::nif]
-fn cancel(member: MemberRef, id: u64) -> bool {
+fn cancel(member: &MemberResource, id: u64) -> bool {
     member.waiters.cancel(id)
 }

@@ -8,18 +8,28 @@ mod cache;
 mod entry;
 mod heap;
 pub mod recipe;
+mod resource;
 
-pub use allocator::with_cache;
+use allocator::with_cache;
 pub use heap::{HeapTerm, HeapWriter};
+pub use resource::Type;
 
 use std::mem::MaybeUninit;
 use std::slice;
 
+use crate::member::MEMBERS;
 use rustler::sys::{self, ErlNifCharEncoding, ErlNifTerm};
 use rustler::{Env, OwnedBinary, Term};
 
 /// 255 characters and the zero that the virtual machine adds.
 const NAME_BYTES_MAX: usize = 256;
+
+/// What rustler calls when the virtual machine loads the library, and nobody else.
+pub fn load(env: Env, _info: Term) -> bool {
+    ram_core::threads::run_inside(with_cache);
+    // SAFETY: this is the loading.
+    unsafe { MEMBERS.open(env, c"member") }
+}
 
 /// Calls `read` with the text of an atom in Latin-1; none if the term is not such an atom.
 ///

@@ -1,0 +1,83 @@
+//! Objects that terms refer to. rustler looks into a hash map at each call to know of which type
+//! an object has to be, which is more than a read can spare; a [`Type`] knows it.
+
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, null_mut};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use rustler::sys::{self, ErlNifEnv, ErlNifResourceFlags, ErlNifResourceType};
+use rustler::{Env, Term};
+
+/// What the virtual machine aligns to.
+const ALIGN_MAX: usize = 8;
+
+/// The objects are dropped when the last term that refers to them is gone, on any thread.
+pub struct Type<T> {
+    opened: AtomicPtr<ErlNifResourceType>,
+    objects: PhantomData<T>,
+}
+
+impl<T: Send + Sync + 'static> Type<T> {
+    pub const fn new() -> Self {
+        const { assert!(align_of::<T>() <= ALIGN_MAX) };
+        Type { opened: AtomicPtr::new(null_mut()), objects: PhantomData }
+    }
+
+    /// False: the virtual machine refuses, and the library may not be loaded.
+    ///
+    /// # Safety
+    /// Called while the library is loaded, with the environment of that, and before all else.
+    pub unsafe fn open(&self, env: Env, name: &CStr) -> bool {
+        let init = sys::ErlNifResourceTypeInit {
+            dtor: drop_object::<T> as *const sys::ErlNifResourceDtor,
+            stop: ptr::null(),
+            down: ptr::null(),
+            members: 1,
+            dyncall: ptr::null(),
+        };
+        let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
+        // SAFETY: by our own contract; all places outlive the call.
+        let opened = unsafe {
+            let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
+            sys::enif_init_resource_type(env.as_c_arg(), name.as_ptr(), &init, flags, &mut tried)
+        };
+        self.opened.store(opened.cast_mut(), Ordering::Release);
+        !opened.is_null()
+    }
+
+    /// A term that keeps the object.
+    pub fn term<'a>(&self, env: Env<'a>, object: T) -> Term<'a> {
+        // SAFETY: the type is open, or nobody could call the library. The place is fresh, large
+        // enough and aligned; what it holds is given to the term.
+        unsafe {
+            let opened = self.opened.load(Ordering::Acquire);
+            let place = sys::enif_alloc_resource(opened, size_of::<T>());
+            place.cast::<T>().write(object);
+            let term = sys::enif_make_resource(env.as_c_arg(), place);
+            sys::enif_release_resource(place);
+            Term::new(env, term)
+        }
+    }
+
+    /// The object that a term refers to; none if it is not such a term.
+    pub fn object<'a>(&self, term: Term<'a>) -> Option<&'a T> {
+        let opened = self.opened.load(Ordering::Acquire);
+        let mut place = null_mut::<c_void>();
+        // SAFETY: the environment is the term's own. After success the place is that of an object
+        // of this type, which lives as long as the term.
+        unsafe {
+            let env = term.get_env().as_c_arg();
+            let is_one = sys::enif_get_resource(env, term.as_c_arg(), opened, &raw mut place as _);
+            (is_one != 0).then(|| &*place.cast::<T>())
+        }
+    }
+}
+
+/// # Safety
+/// Called by the virtual machine alone, once for each object of the type.
+unsafe extern "C" fn drop_object<T>(_env: *mut ErlNifEnv, place: *mut c_void) {
+    // SAFETY: by our own contract. A panic may not reach the virtual machine.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { place.cast::<T>().read() })));
+}
