@@ -8,6 +8,7 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use super::super::term_of_etf;
+use super::ints::{self, Words};
 use super::{ATOM, BLOB, LENGTH_BYTES, OTHER, WHOLE, word_of};
 use crate::key::etf;
 use crate::terms;
@@ -34,7 +35,7 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
     let rest = held.get(if is_recipe { LENGTH_BYTES } else { 1 }..).unwrap_or_default();
     let made = WORDS.with_borrow_mut(|words| {
         words.clear();
-        let mut maker = Maker { env, rest, words, is_recipe };
+        let mut maker = Maker { env, rest, words, ints: ints::words(), is_recipe };
         match rest {
             [WHOLE, rest @ ..] if is_recipe => {
                 maker.rest = rest;
@@ -56,6 +57,7 @@ struct Maker<'a, 'm> {
     env: Env<'a>,
     rest: &'m [u8],
     words: &'m mut Vec<ErlNifTerm>,
+    ints: Option<Words>,
     is_recipe: bool,
 }
 
@@ -70,7 +72,7 @@ impl<'m> Maker<'_, 'm> {
             }
             etf::INTEGER => {
                 let int = i32::from_be_bytes(self.take()?);
-                Some(self.int(int.into()))
+                Some(self.int(int))
             }
             ATOM if self.is_recipe => {
                 let _tag = self.byte()?;
@@ -175,9 +177,12 @@ impl<'m> Maker<'_, 'm> {
         Some(from)
     }
 
-    fn int(&self, int: i64) -> ErlNifTerm {
-        // SAFETY: for any environment.
-        unsafe { sys::enif_make_int64(self.env(), int) }
+    fn int(&self, int: i32) -> ErlNifTerm {
+        match self.ints {
+            Some(words) => words.word(int),
+            // SAFETY: for any environment.
+            None => unsafe { sys::enif_make_int64(self.env(), int.into()) },
+        }
     }
 
     fn list(&mut self, from: usize) -> ErlNifTerm {

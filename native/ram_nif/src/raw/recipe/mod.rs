@@ -28,6 +28,7 @@
 //!   is told.
 
 mod atoms;
+mod ints;
 mod make;
 mod write;
 
