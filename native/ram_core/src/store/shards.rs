@@ -119,8 +119,15 @@ impl<T: Element> Shards<T> {
         All(self.locks.first().and_then(|lock| lock.read().clone()))
     }
 
-    /// From now on these items are the set, at once for all readers.
-    pub fn show(&self, other: All<T>) {
+    /// From now on the items of the other set are those of this one, at once for all readers. The
+    /// other is closed first: nobody may change these items under locks of its own.
+    pub fn take_over(&self, other: &Shards<T>) {
+        let all = other.all();
+        other.close();
+        self.show(all);
+    }
+
+    fn show(&self, other: All<T>) {
         // Those that were shown may go with it, which takes long: when nobody waits any more.
         let _shown = self.all();
         let mut held: Vec<_> = self.locks.iter().map(RwLock::write).collect();
@@ -145,7 +152,7 @@ fn shard_of(hash: u64) -> usize {
     (hash << TAG_BITS >> (u64::BITS - SHARD_BITS)) as usize
 }
 
-/// Has the processor fetch what will be read, a little more than two lines of its cache.
+/// Has the processor fetch what will be read, or the first lines of it.
 fn fetch(address: *const u8) {
     const LINE: usize = 64;
     #[cfg(target_arch = "x86_64")]
@@ -239,7 +246,7 @@ mod tests {
         let changes: [fn(&Shards<Pair>); 3] = [
             |shards| _ = shards.replace(Pair(1, 7)),
             |shards| _ = shards.remove(&1u64, |pair| pair.0 == 1),
-            |shards| shards.show(Shards::with_capacity(0).all()),
+            |shards| shards.take_over(&Shards::with_capacity(0)),
         ];
         // Threads are numbered as they come, so these have all of the locks.
         for reader in 0..2 * LOCKS_MAX {
@@ -280,6 +287,16 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_was_taken_over_changes_no_more() {
+        let (shards, other) = (Shards::with_capacity(0), Shards::with_capacity(0));
+        other.replace(Pair(1, 10));
+        shards.take_over(&other);
+        assert!(other.replace(Pair(1, 11)).is_none());
+        assert!(other.remove(&1u64, |pair| pair.0 == 1).is_none());
+        assert_eq!(all(&shards), HashSet::from([(1, 10)]));
+    }
+
+    #[test]
     fn readers_see_all_items_of_one_set_and_then_all_of_the_other() {
         const KEYS: u64 = 500;
         let filled = |value| {
@@ -304,7 +321,7 @@ mod tests {
                 });
             }
             are_reading.recv().unwrap();
-            (2..=20).for_each(|value| shards.show(filled(value).all()));
+            (2..=20).for_each(|value| shards.take_over(&filled(value)));
         });
     }
 

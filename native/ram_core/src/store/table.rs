@@ -271,11 +271,11 @@ impl Table {
     }
 
     /// For the one writer only: all that the other table holds is shown in place of what this one
-    /// held, at once for all readers. The other is used no more. A snapshot that is being taken
-    /// goes on, of what was held.
+    /// held, at once for all readers. The other is closed. A snapshot that is being taken goes on,
+    /// of what was held.
     pub fn take_over(&self, other: &Table) {
         *self.aside.lock() = None;
-        self.shards.show(other.shards.all());
+        self.shards.take_over(&other.shards);
         self.entries.store(other.entries(), Ordering::Relaxed);
         self.bytes.store(other.bytes(), Ordering::Relaxed);
     }
