@@ -9,8 +9,8 @@
 //! end between 1 and the look: the read then counts as made at 1, which lies within the call.
 //!
 //! The caller keeps what the key holds from changing from before 1 until it has looked (it takes a
-//! lock, and has the processor fetch the item meanwhile). So a change of it that is
-//! applied by 3 was applied before 1, and is seen.
+//! lock, and has the processor fetch the item meanwhile). So a change of it that is applied by 3
+//! was applied before 1, and is seen.
 
 /// Why not. The first two say that there is something to wait for on this member alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

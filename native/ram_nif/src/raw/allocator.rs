@@ -15,7 +15,7 @@ use rustler::{EnifAllocator, sys};
 use super::cache::{Cache, Class, Source};
 
 /// What the virtual machine aligns to.
-const ALIGN_MAX: usize = 8;
+pub const ALIGN_MAX: usize = 8;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;

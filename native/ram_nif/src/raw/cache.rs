@@ -4,8 +4,8 @@
 //! serves the next request; the word at its beginning leads to the next free one. A list that is
 //! full gives half of its blocks back at once, and one that is empty is filled with a run of blocks
 //! that were allocated one after another, so that they lie side by side: the items of a table are
-//! allocated in turns with long values, and if they lay between these each of them would be on a
-//! page of memory of its own, which readers pay for.
+//! allocated in turns with the bytes of requests, and if they lay between these each of them would
+//! be on a page of memory of its own, which readers pay for.
 
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};

@@ -11,11 +11,12 @@ pub mod recipe;
 mod resource;
 
 use allocator::with_cache;
+use blob::BLOBS;
 pub use heap::{HeapTerm, HeapWriter};
 pub use resource::Type;
 
 use std::mem::MaybeUninit;
-use std::slice;
+use std::{ptr, slice};
 
 use crate::member::MEMBERS;
 use rustler::sys::{self, ErlNifCharEncoding, ErlNifTerm};
@@ -27,8 +28,8 @@ const NAME_BYTES_MAX: usize = 256;
 /// What rustler calls when the virtual machine loads the library, and nobody else.
 pub fn load(env: Env, _info: Term) -> bool {
     ram_core::threads::run_inside(with_cache);
-    // SAFETY: this is the loading.
-    unsafe { MEMBERS.open(env, c"member") }
+    // SAFETY: this is the loading. A blob is bytes: there is nothing to drop.
+    unsafe { MEMBERS.open(env, c"member") && BLOBS.open(env, c"blob", ptr::null()) }
 }
 
 /// Calls `read` with the text of an atom in Latin-1; none if the term is not such an atom.

@@ -7,31 +7,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use rustler::sys::{self, ErlNifEnv, ErlNifResourceFlags, ErlNifResourceType};
+use rustler::sys::{self, ErlNifEnv, ErlNifResourceDtor, ErlNifResourceFlags, ErlNifResourceType};
 use rustler::{Env, Term};
 
-/// What the virtual machine aligns to.
-const ALIGN_MAX: usize = 8;
+use super::allocator::ALIGN_MAX;
 
-/// The objects are dropped when the last term that refers to them is gone, on any thread.
-pub struct Type<T> {
-    opened: AtomicPtr<ErlNifResourceType>,
-    objects: PhantomData<T>,
-}
+/// A type that is opened while the library is loaded, before anybody can call it.
+pub struct Opened(AtomicPtr<ErlNifResourceType>);
 
-impl<T: Send + Sync + 'static> Type<T> {
-    pub const fn new() -> Self {
-        const { assert!(align_of::<T>() <= ALIGN_MAX) };
-        Type { opened: AtomicPtr::new(null_mut()), objects: PhantomData }
+impl Opened {
+    pub const fn not_yet() -> Self {
+        Opened(AtomicPtr::new(null_mut()))
     }
 
-    /// False: the virtual machine refuses, and the library may not be loaded.
+    /// With what drops an object, unless it is null. False: the virtual machine refuses, and the
+    /// library may not be loaded.
     ///
     /// # Safety
     /// Called while the library is loaded, with the environment of that, and before all else.
-    pub unsafe fn open(&self, env: Env, name: &CStr) -> bool {
+    pub unsafe fn open(&self, env: Env, name: &CStr, dtor: *const ErlNifResourceDtor) -> bool {
         let init = sys::ErlNifResourceTypeInit {
-            dtor: drop_object::<T> as *const sys::ErlNifResourceDtor,
+            dtor,
             stop: ptr::null(),
             down: ptr::null(),
             members: 1,
@@ -43,8 +39,34 @@ impl<T: Send + Sync + 'static> Type<T> {
             let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
             sys::enif_init_resource_type(env.as_c_arg(), name.as_ptr(), &init, flags, &mut tried)
         };
-        self.opened.store(opened.cast_mut(), Ordering::Release);
+        self.0.store(opened.cast_mut(), Ordering::Release);
         !opened.is_null()
+    }
+
+    pub fn get(&self) -> *const ErlNifResourceType {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The objects are dropped when the last term that refers to them is gone, on any thread.
+pub struct Type<T> {
+    opened: Opened,
+    objects: PhantomData<T>,
+}
+
+impl<T: Send + Sync + 'static> Type<T> {
+    pub const fn new() -> Self {
+        const { assert!(align_of::<T>() <= ALIGN_MAX) };
+        Type { opened: Opened::not_yet(), objects: PhantomData }
+    }
+
+    /// As [`Opened::open`].
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn open(&self, env: Env, name: &CStr) -> bool {
+        // SAFETY: by our own contract.
+        unsafe { self.opened.open(env, name, drop_object::<T> as *const ErlNifResourceDtor) }
     }
 
     /// A term that keeps the object.
@@ -52,8 +74,7 @@ impl<T: Send + Sync + 'static> Type<T> {
         // SAFETY: the type is open, or nobody could call the library. The place is fresh, large
         // enough and aligned; what it holds is given to the term.
         unsafe {
-            let opened = self.opened.load(Ordering::Acquire);
-            let place = sys::enif_alloc_resource(opened, size_of::<T>());
+            let place = sys::enif_alloc_resource(self.opened.get(), size_of::<T>());
             place.cast::<T>().write(object);
             let term = sys::enif_make_resource(env.as_c_arg(), place);
             sys::enif_release_resource(place);
@@ -63,12 +84,11 @@ impl<T: Send + Sync + 'static> Type<T> {
 
     /// The object that a term refers to; none if it is not such a term.
     pub fn object<'a>(&self, term: Term<'a>) -> Option<&'a T> {
-        let opened = self.opened.load(Ordering::Acquire);
         let mut place = null_mut::<c_void>();
         // SAFETY: the environment is the term's own. After success the place is that of an object
         // of this type, which lives as long as the term.
         unsafe {
-            let env = term.get_env().as_c_arg();
+            let (env, opened) = (term.get_env().as_c_arg(), self.opened.get());
             let is_one = sys::enif_get_resource(env, term.as_c_arg(), opened, &raw mut place as _);
             (is_one != 0).then(|| &*place.cast::<T>())
         }

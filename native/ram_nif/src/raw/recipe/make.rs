@@ -250,15 +250,13 @@ impl<'m> Maker<'_, 'm> {
         map
     }
 
-    /// Looks at neither the resource nor its bytes: that would be two more lines of memory to wait
-    /// for.
+    /// Does not look at the object: that would be one more line of memory to wait for.
     fn blob(&mut self) -> Option<ErlNifTerm> {
-        let resource = usize::from_ne_bytes(self.take()?) as *mut c_void;
-        let bytes = usize::from_ne_bytes(self.take()?) as *const c_void;
-        let length = usize::from_ne_bytes(self.take()?);
+        let object = usize::from_ne_bytes(self.take()?) as *mut c_void;
+        let length = u32::from_ne_bytes(self.take()?) as usize;
         // SAFETY: in this library a form is an `Owner`, which came with this recipe and owns the
-        // resource that holds these bytes; the item keeps it until after this call, and the binary
-        // the resource from then on.
-        Some(unsafe { sys::enif_make_resource_binary(self.env(), resource, bytes, length) })
+        // object that is these bytes; the item keeps it until after this call, and the binary the
+        // object from then on.
+        Some(unsafe { sys::enif_make_resource_binary(self.env(), object, object, length) })
     }
 }

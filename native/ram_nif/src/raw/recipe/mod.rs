@@ -7,14 +7,14 @@
 //! recipe    how many bytes the external term format has (4), then a term
 //! term      as in the external term format, or one of these
 //! 1  ATOM   the tag it had (1), its word (8)
-//! 2  BLOB   resource (8), bytes (8), length (8): a binary of more bytes than go on a heap
+//! 2  BLOB   its object (8), length (4): a binary of more bytes than go on a heap
 //! 3  OTHER  length (4), external term format: what is rare, and decoded by the virtual machine
 //! 4  WHOLE  as BLOB: the external term format of the whole value, which the caller decodes
 //! ```
 //!
 //! Words and addresses are of this process and in its byte order: a recipe is never written
 //! anywhere. An atom is a word for as long as the virtual machine runs, and the same one in all
-//! environments. The resources are owned by the form that comes with the recipe ([`Owner`]). Where
+//! environments. The objects are owned by the form that comes with the recipe ([`Owner`]). Where
 //! nothing is replaced, the external term format itself is held, and read as a recipe would be.
 //!
 //! Some values are held WHOLE:
@@ -38,7 +38,6 @@ pub use write::hold;
 use super::blob::Blob;
 use crate::key::etf;
 use ram_core::store::value::Form;
-use rustler::ResourceArc;
 use rustler::sys::ErlNifTerm;
 
 const ATOM: u8 = 1;
@@ -46,10 +45,10 @@ const BLOB: u8 = 2;
 const OTHER: u8 = 3;
 const WHOLE: u8 = 4;
 
-/// At the begin of a recipe.
+/// At the begin of a recipe, and in it.
 const LENGTH_BYTES: usize = 4;
 const WORD_BYTES: usize = size_of::<ErlNifTerm>();
-const BLOB_BYTES: usize = 1 + 3 * WORD_BYTES;
+const BLOB_BYTES: usize = 1 + WORD_BYTES + LENGTH_BYTES;
 
 /// The virtual machine itself puts binaries up to this size on the heap of a process.
 const HEAP_BINARY_BYTES_MAX: usize = 64;
@@ -64,7 +63,7 @@ const FLAT_MAP_KEYS_MAX: usize = 32;
 /// order in which they come.
 struct Owner<B>(B);
 
-impl<B: AsRef<[ResourceArc<Blob>]> + Send + Sync> Form for Owner<B> {
+impl<B: AsRef<[Blob]> + Send + Sync> Form for Owner<B> {
     fn value(&self, held: &[u8]) -> Vec<u8> {
         write::etf_of(held, self.0.as_ref())
     }

@@ -2,7 +2,6 @@
 
 use once_cell::sync::Lazy;
 use ram_core::store::value::{AnyForm, Held};
-use rustler::ResourceArc;
 
 use super::super::blob::Blob;
 use super::{
@@ -42,7 +41,7 @@ fn one_blob<'a>(value: &[u8], tag: u8, bytes: &[u8]) -> Held<'a> {
     Held::as_form(recipe, AnyForm::new(Owner([blob])))
 }
 
-fn held<'a>(recipe: Vec<u8>, blobs: Vec<ResourceArc<Blob>>) -> Held<'a> {
+fn held<'a>(recipe: Vec<u8>, blobs: Vec<Blob>) -> Held<'a> {
     static NOTHING: Lazy<AnyForm> = Lazy::new(|| AnyForm::new(Owner([])));
     let form = if blobs.is_empty() { NOTHING.clone() } else { AnyForm::new(Owner(blobs)) };
     Held::as_form(recipe, form)
@@ -55,7 +54,7 @@ struct Writer<'a> {
     /// Up to where the recipe tells the value.
     told: usize,
     recipe: Vec<u8>,
-    blobs: Vec<ResourceArc<Blob>>,
+    blobs: Vec<Blob>,
     /// How many bytes there may still be, without those of blobs, which are not copied for readers.
     left: usize,
 }
@@ -140,16 +139,14 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn push_length(recipe: &mut Vec<u8>, value: &[u8]) {
-    recipe.extend_from_slice(&(value.len() as u32).to_ne_bytes());
+fn push_length(recipe: &mut Vec<u8>, bytes: &[u8]) {
+    recipe.extend_from_slice(&(bytes.len() as u32).to_ne_bytes());
 }
 
-fn push_blob(recipe: &mut Vec<u8>, tag: u8, blob: &ResourceArc<Blob>) {
-    let bytes = blob.bytes();
+fn push_blob(recipe: &mut Vec<u8>, tag: u8, blob: &Blob) {
     recipe.push(tag);
-    recipe.extend_from_slice(&(blob.as_c_arg() as usize).to_ne_bytes());
-    recipe.extend_from_slice(&(bytes.as_ptr() as usize).to_ne_bytes());
-    recipe.extend_from_slice(&bytes.len().to_ne_bytes());
+    recipe.extend_from_slice(&(blob.object() as usize).to_ne_bytes());
+    push_length(recipe, blob.bytes());
 }
 
 fn length(bytes: &[u8]) -> Option<usize> {
@@ -157,7 +154,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The external term format that the recipe was written from.
-pub fn etf_of(recipe: &[u8], blobs: &[ResourceArc<Blob>]) -> Vec<u8> {
+pub fn etf_of(recipe: &[u8], blobs: &[Blob]) -> Vec<u8> {
     let mut blobs = blobs.iter();
     let mut out = Vec::with_capacity(etf_bytes(recipe));
     out.push(etf::VERSION);
