@@ -201,18 +201,12 @@ get(Key) ->
 %% @doc The value of a key, or `Default' when the key is absent.
 -spec get(Key :: term(), Default) -> Value :: term() | Default.
 get(Key, Default) ->
-    case ram_request:fetch(Key) of
-        {ok, Value} -> Value;
-        error -> Default
-    end.
+    ram_request:get(Key, Default).
 
 %% @doc As get/2, with options: see fetch/2.
 -spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
 get(Key, Default, Options) ->
-    case ram_request:fetch(Key, Options, [Key, Default, Options]) of
-        {ok, Value} -> Value;
-        error -> Default
-    end.
+    ram_request:get(Key, Default, Options, [Key, Default, Options]).
 
 %% @doc The value of a key, or `error' when the key is absent.
 -spec fetch(Key :: term()) -> {ok, Value :: term()} | error.

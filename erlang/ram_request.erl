@@ -8,9 +8,12 @@
 -module(ram_request).
 
 -export([set_member/3, clear_member/0, member/0]).
--export([fetch/1, fetch/3, put/2, put_many/1, delete/1, delete_many/1, update/3]).
+-export([get/2, get/4, fetch/1, fetch/3, put/2, put_many/1, delete/1, delete_many/1, update/3]).
 -export([sync/0, sync/1, change/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
+
+%% A call less each: about 1 % of a get.
+-compile({inline, [running/0, member/0, get_by/3]}).
 
 %% An atom: the key of a persistent term is hashed for each read.
 -define(KEY, ram_member).
@@ -39,16 +42,40 @@ timeout_ms() ->
     {_Member, TimeoutMs, _Reads} = running(),
     TimeoutMs.
 
+%% @doc As fetch/1, without a tuple around what is there. Most reads are such and end in the call:
+%% little is kept on the stack for the others.
+-spec get(term(), Default :: term()) -> term().
+get(Key, Default) ->
+    get_by(running(), Key, Default).
+
+%% @doc The options are the last of the caller's arguments.
+-spec get(term(), Default :: term(), ram:read_options(), Arguments :: [term()]) -> term().
+get(Key, Default, Options, Arguments) ->
+    get_by(running(Options, Arguments), Key, Default).
+
+get_by({Member, _TimeoutMs, Reads} = Running, Key, Default) ->
+    case ram_nif:get_now(Member, Key, Default, Reads) of
+        'ram fetch' ->
+            case fetch_by(Running, Key) of
+                {ok, Value} -> Value;
+                error -> Default
+            end;
+        Value ->
+            Value
+    end.
+
 -spec fetch(term()) -> {ok, term()} | error.
 fetch(Key) ->
-    {Member, TimeoutMs, Reads} = running(),
-    fetch(Member, Key, TimeoutMs, Reads).
+    fetch_by(running(), Key).
 
 %% @doc The options are the last of the caller's arguments.
 -spec fetch(term(), ram:read_options(), Arguments :: [term()]) -> {ok, term()} | error.
 fetch(Key, Options, Arguments) ->
+    fetch_by(running(Options, Arguments), Key).
+
+running(Options, Arguments) ->
     {Member, TimeoutMs, Configured} = running(),
-    fetch(Member, Key, TimeoutMs, reads(Options, Configured, Arguments)).
+    {Member, TimeoutMs, reads(Options, Configured, Arguments)}.
 
 reads(#{reads := Reads} = Options, _Configured, Arguments) when map_size(Options) =:= 1 ->
     case ram_config:reads(Reads) of
@@ -61,7 +88,7 @@ reads(_Options, _Configured, Arguments) ->
     ram_error:badarg(Arguments, length(Arguments), "must be a map with no key but reads").
 
 %% Most reads by lease end in the call; the others wait for the key, or for a quorum.
-fetch(Member, Key, TimeoutMs, Reads) ->
+fetch_by({Member, TimeoutMs, Reads}, Key) ->
     case ram_nif:fetch_now(Member, Key, Reads) of
         {ok, _Value} = Found -> Found;
         error -> error;

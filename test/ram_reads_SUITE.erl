@@ -14,6 +14,7 @@
          a_read_of_a_key_that_is_being_written_waits_for_it/1,
          a_follower_that_is_cut_off_never_answers_what_is_old_and_says_why_it_has_no_lease/1,
          the_way_is_taken_that_the_option_of_a_call_names/1,
+         a_get_is_one_read_whatever_the_key_holds/1,
          a_node_that_asks_for_no_lease_says_so_and_reads_by_quorum/1,
          a_local_read_needs_no_majority_and_the_others_do/1,
          the_way_to_read_can_be_configured/1,
@@ -160,6 +161,26 @@ the_way_is_taken_that_the_option_of_a_call_names(Config) ->
     ?assertEqual([2, 0, 0], counted(Run, 2, fun() -> Ask(local) end)),
     holds_lease(Run, 2),
     ram_peers:eventually(fun() -> [2, 0, 0] =:= counted(Run, 2, fun() -> Ask(lease) end) end).
+
+a_get_is_one_read_whatever_the_key_holds(Config) ->
+    Run = run(Config),
+    %% In all ways that the library may answer, its word for "ask in the other way" among them.
+    Values = [1, undefined, 'ram fetch', lists:seq(1, 5000), lists:seq(1, 50000)],
+    [begin
+         ok = ram_peers:call(Run, 1, put, [held, Value]),
+         holds_lease(Run, 1),
+         %% In one of the rounds nothing takes the lease away.
+         ram_peers:eventually(
+           fun() ->
+                   Get = fun() -> ?assertEqual(Value, get(Run, 1, held)) end,
+                   [1, 0, 0] =:= counted(Run, 1, Get)
+           end)
+     end || Value <- Values],
+    GetNothing = fun() ->
+                         Default = ram_peers:call(Run, 1, get, [nothing, 'ram fetch']),
+                         ?assertEqual('ram fetch', Default)
+                 end,
+    ram_peers:eventually(fun() -> [1, 0, 0] =:= counted(Run, 1, GetNothing) end).
 
 a_node_that_asks_for_no_lease_says_so_and_reads_by_quorum(Config) ->
     Run = cluster(Config, 2, [{reads, quorum}]),

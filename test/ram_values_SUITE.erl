@@ -70,7 +70,8 @@ special_values() ->
         ++ [Nested(Depth) || Depth <- [1, 30, 62, 63, 64, 65, 128, 1000]]
         ++ [{N, [binary:copy(<<N>>, 100) || _ <- lists:seq(1, N)]} || N <- [1, 2, 3, 700]]
         ++ [true, false, undefined, '', 'ünïcode', list_to_atom(lists:duplicate(255, $a)),
-                 atom_of(unknown_elsewhere), 1.5, -0.0, 1.0e300, [], {}, #{}, <<5:3>>, <<0:4099>>]
+                 'ram fetch', atom_of(unknown_elsewhere), 1.5, -0.0, 1.0e300, [], {}, #{}, <<5:3>>,
+                 <<0:4099>>]
         ++ [binary:copy(<<7>>, Size) || Size <- Sizes]
         ++ [{blob, binary:copy(<<7>>, Size), "after"} || Size <- Sizes]
         ++ [lists:seq(1, Size) || Size <- Sizes, Size < 70000]
@@ -91,7 +92,9 @@ mismatches(Name, Values, Way) ->
     %% A local read is asked when this node has them.
     {ok, _} = ram:fetch({Name, length(Values)}, #{reads => quorum}),
     [Value || {N, Value} <- numbered(Values),
-              not same(ram:fetch({Name, N}, #{reads => Way}), {ok, Value})].
+              not same({ram:fetch({Name, N}, #{reads => Way}),
+                        ram:get({Name, N}, default, #{reads => Way})},
+                       {{ok, Value}, Value})].
 
 same(Read, Wanted) ->
     Read =:= Wanted andalso term_to_binary(Read) =:= term_to_binary(Wanted).

@@ -3,7 +3,6 @@
 //! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is
 //! allocated but the answer, and the parts of a key that is a tuple, a list or a map.
 
-use ram_core::Error;
 use ram_core::reads::mode::ReadMode;
 use ram_core::store::table::Item;
 use rustler::{Decoder, Encoder, Env, NifResult, Term};
@@ -15,19 +14,16 @@ use crate::terms;
 use crate::value::{self, Found};
 
 mod atoms {
-    rustler::atoms! { ok, error, encoded, ask, lease, quorum, local }
+    rustler::atoms! {
+        ok, error, encoded, ask, lease, quorum, local,
+        // No value should look like it: it is then asked for twice.
+        fetch = "ram fetch",
+    }
 }
 
 thread_local! {
     /// Where keys are encoded; as long as the longest so far, so below `key_bytes_max`.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-enum Looked<'a> {
-    Absent,
-    Found(Found<'a>),
-    /// To be copied when nobody waits for it.
-    Long(Item),
 }
 
 /// `lease | quorum | local`
@@ -45,44 +41,75 @@ impl<'a> Decoder<'a> for Mode {
     }
 }
 
+/// `get_now(Member, Key, Default, Reads) -> Value | Default | 'ram fetch'`. `'ram fetch'`: this is
+/// no read, `fetch_now` tells what there is; which may be that the value, or the default, is this
+/// very atom.
+pub fn get_now<'a>(
+    env: Env<'a>,
+    [member, key, default, reads]: [Term<'a>; 4],
+) -> NifResult<Term<'a>> {
+    let otherwise = atoms::fetch().to_term(env);
+    let look = |item: Option<&Item>| {
+        let term = match item {
+            None => default,
+            Some(item) if value::is_short(item) => match value::found(env, item) {
+                Found::Term(term) => term,
+                Found::Encoded(_) => return None,
+            },
+            Some(_) => return None,
+        };
+        (atoms::fetch() != term).then_some(term)
+    };
+    let looked = looked(env, member, key, reads, look)?;
+    Ok(looked.ok().flatten().unwrap_or(otherwise))
+}
+
+enum Looked<'a> {
+    Absent,
+    Found(Found<'a>),
+    /// To be copied when nobody waits for it.
+    Long(Item),
+}
+
 /// `fetch_now(Member, Key, Reads) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
 /// Reason}`. `ask`: this node may not answer at this moment.
-pub fn now<'a>(
+pub fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
+    let look = |item: Option<&Item>| {
+        Some(match item {
+            None => Looked::Absent,
+            Some(item) if value::is_short(item) => Looked::Found(value::found(env, item)),
+            Some(item) => Looked::Long(item.clone()),
+        })
+    };
+    let found = match looked(env, member, key, reads, look)? {
+        Ok(Some(Looked::Found(found))) => found,
+        Ok(Some(Looked::Long(item))) => value::found(env, &item),
+        Ok(Some(Looked::Absent)) => return Ok(atoms::error().encode(env)),
+        Ok(None) => return Ok(atoms::ask().encode(env)),
+        Err(wrong) => return Ok(wrong),
+    };
+    Ok(match found {
+        Found::Term(term) => (atoms::ok(), term).encode(env),
+        Found::Encoded(binary) => (atoms::encoded(), binary).encode(env),
+    })
+}
+
+/// What `look` returns, if this node may answer; or `{error, Reason}`.
+fn looked<'a, T>(
     env: Env<'a>,
     member: Term<'a>,
     key: Term<'a>,
     reads: Term<'a>,
-) -> NifResult<Term<'a>> {
+    look: impl FnOnce(Option<&Item>) -> Option<T>,
+) -> NifResult<Result<Option<T>, Term<'a>>> {
     let member: &MemberResource = member.decode()?;
     let Mode(mode) = reads.decode()?;
     KEY.with_borrow_mut(|buffer| {
         buffer.clear();
         if let Err(wrong) = request::encode_key(env, member, key, buffer)? {
-            return Ok(wrong);
+            return Ok(Err(wrong));
         }
-        let looked = member.node.look(mode, buffer, |item| look(env, item));
-        Ok(answer(env, looked))
+        let looked = member.node.look(mode, buffer, look);
+        Ok(looked.map_err(|cause| terms::error(env, &cause)))
     })
-}
-
-fn look<'a>(env: Env<'a>, item: Option<&Item>) -> Looked<'a> {
-    match item {
-        None => Looked::Absent,
-        Some(item) if value::is_short(item) => Looked::Found(value::found(env, item)),
-        Some(item) => Looked::Long(item.clone()),
-    }
-}
-
-fn answer<'a>(env: Env<'a>, looked: Result<Option<Looked<'a>>, Error>) -> Term<'a> {
-    let found = match looked {
-        Ok(Some(Looked::Found(found))) => found,
-        Ok(Some(Looked::Long(item))) => value::found(env, &item),
-        Ok(Some(Looked::Absent)) => return atoms::error().encode(env),
-        Ok(None) => return atoms::ask().encode(env),
-        Err(cause) => return terms::error(env, &cause),
-    };
-    match found {
-        Found::Term(term) => (atoms::ok(), term).encode(env),
-        Found::Encoded(binary) => (atoms::encoded(), binary).encode(env),
-    }
 }

@@ -84,7 +84,8 @@ impl Client {
         let handle = self.handle.clone();
         let asked = key.clone();
         let mode = handle.config().reads;
-        let ask = move |deadline: Instant| match handle.look(mode, &asked, |item| item.cloned())? {
+        let share = |item: Option<&Item>| Some(item.cloned());
+        let ask = move |deadline: Instant| match handle.look(mode, &asked, share)? {
             Some(found) => {
                 _ = sender.send(Ok(found));
                 Ok(())

@@ -107,20 +107,22 @@ impl Handle {
     }
 
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
-    /// alone: no queue, no wait, from any thread. `None`: ask [`Handle::read`]. For moments: see
+    /// alone: no queue, no wait, from any thread. `None`: it may not, ask [`Handle::read`]; or
+    /// `look` returned it, and the read counts as none. For moments: see
     /// [`Table::look`](crate::store::table::Table::look).
     pub fn look<T>(
         &self,
         mode: ReadMode,
         key: &[u8],
-        look: impl FnOnce(Option<&Item>) -> T,
+        look: impl FnOnce(Option<&Item>) -> Option<T>,
     ) -> Result<Option<T>> {
         let may_look = || self.reads.way(mode, key) == Way::Now;
         let looked = self.applied.table().look_if(key, may_look, look).ok_or(Error::Stopped)?;
-        if looked.is_some() {
+        let answer = looked.flatten();
+        if answer.is_some() {
             self.reads.counts.count_local();
         }
-        Ok(looked)
+        Ok(answer)
     }
 
     /// Calls `reply` with what the key holds, as soon as this mode allows.

@@ -73,7 +73,7 @@ fn made(config: Config) -> Node {
 fn read_now(node: &Node, key: &[u8]) -> Option<Vec<u8>> {
     let begun = Instant::now();
     loop {
-        let value = |item: Option<&Item>| item.map(|item| item.value().to_vec());
+        let value = |item: Option<&Item>| Some(item.map(|item| item.value().to_vec()));
         if let Some(found) = node.look(ReadMode::Lease, key, value).unwrap() {
             return found;
         }
@@ -100,7 +100,7 @@ fn a_member_with_a_lease_answers_at_once_and_shows_every_write_that_was_answered
 fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
     let node = made(config());
     put(&node, Instant::now() + LIMIT).unwrap();
-    let is_there = |mode| node.look(mode, b"k", |item| item.is_some()).unwrap();
+    let is_there = |mode| node.look(mode, b"k", |item| Some(item.is_some())).unwrap();
     assert_eq!([ReadMode::Lease, ReadMode::Quorum].map(is_there), [None, None]);
     assert_eq!(is_there(ReadMode::Local), Some(true));
     for (mode, quorum) in [(ReadMode::Local, 0), (ReadMode::Lease, 1), (ReadMode::Quorum, 2)] {

@@ -1,40 +1,58 @@
-//! The entry of the fast read, without what rustler's macro puts around a function: a vector of
+//! The entries of the fast reads, without what rustler's macro puts around a function: a vector of
 //! arguments, counted references, a result in a box. It saves what a lookup itself costs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustler::codegen_runtime::{c_int, inventory};
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
-use rustler::{Env, Nif, Term};
+use rustler::{Env, Nif, NifResult, Term};
 
-const ARITY: usize = 3;
+use crate::fetch;
 
-inventory::submit!(Nif {
-    name: c"fetch_now".as_ptr(),
-    arity: ARITY as u32,
-    flags: 0,
-    raw_func: fetch_now,
-});
+inventory::submit!(Nif { name: c"get_now".as_ptr(), arity: 4, flags: 0, raw_func: get_now });
+inventory::submit!(Nif { name: c"fetch_now".as_ptr(), arity: 3, flags: 0, raw_func: fetch_now });
 
 /// # Safety
 /// Called by the virtual machine alone, with an environment and so many terms of it, which live
 /// until it returns.
-unsafe extern "C" fn fetch_now(
-    raw_env: *mut ErlNifEnv,
+unsafe extern "C" fn get_now(
+    env: *mut ErlNifEnv,
     argc: c_int,
     argv: *const ErlNifTerm,
 ) -> ErlNifTerm {
+    // SAFETY: by our own contract.
+    unsafe { answered(env, argc, argv, fetch::get_now) }
+}
+
+/// # Safety
+/// As [`get_now`].
+unsafe extern "C" fn fetch_now(
+    env: *mut ErlNifEnv,
+    argc: c_int,
+    argv: *const ErlNifTerm,
+) -> ErlNifTerm {
+    // SAFETY: by our own contract.
+    unsafe { answered(env, argc, argv, fetch::fetch_now) }
+}
+
+/// # Safety
+/// The environment is that of a call, and so many terms of it are there, until this returns.
+unsafe fn answered<const ARITY: usize>(
+    raw_env: *mut ErlNifEnv,
+    argc: c_int,
+    argv: *const ErlNifTerm,
+    answer: impl for<'a> FnOnce(Env<'a>, [Term<'a>; ARITY]) -> NifResult<Term<'a>>,
+) -> ErlNifTerm {
     let lifetime = ();
     // SAFETY: by our own contract; the environment does not leave this call.
-    let (env, arguments) = unsafe {
-        let env = Env::new(&lifetime, raw_env);
-        let argv = std::slice::from_raw_parts(argv, argc as usize);
-        let term = |at: usize| argv.get(at).map(|word| Term::new(env, *word));
-        (env, (term(0), term(1), term(2)))
+    let (env, words) = unsafe {
+        let words = std::slice::from_raw_parts(argv, argc as usize);
+        (Env::new(&lifetime, raw_env), words)
     };
-    let answer = AssertUnwindSafe(|| match arguments {
-        (Some(member), Some(key), Some(reads)) => crate::fetch::now(env, member, key, reads).ok(),
-        _ => None,
+    let answer = AssertUnwindSafe(|| {
+        let words: &[ErlNifTerm; ARITY] = words.try_into().ok()?;
+        // SAFETY: they are terms of this environment.
+        answer(env, words.map(|word| unsafe { Term::new(env, word) })).ok()
     });
     match catch_unwind(answer) {
         Ok(Some(term)) => term.as_c_arg(),
