@@ -78,6 +78,10 @@ impl<'m> Maker<'_, 'm> {
                 let _tag = self.byte()?;
                 Some(word_of(self.take()?))
             }
+            etf::SMALL_TUPLE => {
+                let size = self.byte()?;
+                self.tuple(size.into())
+            }
             tag => self.rarer(tag),
         }
     }
@@ -120,10 +124,6 @@ impl<'m> Maker<'_, 'm> {
                         self.improper_list(from, tail)
                     }
                 }
-            }
-            etf::SMALL_TUPLE => {
-                let size = self.byte()?;
-                self.tuple(size.into())?
             }
             etf::LARGE_TUPLE => {
                 let size = self.length()?;
