@@ -4,7 +4,7 @@
 -export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_peek/1,
          member_recover/3]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
--export([get_now/4, fetch_now/3, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
+-export([fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
 -export([key_encode/1, key_decode/1]).
 -export_type([member/0, change/0, reply/0]).
 
@@ -79,12 +79,13 @@ compare_and_set_large(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
 
 %% Answered in the call: from the table of this node, if it may. `ask': it may not at this moment,
 %% and read/5 has to be asked. `encoded': a value so large that it is decoded by the caller.
--spec get_now(member(), term(), Default :: term(), ram:reads()) -> term().
-get_now(_Member, _Key, _Default, _Reads) -> ?NOT_LOADED.
-
 -spec fetch_now(member(), term(), ram:reads()) ->
           {ok, term()} | error | {encoded, binary()} | ask | {error, term()}.
 fetch_now(_Member, _Key, _Reads) -> ?NOT_LOADED.
+
+%% The value, or the default; or `'ram fetch'': fetch_now/3 has to be asked.
+-spec get_now(member(), term(), Default :: term(), ram:reads()) -> term().
+get_now(_Member, _Key, _Default, _Reads) -> ?NOT_LOADED.
 
 -spec read(member(), reference(), term(), ram:reads(), non_neg_integer()) -> reply().
 read(_Member, _Ref, _Key, _Reads, _TimeoutMs) -> ?NOT_LOADED.

@@ -42,8 +42,8 @@ timeout_ms() ->
     {_Member, TimeoutMs, _Reads} = running(),
     TimeoutMs.
 
-%% @doc As fetch/1, without a tuple around what is there. Most reads are such and end in the call:
-%% little is kept on the stack for the others.
+%% @doc As fetch/1, without a tuple around what is there. Most reads are such and end in the first
+%% call: little is kept on the stack for the others.
 -spec get(term(), Default :: term()) -> term().
 get(Key, Default) ->
     get_by(running(), Key, Default).
