@@ -62,8 +62,8 @@ struct Maker<'a, 'm> {
 }
 
 impl<'m> Maker<'_, 'm> {
-    /// Made in place where it is wanted, when it has no parts: most terms are such. Small tuples are
-    /// many too, and have one call less.
+    /// Made in place where it is wanted, when it has no parts: most terms are such. Small tuples
+    /// are many too, and have one call less.
     #[inline(always)]
     fn term(&mut self) -> Option<ErlNifTerm> {
         match self.byte()? {
