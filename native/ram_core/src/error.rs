@@ -26,6 +26,8 @@ pub enum Error {
     LastMember(String),
     #[error("the data belongs to another cluster")]
     OtherCluster,
+    #[error("the member has entries in its log")]
+    Joined,
     #[error("{0}")]
     File(String),
     #[error("the cluster holds entries; a backup is restored into an empty one")]
@@ -42,6 +44,12 @@ pub enum Error {
     Partly { restored: u64, total: u64, cause: Box<Error> },
 
     // --- broken ---
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("{0}")]
+    InUse(String),
+    #[error("{0}")]
+    NotErased(String),
     #[error("this node runs no member")]
     Stopped,
     #[error("the member stopped: {0}")]

@@ -4,7 +4,8 @@
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
 use ram_core::config::{Config, Limits, Storage};
-use ram_core::node::identity::{ClusterId, Identity};
+use ram_core::node::folder::{self, Contents};
+use ram_core::node::identity::ClusterId;
 use ram_core::node::{Birth, Event, Node, OnEvent};
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
@@ -176,12 +177,36 @@ fn member_recover<'a>(
     })
 }
 
-/// What a data folder holds: `none | {ok, ClusterId} | {error, Reason}`.
+/// Stops the member and removes its data: `ok | {error, Reason}`.
 #[rustler::nif(schedule = "DirtyIo")]
-fn member_peek<'a>(env: Env<'a>, data_dir: String) -> NifResult<Term<'a>> {
-    Ok(match Identity::peek(&PathBuf::from(data_dir)) {
-        Ok(Some(identity)) => (terms::ok(), terms::cluster(env, &identity.cluster)).encode(env),
-        Ok(None) => terms::none(env),
+fn member_erase<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
+    terms::done(env, member.node.erase())
+}
+
+/// As `member_erase`, if the member never had an entry in its log; else `{error, joined}`, and it
+/// has stopped.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_abandon<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
+    terms::done(env, member.node.abandon())
+}
+
+/// What a data folder holds: `none | {ok, ClusterId} | {error, Reason}`. Finishes what was begun
+/// there and interrupted: see ram_core's `folder`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn folder_look<'a>(env: Env<'a>, data_dir: String) -> Term<'a> {
+    match folder::look(&PathBuf::from(data_dir)) {
+        Ok(Contents::Member(identity)) => {
+            (terms::ok(), terms::cluster(env, &identity.cluster)).encode(env)
+        }
+        Ok(Contents::Nothing) => terms::none(env),
         Err(cause) => terms::error(env, &cause),
-    })
+    }
+}
+
+/// Removes what the folder holds of this cluster; empty: whatever it holds of ram.
+/// `ok | {error, Reason}`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn folder_erase<'a>(env: Env<'a>, data_dir: String, cluster: Binary<'a>) -> Term<'a> {
+    let only = <[u8; 16]>::try_from(cluster.as_slice()).ok().map(ClusterId);
+    terms::done(env, folder::erase_at(&PathBuf::from(data_dir), only))
 }

@@ -19,7 +19,7 @@ mod atoms {
         ok, error, none, undefined, value, encoded, conflict,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
-        last_member, other_cluster,
+        last_member, other_cluster, joined, unreadable, in_use, not_erased,
         overloaded, timeout, noproc, removed, failed, file, not_empty, partly,
         // events
         ram_member,
@@ -62,6 +62,10 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
         Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
         Error::OtherCluster => atoms::other_cluster().encode(env),
+        Error::Joined => atoms::joined().encode(env),
+        Error::Unreadable(what) => (atoms::unreadable(), text(what)).encode(env),
+        Error::InUse(what) => (atoms::in_use(), text(what)).encode(env),
+        Error::NotErased(what) => (atoms::not_erased(), text(what)).encode(env),
         Error::File(what) => (atoms::file(), text(what)).encode(env),
         Error::NotEmpty => atoms::not_empty().encode(env),
         Error::Partly { restored, total, cause } => {
@@ -171,6 +175,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
         .with(atoms::leader(), leader)
         .with(atoms::term(), status.term)
         .with(atoms::members(), members)
+        .with(atoms::joined(), status.joined)
         .with(atoms::last_log_index(), status.last_log_index)
         .with(atoms::last_log_term(), status.last_log_term)
         .with(atoms::applied_index(), status.applied_index)

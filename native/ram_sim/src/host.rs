@@ -2,7 +2,7 @@
 
 use ram_core::log::Driver;
 use ram_core::log::{Disk, Log, LogOptions};
-use ram_core::node::identity::Identity;
+use ram_core::node::folder::{self, Contents};
 use ram_core::node::observation::LeaseSight;
 use ram_core::node::{Birth, Change, Event, Handle, Member, Surroundings};
 use ram_core::raft::clock;
@@ -48,9 +48,9 @@ pub fn now_ns() -> u64 {
 
 async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     let (config, disk, start, delay, surroundings, log) = prepare(world, host);
-    let birth = match Identity::load(&disk)? {
-        Some(_) => Birth::Again,
-        None => Birth::Fresh(CLUSTER),
+    let birth = match folder::contents(&disk)? {
+        Contents::Member(_) => Birth::Again,
+        Contents::Nothing => Birth::Fresh(CLUSTER),
     };
     // All of the host's tasks, so that they end with the member.
     let mut tasks = JoinSet::new();

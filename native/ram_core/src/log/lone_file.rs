@@ -7,7 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskFile, RealFile};
+use super::disk::{Disk, DiskFile};
+use super::real_disk::RealFile;
 
 /// A [`Disk`] that holds this file, or none yet.
 #[derive(Debug)]

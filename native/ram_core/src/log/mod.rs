@@ -24,6 +24,8 @@
 //! 2. A batch is there as a whole or not at all: its last record carries a flag, and no record
 //!    counts before that is seen.
 //! 3. Batches, segments and entries are numbered without a hole, over all files.
+//!    The number of the newest segment is kept in a file of its own, so that the loss of the last
+//!    ones is noticed as well.
 //! 4. At opening, a tail is cut only if it cannot have been synced; otherwise opening is refused,
 //!    with the file and the offset. How the two are told apart stands in `tail.rs`.
 //! 5. After the first error nothing is written or synced again (on Linux, a sync that fails drops
@@ -51,9 +53,11 @@ mod kind;
 mod lone_file;
 mod memory_disk;
 mod meta;
+mod newest;
 mod offsets;
 mod queue;
 mod reading;
+mod real_disk;
 mod record;
 mod recovery;
 mod segment;
@@ -69,18 +73,32 @@ use std::io;
 
 #[cfg(any(test, feature = "simulation"))]
 pub use cached_disk::CachedDisk;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile};
 pub use error::LogError;
 pub use handle::Log;
 pub use kind::Kind;
 pub use lone_file::LoneFile;
 pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
+pub use real_disk::RealDisk;
 pub use snapshot::{
     SNAPSHOT_BLOCK_BYTES_MAX, SnapshotReader, SnapshotWriter, latest_snapshot, remove_older,
     snapshot_name,
 };
 pub use transfer::{SnapshotFile, SnapshotReceiver};
+
+/// Is this the name of a file that a log or its snapshots make, finished or not?
+#[must_use]
+pub fn is_log_file(name: &str) -> bool {
+    let whole = name.strip_suffix(".tmp").or_else(|| name.strip_suffix(".part")).unwrap_or(name);
+    is_segment(whole) || snapshot::snapshot_index(whole).is_some() || whole == newest::FILE
+}
+
+/// Is this the name of a segment?
+#[must_use]
+pub fn is_segment(name: &str) -> bool {
+    segment::segment_number(name).is_some()
+}
 
 /// Told when an operation is durable, or why it is not. Runs on the thread of the writer, which
 /// waits for it: it must not block.

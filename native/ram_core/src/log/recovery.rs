@@ -15,15 +15,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::LogError;
 use super::bounds::Bounds;
 use super::disk::{Disk, read_to_end};
+use super::newest;
 use super::offsets::{Offsets, Place, Placed};
 use super::record::{Decoded, Fault, Record, decode};
 use super::segment::{
     RECORDS_OFFSET, SEGMENT_BYTES_LIMIT, Segment, SegmentHeader, segment_name, segment_number,
 };
 use super::tail::{Suspicion, written_bytes};
+use super::{LogError, is_log_file};
 
 /// A log as its records tell it.
 #[derive(Debug, Default)]
@@ -41,9 +42,11 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
     remove_temporary(disk, &names)?;
     let numbers = segment_numbers(&names)?;
     let mut log = Recovered::default();
+    let is_noted = newest::check(disk, numbers.last().copied())?;
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
         let header = SegmentHeader { number: 1, batch_first: 1, next_index: None };
         let segment = Segment::create(disk, header)?;
+        newest::note(disk, segment.number)?;
         log.offsets.apply(Placed::Segment(Arc::new(segment)));
         return Ok(log);
     };
@@ -60,13 +63,17 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
         }
     }
     log.check_front(*first)?;
+    if !is_noted {
+        newest::note(disk, *last)?;
+    }
     disk.sync_dir().map_err(LogError::io("the folder"))?;
     Ok(log)
 }
 
-/// A crash leaves them; nobody else is at work in the folder yet.
+/// A crash leaves them; nobody else is at work in the folder yet. Other files are not ours.
 fn remove_temporary(disk: &dyn Disk, names: &[String]) -> Result<(), LogError> {
-    for name in names.iter().filter(|name| name.ends_with(".tmp") || name.ends_with(".part")) {
+    let is_temporary = |name: &&String| name.ends_with(".tmp") || name.ends_with(".part");
+    for name in names.iter().filter(is_temporary).filter(|name| is_log_file(name)) {
         disk.remove(name).map_err(LogError::io(name))?;
     }
     Ok(())

@@ -52,7 +52,7 @@ pub fn snapshot_name(index: u64) -> String {
     format!("snapshot-{index:020}.snap")
 }
 
-fn snapshot_index(name: &str) -> Option<u64> {
+pub(super) fn snapshot_index(name: &str) -> Option<u64> {
     let index = name.strip_prefix("snapshot-")?.strip_suffix(".snap")?.parse().ok()?;
     (snapshot_name(index) == name).then_some(index)
 }

@@ -120,13 +120,13 @@ impl SnapshotReceiver {
         Ok(())
     }
 
-    /// Verifies the whole file and makes it the snapshot at its index.
+    /// Verifies the whole file, as long as `go_on` says so, and makes it the snapshot at its index.
     ///
     /// # Errors
     ///
     /// [`LogError::Corrupt`] when it is no whole snapshot at that index; nothing is left of it.
     /// [`LogError::Io`].
-    pub fn finish(mut self) -> Result<(), LogError> {
+    pub fn finish(mut self, go_on: impl Fn() -> io::Result<()>) -> Result<(), LogError> {
         let Some(file) = self.file.take().filter(|_| self.received == self.length) else {
             let what = format!("{} bytes were announced", self.length);
             return Err(LogError::corrupt(&self.temporary, self.received, what));
@@ -134,6 +134,7 @@ impl SnapshotReceiver {
         let mut reader = SnapshotReader::check(file, self.temporary.clone(), self.index)?;
         for block in reader.by_ref() {
             block?;
+            go_on().map_err(LogError::io(&self.temporary))?;
         }
         let name = snapshot_name(self.index);
         put_in_place(self.disk.as_ref(), reader.file(), &self.temporary, &name)?;

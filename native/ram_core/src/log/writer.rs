@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::bounds::Bounds;
 use super::change::Change;
 use super::disk::Disk;
+use super::newest;
 use super::offsets::{Place, Placed};
 use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
@@ -137,6 +138,7 @@ impl Writer {
             next_index: self.bounds.next(),
         };
         self.active = Arc::new(Segment::create(self.disk.as_ref(), header)?);
+        newest::note(self.disk.as_ref(), header.number)?;
         self.position = RECORDS_OFFSET as u64;
         self.length = self.position;
         self.counters.syncs.fetch_add(1, Relaxed);

@@ -1,18 +1,23 @@
 //! Who a member is: a node name plus an incarnation, kept with the data.
 //!
 //! The Raft id belongs to the incarnation. It is drawn at random when the data folder is made and
-//! dies with it, so a node that comes back without its data cannot vote under its former id.
+//! dies with it, so a node that comes back without its data cannot vote under its former id. Where
+//! it stands in the folder, and since when it counts, says `folder`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::codec;
-use crate::log::{Disk, RealDisk, read_checked, write_checked};
+use crate::log::{Disk, read_checked, write_checked};
 use crate::{Error, Result};
 
-const FILE: &str = "member";
+/// The identity of the member in the folder.
+pub(super) const MEMBER: &str = "member";
+/// The identity of one that is about to enter: see `folder`.
+pub(super) const JOINING: &str = "joining";
+/// The identity of one that is about to leave.
+pub(super) const ERASING: &str = "erasing";
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterId(pub [u8; 16]);
@@ -31,34 +36,27 @@ pub struct Identity {
     pub name: String,
     /// The port it listened on last.
     pub port: u16,
+    /// The folder was made for this member, and goes with it.
+    pub made_folder: bool,
 }
 
 impl Identity {
-    pub fn new(cluster: ClusterId, name: &str) -> Result<Identity> {
+    pub fn new(cluster: ClusterId, name: &str, made_folder: bool) -> Result<Identity> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(Error::failed)?;
         // Not 0, and within what Erlang keeps in one word.
         let id = (u64::from_le_bytes(bytes) >> 5).max(1);
-        Ok(Identity { cluster, id, name: name.into(), port: 0 })
+        Ok(Identity { cluster, id, name: name.into(), port: 0, made_folder })
     }
 
-    pub fn load(disk: &Arc<dyn Disk>) -> Result<Option<Identity>> {
-        match read_checked(disk.as_ref(), FILE).map_err(Error::failed)? {
-            Some(bytes) => codec::decode("identity", &bytes).map(Some).map_err(Error::failed),
-            None => Ok(None),
-        }
+    pub(super) fn load(disk: &Arc<dyn Disk>, file: &str) -> Result<Identity> {
+        let unreadable = |error: String| Error::Unreadable(format!("{}: {error}", disk.place()));
+        let bytes = read_checked(disk.as_ref(), file).map_err(|e| unreadable(e.to_string()))?;
+        let bytes = bytes.ok_or_else(|| unreadable(format!("{file} is gone")))?;
+        codec::decode("identity", &bytes).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// What a data folder holds; makes no folder where there is none.
-    pub fn peek(data_dir: &Path) -> Result<Option<Identity>> {
-        if !data_dir.join(FILE).exists() {
-            return Ok(None);
-        }
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(data_dir).map_err(Error::failed)?);
-        Identity::load(&disk)
-    }
-
-    pub fn save(&self, disk: &Arc<dyn Disk>) -> Result<()> {
-        write_checked(disk.as_ref(), FILE, &codec::encode(self)).map_err(Error::failed)
+    pub(super) fn save(&self, disk: &Arc<dyn Disk>, file: &str) -> Result<()> {
+        write_checked(disk.as_ref(), file, &codec::encode(self)).map_err(Error::failed)
     }
 }

@@ -8,8 +8,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::backup::{self, Desk};
+use super::folder::{self, Contents};
 use super::handle::Handle;
-use super::identity::{ClusterId, Identity};
+use super::identity::{ClusterId, Identity, MEMBER};
 use super::leases;
 use super::proposer;
 use super::route::Route;
@@ -58,10 +59,12 @@ impl Member {
         surroundings: Surroundings,
         on_event: OnEvent,
     ) -> Result<Member> {
-        let worker = surroundings.worker.clone();
-        let opened = open(&config, birth, surroundings, on_event.clone()).await;
+        let (worker, disk) = (surroundings.worker.clone(), surroundings.disk.clone());
+        let identity = identify(&disk, &config, birth)?;
+        let opened = open(&config, identity, birth, surroundings, on_event.clone()).await;
         // What was not opened is not closed by anybody else.
-        let parts = opened.inspect_err(|_| worker.close())?;
+        let parts = opened.inspect_err(|_| worker.close());
+        let parts = parts.inspect_err(|_| undo(&disk, birth))?;
         let config = Arc::new(config);
         let (handle, queues) = Handle::new(config.clone(), parts.running());
         Ok(Member { config, parts, queues, handle, on_event })
@@ -110,12 +113,12 @@ impl Parts {
 
 async fn open(
     config: &Config,
+    mut identity: Identity,
     birth: Birth,
     surroundings: Surroundings,
     on_event: OnEvent,
 ) -> Result<Parts> {
     let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
-    let mut identity = identify(&disk, config, birth)?;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
     let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
@@ -125,16 +128,14 @@ async fn open(
     let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
+    check_snapshot(&disk, &log, applied.index())?;
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
     let store = store.map_err(Error::failed)?;
     let on_removed = Box::new(move || on_event(Event::Removed));
     let service =
         RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
     let net = listen(config, &identity, transport, service.clone()).await?;
-    if identity.port != net.local_port() {
-        identity.port = net.local_port();
-        identity.save(&disk)?;
-    }
+    let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let network = Network::new(net.clone(), reads.clone());
     let mut raft_config = raft_config(config)?;
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
@@ -142,25 +143,54 @@ async fn open(
     let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;
+    // Before anybody hears of this member, and before it answers anybody.
+    match birth {
+        Birth::Fresh(_) => folder::complete(&disk, &identity)?,
+        Birth::Again if known_port == identity.port => {}
+        Birth::Again => identity.save(&disk, MEMBER)?,
+    }
     service.serve(raft.clone());
     Ok(Parts { raft, net, log, worker, service, applied, reads, identity })
 }
 
+/// A fresh member enters the folder here; [`folder::complete`] ends that.
 fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
-    let known = Identity::load(disk)?;
-    match (birth, known) {
-        (Birth::Again, Some(known)) if known.name == config.name => Ok(known),
-        (Birth::Again, Some(known)) => Err(Error::Config {
+    match (birth, folder::contents(disk)?) {
+        (Birth::Again, Contents::Member(known)) if known.name == config.name => Ok(known),
+        (Birth::Again, Contents::Member(known)) => Err(Error::Config {
             key: "data_dir".into(),
-            reason: format!("the data there belongs to node {}", known.name),
+            reason: format!("the data in {} belongs to node {}", disk.place(), known.name),
         }),
-        (Birth::Again, None) => Err(Error::Stopped),
-        (Birth::Fresh(_), Some(_)) => Err(Error::OtherCluster),
-        (Birth::Fresh(cluster), None) => {
-            let fresh = Identity::new(cluster, &config.name)?;
-            fresh.save(disk)?;
+        (Birth::Again, Contents::Nothing) => Err(Error::Stopped),
+        (Birth::Fresh(_), Contents::Member(_)) => Err(Error::OtherCluster),
+        (Birth::Fresh(cluster), Contents::Nothing) => {
+            let fresh = Identity::new(cluster, &config.name, disk.is_new())?;
+            folder::begin(disk, &fresh)?;
             Ok(fresh)
         }
+    }
+}
+
+/// A fresh member that could not start leaves nothing: all of ram in the folder is its own, since
+/// there was nothing when it entered. One that was there before is left as it is.
+fn undo(disk: &Arc<dyn Disk>, birth: Birth) {
+    if let Birth::Fresh(_) = birth
+        && let Err(error) = folder::erase(disk)
+    {
+        tracing::error!("{error}; the next start tries again");
+    }
+}
+
+/// What was purged from the log has to be in a snapshot.
+fn check_snapshot(disk: &Arc<dyn Disk>, log: &Log, snapshot_index: u64) -> Result<()> {
+    match log.purged_index() {
+        Some(purged) if purged > snapshot_index => Err(Error::Unreadable(format!(
+            "a snapshot is missing in {}: the log begins after entry {purged}, and the newest \
+             snapshot ends at {snapshot_index}; restore it, or move the folder away and let the \
+             node join afresh",
+            disk.place()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -176,7 +206,7 @@ pub async fn recover(config: &Config, disk: &Arc<dyn Disk>, new: ClusterId) -> R
     log.close().map_err(Error::failed)?;
     let sole = sole.map_err(Error::failed)?;
     identity.cluster = new;
-    identity.save(disk)?;
+    identity.save(disk, MEMBER)?;
     Ok(sole.index().saturating_sub(1))
 }
 
@@ -288,6 +318,8 @@ async fn serve(
         reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
         reason = panicked(&mut tasks) => on_event(Event::Failed(reason)),
     }
+    // A snapshot of much data would hold up all that follows.
+    parts.worker.give_up();
     tasks.shutdown().await;
 }
 

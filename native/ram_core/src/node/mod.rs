@@ -18,6 +18,7 @@
 //! failure; it never leaves them.
 
 pub mod backup;
+pub mod folder;
 mod handle;
 pub mod identity;
 mod image;
@@ -42,7 +43,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::config::{Config, Storage};
+use crate::config::Config;
 use crate::log::Disk;
 use crate::raft::rpc::MemberChange;
 use crate::raft::types::Member as Peer;
@@ -107,8 +108,8 @@ pub struct Node {
     handle: Handle,
     /// Guards the way to stop the runtime thread; taken by the first call of `stop`.
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
-    /// Guards the data of a member without files, as long as it may be recovered from them.
-    memory: Mutex<Option<Arc<dyn Disk>>>,
+    /// Guards the data, with the lock of their folder, as long as the member holds them.
+    disk: Mutex<Option<Arc<dyn Disk>>>,
     values: Arc<dyn Values>,
 }
 
@@ -135,7 +136,7 @@ impl Node {
         birth: Birth,
         on_event: OnEvent,
     ) -> Result<Node> {
-        let memory = (config.storage == Storage::Memory).then(|| disk.clone());
+        let held = Mutex::new(Some(disk.clone()));
         let surroundings = Surroundings::real(disk, config.storage, values.clone())?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
@@ -153,7 +154,7 @@ impl Node {
             }
         };
         let thread = Mutex::new(Some((stop, thread)));
-        Ok(Node { handle, thread, memory: Mutex::new(memory), values })
+        Ok(Node { handle, thread, disk: held, values })
     }
 
     /// Stops this member of the cluster `old` and starts it as the only one of the cluster `new`,
@@ -169,9 +170,7 @@ impl Node {
             return Err(Error::OtherCluster);
         }
         let config = self.handle.config().clone();
-        let memory = self.memory.lock().take();
-        self.stop();
-        let disk = memory.map_or_else(|| Surroundings::disk(&config), Ok)?;
+        let disk = self.stop_holding()?;
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(Error::failed)?;
         let last_log_index = runtime.block_on(member::recover(&config, &disk, new))?;
@@ -179,9 +178,27 @@ impl Node {
         Ok((node, last_log_index))
     }
 
+    /// Stops this member and removes its data. Blocks.
+    pub fn erase(&self) -> Result<()> {
+        folder::erase(&self.stop_holding()?)
+    }
+
+    /// Stops this member, and removes its data if its log proves that it never was one: without an
+    /// entry it has acknowledged nothing. [`Error::Joined`]: it was, and nothing is removed.
+    pub fn abandon(&self) -> Result<()> {
+        let disk = self.stop_holding()?;
+        if folder::has_log(&disk)? { Err(Error::Joined) } else { folder::erase(&disk) }
+    }
+
+    /// Stops without letting anybody else at the data.
+    fn stop_holding(&self) -> Result<Arc<dyn Disk>> {
+        let disk = self.disk.lock().take().ok_or(Error::Stopped)?;
+        self.stop();
+        Ok(disk)
+    }
+
     /// Hands over the lead if it has it, then ends and joins the threads. Later calls do nothing.
     pub fn stop(&self) {
-        *self.memory.lock() = None;
         let thread = self.thread.lock().take();
         if let Some((stop, thread)) = thread {
             // The thread may have ended by itself.
@@ -189,6 +206,8 @@ impl Node {
             let _ = thread.join();
         }
         self.handle.let_go();
+        // The last to hold it, so that whoever starts next finds the folder free.
+        *self.disk.lock() = None;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::net::{Net, PeerId};
 use crate::raft::entry;
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::Applied;
-use crate::raft::types::Raft;
+use crate::raft::types::{LogId, Raft};
 use crate::reads::Reads;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
@@ -29,10 +29,10 @@ impl Running {
         self.net.set_address(PeerId(id), address);
     }
 
-    fn last_log_term(&self) -> u64 {
+    /// The newest log entry, also when it was purged.
+    fn last_log_id(&self) -> Option<LogId> {
         // A log that cannot be read has failed, which the failure tells.
-        let last = LogStore::new(self.log.clone()).last_log_id();
-        last.ok().flatten().as_ref().map_or(0, entry::term_of)
+        LogStore::new(self.log.clone()).last_log_id().ok().flatten()
     }
 
     fn read_status(&self) -> ReadStatus {
@@ -49,7 +49,11 @@ impl Running {
     pub fn status(&self) -> Status {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let table = self.applied.table();
-        let membership = metrics.committed_membership_config.membership();
+        let last_log_id = self.last_log_id();
+        let committed = metrics.committed_membership_config.membership();
+        let newest = metrics.membership_config.membership();
+        let is_known = committed.nodes().next().is_some();
+        let membership = if is_known { committed } else { newest };
         let voters: Vec<u64> = membership.voter_ids().collect();
         let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
         let members = membership.nodes();
@@ -68,7 +72,8 @@ impl Running {
             term: metrics.current_term,
             members: members.map(|(id, member)| (*id, member.clone(), standing(id))).collect(),
             last_log_index: metrics.last_log_index.unwrap_or(0),
-            last_log_term: self.last_log_term(),
+            last_log_term: last_log_id.as_ref().map_or(0, entry::term_of),
+            joined: last_log_id.is_some(),
             applied_index: self.applied.index(),
             snapshot_index: metrics.snapshot.map_or(0, |log_id| log_id.index()),
             purged_index: metrics.purged.map_or(0, |log_id| log_id.index()),

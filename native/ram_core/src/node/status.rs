@@ -26,8 +26,10 @@ pub struct Status {
     pub role: Role,
     pub leader: Option<u64>,
     pub term: u64,
-    /// The committed membership. Empty before the cluster is made.
+    /// The committed membership; the newest in the log as long as none is known to be committed.
     pub members: Vec<(u64, Member, Standing)>,
+    /// Its log has, or had, an entry: this member belongs to a cluster that was made.
+    pub joined: bool,
     pub last_log_index: u64,
     /// The term of the last log entry: with the index it tells whose log goes farther.
     pub last_log_term: u64,

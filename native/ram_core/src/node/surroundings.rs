@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::folder;
 use crate::config::{Config, Storage};
 use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk, RealDisk};
 use crate::net::{TcpTransport, Transport};
@@ -32,7 +33,9 @@ impl Surroundings {
     /// The disk that the configuration names; one in memory is new.
     pub fn disk(config: &Config) -> Result<Arc<dyn Disk>> {
         Ok(match config.storage {
-            Storage::Disk => Arc::new(RealDisk::open(&config.data_dir).map_err(Error::failed)?),
+            Storage::Disk => {
+                Arc::new(RealDisk::open(&config.data_dir).map_err(folder::unreadable)?)
+            }
             Storage::Memory => Arc::new(MemoryDisk::default()),
         })
     }

@@ -304,7 +304,8 @@ impl Shared {
             Take::More { offset } => return Ok(SnapshotProgress::Continue { offset }),
             Take::Complete(receiver) => receiver,
         };
-        self.worker.run(move || Ok(complete.finish()?)).await?;
+        let worker = self.worker.clone();
+        self.worker.run(move || Ok(complete.finish(|| worker.go_on())?)).await?;
         let snapshot = Snapshot { meta, snapshot: SnapshotFile { disk: self.disk.clone(), index } };
         let installed = raft.install_full_snapshot(piece.vote, snapshot).await;
         let vote = installed.map_err(io::Error::other)?.vote;

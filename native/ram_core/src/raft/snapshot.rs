@@ -42,7 +42,7 @@ impl SnapshotFile {
             let bytes = source.read_at(offset, &mut piece)?;
             copy.write_at(offset, piece.get(..bytes).unwrap_or_default())?;
         }
-        copy.finish()?;
+        copy.finish(|| Ok(()))?;
         Ok(SnapshotFile { disk: disk.clone(), index: self.index })
     }
 }
@@ -61,13 +61,18 @@ pub struct Head {
 /// What a block after the first holds: key, value, revision.
 pub type Entry<'a> = (&'a [u8], &'a [u8], u64);
 
-/// Writes the frozen table.
-pub fn write(disk: Arc<dyn Disk>, head: &Head, frozen: &Frozen) -> io::Result<SnapshotFile> {
+/// Writes the frozen table, as long as `go_on` says so.
+pub fn write(
+    disk: Arc<dyn Disk>,
+    head: &Head,
+    frozen: &Frozen,
+    go_on: impl Fn() -> io::Result<()>,
+) -> io::Result<SnapshotFile> {
     let index = head.meta.last_log_id.map_or(0, |log_id| log_id.index());
     let mut writer = SnapshotWriter::create(disk.clone(), index)?;
     writer.write_block(&codec::encode(head))?;
     let mut block = Block::default();
-    frozen.walk(|piece| block.add(piece, &mut writer))?;
+    frozen.walk(|piece| go_on().and_then(|()| Ok(block.add(piece, &mut writer)?)))?;
     block.flush(&mut writer)?;
     writer.finish()?;
     Ok(SnapshotFile { disk, index })
@@ -129,12 +134,18 @@ fn read_head(reader: &mut SnapshotReader) -> io::Result<Head> {
     Ok(codec::decode("snapshot head", &first)?)
 }
 
-/// Reads a whole snapshot into a fresh store, whose values are held by `values`.
-pub fn read(file: &SnapshotFile, values: Arc<dyn Values>) -> io::Result<(Head, Store)> {
+/// Reads a whole snapshot into a fresh store, whose values are held by `values`, as long as `go_on`
+/// says so.
+pub fn read(
+    file: &SnapshotFile,
+    values: Arc<dyn Values>,
+    go_on: impl Fn() -> io::Result<()>,
+) -> io::Result<(Head, Store)> {
     let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
     let head = read_head(&mut reader)?;
     let table = Arc::new(Table::with_capacity(head.entries.min(ENTRIES_PRESIZED_MAX) as usize));
     while let Some(block) = reader.next().transpose()? {
+        go_on()?;
         let (entries, _) = codec::decode_prefix::<Vec<Entry>>("snapshot block", &block)?;
         for (key, value, revision) in entries {
             table.insert(Item::new(key, values.hold(value), revision));
@@ -174,8 +185,8 @@ mod tests {
             entries: store.table().entries(),
             ..Head::default()
         };
-        let file = write(disk, &head, &frozen).unwrap();
-        let (_, mut restored) = read(&file, Arc::new(Plain)).unwrap();
+        let file = write(disk, &head, &frozen, || Ok(())).unwrap();
+        let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Command::Delete { key: b"k" }.encode();
         restored.apply(3, &command::group(other, 1, [&delete].into_iter())).unwrap();

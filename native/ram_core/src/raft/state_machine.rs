@@ -84,7 +84,7 @@ impl StateMachine {
     ) -> io::Result<Self> {
         let (head, store, file) = match snapshot::latest(&disk)? {
             Some(file) => {
-                let (head, store) = snapshot::read(&file, values.clone())?;
+                let (head, store) = snapshot::read(&file, values.clone(), || worker.go_on())?;
                 (head, store, Some(file))
             }
             None => (Head::default(), Store::empty(values.clone()), None),
@@ -204,9 +204,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         file: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
+        let worker = self.worker.clone();
         let install = move || {
             let file = file.on(&disk)?;
-            let (head, store) = snapshot::read(&file, values)?;
+            let (head, store) = snapshot::read(&file, values, || worker.go_on())?;
             Ok((file, head, store))
         };
         let (file, head, store) = self.worker.run(install).await?;
@@ -252,10 +253,10 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let busy = || io::Error::other("a snapshot is being taken already");
         let (head, frozen) = self.work.take().ok_or_else(busy)?;
-        let disk = self.disk.clone();
+        let (disk, worker) = (self.disk.clone(), self.worker.clone());
         self.worker
             .run(move || {
-                let file = snapshot::write(disk.clone(), &head, &frozen)?;
+                let file = snapshot::write(disk.clone(), &head, &frozen, || worker.go_on())?;
                 remove_older(disk.as_ref(), file.index)?;
                 Ok(Snapshot { meta: head.meta, snapshot: file })
             })

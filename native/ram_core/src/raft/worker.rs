@@ -62,9 +62,19 @@ impl Worker {
         self.closing.load(Ordering::Relaxed)
     }
 
+    /// For work that takes long, to be asked between its parts: an error when it is to be given up.
+    pub fn go_on(&self) -> io::Result<()> {
+        if self.is_closing() { Err(io::Error::other("the member is stopping")) } else { Ok(()) }
+    }
+
+    /// Has work that takes long given up; [`Worker::close`] follows.
+    pub fn give_up(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
     /// Waits for the work that was given and ends the thread.
     pub fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+        self.give_up();
         let thread = self.thread.lock().take();
         if let Some((jobs, thread)) = thread {
             drop(jobs);

@@ -268,9 +268,11 @@ fn a_truncation_to_below_the_purge_point_leaves_an_empty_log_that_goes_on() {
 #[test]
 fn temporary_files_are_removed_at_opening_and_others_are_left() {
     let disk = MemoryDisk::new();
-    for name in ["log-00000000000000000009.seg.tmp", "snapshot-1.snap.part", "identity"] {
+    let snapshot = format!("{}.part", snapshot_name(1));
+    for name in ["log-00000000000000000009.seg.tmp", &snapshot, "identity", "notes.tmp"] {
         disk.create(name).unwrap();
     }
     open(&disk, &inline());
-    assert_eq!(disk.list().unwrap(), ["identity", "log-00000000000000000001.seg"]);
+    let left = ["identity", "log-00000000000000000001.seg", "log-newest", "notes.tmp"];
+    assert_eq!(disk.list().unwrap(), left);
 }

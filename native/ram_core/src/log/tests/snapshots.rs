@@ -24,7 +24,7 @@ fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), LogError> {
         let mut piece = [0; 3];
         let offset = receiver.received_bytes();
         match file.read_at(offset, &mut piece)? {
-            0 => return receiver.finish(),
+            0 => return receiver.finish(|| Ok(())),
             count => receiver.write_at(offset, &piece[..count])?,
         }
     }
@@ -175,7 +175,7 @@ fn pieces_out_of_order_or_beyond_the_announced_length_are_refused() {
     }
     assert_eq!(receiver.received_bytes(), 5);
     receiver.write_at(5, b"67").unwrap();
-    receiver.finish().unwrap_err();
+    receiver.finish(|| Ok(())).unwrap_err();
     assert_eq!(disk.list().unwrap(), Vec::<String>::new());
 
     let length = write(&disk, 7);
@@ -183,5 +183,5 @@ fn pieces_out_of_order_or_beyond_the_announced_length_are_refused() {
     let other = Arc::new(MemoryDisk::new());
     let mut receiver = SnapshotReceiver::create(other, 7, length + 1).unwrap();
     receiver.write_at(0, &bytes).unwrap();
-    receiver.finish().unwrap_err();
+    receiver.finish(|| Ok(())).unwrap_err();
 }

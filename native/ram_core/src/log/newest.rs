@@ -1,0 +1,42 @@
+//! The number of the newest segment, in a checked file of its own.
+//!
+//! Batches and entries are numbered without a hole, so a segment that is missing at the front or in
+//! the middle is noticed by its neighbours. One that is missing at the end has none behind it: the
+//! log would look whole, and shorter. The number is written after the segment was made and before
+//! anything is written into it; so every segment that ever held a record is counted.
+
+use super::LogError;
+use super::disk::Disk;
+use super::meta::{read_checked, write_checked};
+use super::segment::segment_name;
+
+pub(super) const FILE: &str = "log-newest";
+
+/// Notes that segment `number` was made.
+pub(super) fn note(disk: &dyn Disk, number: u64) -> Result<(), LogError> {
+    write_checked(disk, FILE, &number.to_le_bytes())
+}
+
+/// Checks that no segment is missing behind `last`, the last one that is there. Returns whether
+/// that one is noted.
+pub(super) fn check(disk: &dyn Disk, last: Option<u64>) -> Result<bool, LogError> {
+    let newest = match read_checked(disk, FILE)? {
+        Some(bytes) => {
+            let number = bytes.as_slice().try_into().map(u64::from_le_bytes);
+            Some(number.map_err(|_| LogError::corrupt(FILE, 0, "it holds no number"))?)
+        }
+        None => None,
+    };
+    match (newest, last) {
+        (Some(newest), last) if last < Some(newest) => Err(LogError::Missing {
+            file: segment_name(newest),
+            what: "it was the newest segment of the log".into(),
+        }),
+        // A crash while the first segment was made leaves it without a note.
+        (None, Some(last)) if last > 1 => Err(LogError::Missing {
+            file: FILE.into(),
+            what: format!("there is {}, which was not the first", segment_name(last)),
+        }),
+        _ => Ok(newest == last),
+    }
+}
