@@ -31,30 +31,68 @@ form(Nodes, Storage) ->
     global:trans(Lock, fun() -> form_or_find(Nodes, Storage) end, [node()]).
 
 form_or_find(Nodes, Storage) ->
-    Known = [{Node, Description} || Node <- Nodes,
-                                    (Description = ram_node:describe(Node)) =/= none],
-    case [Node || {Node, Description} <- Known, holds_cluster(Description)] of
-        [] ->
-            %% What a broken attempt left behind holds nothing.
-            lists:foreach(fun({Node, _}) -> ram_node:erase(Node) end, Known),
-            make(Nodes, Storage);
-        Members ->
-            case is_cluster_of(Nodes, Known) of
-                true -> complete(Nodes, [Node || {Node, _} <- Known]);
-                false -> {error, {already_clustered, Members}}
+    Found = [{Node, find(Node)} || Node <- Nodes],
+    Broken = [{Node, failed(Node, Reason)} || {Node, {error, Reason}} <- Found],
+    Known = [{Node, Description} || {Node, #{} = Description} <- Found],
+    case {[Each || {_, Description} = Each <- Known, holds_cluster(Description)], Broken} of
+        {[], []} -> make_afresh(Known, Nodes, Storage);
+        {[], [{_, Reason} | _]} -> {error, Reason};
+        {Members, _} ->
+            case is_cluster_of(Nodes, Members) of
+                true -> complete(Nodes, [Node || {Node, _} <- Members], Broken);
+                false -> {error, {already_clustered, [Node || {Node, _} <- Members]}}
             end
     end.
 
-%% The cluster is there. Nodes of it that came back without their data (storage memory, or a disk
-%% that was wiped) are made new members, as long as the others can vote for that.
-complete(Nodes, Nodes) ->
-    sync(Nodes);
-complete(Nodes, [Keeper | _] = Kept) ->
-    Blank = Nodes -- Kept,
-    case 2 * length(Kept) > length(Nodes) of
-        true -> first_error([at(Keeper, ?MODULE, add, [Node]) || Node <- Blank]);
-        false -> {error, {majority_lost, Blank}}
+%% A member that failed is started again: what failed it may be mended.
+find(Node) ->
+    case ram_node:describe(Node) of
+        #{running := false} ->
+            case at(Node, ram_node, restart, []) of
+                ok -> ram_node:describe(Node);
+                {error, _} = Error -> Error
+            end;
+        Description ->
+            Description
     end.
+
+%% What a broken attempt left behind goes first, where it proves to hold nothing.
+make_afresh(Leftovers, Nodes, Storage) ->
+    Undone = [undo(Node, Cluster) || {Node, #{cluster := Cluster}} <- Leftovers],
+    case first_error(Undone) of
+        ok -> make(Nodes, Storage);
+        {error, _} = Error -> Error
+    end.
+
+undo(Node, Cluster) ->
+    case ram_node:abandon(Node, Cluster) of
+        ok -> ok;
+        {error, joined} -> {error, {already_clustered, [Node]}};
+        {error, Reason} -> {error, failed(Node, Reason)}
+    end.
+
+%% The cluster is there. Nodes of it that came back without their data (storage memory, or a disk
+%% that was wiped) are made new members, as long as the others can vote for that. One whose data
+%% cannot be read did not lose them.
+complete(Nodes, Kept, Broken) ->
+    Blank = (Nodes -- Kept) -- [Node || {Node, _} <- Broken],
+    case 2 * length(Kept) > length(Nodes) of
+        _ when Blank =:= [], Broken =:= [] ->
+            sync(Nodes);
+        true ->
+            Added = [at(hd(Kept), ?MODULE, add, [Node]) || Node <- Blank],
+            case first_error(Added ++ [{error, Why} || {_, Why} <- Broken]) of
+                ok -> ok;
+                {error, Why} -> running_on(Nodes, Broken, Why)
+            end;
+        false when Blank =:= [] ->
+            running_on(Nodes, Broken, element(2, hd(Broken)));
+        false ->
+            {error, {majority_lost, Blank}}
+    end.
+
+running_on(_Nodes, [], Why) -> {error, Why};
+running_on(Nodes, Broken, Why) -> {error, {running_on, Nodes -- [N || {N, _} <- Broken], Why}}.
 
 first_error(Results) ->
     case [Error || {error, _} = Error <- Results] of
@@ -62,13 +100,14 @@ first_error(Results) ->
         [Error | _] -> Error
     end.
 
-%% A member that does not run holds what its data folder holds.
-holds_cluster(#{running := Running, members := Members, forming := Forming}) ->
-    not Running orelse Members =/= [] orelse Forming.
+%% One that others are about to make a member is taken for one. What is known to be committed says
+%% nothing here: a member that was elsewhere when that was told may hold all of it.
+holds_cluster(#{joined := Joined, forming := Forming}) ->
+    Joined orelse Forming.
 
-is_cluster_of(Nodes, [{_, #{cluster := Cluster}} | _] = Known) ->
-    Clusters = lists:usort([Id || {_, #{cluster := Id}} <- Known]),
-    Views = [lists:usort(Members) || {_, #{members := [_ | _] = Members}} <- Known],
+is_cluster_of(Nodes, [{_, #{cluster := Cluster}} | _] = Members) ->
+    Clusters = lists:usort([Id || {_, #{cluster := Id}} <- Members]),
+    Views = [lists:usort(Each) || {_, #{members := [_ | _] = Each}} <- Members],
     Clusters =:= [Cluster] andalso Views =/= [] andalso lists:all(fun(V) -> V =:= Nodes end, Views).
 
 make(Nodes, Storage) ->
@@ -76,7 +115,7 @@ make(Nodes, Storage) ->
     case join_all(Nodes, {Cluster, Storage}, []) of
         {ok, Members} ->
             %% This node is the first of them.
-            Made = ram_request:change({initialize, Members}, ?TIMEOUT_MS),
+            Made = at(node(), ram_request, change, [{initialize, Members}, ?TIMEOUT_MS]),
             Result = case Made of
                          ok -> sync(Nodes);
                          {error, Reason} -> {error, ram_error:cluster(Reason)}
@@ -92,30 +131,34 @@ join_all([], _What, Joined) ->
 %% All are stored alike: `any' is what the first node is set to.
 join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
     case join(Node, Cluster, Storage) of
-        {ok, Member} ->
-            #{storage := Found} = ram_node:describe(Node),
+        {ok, Member, Found} ->
             join_all(Nodes, {Cluster, Found}, [{Node, Member} | Joined]);
         {error, Reason} ->
-            Undo = [Member || {Member, _} <- Joined],
-            lists:foreach(fun(Member) -> abandon(Member, Cluster) end, Undo),
+            %% Nobody has heard of them yet. One that cannot be reached is undone by the next call.
+            _ = [ram_node:abandon(Each, Cluster) || {Each, _} <- Joined],
             {error, Reason}
     end.
 
+%% Also returns how it is stored there.
 join(Node, Cluster, Storage) ->
-    try ram_node:join(Node, Cluster, Storage, self()) of
-        {ok, Member} -> {ok, Member};
-        {error, {already_clustered, _} = Reason} -> {error, Reason};
-        {error, {storage_mismatch, Set, Asked}} -> {error, {storage_mismatch, Node, Set, Asked}};
-        {error, {config, Key, Why}} -> {error, {bad_config, Key, Why}};
-        {error, Reason} -> {error, {failed, Node, Reason}}
-    catch
-        exit:_ -> {error, {unreachable, [Node]}}
+    case ram_node:join(Node, Cluster, Storage, self()) of
+        {ok, Member} ->
+            case ram_node:describe(Node) of
+                #{storage := Found} -> {ok, Member, Found};
+                {error, Reason} -> {error, failed(Node, Reason)}
+            end;
+        {error, Reason} ->
+            {error, failed(Node, Reason)}
     end.
 
-abandon(Node, Cluster) ->
-    try ram_node:abandon(Node, Cluster)
-    catch exit:_ -> ok
-    end.
+%% What a node could not do, as a reason that names it.
+failed(_Node, {unreachable, _} = Reason) -> Reason;
+failed(_Node, {already_clustered, _} = Reason) -> Reason;
+failed(Node, {storage_mismatch, Set, Asked}) -> {storage_mismatch, Node, Set, Asked};
+failed(_Node, {config, Key, Why}) -> {bad_config, Key, Why};
+failed(Node, {not_erased, Text}) -> {not_erased, Node, Text};
+failed(_Node, {failed, _, _} = Reason) -> Reason;
+failed(Node, Reason) -> {failed, Node, Reason}.
 
 %% Every node sees a leader and has applied what made it a member.
 sync(Nodes) ->
@@ -130,68 +173,92 @@ sync_node(Node) ->
 
 -spec stop([node()]) -> result().
 stop(Nodes) ->
-    Failed = [Node || Node <- Nodes, wipe(Node) =/= ok],
-    case Failed of
-        [] -> ok;
-        _ -> {error, {unreachable, Failed}}
+    Failed = [{Node, Why} || Node <- Nodes, {error, Why} <- [erase(Node, any)]],
+    case {[Node || {Node, {unreachable, _}} <- Failed], Failed} of
+        {_, []} -> ok;
+        {[], [{_, Why} | _]} -> {error, Why};
+        {Unreachable, _} -> {error, {unreachable, Unreachable}}
     end.
 
-wipe(Node) ->
-    try ram_node:erase(Node)
-    catch
+%% Only: the cluster whose data are erased, or `any'.
+erase(Node, Only) ->
+    case ram_node:erase(Node, Only) of
+        ok -> ok;
         %% The application does not run there, but its data may lie there.
-        exit:{noproc, _} -> start_and_wipe(Node);
-        exit:_ -> error
+        {error, noproc} -> start_and_erase(Node, Only);
+        {error, Reason} -> {error, failed(Node, Reason)}
     end.
 
-start_and_wipe(Node) ->
+start_and_erase(Node, Only) ->
     case start_application([Node]) of
-        ok -> ram_node:erase(Node);
-        {error, _} -> error
+        ok ->
+            case ram_node:erase(Node, Only) of
+                ok -> ok;
+                {error, Reason} -> {error, failed(Node, Reason)}
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 -spec add(node()) -> result().
 add(Node) ->
-    #{cluster := Cluster, members := Members} = ram_request:status(),
+    #{cluster := Cluster} = ram_request:status(),
     case start_application([Node]) of
-        ok -> add(Node, Cluster, Members, ram_node:describe(Node));
+        ok -> add(Node, Cluster, find(Node));
         {error, _} = Error -> Error
     end.
 
-add(Node, Cluster, _Members, none) ->
+add(Node, Cluster, none) ->
     add_fresh(Node, Cluster);
-add(Node, Cluster, _Members, #{cluster := Cluster, running := false}) ->
-    case at(Node, ram_node, restart, []) of
-        ok -> add(Node);
-        {error, Reason} -> {error, {failed, Node, Reason}}
-    end;
-add(Node, Cluster, Members, #{cluster := Cluster, id := Id, forming := Forming} = Description) ->
-    %% Forming: another process is adding it at this moment.
-    case lists:keymember(Id, 1, Members) orelse Forming of
+add(Node, _Cluster, {error, Reason}) ->
+    {error, failed(Node, Reason)};
+%% Forming: another process is adding it at this moment.
+add(Node, Cluster, #{cluster := Cluster, forming := true} = Description) ->
+    add_member(Node, Cluster, Description);
+add(Node, Cluster, #{cluster := Cluster, id := Id} = Description) ->
+    case is_member(Id) of
         true -> add_member(Node, Cluster, Description);
-        false -> readd(Node, Cluster)
+        false -> readd(Node, Cluster, fun() -> erase(Node, Cluster) end);
+        {error, Reason} -> {error, ram_error:cluster(Reason)}
     end;
-add(Node, Cluster, _Members, #{members := Others} = Description) ->
+add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
     case holds_cluster(Description) of
         true -> {error, {already_clustered, lists:usort([Node | Others])}};
-        false -> readd(Node, Cluster)
+        false -> readd(Node, Cluster, fun() -> undo(Node, Other) end)
+    end.
+
+%% Is this Raft id a member's, as of this call? Only a majority knows; an id that is not, and was
+%% proposed before, will not be one any more.
+is_member(Id) ->
+    case ram_request:sync() of
+        ok ->
+            #{members := Members} = ram_request:status(),
+            lists:keymember(Id, 1, Members);
+        {error, _} = Error ->
+            Error
     end.
 
 %% What it holds is of a membership that ended, or never began: it comes back as a new incarnation,
 %% since the id it had may have been removed and is never used again.
-readd(Node, Cluster) ->
-    ok = ram_node:erase(Node),
-    add_fresh(Node, Cluster).
+readd(Node, Cluster, Clear) ->
+    case Clear() of
+        ok -> add_fresh(Node, Cluster);
+        {error, _} = Error -> Error
+    end.
 
 add_fresh(Node, Cluster) ->
-    #{storage := Storage} = ram_node:describe(node()),
-    case join(Node, Cluster, Storage) of
-        {ok, {Id, _Name, Address}} ->
-            Added = add_member(Node, Cluster, #{id => Id, address => Address}),
-            Added =:= ok orelse abandon(Node, Cluster),
-            Added;
-        {error, _} = Error ->
-            Error
+    case ram_node:describe(node()) of
+        #{storage := Storage} ->
+            case join(Node, Cluster, Storage) of
+                {ok, {Id, _Name, Address}, _Stored} ->
+                    Added = add_member(Node, Cluster, #{id => Id, address => Address}),
+                    Added =:= ok orelse ram_node:abandon(Node, Cluster),
+                    Added;
+                {error, _} = Error ->
+                    Error
+            end;
+        {error, Reason} ->
+            {error, failed(node(), Reason)}
     end.
 
 add_member(Node, Cluster, #{id := Id, address := Address}) ->
@@ -206,16 +273,18 @@ add_member(Node, Cluster, #{id := Id, address := Address}) ->
 
 -spec remove(node()) -> result().
 remove(Node) ->
+    #{cluster := Cluster} = ram_request:status(),
     case ram_request:change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
-        ok ->
-            %% A node that cannot be told now learns it from its peers.
-            _ = wipe(Node),
-            ok;
-        {error, Reason} ->
-            {error, ram_error:cluster(Reason)}
+        ok -> removed(erase(Node, Cluster));
+        {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.
 
-%% @doc The new one first: the cluster must bear the change.
+%% A node that cannot be told now learns it from its peers; one that holds another cluster by now
+%% holds nothing of this one.
+removed({error, {unreachable, _}}) -> ok;
+removed({error, {failed, _Node, other_cluster}}) -> ok;
+removed(Result) -> Result.
+
 -spec replace(node(), node()) -> result().
 replace(Dead, New) ->
     case lists:member(Dead, ?MODULE:nodes()) of
@@ -247,28 +316,36 @@ survivor(Node, Cluster) ->
 
 recover_from(Found, Cluster) ->
     {Keeper, _} = lists:last(lists:keysort(2, Found)),
-    Members = at(Keeper, ?MODULE, nodes, []),
+    case at(Keeper, ?MODULE, nodes, []) of
+        {error, Why} -> {error, Why};
+        Members -> recover_from(Keeper, [Node || {Node, _} <- Found, Node =/= Keeper], Members, Cluster)
+    end.
+
+recover_from(Keeper, Others, Members, Cluster) ->
     New = rand:bytes(16),
     case ram_node:recover(Keeper, Cluster, New) of
         {ok, LastLogIndex} ->
-            Others = [Node || {Node, _} <- Found, Node =/= Keeper],
             Report = #{kept => Keeper, last_log_index => LastLogIndex, cluster => New,
                        given_up => Members -- [Keeper | Others]},
-            case rejoin(Keeper, Others) of
+            case rejoin(Keeper, Others, Cluster) of
                 ok -> {ok, Report};
                 {error, Why} -> {error, {running_on, [Keeper], Why}}
             end;
         {error, Reason} ->
-            {error, {failed, Keeper, Reason}}
+            {error, failed(Keeper, Reason)}
     end.
 
-rejoin(Keeper, Others) ->
+%% From here on the cluster is the keeper's. Of the others only what they had of the former one goes.
+rejoin(Keeper, Others, Former) ->
     case sync([Keeper]) of
-        ok ->
-            lists:foreach(fun(Node) -> ok = ram_node:erase(Node) end, Others),
-            first_error([at(Keeper, ?MODULE, add, [Node]) || Node <- Others]);
-        {error, _} = Error ->
-            Error
+        ok -> first_error([rejoin_one(Keeper, Node, Former) || Node <- Others]);
+        {error, _} = Error -> Error
+    end.
+
+rejoin_one(Keeper, Node, Former) ->
+    case erase(Node, Former) of
+        ok -> at(Keeper, ?MODULE, add, [Node]);
+        {error, _} = Error -> Error
     end.
 
 -spec nodes() -> [node()].
@@ -305,14 +382,11 @@ name_of_leader(#{leader := Id, members := Members}) ->
 
 start_application(Nodes) ->
     Results = [{Node, at(Node, application, ensure_all_started, [ram])} || Node <- Nodes],
-    case [Node || {Node, {error, {unreachable, _}}} <- Results] of
-        [] ->
-            case [{Node, Why} || {Node, {error, Why}} <- Results] of
-                [] -> ok;
-                [{Node, Why} | _] -> {error, {not_started, Node, Why}}
-            end;
-        Unreachable ->
-            {error, {unreachable, Unreachable}}
+    NotStarted = [{Node, Why} || {Node, {error, Why}} <- Results],
+    case {[Node || {Node, {unreachable, _}} <- NotStarted], NotStarted} of
+        {[], []} -> ok;
+        {[], [{Node, Why} | _]} -> {error, {not_started, Node, Why}};
+        {Unreachable, _} -> {error, {unreachable, Unreachable}}
     end.
 
 %% Calls a function on a node; what the node cannot do is a value.

@@ -31,7 +31,7 @@ reads(_) -> {error, "must be lease, quorum or local"}.
 
 defaults() ->
     #{name => atom_to_binary(node()),
-      data_dir => filename_binary(filename:join("ram_data", atom_to_list(node()))),
+      data_dir => path(filename:join("ram_data", atom_to_list(node()))),
       storage => any,
       listen_host => host(), listen_port => 0, advertise => <<>>,
       call_timeout_ms => 5000, reads => lease,
@@ -50,7 +50,7 @@ host() ->
     end.
 
 set({data_dir, Dir}, Config) ->
-    try Config#{data_dir := filename_binary(filename:join([Dir]))}
+    try Config#{data_dir := path(filename:join([Dir]))}
     catch error:_ -> wrong(data_dir, "must be a path")
     end;
 set({storage, Storage}, Config) when Storage =:= disk; Storage =:= memory ->
@@ -133,8 +133,9 @@ text(Key, Text) ->
     catch error:_ -> wrong(Key, "the host must be a string")
     end.
 
-filename_binary(Name) ->
-    case unicode:characters_to_binary(Name) of
+%% Whatever the working directory is later.
+path(Name) ->
+    case unicode:characters_to_binary(filename:absname(Name)) of
         Binary when is_binary(Binary) -> Binary;
         _ -> error(badarg)
     end.

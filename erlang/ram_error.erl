@@ -26,6 +26,9 @@
       | {timeout, {ram, node()}}
       | {running_on, [node()], term()}          % the cluster runs there; the rest failed
       | {bad_config, binary(), binary()}
+      | {not_erased, node(), binary()}          % which file could not be deleted, and why
+        %% Among others with `{unreadable, Text}' (what of the data folder could not be read, and
+        %% what to do; nothing was deleted), `{in_use, Text}' (another process has the folder).
       | {failed, node(), term()}
       | {file, binary()}                        % which file, where in it, what; nothing happened
       | not_empty                               % a backup is restored into an empty cluster only

@@ -1,8 +1,8 @@
 %% The native library: stubs and nothing else. Only ram_request and ram_node call it.
 -module(ram_nif).
 
--export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_peek/1,
-         member_recover/3]).
+-export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_recover/3,
+         member_erase/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
 -export([fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
 -export([key_encode/1, key_decode/1]).
@@ -46,12 +46,23 @@ member_status(_Member) -> ?NOT_LOADED.
 -spec member_set_address(member(), pos_integer(), binary()) -> ok.
 member_set_address(_Member, _Id, _Address) -> ?NOT_LOADED.
 
--spec member_peek(binary()) -> none | {ok, Cluster :: binary()} | {error, term()}.
-member_peek(_DataDir) -> ?NOT_LOADED.
-
 -spec member_recover(member(), Old :: binary(), New :: binary()) ->
           {ok, member(), LastLogIndex :: non_neg_integer()} | {error, term()}.
 member_recover(_Member, _Old, _New) -> ?NOT_LOADED.
+
+%% Both stop the member; the second erases it only if its log never had an entry.
+-spec member_erase(member()) -> ok | {error, term()}.
+member_erase(_Member) -> ?NOT_LOADED.
+
+-spec member_abandon(member()) -> ok | {error, joined | term()}.
+member_abandon(_Member) -> ?NOT_LOADED.
+
+-spec folder_look(DataDir :: binary()) -> none | {ok, Cluster :: binary()} | {error, term()}.
+folder_look(_DataDir) -> ?NOT_LOADED.
+
+%% Cluster: the only one whose data are erased; empty: any.
+-spec folder_erase(DataDir :: binary(), Cluster :: binary()) -> ok | {error, term()}.
+folder_erase(_DataDir, _Cluster) -> ?NOT_LOADED.
 
 -spec put(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
 put(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.

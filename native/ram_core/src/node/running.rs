@@ -50,10 +50,10 @@ impl Running {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let table = self.applied.table();
         let last_log_id = self.last_log_id();
-        let committed = metrics.committed_membership_config.membership();
-        let newest = metrics.membership_config.membership();
-        let is_known = committed.nodes().next().is_some();
-        let membership = if is_known { committed } else { newest };
+        let applied = self.applied.membership();
+        let is_known = applied.nodes().next().is_some();
+        let membership =
+            if is_known { &applied } else { metrics.membership_config.membership() };
         let voters: Vec<u64> = membership.voter_ids().collect();
         let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
         let members = membership.nodes();

@@ -26,7 +26,7 @@ pub struct Status {
     pub role: Role,
     pub leader: Option<u64>,
     pub term: u64,
-    /// The committed membership; the newest in the log as long as none is known to be committed.
+    /// The membership as of `applied_index`; before there is one, the newest in the log.
     pub members: Vec<(u64, Member, Standing)>,
     /// Its log has, or had, an entry: this member belongs to a cluster that was made.
     pub joined: bool,

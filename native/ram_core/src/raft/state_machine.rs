@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::snapshot::{self, Head, SnapshotFile};
-use super::types::{LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::Worker;
 use crate::log::{Disk, remove_older};
 use crate::reads::Reads;
@@ -34,7 +34,15 @@ pub struct Applied {
     table: Arc<Table>,
     index: Arc<watch::Sender<u64>>,
     groups: Arc<AtomicU64>,
-    removed: Arc<RwLock<BTreeSet<u64>>>,
+    /// Guards who is a member, and who was.
+    members: Arc<RwLock<Members>>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    now: StoredMembership,
+    /// Raft ids that were in a membership and are in none any more.
+    removed: BTreeSet<u64>,
 }
 
 impl Applied {
@@ -58,7 +66,12 @@ impl Applied {
 
     /// Was this Raft id removed from the cluster, for good?
     pub fn is_removed(&self, id: u64) -> bool {
-        self.removed.read().contains(&id)
+        self.members.read().removed.contains(&id)
+    }
+
+    /// The membership as of the last entry applied here.
+    pub fn membership(&self) -> Membership {
+        self.members.read().now.membership().clone()
     }
 }
 
@@ -68,7 +81,6 @@ pub struct StateMachine {
     values: Arc<dyn Values>,
     store: Store,
     last_applied: Option<LogId>,
-    membership: StoredMembership,
     applied: Applied,
     current: Option<Snapshot>,
     reads: Reads,
@@ -93,7 +105,10 @@ impl StateMachine {
             table: store.table().clone(),
             index: Arc::new(watch::Sender::new(index_of(&head.meta))),
             groups: Arc::default(),
-            removed: Arc::new(RwLock::new(head.removed)),
+            members: Arc::new(RwLock::new(Members {
+                now: head.meta.last_membership.clone(),
+                removed: head.removed,
+            })),
         };
         reads.applied(applied.index());
         let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
@@ -103,7 +118,6 @@ impl StateMachine {
             values,
             store,
             last_applied: head.meta.last_log_id,
-            membership: head.meta.last_membership,
             applied,
             current,
             reads,
@@ -123,9 +137,10 @@ impl StateMachine {
         let ids = |membership: &StoredMembership| -> BTreeSet<u64> {
             membership.membership().nodes().map(|(id, _)| *id).collect()
         };
-        let gone: Vec<u64> = ids(&self.membership).difference(&ids(&membership)).copied().collect();
-        self.applied.removed.write().extend(gone);
-        self.membership = membership;
+        let mut members = self.applied.members.write();
+        let gone = &ids(&members.now) - &ids(&membership);
+        members.removed.extend(gone);
+        members.now = membership;
     }
 
     fn builder(&self, work: Option<(Head, Frozen)>) -> Builder {
@@ -133,14 +148,15 @@ impl StateMachine {
     }
 
     fn head(&self) -> Head {
+        let members = self.applied.members.read();
         Head {
             meta: SnapshotMeta {
                 last_log_id: self.last_applied,
-                last_membership: self.membership.clone(),
+                last_membership: members.now.clone(),
             },
             ledger: self.store.ledger().clone(),
             entries: self.store.table().entries(),
-            removed: self.applied.removed.read().clone(),
+            removed: members.removed.clone(),
         }
     }
 }
@@ -154,7 +170,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
-        Ok((self.last_applied, self.membership.clone()))
+        Ok((self.last_applied, self.applied.members.read().now.clone()))
     }
 
     async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
@@ -214,9 +230,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(Cause::Snapshot);
         self.store.take_over(store);
-        *self.applied.removed.write() = head.removed;
+        *self.applied.members.write() =
+            Members { now: head.meta.last_membership.clone(), removed: head.removed };
         self.last_applied = head.meta.last_log_id;
-        self.membership = head.meta.last_membership.clone();
         self.applied.index.send_replace(index_of(&head.meta));
         self.reads.applied(index_of(&head.meta));
         remove_older(self.disk.as_ref(), file.index)?;
