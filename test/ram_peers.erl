@@ -13,7 +13,7 @@
          shut_down/2, kill/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
          has_clocks/0, tune/4, heal/1]).
 -export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
--export([call/4, call/5, call/6, raised/4, raised/5]).
+-export([call/4, call/5, call/6, raised/4, raised/5, code_paths/0]).
 -export([eventually/1, eventually/2, all_agree/2]).
 -export_type([run/0]).
 
@@ -85,14 +85,13 @@ start_node(Run, I) ->
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
 start_node(#{folder := Folder, table := Table, env := Env} = Run, I, More) ->
     Address = address(Run, I),
-    Paths = lists:append([["-pa", Path] || Path <- code:get_path(), not is_otp(Path)]),
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
                 %% A write beyond `file_limit' shall be an error and not a signal.
                 exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec " ++ network(Run, I, Address)
                                      ++ " erl \"$@\"", "erl"]},
                 env => clock(Run, I),
-                args => Paths ++
+                args => code_paths() ++
                     ["-setcookie", "ram_test", "-start_epmd", "false",
                      "-epmd_module", "ram_test_epmd",
                      "-ram_test_epmd", filename:join(Folder, "epmd"),
@@ -274,6 +273,10 @@ address(_Run, I) ->
 interface(Address) ->
     {ok, Ip} = inet:parse_address(Address),
     lists:flatten(io_lib:format("~w", [Ip])).
+
+%% @doc What a VM is started with, to find what this one finds.
+code_paths() ->
+    lists:append([["-pa", Path] || Path <- code:get_path(), not is_otp(Path)]).
 
 is_otp(Path) ->
     lists:prefix(code:root_dir(), Path) orelse lists:prefix(code:lib_dir(), Path).

@@ -165,11 +165,20 @@ fn is_state(name: &str) -> bool {
     is_log_file(name) || name.strip_suffix(".tmp").unwrap_or(name) == MEMBER
 }
 
-/// For an error that kept a folder from being looked at.
-pub(super) fn unreadable(error: LogError) -> Error {
+fn unreadable(error: LogError) -> Error {
+    told(error, Error::Unreadable)
+}
+
+/// Opens the folder for a member, and makes it where there is none.
+pub fn open(data_dir: &Path) -> Result<Arc<dyn Disk>> {
+    let disk = RealDisk::open(data_dir).map_err(|error| told(error, Error::Failed))?;
+    Ok(Arc::new(disk))
+}
+
+fn told(error: LogError, otherwise: impl FnOnce(String) -> Error) -> Error {
     match error {
         LogError::Locked { .. } => Error::InUse(error.to_string()),
-        other => Error::Unreadable(other.to_string()),
+        other => otherwise(other.to_string()),
     }
 }
 

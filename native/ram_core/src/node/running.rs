@@ -52,8 +52,7 @@ impl Running {
         let last_log_id = self.last_log_id();
         let applied = self.applied.membership();
         let is_known = applied.nodes().next().is_some();
-        let membership =
-            if is_known { &applied } else { metrics.membership_config.membership() };
+        let membership = if is_known { &applied } else { metrics.membership_config.membership() };
         let voters: Vec<u64> = membership.voter_ids().collect();
         let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
         let members = membership.nodes();

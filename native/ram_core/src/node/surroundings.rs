@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::folder;
 use crate::config::{Config, Storage};
-use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk, RealDisk};
+use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk};
 use crate::net::{TcpTransport, Transport};
 use crate::raft::worker::Worker;
 use crate::reads::clock::{BootClock, Clock};
@@ -33,9 +33,7 @@ impl Surroundings {
     /// The disk that the configuration names; one in memory is new.
     pub fn disk(config: &Config) -> Result<Arc<dyn Disk>> {
         Ok(match config.storage {
-            Storage::Disk => {
-                Arc::new(RealDisk::open(&config.data_dir).map_err(folder::unreadable)?)
-            }
+            Storage::Disk => folder::open(&config.data_dir)?,
             Storage::Memory => Arc::new(MemoryDisk::default()),
         })
     }
