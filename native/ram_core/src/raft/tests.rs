@@ -80,6 +80,18 @@ async fn openrafts_storage_suite_passes_in_memory() {
     Suite::test_all(InMemory).await.unwrap();
 }
 
+/// A snapshot of much data would hold up the stop for as long as it takes.
+#[tokio::test]
+async fn a_snapshot_is_given_up_when_its_member_stops_and_nothing_is_left_of_it() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let (guard, _store, mut machine) = build(disk.clone(), None);
+    let mut builder = machine.get_snapshot_builder().await;
+    guard.worker.give_up();
+    builder.build_snapshot().await.unwrap_err();
+    let names = disk.list().unwrap();
+    assert!(names.iter().all(|name| !name.contains("snapshot")), "{names:?}");
+}
+
 fn reads() -> Reads {
     let spans = Spans { lease: Duration::from_secs(5), promise: Duration::from_secs(10) };
     Reads::new(1, true, spans, Arc::new(BootClock))

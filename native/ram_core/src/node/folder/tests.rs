@@ -245,15 +245,16 @@ fn a_folder_that_was_cleared_after_an_interruption_can_be_joined_in_the_same_mom
 
 #[test]
 fn a_segment_that_is_gone_is_noticed_also_the_newest_and_so_is_a_snapshot() {
-    let oldest = |names: &[String]| names.iter().find(|n| is_segment(n)).cloned();
-    let newest = |names: &[String]| names.iter().rfind(|n| is_segment(n)).cloned();
-    let snapshot = |names: &[String]| names.iter().find(|n| n.starts_with("snapshot-")).cloned();
-    let choices: [fn(&[String]) -> Option<String>; 3] = [oldest, newest, snapshot];
-    for choose in choices {
-        let mut gone = String::new();
+    for gone in ["the oldest segment", "the newest segment", "the snapshot"] {
         let (_parent, folder) = changed(|folder| {
-            gone = choose(&files_in(folder)).unwrap();
-            fs::remove_file(folder.join(&gone)).unwrap();
+            let names = files_in(folder);
+            let mut segments = names.iter().filter(|name| is_segment(name));
+            let name = match gone {
+                "the oldest segment" => segments.next(),
+                "the newest segment" => segments.next_back(),
+                _ => names.iter().find(|name| name.starts_with("snapshot-")),
+            };
+            fs::remove_file(folder.join(name.unwrap())).unwrap();
         });
         let before = files_in(&folder);
         let refused = start(config(&folder), Birth::Again).err().unwrap().to_string();
