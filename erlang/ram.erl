@@ -95,7 +95,10 @@ stop() ->
 %% Returns when every node serves. Called again with the same nodes, also from several nodes at
 %% once, it answers `ok'. When some of the nodes belong to another cluster nothing is changed and
 %% the answer is `{error, {already_clustered, Nodes}}'. When a node fails the others are as before.
-%% An empty list, or anything that is not a list of nodes, raises `badarg'.
+%% When the data folder of a node cannot be read it is not touched, and the answer says what to do:
+%% `{error, {failed, Node, Reason}}', or `{error, {running_on, Others, {failed, Node, Reason}}}' while
+%% the others serve the cluster. A node whose data came late, on a volume that was mounted meanwhile,
+%% serves them. An empty list, or anything that is not a list of nodes, raises `badarg'.
 -spec start_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 start_cluster(Nodes) ->
     start_cluster(Nodes, #{}).
@@ -125,7 +128,12 @@ start_cluster(Nodes, Options) when is_map(Options) ->
 start_cluster(Nodes, Options) ->
     ram_error:badarg([Nodes, Options], 2, "must be a map of options").
 
-%% @doc Stops the members on these nodes and deletes their data.
+%% @doc Stops the members on these nodes and deletes their data: ram's own files, under the lock of
+%% the folder, and nothing else.
+%%
+%% `{error, {unreachable, Nodes}}' names the nodes that could not be asked, and
+%% `{error, {not_erased, Node, Text}}' the file that could not be deleted. What could be deleted is,
+%% and the rest is at the next start of the application there.
 -spec stop_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 stop_cluster(Nodes) ->
     ram_cluster:stop(checked_nodes(Nodes)).
@@ -142,6 +150,9 @@ add_node(Other) ->
     ram_error:badarg([Other], 1, "must be a node name").
 
 %% @doc Takes a node out of the cluster and deletes its data there.
+%%
+%% `{error, {not_erased, Node, Text}}': it is a member no more, and the file that `Text' names could
+%% not be deleted; the next start of the application there tries again.
 %%
 %% A node that is down is removed all the same; when it comes back its peers tell it, and it deletes
 %% its data then. The leader may be removed, also by itself; the last member may not.

@@ -318,7 +318,9 @@ recover_from(Found, Cluster) ->
     {Keeper, _} = lists:last(lists:keysort(2, Found)),
     case at(Keeper, ?MODULE, nodes, []) of
         {error, Why} -> {error, Why};
-        Members -> recover_from(Keeper, [Node || {Node, _} <- Found, Node =/= Keeper], Members, Cluster)
+        Members ->
+            Others = [Node || {Node, _} <- Found, Node =/= Keeper],
+            recover_from(Keeper, Others, Members, Cluster)
     end.
 
 recover_from(Keeper, Others, Members, Cluster) ->
@@ -335,7 +337,7 @@ recover_from(Keeper, Others, Members, Cluster) ->
             {error, failed(Keeper, Reason)}
     end.
 
-%% From here on the cluster is the keeper's. Of the others only what they had of the former one goes.
+%% The cluster is the keeper's by now. Of the others only what they had of the former one goes.
 rejoin(Keeper, Others, Former) ->
     case sync([Keeper]) of
         ok -> first_error([rejoin_one(Keeper, Node, Former) || Node <- Others]);
@@ -395,5 +397,5 @@ at(Node, Module, Function, Arguments) ->
     catch
         error:{erpc, _} -> {error, {unreachable, [Node]}};
         error:{exception, Reason, _Stack} -> {error, {failed, Node, Reason}};
-        exit:{exception, Reason} -> {error, {failed, Node, Reason}}
+        exit:{_ExceptionOrSignal, Reason} -> {error, {failed, Node, Reason}}
     end.

@@ -1,8 +1,8 @@
 %% The member of this node: started, stopped, erased. ram_cluster of any node asks it over Erlang
 %% distribution to join or leave; requests do not pass through here.
 %%
-%% The data folder holds nothing, a member, or what cannot be read; the library says which, under the
-%% lock of the folder, and only who finds nothing may join. A folder may change while no member has
+%% The data folder holds nothing, a member, or what cannot be read; the library says which, under
+%% the lock of the folder, and only who finds nothing may join. A folder may change while no member has
 %% it open (a volume is mounted late, another process lets go of it), so it is looked at again
 %% whenever somebody asks; and by itself as long as another process holds it.
 %%
@@ -30,7 +30,7 @@
 
 -record(state, {config :: ram_config:config(),
                 member :: ram_nif:member() | undefined,
-                cluster :: binary() | undefined,     % of the data, running or not, where it is known
+                cluster :: binary() | undefined,     % of the data, running or not, if known
                 storage = disk :: disk | memory,     % of the member
                 former :: reference() | undefined,   % monitors who makes the cluster
                 failure :: term(),                   % why the member does not run, if it should
