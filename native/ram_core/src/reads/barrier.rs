@@ -38,7 +38,8 @@ pub struct Barrier {
 struct State {
     grants: Grants,
     held: VecDeque<Held>,
-    changes: usize,
+    /// Who has stopped granting.
+    pauses: usize,
 }
 
 struct Held {
@@ -147,7 +148,7 @@ impl Barrier {
     ) -> Result<Grant, Refused> {
         let granted = {
             let mut state = self.state.lock();
-            if state.changes > 0 {
+            if state.pauses > 0 {
                 return Err(Refused::Changing);
             }
             let now = self.clock.now();
@@ -173,7 +174,7 @@ impl Barrier {
 
     /// Stops granting until the guard is dropped.
     pub fn pause(&self) -> Pause<'_> {
-        self.state.lock().changes += 1;
+        self.state.lock().pauses += 1;
         Pause { barrier: self }
     }
 
@@ -218,7 +219,7 @@ pub struct Pause<'a> {
 
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
-        self.barrier.state.lock().changes -= 1;
+        self.barrier.state.lock().pauses -= 1;
     }
 }
 

@@ -52,7 +52,7 @@ pub enum Refused {
     Unconfirmed,
     /// The asking member's log is behind, or was lately: waiting for it would slow every write.
     Lagging,
-    /// A membership change waits for the leases to run out.
+    /// A membership change waits for the leases to run out, or a vote is being given.
     Changing,
     /// The lead is being handed over.
     HandingOver,
