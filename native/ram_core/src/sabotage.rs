@@ -20,6 +20,8 @@ pub enum Fault {
     SkipCommitBarrier,
     /// A member that starts again votes at once, whatever it promised before.
     ForgetRestartPromise,
+    /// The leader takes its own vote hold for that of the members that acknowledge.
+    AssumeOwnPromise,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -39,7 +41,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 7] = [
+        pub const ALL: [Fault; 8] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -47,6 +49,7 @@ mod active {
             Fault::SkipPendingMark,
             Fault::SkipCommitBarrier,
             Fault::ForgetRestartPromise,
+            Fault::AssumeOwnPromise,
         ];
 
         pub fn name(self) -> &'static str {
@@ -58,6 +61,7 @@ mod active {
                 Fault::SkipPendingMark => "skip_pending_mark",
                 Fault::SkipCommitBarrier => "skip_commit_barrier",
                 Fault::ForgetRestartPromise => "forget_restart_promise",
+                Fault::AssumeOwnPromise => "assume_own_promise",
             }
         }
 

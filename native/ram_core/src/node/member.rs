@@ -117,10 +117,12 @@ async fn open(
     let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
     let mut identity = identify(&disk, config, birth)?;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
-    let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
+    let mut raft_config = raft_config(config)?;
+    let hold = Duration::from_millis(raft_config.election_timeout_max);
+    let spans = Spans { lease: config.read_lease(), hold };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
     if birth == Birth::Again {
-        reads.promise.after_restart(reads.clock.now(), spans.promise);
+        reads.promise.after_restart(reads.clock.now(), spans.hold);
     }
     let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
@@ -136,7 +138,6 @@ async fn open(
         identity.save(&disk)?;
     }
     let network = Network::new(net.clone(), reads.clone());
-    let mut raft_config = raft_config(config)?;
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.may_vote();
     let raft_config = Arc::new(raft_config);

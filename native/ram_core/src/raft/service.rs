@@ -16,12 +16,13 @@ use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::asked::Asked;
 use super::leader;
 use super::patience::Arrivals;
-use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
 use super::succession::Callers;
@@ -133,7 +134,8 @@ impl Service for RaftService {
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         if let Some(raft) = self.shared.raft.read().clone() {
-            tokio::spawn(answer_appends(raft, waiting, replies.clone()));
+            let hold = self.shared.reads.spans.hold;
+            tokio::spawn(answer_appends(raft, hold, waiting, replies.clone()));
         }
         self.shared.callers.came(peer.0);
         Box::new(Connection { peer, shared: self.shared.clone(), appends, replies })
@@ -146,7 +148,12 @@ impl Service for RaftService {
     }
 }
 
-async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies: Replies) {
+async fn answer_appends(
+    raft: Raft,
+    hold: Duration,
+    mut waiting: mpsc::Receiver<Append>,
+    replies: Replies,
+) {
     let mut running = FuturesOrdered::new();
     loop {
         tokio::select! {
@@ -158,7 +165,9 @@ async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies
                 Some((id, request)) => {
                     let raft = raft.clone();
                     running.push_back(async move {
-                        (id, encode_answer(raft.append_entries(request).await))
+                        let response = raft.append_entries(request).await;
+                        let answer = response.map(|response| AppendAnswer { response, hold });
+                        (id, encode_answer(answer))
                     });
                 }
                 None => return,
