@@ -9,6 +9,7 @@
 
 -export([all/0, suite/0]).
 -export([a_leader_with_longer_timeouts_than_the_others_shows_nothing_old_when_it_is_cut_off/1,
+         a_node_started_again_with_shorter_timeouts_keeps_what_it_promised_under_longer_ones/1,
          timeouts_change_node_by_node_and_back_without_an_error_or_an_old_answer/1]).
 %% On the nodes.
 -export([read_while_old/3]).
@@ -49,6 +50,17 @@ a_leader_with_longer_timeouts_than_the_others_shows_nothing_old_when_it_is_cut_o
          ?assertEqual({Round, 0}, {Round, Old})
      end || Round <- lists:seq(1, ?ROUNDS)],
     ram_peers:stop(Run).
+
+%% In the middle of a change from longer timeouts to shorter ones.
+a_node_started_again_with_shorter_timeouts_keeps_what_it_promised_under_longer_ones(Config) ->
+    [begin
+         Run = cluster(Config, [?LONG, ?LONG, ?LONG]),
+         Leader = ram_peers:leader(Run, 1),
+         Others = [1, 2, 3] -- [Leader],
+         Again = fun() -> [start_again(Run, I, ?SHORT) || I <- Others] end,
+         ?assertEqual({Round, 0}, {Round, old_reads_of_a_lost_leader(Run, Leader, Again)}),
+         ram_peers:stop(Run)
+     end || Round <- lists:seq(1, ?ROUNDS)].
 
 timeouts_change_node_by_node_and_back_without_an_error_or_an_old_answer(Config) ->
     Run = cluster(Config, [?LONG, ?LONG, ?LONG]),

@@ -22,6 +22,8 @@ pub enum Fault {
     ForgetRestartPromise,
     /// The leader takes its own vote hold for that of the members that acknowledge.
     AssumeOwnPromise,
+    /// A member that starts again keeps no longer promise than it would give now.
+    ForgetLongestPromise,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -41,7 +43,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 8] = [
+        pub const ALL: [Fault; 9] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -50,6 +52,7 @@ mod active {
             Fault::SkipCommitBarrier,
             Fault::ForgetRestartPromise,
             Fault::AssumeOwnPromise,
+            Fault::ForgetLongestPromise,
         ];
 
         pub fn name(self) -> &'static str {
@@ -62,6 +65,7 @@ mod active {
                 Fault::SkipCommitBarrier => "skip_commit_barrier",
                 Fault::ForgetRestartPromise => "forget_restart_promise",
                 Fault::AssumeOwnPromise => "assume_own_promise",
+                Fault::ForgetLongestPromise => "forget_longest_promise",
             }
         }
 

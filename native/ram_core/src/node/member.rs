@@ -30,6 +30,7 @@ use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
 use crate::raft::succession;
 use crate::raft::types::{Member as Peer, Raft};
+use crate::raft::vote_hold;
 use crate::raft::worker::Worker;
 use crate::reads::grants::Spans;
 use crate::reads::mode::ReadMode;
@@ -121,9 +122,7 @@ async fn open(
     let hold = Duration::from_millis(raft_config.election_timeout_max);
     let spans = Spans { lease: config.read_lease(), hold };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
-    if birth == Birth::Again {
-        reads.promise.after_restart(reads.clock.now(), spans.hold);
-    }
+    vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
     let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
@@ -252,6 +251,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let elections = Elections::of(raft.clone(), reads.clone());
     tasks.spawn(elections.keep_promise());
+    tasks.spawn(vote_hold::settle(&parts.log, &reads));
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });
     if reads.asks {

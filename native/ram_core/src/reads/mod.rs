@@ -32,7 +32,8 @@
 //!   or has been told a C that is not below it.
 //! - I2: a holder's lease is over when the leader's note of it is, and before the vote holds of a
 //!   quorum are.
-//! - I3: no member votes within the vote hold that it told, restarts included; nor does a leader before the leases it granted are over.
+//! - I3: no member votes within the vote hold that it told, restarts and another L after them
+//!   included (`raft::vote_hold`); nor does a leader before the leases it granted are over.
 //!
 //! The simulator looks at each after every step (`ram_sim/src/invariants/lease_*.rs`), the model in
 //! every state, and where a member votes or begins to lead there is an assertion of I3.

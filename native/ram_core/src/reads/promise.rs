@@ -5,7 +5,8 @@
 //! after each append. What openraft does not know stands here, and is asked before a vote goes in or
 //! out:
 //!
-//! - after a restart: what was promised before is forgotten, so the longest possible hold is kept;
+//! - after a restart: what was promised before is forgotten, so the longest possible hold is kept,
+//!   which `raft::vote_hold` knows;
 //! - of a leader: what it granted, also when it has lost the lead meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::raft::patience::{Arrivals, be_patient};
-use crate::raft::succession::{Callers, succeed};
 use crate::raft::service;
+use crate::raft::succession::{Callers, succeed};
 use crate::raft::types::{TypeConfig, Vote};
 use crate::reads::grants::Ask;
 
@@ -22,6 +22,33 @@ async fn started_again() -> Member {
     found(&member).await;
     member.serve(std::future::ready(())).await;
     open_member(&disk, config(), Birth::Again).await
+}
+
+#[tokio::test]
+async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under_longer_ones() {
+    let disk = memory();
+    let longer = open_member(&disk, timed(50, 150, 900), Birth::Fresh(CLUSTER)).await;
+    found(&longer).await;
+    longer.serve(std::future::ready(())).await;
+    let start = async || open_member(&disk, timed(20, 60, 100), Birth::Again).await;
+    let left = |member: &Member| {
+        let reads = &member.parts.reads;
+        reads.promise.until().since(reads.clock.now())
+    };
+    for _ in 0..2 {
+        let shorter = start().await;
+        assert!(left(&shorter) > Duration::from_millis(450), "{:?} left", left(&shorter));
+        shorter.serve(std::future::ready(())).await;
+    }
+    let shorter = start().await;
+    let log = LogStore::new(shorter.parts.log.clone());
+    shorter
+        .serve(async {
+            let over = || log.longest_hold().unwrap() == Some(Duration::from_millis(100));
+            wait_until("what it promised under the longer ones is over", over).await;
+        })
+        .await;
+    assert!(left(&start().await) <= Duration::from_millis(101));
 }
 
 /// It leads, and may be asked for both at once.
