@@ -84,7 +84,7 @@ pub struct Config {
     pub cookie: Vec<u8>,
     pub heartbeat: Duration,
     pub election_timeout_min: Duration,
-    /// Also the leader lease L: for so long after its leader's last word no member votes.
+    /// Also the vote hold L: for so long after its leader's last word this member does not vote.
     pub election_timeout_max: Duration,
     /// How reads are answered that do not say it themselves. Leases are asked for with `Lease`
     /// alone.

@@ -20,6 +20,10 @@ pub enum Fault {
     SkipCommitBarrier,
     /// A member that starts again votes at once, whatever it promised before.
     ForgetRestartPromise,
+    /// The leader takes its own vote hold for that of the members that acknowledge.
+    AssumeOwnPromise,
+    /// A member that starts again keeps no longer promise than it would give now.
+    ForgetLongestPromise,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -39,7 +43,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 7] = [
+        pub const ALL: [Fault; 9] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -47,6 +51,8 @@ mod active {
             Fault::SkipPendingMark,
             Fault::SkipCommitBarrier,
             Fault::ForgetRestartPromise,
+            Fault::AssumeOwnPromise,
+            Fault::ForgetLongestPromise,
         ];
 
         pub fn name(self) -> &'static str {
@@ -58,6 +64,8 @@ mod active {
                 Fault::SkipPendingMark => "skip_pending_mark",
                 Fault::SkipCommitBarrier => "skip_commit_barrier",
                 Fault::ForgetRestartPromise => "forget_restart_promise",
+                Fault::AssumeOwnPromise => "assume_own_promise",
+                Fault::ForgetLongestPromise => "forget_longest_promise",
             }
         }
 

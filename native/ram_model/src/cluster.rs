@@ -17,10 +17,12 @@ pub enum Guard {
     CommitBarrier,
     /// A holder has applied what was in the log when its lease began.
     FirstIndex,
-    /// No grant lasts longer than the promise of the quorum that confirmed the leader.
+    /// No grant lasts longer than the vote holds of a quorum.
     QuorumPromise,
     /// The quorum's clocks may be fast and the leader's slow: L (1 - e) / (1 + e), not L (1 - e).
     OthersDrift,
+    /// The hold counts that a member told, not the leader's own.
+    ToldHold,
     /// The holder's clock may be slow: it counts less than was granted.
     HoldersDrift,
     /// A lease counts from the asking, not from the answer.
@@ -29,6 +31,10 @@ pub enum Guard {
     FollowersPromise,
     /// So does a member that starts again.
     RestartPromise,
+    /// Namely for the longest hold that may be alive, not for the one it has now.
+    LongestHold,
+    /// A longer hold counts as the longest from before the first answer under it on.
+    SavedFirst,
     /// So does who granted leases, whether it still leads or not.
     LeadersPromise,
     /// Leases run out before the lead is handed over.
@@ -72,6 +78,9 @@ pub struct Cluster {
     /// Units that each node's clock makes in a tick: a true one 10, or more where a tick is longer,
     /// for a shorter way to an election.
     pub rates: [u8; NODES],
+    /// L of each node, in units of its clock; with each crash of any the one that starts again has
+    /// that of the other row.
+    pub holds: [[u8; NODES]; 2],
     pub ticks_max: u8,
     pub terms_max: u8,
     pub crashes_max: u8,
@@ -102,6 +111,9 @@ impl Model for Cluster {
         let mut node = Node { term: 1, applied: 1, ..Node::default() };
         node.log.change(1, self.voters);
         let mut state = State { nodes: [node; NODES], committed: 1, ..State::default() };
+        for (node, hold) in state.nodes.iter_mut().zip(self.holds[0]) {
+            (node.hold, node.longest) = (hold, hold);
+        }
         state.nodes[0].lead = Some(Lead::new(self.voters));
         vec![state]
     }

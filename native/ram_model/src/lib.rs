@@ -5,7 +5,7 @@
 //! that join and leave one at a time. Grants and acknowledgements are messages that may arrive late
 //! or never, nodes crash and come back, the lead changes by election or is handed over. Each node
 //! has a clock of its own rate, and spans are counted down on it, so a state does not know how late
-//! it is.
+//! it is. Each has a vote hold of its own, and may have another after a crash.
 //!
 //! Each guard of the protocol is a [`Guard`] that can be left out. With all of them no state is
 //! reached in which a node may answer and does not show all that is committed, and I1 to I3 hold;
@@ -19,7 +19,8 @@
 //! ([`Guard::ChangePauses`]). What may not be is a grant that rests on voters of two changes ago.
 //!
 //! Left out: snapshots, and the order of loads and stores within a node.
-//! Coarse: e is 20 %, L is three ticks of the fastest clock, or one where the voters change.
+//! Coarse: e is 20 %, L is three ticks of the fastest clock, or one where the voters change or where
+//! it is a shorter one.
 //!
 //! What may never enter: code of ram_core, whose mistakes this is to find.
 

@@ -4,8 +4,8 @@
 use crate::cluster::NODES;
 use crate::voters::Voters;
 
-/// A leader has not heard of a member.
-pub const NEVER: u8 = u8::MAX;
+/// Longer ago than any span.
+pub const LONG_AGO: u8 = u8::MAX;
 const LOG_MAX: usize = 6;
 
 /// The entries, from the first: their terms, and the voters that an entry makes, as bits, or none.
@@ -69,8 +69,8 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lead {
     pub acked: [u8; NODES],
-    /// How long ago the newest request was sent that the member has answered.
-    pub confirmed_ago: [u8; NODES],
+    /// For how long the member votes for nobody for certain, by what it told.
+    pub held_left: [u8; NODES],
     /// What is left of the lease that the member was granted, by the leader's count.
     pub granted_left: [u8; NODES],
     pub from_index: [u8; NODES],
@@ -83,7 +83,7 @@ impl Lead {
     pub fn new(voters: Voters) -> Lead {
         Lead {
             acked: [0; NODES],
-            confirmed_ago: [NEVER; NODES],
+            held_left: [0; NODES],
             granted_left: [0; NODES],
             from_index: [0; NODES],
             has_handed_over: false,
@@ -112,6 +112,12 @@ pub struct Node {
     pub lead: Option<Lead>,
     pub campaign: Option<Campaign>,
     pub lease: Option<Lease>,
+    /// L: for how long it votes for nobody after it heard from the leader.
+    pub hold: u8,
+    /// The longest hold that may be alive; this survives a crash.
+    pub longest: u8,
+    /// What is left of the promise of before a crash, while that may be longer than its hold.
+    pub kept: u8,
     /// For how long it votes for nobody.
     pub promise: u8,
     /// For how long it ought to: what it promised, however it forgot it.
@@ -132,8 +138,8 @@ pub struct Ack {
     pub to: u8,
     pub term: u8,
     pub index: u8,
-    /// Since the request was sent, on the leader's clock.
-    pub ago: u8,
+    /// What is left, on the leader's clock, of the vote hold that it tells.
+    pub held_left: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

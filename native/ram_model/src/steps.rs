@@ -1,12 +1,13 @@
 //! What each step does.
 
 use crate::cluster::{Cluster, Guard, NODES, Step};
-use crate::node::{Ack, Campaign, Grant, Lead, Lease, NEVER, Node, State};
+use crate::node::{Ack, Campaign, Grant, LONG_AGO, Lead, Lease, Node, State};
 use crate::voters::Voters;
 
-/// L and D. The promise of the quorum bounds a grant when it was confirmed a while ago.
-const PROMISE: u8 = 36;
-const LEASE: u8 = 20;
+/// D, of a node with this hold. Those of the quorum bound a grant when they were told a while ago.
+fn lease(hold: u8) -> u8 {
+    (u16::from(hold) * 5 / 9) as u8
+}
 
 // e is 20 %.
 fn shortened(span: u8) -> u8 {
@@ -61,19 +62,23 @@ impl Cluster {
             let node = &mut state.nodes[id];
             node.promise = node.promise.saturating_sub(rate);
             node.promised = node.promised.saturating_sub(rate);
+            node.kept = node.kept.saturating_sub(rate);
+            if node.kept == 0 {
+                node.longest = node.hold;
+            }
             if let Some(lease) = &mut node.lease {
                 lease.left = lease.left.saturating_sub(rate);
             }
             node.lease = node.lease.filter(|lease| lease.left > 0);
             if let Some(lead) = &mut node.lead {
                 lead.granted_left.iter_mut().for_each(|left| *left = left.saturating_sub(rate));
-                lead.confirmed_ago.iter_mut().for_each(|ago| *ago = later(*ago, rate));
+                lead.held_left.iter_mut().for_each(|left| *left = left.saturating_sub(rate));
             }
             if let Some(grant) = &mut state.grants[id] {
                 grant.ago = later(grant.ago, rate);
             }
             if let Some(ack) = &mut state.acks[id] {
-                ack.ago = later(ack.ago, self.rates[ack.to as usize]);
+                ack.held_left = ack.held_left.saturating_sub(self.rates[ack.to as usize]);
             }
         }
         (0..NODES).for_each(|id| self.commit(state, id));
@@ -93,12 +98,15 @@ impl Cluster {
         node.campaign = None;
         node.log = from.log;
         node.applied = node.applied.max(from.applied);
-        node.promised = node.promised.max(PROMISE);
+        node.promised = node.promised.max(node.hold);
         if self.has(Guard::FollowersPromise) {
-            node.promise = node.promise.max(PROMISE);
+            node.promise = node.promise.max(node.hold);
         }
+        let told = if self.has(Guard::ToldHold) { node.hold } else { from.hold };
+        let is_sure = self.has(Guard::OthersDrift);
+        let held_left = if is_sure { of_another(told) } else { shortened(told) };
         let (to_leader, index) = (leader as u8, from.log.length);
-        state.acks[to] = Some(Ack { to: to_leader, term: from.term, index, ago: 0 });
+        state.acks[to] = Some(Ack { to: to_leader, term: from.term, index, held_left });
     }
 
     fn ack(&self, state: &mut State, from: usize) {
@@ -107,7 +115,7 @@ impl Cluster {
         let node = &mut state.nodes[leader];
         if let Some(lead) = node.lead.as_mut().filter(|_| node.term == ack.term) {
             lead.acked[from] = lead.acked[from].max(ack.index);
-            lead.confirmed_ago[from] = lead.confirmed_ago[from].min(ack.ago);
+            lead.held_left[from] = lead.held_left[from].max(ack.held_left);
             self.commit(state, leader);
         }
     }
@@ -132,20 +140,16 @@ impl Cluster {
     }
 
     fn grant(&self, state: &mut State, leader: usize, holder: usize) {
-        let own_rate_is_sure = self.has(Guard::OthersDrift);
-        let sure = if own_rate_is_sure { of_another(PROMISE) } else { shortened(PROMISE) };
         let held = state.nodes[holder].lease;
         let node = &mut state.nodes[leader];
         let (term, length) = (node.term, node.log.length);
         let Some(lead) = node.lead.as_mut() else { return };
-        let mut ago = lead.confirmed_ago;
-        ago[leader] = 0;
-        let quorum_ago = lead.voters.within(ago);
-        if quorum_ago == NEVER {
-            return;
-        }
-        let bound = sure.saturating_sub(quorum_ago);
-        let lasts = if self.has(Guard::QuorumPromise) { LEASE.min(bound) } else { LEASE };
+        let mut held_left = lead.held_left;
+        // It votes for nobody while it leads and what it granted lasts.
+        held_left[leader] = u8::MAX;
+        let bound =
+            if self.has(Guard::QuorumPromise) { lead.voters.reached(held_left) } else { u8::MAX };
+        let lasts = lease(node.hold).min(bound);
         if lasts == 0 {
             return;
         }
@@ -180,14 +184,20 @@ impl Cluster {
         node.lease = Some(Lease { term: grant.term, left: longest, from_index: grant.from_index });
     }
 
-    /// Down and up again, with its term and its log.
+    /// Down and up again, with its term, its log, and its other hold.
     fn crash(&self, state: &mut State, id: usize) {
         state.crashes += 1;
         let before = state.nodes[id];
-        let promise = if self.has(Guard::RestartPromise) { lengthened(PROMISE) } else { 0 };
+        let hold = self.holds[state.crashes as usize % 2][id];
+        let longest = if self.has(Guard::LongestHold) { before.longest } else { hold };
+        let promise = if self.has(Guard::RestartPromise) { lengthened(longest) } else { 0 };
+        let told_next = if self.has(Guard::SavedFirst) { hold } else { 0 };
         state.nodes[id] = Node {
             term: before.term,
             log: before.log,
+            hold,
+            longest: longest.max(told_next),
+            kept: if longest == hold { 0 } else { promise },
             promise,
             promised: before.promised,
             ..Node::default()
@@ -198,7 +208,7 @@ impl Cluster {
 
 fn later(ago: u8, rate: u8) -> u8 {
     // What is longer ago than any span counts for nothing.
-    if ago == NEVER || ago + rate > 100 { NEVER } else { ago + rate }
+    if ago == LONG_AGO || ago + rate > 100 { LONG_AGO } else { ago + rate }
 }
 
 fn see_voters(leader: &mut Node) {

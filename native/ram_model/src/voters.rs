@@ -30,12 +30,6 @@ impl Voters {
         values[values.len() - 1 - values.len() / 2]
     }
 
-    /// The least value that a majority has not gone beyond.
-    pub fn within(self, values: [u8; NODES]) -> u8 {
-        let values = self.sorted(values);
-        values[values.len() / 2]
-    }
-
     fn sorted(self, values: [u8; NODES]) -> Vec<u8> {
         let mut own: Vec<u8> = (0..NODES).filter(|id| self.has(*id)).map(|id| values[id]).collect();
         own.sort_unstable();

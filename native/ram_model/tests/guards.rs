@@ -18,10 +18,17 @@ const DEPTH_WITHOUT_A_GUARD: usize = 16;
 
 const TRUE_CLOCKS: [u8; NODES] = [10, 10, 10];
 
+/// L, where all nodes have the same.
+const LONG: u8 = 36;
+/// Longer than it lasts after a crash, it lasts a tick.
+const SHORT: u8 = 8;
+const SAME_HOLDS: [[u8; NODES]; 2] = [[LONG; NODES]; 2];
+
 fn cluster(without: Option<Guard>, rates: [u8; NODES]) -> Cluster {
     Cluster {
         without,
         rates,
+        holds: SAME_HOLDS,
         ticks_max: 4,
         terms_max: 3,
         crashes_max: 1,
@@ -64,6 +71,12 @@ fn two_leaders(guard: Guard, rates: [u8; NODES]) -> Cluster {
     Cluster { terms_max: 2, crashes_max: 0, ..cluster(Some(guard), rates) }
 }
 
+/// Nodes whose holds differ, and become shorter and longer.
+fn differing(without: Option<Guard>, rates: [u8; NODES]) -> Cluster {
+    let holds = [[LONG, SHORT, LONG], [SHORT, LONG, LONG]];
+    Cluster { holds, ..cluster(without, rates) }
+}
+
 /// Node 2 leaves, which keeps it neither from asking for leases nor, while it does not know, from
 /// asking for votes.
 fn removal(without: Guard, rates: [u8; NODES]) -> Cluster {
@@ -88,9 +101,15 @@ fn with_every_guard_the_invariants_hold_when_the_leader_is_fast_and_a_follower_s
 }
 
 #[test]
+fn with_every_guard_the_invariants_hold_when_vote_holds_differ_and_change() {
+    holds(differing(None, [8, 12, 10]), STEPS);
+}
+
+#[test]
 #[ignore = "minutes, and gigabytes of states"]
 fn with_every_guard_the_invariants_hold_to_a_greater_depth() {
     holds(cluster(None, [8, 12, 10]), STEPS_LONG);
+    holds(differing(None, [8, 12, 10]), STEPS_LONG);
 }
 
 #[test]
@@ -136,6 +155,27 @@ fn without_the_promise_of_followers_a_read_is_stale() {
 #[test]
 fn without_the_promise_after_a_restart_a_read_is_stale() {
     is_needed(cluster(Some(Guard::RestartPromise), TRUE_CLOCKS));
+}
+
+#[test]
+fn taking_the_leaders_own_vote_hold_for_that_of_others_makes_a_read_stale() {
+    let holds = [[LONG, SHORT, SHORT]; 2];
+    is_needed(Cluster { holds, ..two_leaders(Guard::ToldHold, TRUE_CLOCKS) });
+}
+
+#[test]
+fn a_start_with_a_shorter_vote_hold_that_forgets_the_longer_one_makes_a_read_stale() {
+    let holds = [[LONG; NODES], [SHORT; NODES]];
+    let cluster = two_leaders(Guard::LongestHold, TRUE_CLOCKS);
+    is_needed(Cluster { holds, crashes_max: 1, ticks_max: 1, ..cluster });
+}
+
+/// Two starts within a hold, the first with the longer one.
+#[test]
+fn a_longer_vote_hold_that_is_told_before_it_is_saved_makes_a_read_stale() {
+    let holds = [[LONG, SHORT, SHORT], [LONG; NODES]];
+    let cluster = two_leaders(Guard::SavedFirst, TRUE_CLOCKS);
+    is_needed(Cluster { holds, crashes_max: 2, ticks_max: 1, only_changes: true, ..cluster });
 }
 
 #[test]

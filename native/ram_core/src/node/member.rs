@@ -31,6 +31,7 @@ use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
 use crate::raft::succession;
 use crate::raft::types::{Member as Peer, Raft};
+use crate::raft::vote_hold;
 use crate::raft::worker::Worker;
 use crate::reads::grants::Spans;
 use crate::reads::mode::ReadMode;
@@ -120,11 +121,11 @@ async fn open(
 ) -> Result<Parts> {
     let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
-    let spans = Spans { lease: config.read_lease(), promise: config.election_timeout_max };
+    let mut raft_config = raft_config(config)?;
+    let hold = Duration::from_millis(raft_config.election_timeout_max);
+    let spans = Spans { lease: config.read_lease(), hold };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
-    if birth == Birth::Again {
-        reads.promise.after_restart(reads.clock.now(), spans.promise);
-    }
+    vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
     let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
@@ -137,7 +138,6 @@ async fn open(
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let network = Network::new(net.clone(), reads.clone());
-    let mut raft_config = raft_config(config)?;
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.may_vote();
     let raft_config = Arc::new(raft_config);
@@ -281,6 +281,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let elections = Elections::of(raft.clone(), reads.clone());
     tasks.spawn(elections.keep_promise());
+    tasks.spawn(vote_hold::settle(&parts.log, &reads));
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });
     if reads.asks {

@@ -1,8 +1,11 @@
 //! What followers acknowledge, on its way to openraft.
 //!
 //! The commit barrier (`reads::barrier`) hears of every answer as it comes: how far the follower's
-//! log is the leader's, and when it was asked, from which its promise counts. openraft hears of it
-//! when the barrier lets it pass. Used by `network` alone.
+//! log is the leader's, for how long the follower votes for nobody, and when it was asked, from
+//! which that counts. openraft hears of it when the barrier lets it pass. Used by `network` alone.
+//!
+//! Every append is such a question, also one without entries. A snapshot that was taken is not: its
+//! answer comes long after it was sent.
 
 use futures_util::{Stream, StreamExt, stream};
 use openraft::entry::RaftEntry;
@@ -13,11 +16,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::network::{RpcError, answer, rpc_error};
-use super::rpc;
+use super::rpc::{self, AppendAnswer};
 use super::types::{LogId, TypeConfig};
 use crate::net::{Net, PeerId};
 use crate::reads::Reads;
 use crate::reads::barrier::Barrier;
+use crate::reads::grants::Ack;
 
 /// Answers of one follower that wait for the commit barrier.
 const ANSWERS_HELD_MAX: usize = 64;
@@ -33,20 +37,20 @@ pub fn append(
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Result<Acked, RpcError>> + Send + use<> {
     let (term, last) = (request.vote.leader_id.term, last_of(&request));
-    let (barrier, sent_at) = (reads.barrier.clone(), reads.clock.now());
-    let sent = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
+    let (barrier, sent) = (reads.barrier.clone(), reads.clock.now());
+    let asked = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
     async move {
-        let reply = sent.map_err(rpc_error)?.await.map_err(rpc_error)?;
-        let response: AppendEntriesResponse<TypeConfig> = answer(&reply)?;
+        let reply = asked.map_err(rpc_error)?.await.map_err(rpc_error)?;
+        let AppendAnswer { response, hold } = answer(&reply)?;
         let upto = match &response {
-            // It follows another: this is no promise.
+            // It follows another, and holds its vote for that one.
             AppendEntriesResponse::HigherVote(_) => return Ok((response, None)),
             AppendEntriesResponse::Conflict => None,
             AppendEntriesResponse::PartialSuccess(upto) => *upto,
             AppendEntriesResponse::Success => last,
         };
         let index = upto.map(|log_id| log_id.index());
-        barrier.acked(term, peer.0, index, sent_at);
+        barrier.acked(term, peer.0, Ack { index, sent, hold });
         Ok((response, index))
     }
 }

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::entry;
@@ -37,6 +38,7 @@ use crate::store::command;
 const VOTE: u8 = 0;
 const COMMITTED: u8 = 1;
 const PURGED: u8 = 2;
+const LONGEST_HOLD: u8 = 3;
 
 /// What one append request to a follower may carry, so that heartbeats are not stuck behind it.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -105,6 +107,17 @@ impl LogStore {
             Some(last) => Ok(self.read(last, last + 1, u64::MAX)?.pop().map(|e| e.log_id())),
             None => self.slot(PURGED),
         }
+    }
+
+    /// The longest vote hold that may be alive: see `vote_hold`. `None`: none was ever saved.
+    pub fn longest_hold(&self) -> io::Result<Option<Duration>> {
+        self.slot(LONGEST_HOLD)
+    }
+
+    /// Returns when it is on disk.
+    pub async fn save_longest_hold(&self, hold: Duration) -> io::Result<()> {
+        let bytes = Bytes::from(codec::encode(&hold));
+        self.written(|log, done| log.set_state(LONGEST_HOLD, bytes, done)).await
     }
 
     /// Appends an entry outside of Raft and waits until it is on disk.

@@ -35,6 +35,7 @@ pub mod snapshot;
 pub mod state_machine;
 pub mod succession;
 pub mod types;
+pub mod vote_hold;
 pub mod worker;
 
 #[cfg(test)]

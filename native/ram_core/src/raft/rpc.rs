@@ -5,8 +5,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::entry::RaftEntry;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use super::entry;
 use super::types::{LogId, Member, SnapshotMeta, TypeConfig, Vote};
@@ -71,6 +72,14 @@ pub enum SnapshotProgress {
     Continue { offset: u64 },
     /// Installed, or not wanted; the receiver's vote tells which.
     Done { vote: Vote },
+}
+
+/// The answer to an append, and the vote hold of the member that gave it: who accepts an append
+/// votes for nobody for so long, by its own clock.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AppendAnswer {
+    pub response: AppendEntriesResponse<TypeConfig>,
+    pub hold: Duration,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,24 +4,25 @@
 //! every other request has a task of its own. Those that ask the leader for its work (groups of
 //! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
 //! must not collect what they send again and again. Votes are refused while this member keeps a
-//! promise (`reads::promise`).
+//! promise (`reads::promise`), and no lease is granted while it votes.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::asked::Asked;
 use super::leader;
 use super::patience::Arrivals;
-use super::rpc::{self, Answer, Refusal, SnapshotPiece, SnapshotProgress};
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
 use super::succession::Callers;
@@ -42,6 +43,8 @@ const APPENDS_WAITING_MAX: usize = 1024;
 /// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
 /// not lead, so that it is sent again a little later.
 const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+const PROMISED: &str = "this member promised not to vote yet";
 
 /// Called when a peer says that this member was removed from the cluster.
 pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
@@ -131,7 +134,8 @@ impl Service for RaftService {
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         if let Some(raft) = self.shared.raft.read().clone() {
-            tokio::spawn(answer_appends(raft, waiting, replies.clone()));
+            let hold = self.shared.reads.spans.hold;
+            tokio::spawn(answer_appends(raft, hold, waiting, replies.clone()));
         }
         self.shared.callers.came(peer.0);
         Box::new(Connection { peer, shared: self.shared.clone(), appends, replies })
@@ -144,7 +148,12 @@ impl Service for RaftService {
     }
 }
 
-async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies: Replies) {
+async fn answer_appends(
+    raft: Raft,
+    hold: Duration,
+    mut waiting: mpsc::Receiver<Append>,
+    replies: Replies,
+) {
     let mut running = FuturesOrdered::new();
     loop {
         tokio::select! {
@@ -156,13 +165,31 @@ async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies
                 Some((id, request)) => {
                     let raft = raft.clone();
                     running.push_back(async move {
-                        (id, encode_answer(raft.append_entries(request).await))
+                        let response = raft.append_entries(request).await;
+                        let answer = response.map(|response| AppendAnswer { response, hold });
+                        (id, encode_answer(answer))
                     });
                 }
                 None => return,
             },
         }
     }
+}
+
+/// Votes, unless this member promised not to. It grants no lease meanwhile: whoever leads may be
+/// asked for one while the vote waits for raft, and that would be a promise to vote for nobody.
+pub(crate) async fn vote(
+    raft: Raft,
+    reads: Reads,
+    request: VoteRequest<TypeConfig>,
+) -> Result<VoteResponse<TypeConfig>, String> {
+    let _no_grant = reads.barrier.pause();
+    if !reads.may_vote() {
+        return Err(PROMISED.into());
+    }
+    let answer = raft.vote(request).await.map_err(|stopped| stopped.to_string())?;
+    debug_assert!(reads.may_vote() || !answer.vote_granted, "I3: no member votes in a promise");
+    Ok(answer)
 }
 
 /// One connection of one peer.
@@ -192,19 +219,14 @@ impl Inbound for Connection {
         let reads = &self.shared.reads;
         match kind {
             // An heir would campaign at once, and whoever is no heir would vote at once.
-            rpc::VOTE | rpc::PRE_VOTE | rpc::TRANSFER_LEADER if !reads.may_vote() => {
-                reply(&self.replies, id, stopped("this member promised not to vote yet"));
+            rpc::PRE_VOTE | rpc::TRANSFER_LEADER if !reads.may_vote() => {
+                reply(&self.replies, id, stopped(PROMISED));
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
             rpc::APPEND => self.append(id, body),
             rpc::VOTE => {
                 let reads = reads.clone();
-                self.spawn(id, body, move |request| async move {
-                    let answer = raft.vote(request).await;
-                    let voted = answer.as_ref().is_ok_and(|answer| answer.vote_granted);
-                    debug_assert!(reads.may_vote() || !voted, "I3: no member votes in a promise");
-                    answer
-                });
+                self.spawn(id, body, move |request| vote(raft, reads, request));
             }
             rpc::PRE_VOTE => {
                 self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })

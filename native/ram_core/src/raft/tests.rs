@@ -20,7 +20,7 @@ use super::worker::Worker;
 use crate::log::{Disk, DiskFile, Driver, Log, LogOptions, MemoryDisk, RealDisk};
 use crate::reads::Reads;
 use crate::reads::clock::BootClock;
-use crate::reads::grants::{Ask, Grant, Spans};
+use crate::reads::grants::{Ack, Ask, Grant, Spans};
 use crate::store::command::{self, Command, Stamp};
 use crate::store::value::Plain;
 
@@ -49,8 +49,7 @@ fn build(
     let log = Log::open(disk.clone(), options).unwrap();
     let worker = Worker::start("ram-snapshot").unwrap();
     let second = Duration::from_secs(1);
-    let reads =
-        Reads::new(1, true, Spans { lease: second, promise: 2 * second }, Arc::new(BootClock));
+    let reads = Reads::new(1, true, Spans { lease: second, hold: 2 * second }, Arc::new(BootClock));
     let machine = StateMachine::open(disk, worker.clone(), Arc::new(Plain), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
     (Guard { log, worker, _folder: folder }, store, machine)
@@ -93,8 +92,12 @@ async fn a_snapshot_is_given_up_when_its_member_stops_and_nothing_is_left_of_it(
 }
 
 fn reads() -> Reads {
-    let spans = Spans { lease: Duration::from_secs(5), promise: Duration::from_secs(10) };
+    let spans = Spans { lease: Duration::from_secs(5), hold: Duration::from_secs(10) };
     Reads::new(1, true, spans, Arc::new(BootClock))
+}
+
+fn ack(reads: &Reads, index: u64) -> Ack {
+    Ack { index: Some(index), sent: reads.clock.now(), hold: reads.spans.hold }
 }
 
 fn memory_log() -> Log {
@@ -132,7 +135,7 @@ async fn the_leader_counts_its_own_entry_when_every_holder_of_a_lease_has_it() {
     let mut store = LogStore::open(memory_log(), reads.clone(), 0).unwrap();
     store.save_vote(&Vote::new_committed(5, 1)).await.unwrap();
     store.append([put(1, b"a")], IOFlushed::noop()).await.unwrap();
-    reads.barrier.acked(5, 3, Some(1), reads.clock.now());
+    reads.barrier.acked(5, 3, ack(&reads, 1));
     let voters = || Some(vec![BTreeSet::from([1, 2, 3])]);
     let ask = Ask { id: 3, term: 5, renews: false };
     let granted = [(); 2].map(|()| reads.barrier.grant(&ask, voters));
@@ -141,7 +144,7 @@ async fn the_leader_counts_its_own_entry_when_every_holder_of_a_lease_has_it() {
     let (sender, mut flushed) = TypeConfig::oneshot();
     store.append([put(2, b"a")], IOFlushed::signal(sender)).await.unwrap();
     assert!(futures_util::poll!(&mut flushed).is_pending());
-    reads.barrier.acked(5, 3, Some(2), reads.clock.now());
+    reads.barrier.acked(5, 3, ack(&reads, 2));
     flushed.await.unwrap().unwrap();
 }
 

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::clock::{self, Clock, TIMER_MIN, Time};
-use super::grants::{Ask, Grant, Grants, Refused, Spans};
+use super::grants::{Ack, Ask, Grant, Grants, Refused, Spans};
 use super::promise::Promise;
+use crate::sabotage::{self, Fault};
 
 /// Told once that what it waits for may be passed on.
 pub type Release = Box<dyn FnOnce() + Send>;
@@ -38,7 +39,8 @@ pub struct Barrier {
 struct State {
     grants: Grants,
     held: VecDeque<Held>,
-    changes: usize,
+    /// Who has stopped granting.
+    pauses: usize,
 }
 
 struct Held {
@@ -97,10 +99,12 @@ impl Barrier {
         self.change(|grants| grants.forget());
     }
 
-    /// A member has answered an append that was sent at `sent`: its log is the leader's up to
-    /// `index`, if that is told.
-    pub fn acked(&self, term: u64, id: u64, index: Option<u64>, sent: Time) {
-        self.change(|grants| grants.acked(term, id, index, sent));
+    /// A member has accepted an append of this leader's.
+    pub fn acked(&self, term: u64, id: u64, mut ack: Ack) {
+        if sabotage::armed(Fault::AssumeOwnPromise) {
+            ack.hold = self.spans.hold;
+        }
+        self.change(|grants| grants.acked(term, id, &ack));
     }
 
     fn change(&self, change: impl FnOnce(&mut Grants)) {
@@ -147,12 +151,12 @@ impl Barrier {
     ) -> Result<Grant, Refused> {
         let granted = {
             let mut state = self.state.lock();
-            if state.changes > 0 {
+            if state.pauses > 0 {
                 return Err(Refused::Changing);
             }
             let now = self.clock.now();
             let voters = voters().ok_or(Refused::NotLeading)?;
-            let granted = state.grants.grant(ask, now, self.own, &voters, &self.spans)?;
+            let granted = state.grants.grant(ask, now, self.own, &voters, self.spans.lease)?;
             // It outlives the lead: this member elects nobody while the lease may be alive.
             self.promise.extend(state.grants.latest_end());
             granted
@@ -173,7 +177,7 @@ impl Barrier {
 
     /// Stops granting until the guard is dropped.
     pub fn pause(&self) -> Pause<'_> {
-        self.state.lock().changes += 1;
+        self.state.lock().pauses += 1;
         Pause { barrier: self }
     }
 
@@ -218,7 +222,7 @@ pub struct Pause<'a> {
 
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
-        self.barrier.state.lock().changes -= 1;
+        self.barrier.state.lock().pauses -= 1;
     }
 }
 
@@ -231,18 +235,22 @@ mod tests {
     use std::time::Duration;
 
     const SPANS: Spans =
-        Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
+        Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
 
     /// The leader 1 of term 5, with followers 2 and 3 at index 10; 3 holds a lease.
     fn leader(clock: Arc<dyn Clock>) -> Arc<Barrier> {
         let barrier = Arc::new(Barrier::new(1, SPANS, clock.clone(), Arc::default()));
         barrier.appending(5, 10);
-        barrier.acked(5, 2, Some(10), clock.now());
-        barrier.acked(5, 3, Some(10), clock.now());
+        barrier.acked(5, 2, ack(Some(10), &*clock));
+        barrier.acked(5, 3, ack(Some(10), &*clock));
         let ask = Ask { id: 3, term: 5, renews: false };
         assert_eq!(barrier.grant(&ask, voters), Err(Refused::Lagging));
         barrier.grant(&ask, voters).unwrap();
         barrier
+    }
+
+    fn ack(index: Option<u64>, clock: &dyn Clock) -> Ack {
+        Ack { index, sent: clock.now(), hold: SPANS.hold }
     }
 
     fn voters() -> Option<Vec<BTreeSet<u64>>> {
@@ -263,9 +271,9 @@ mod tests {
         barrier.hold(5, 10, counting(&released));
         barrier.hold(5, 11, counting(&released));
         assert_eq!(released.load(Ordering::SeqCst), 1);
-        barrier.acked(5, 2, Some(11), clock.now());
+        barrier.acked(5, 2, ack(Some(11), &*clock));
         assert_eq!(released.load(Ordering::SeqCst), 1);
-        barrier.acked(5, 3, Some(11), clock.now());
+        barrier.acked(5, 3, ack(Some(11), &*clock));
         assert_eq!(released.load(Ordering::SeqCst), 2);
     }
 
@@ -319,9 +327,9 @@ mod tests {
         barrier.pass(4, 11).await;
         let mut waiting = std::pin::pin!(barrier.pass(5, 11));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        barrier.acked(5, 2, Some(11), clock.now());
+        barrier.acked(5, 2, ack(Some(11), &*clock));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        barrier.acked(5, 3, Some(11), clock.now());
+        barrier.acked(5, 3, ack(Some(11), &*clock));
         waiting.await;
     }
 

@@ -16,6 +16,8 @@ pub const DRIFT_PERCENT: u32 = 1;
 pub struct Time(u64);
 
 impl Time {
+    pub const NEVER: Time = Time(u64::MAX);
+
     pub const fn from_ns(ns: u64) -> Time {
         Time(ns)
     }

@@ -16,13 +16,24 @@ use crate::sabotage::{self, Fault};
 const BACK_OFF_MIN: u32 = 4;
 const BACK_OFF_MAX: u32 = 64;
 
-/// The spans everything here is made of.
+/// What one member is configured to. That of others may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spans {
-    /// D: what is granted at most.
+    /// D: what it grants at most.
     pub lease: Duration,
-    /// L: for how long a member votes for nobody after it heard from the leader.
-    pub promise: Duration,
+    /// L, the vote hold: for so long after it heard from the leader it votes for nobody.
+    pub hold: Duration,
+}
+
+/// What a member that accepted an append has said by that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Its log is the leader's up to here, if that is told.
+    pub index: Option<u64>,
+    /// When the append was sent, by the leader's clock.
+    pub sent: Time,
+    /// For how long it votes for nobody since it accepted, by its own clock.
+    pub hold: Duration,
 }
 
 /// A request for a lease.
@@ -52,7 +63,7 @@ pub enum Refused {
     Unconfirmed,
     /// The asking member's log is behind, or was lately: waiting for it would slow every write.
     Lagging,
-    /// A membership change waits for the leases to run out.
+    /// A membership change waits for the leases to run out, or a vote is being given.
     Changing,
     /// The lead is being handed over.
     HandingOver,
@@ -74,8 +85,9 @@ pub struct Grants {
 struct Peer {
     /// Its log is this leader's up to here, and what it has not applied of that is marked.
     acked: Option<u64>,
-    /// When a request was sent that it has answered in this term.
-    confirmed: Option<Time>,
+    /// Until when it votes for nobody for certain: by what it has answered in this term, each time
+    /// with the vote hold that it has itself.
+    holds_until: Option<Time>,
     given: Option<Given>,
     /// The last log index when it asked last: one request later it must have that.
     asked_at_index: Option<u64>,
@@ -116,12 +128,13 @@ impl Grants {
         self.term
     }
 
-    /// A member has answered an append of `term` that was sent at `sent`.
-    pub fn acked(&mut self, term: u64, id: u64, index: Option<u64>, sent: Time) {
+    /// A member has accepted an append of `term`.
+    pub fn acked(&mut self, term: u64, id: u64, ack: &Ack) {
         if self.term == Some(term) {
             let peer = self.peers.entry(id).or_default();
-            peer.acked = peer.acked.max(index);
-            peer.confirmed = peer.confirmed.max(Some(sent));
+            peer.acked = peer.acked.max(ack.index);
+            let until = ack.sent.after(of_another(ack.hold));
+            peer.holds_until = peer.holds_until.max(Some(until));
         }
     }
 
@@ -133,7 +146,7 @@ impl Grants {
         now: Time,
         own: u64,
         voters: &[BTreeSet<u64>],
-        spans: &Spans,
+        lease: Duration,
     ) -> Result<Grant, Refused> {
         if self.term != Some(ask.term) {
             return Err(Refused::NotLeading);
@@ -143,11 +156,11 @@ impl Grants {
         }
         let last_index = self.last_index;
         let peer = self.peers.entry(ask.id).or_default();
-        if ask.id != own && !peer.keeps_up(now, last_index, spans.lease) {
+        if ask.id != own && !peer.keeps_up(now, last_index, lease) {
             return Err(Refused::Lagging);
         }
-        let confirmed = self.confirmed(now, own, voters).ok_or(Refused::Unconfirmed)?;
-        let lasts = confirmed.after(of_another(spans.promise)).since(now).min(spans.lease);
+        let held_until = self.held_until(own, voters).ok_or(Refused::Unconfirmed)?;
+        let lasts = held_until.since(now).min(lease);
         if lasts.is_zero() {
             return Err(Refused::Unconfirmed);
         }
@@ -163,12 +176,12 @@ impl Grants {
         Ok(Grant { term: ask.term, lasts, from_index })
     }
 
-    /// When the newest requests were sent that a quorum has answered: nobody in it elects another
-    /// leader before its promise is over.
-    fn confirmed(&self, now: Time, own: u64, voters: &[BTreeSet<u64>]) -> Option<Time> {
+    /// Until when nobody in a quorum elects another leader. This member's own hold is no bound: it
+    /// grows with each lease it grants, and only while it votes for nobody (`barrier`).
+    fn held_until(&self, own: u64, voters: &[BTreeSet<u64>]) -> Option<Time> {
         let of_member = |id: &u64| match *id == own {
-            true => Some(now),
-            false => self.peers.get(id).and_then(|peer| peer.confirmed),
+            true => Some(Time::NEVER),
+            false => self.peers.get(id).and_then(|peer| peer.holds_until),
         };
         let of_quorum = |voters: &BTreeSet<u64>| {
             let mut times: Vec<Option<Time>> = voters.iter().map(of_member).collect();

@@ -9,11 +9,12 @@
 //! # By lease
 //!
 //! A node answers alone, without a message, while it knows that nothing can be committed which it
-//! does not know of. The story of a lease, D long, in a cluster whose members vote for nobody
-//! within L of hearing from the leader (L is the maximum of the election timeout, D < L):
+//! does not know of. A member that accepts an append votes for nobody for its *vote hold* L, which
+//! is the maximum of its own election timeout, and says in its answer how long that is: members may
+//! have different ones. The story of a lease, D long, with D less than the L of the leader:
 //!
 //! 1. *Grant* ([`grants`], [`lease`]). A node R asks the leader and notes its clock. The leader
-//!    computes d, which is D or less if the promise of a quorum ends before; it notes that R holds
+//!    computes d, which is D or less if the vote holds of a quorum end before; it notes that R holds
 //!    a lease until d (1 + e) from now, fixes C, its last log index, and answers. R holds the lease
 //!    until d (1 - e) after it asked. The leader asks itself in the same way.
 //! 2. *Pending* ([`pending`]). Every node marks the keys of an entry before it acknowledges the
@@ -23,27 +24,29 @@
 //!    applied on every holder, if its index is above C.
 //! 4. *Read* ([`answer`]). The lease is valid, C is applied, the key is not marked: look it up. If
 //!    only the latter two fail, wait until what is marked now is applied. Else ask a quorum.
-//! 5. *A new leader* waits for nothing: no lease outlives the promise of a quorum ([`promise`]).
+//! 5. *A new leader* waits for nothing: no lease outlives the vote holds of a quorum ([`promise`]).
 //!
 //! # Invariants
 //!
 //! - I1: an entry is committed only after every holder of a lease that may be alive has marked it,
 //!   or has been told a C that is not below it.
-//! - I2: a holder's lease is over when the leader's note of it is, and before the promise of a
-//!   quorum is.
-//! - I3: no member votes within L of a promise it gave, restarts included; nor does a leader before
-//!   the leases it granted are over.
+//! - I2: a holder's lease is over when the leader's note of it is, and before the vote holds of a
+//!   quorum are.
+//! - I3: no member votes within the vote hold that it told, restarts and another L after them
+//!   included (`raft::vote_hold`); nor does a leader before the leases it granted are over.
 //!
 //! The simulator looks at each after every step (`ram_sim/src/invariants/lease_*.rs`), the model in
 //! every state, and where a member votes or begins to lead there is an assertion of I3.
 //!
-//! The promise is an interval of *another's* clock: if that is fast and the leader's slow, L (1-e)
-//! of the leader's is too long. So d ends with L (1 - e) / (1 + e) after the quorum was asked.
+//! A vote hold is an interval of *another's* clock: if that is fast and the leader's slow, L (1 - e)
+//! of the leader's is too long. So of each hold L (1 - e) / (1 + e) counts, from when the append was
+//! sent; d ends when the first of a quorum's holds does. The leader's own has no end while it leads:
+//! it votes for nobody before the leases it granted are over, and grants none while it votes.
 //!
 //! # Guards
 //!
 //! Before the lead is handed over granting stops for the rest of the term and the leases run out,
-//! since the heir is voted for in spite of promises, and may be late. Before a membership change
+//! since the heir is voted for in spite of vote holds, and may be late. Before a membership change
 //! granting stops and the leases run out too: a precaution, since the majorities of successive
 //! configurations meet, and whoever accepts the next one promises anew. But no grant may rest on
 //! voters that are older than the configuration before the newest, and a holder that was removed is
@@ -68,7 +71,7 @@ pub mod counts;
 pub mod grants;
 pub mod lease;
 #[cfg(test)]
-mod manual;
+pub(crate) mod manual;
 pub mod mode;
 pub mod pending;
 pub mod promise;
@@ -160,8 +163,7 @@ mod tests {
     #[test]
     fn a_holder_answers_from_its_index_on_what_is_not_pending() {
         let clock = Arc::new(ManualClock::default());
-        let spans =
-            Spans { lease: Duration::from_millis(100), promise: Duration::from_millis(200) };
+        let spans = Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
         let reads = Reads::new(1, true, spans, clock.clone());
         let way = |key| reads.way(ReadMode::Lease, key);
         assert_eq!(way(b"k"), Way::Quorum);

@@ -1,10 +1,12 @@
 //! Until when this member gives its vote to nobody, itself included (I3).
 //!
 //! A lease rests on a quorum that will not elect another leader while it lasts. openraft keeps the
-//! promise of a follower while it runs: it refuses votes for an election timeout after each append.
-//! What openraft does not know stands here, and is asked before a vote goes in or out:
+//! vote hold of a follower while it runs: it refuses votes for the maximum of the election timeout
+//! after each append. What openraft does not know stands here, and is asked before a vote goes in or
+//! out:
 //!
-//! - after a restart: what was promised before is forgotten, so the longest possible is kept;
+//! - after a restart: what was promised before is forgotten, so the longest possible hold is kept,
+//!   which `raft::vote_hold` knows;
 //! - of a leader: what it granted, also when it has lost the lead meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,7 +6,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use super::*;
 use crate::log::SnapshotFile;
 use crate::raft::entry;
-use crate::raft::rpc::{MemberChange, SnapshotPiece, SnapshotProgress};
+use crate::raft::rpc::{AppendAnswer, MemberChange, SnapshotPiece, SnapshotProgress};
 use crate::raft::snapshot::{self, Head};
 use crate::raft::types::{
     Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
@@ -28,15 +28,6 @@ fn patient() -> Config {
 
 fn serve(member: Member) -> JoinHandle<()> {
     tokio::spawn(member.serve(std::future::pending()))
-}
-
-async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(LIMIT, async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "waited in vain until {what}");
 }
 
 fn put(value: &[u8]) -> Bytes {
@@ -68,11 +59,17 @@ fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
     }
 }
 
-async fn append(player: &Player, member: u64, request: &AppendEntriesRequest<TypeConfig>) {
+async fn append(
+    player: &Player,
+    member: u64,
+    request: &AppendEntriesRequest<TypeConfig>,
+) -> Duration {
     let answer = player.ask(member, rpc::APPEND, rpc::encode_append(request)).await;
-    let appended: std::result::Result<AppendEntriesResponse<TypeConfig>, String> =
+    let appended: std::result::Result<AppendAnswer, String> =
         codec::decode("answer", &answer).unwrap();
-    assert!(matches!(appended, Ok(AppendEntriesResponse::Success)), "{appended:?}");
+    let AppendAnswer { response, hold } = appended.unwrap();
+    assert!(matches!(response, AppendEntriesResponse::Success), "{response:?}");
+    hold
 }
 
 /// All of a snapshot in one piece, in which the key is `new`.
@@ -98,6 +95,19 @@ fn snapshot_piece(members: Membership) -> SnapshotPiece {
 fn value(handle: &Handle) -> Option<Vec<u8>> {
     let held = |item: Option<&Item>| item.map(|item| item.value().to_vec());
     handle.look(ReadMode::Lease, b"k", held).unwrap()
+}
+
+/// Others may hold leases on the strength of it.
+#[tokio::test]
+async fn an_acknowledgement_tells_the_vote_hold_also_of_a_member_that_asks_for_no_lease() {
+    for reads in [ReadMode::Lease, ReadMode::Quorum, ReadMode::Local] {
+        let config = Config { reads, ..timed(50, 150, 777) };
+        let member = open_member(&memory(), config, Birth::Fresh(CLUSTER)).await;
+        let (id, members) = (member.parts.identity.id, members(&member));
+        let player = Player::beside(&member, PEER).await;
+        let told = append(&player, id, &first_append(&members)).await;
+        assert_eq!(told, Duration::from_millis(777));
+    }
 }
 
 /// What the lease was granted for is not what the table shows then.

@@ -38,6 +38,15 @@ fn as_peer(member: &Member) -> Peer {
     Peer { name, address }
 }
 
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(LIMIT, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited in vain until {what}");
+}
+
 /// Makes it the only voter, and waits until it leads.
 async fn found(member: &Member) {
     let id = member.parts.identity.id;

@@ -1,12 +1,15 @@
 //! A member that ran before elects nobody before its promise is over (I3), itself included. It is
 //! the only voter here, which nobody else's refusal holds up.
 
-use openraft::raft::TransferLeaderRequest;
+use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::raft::patience::{Arrivals, be_patient};
+use crate::raft::service;
 use crate::raft::succession::{Callers, succeed};
-use crate::raft::types::TypeConfig;
+use crate::raft::types::{TypeConfig, Vote};
+use crate::reads::grants::Ask;
 
 fn config() -> Config {
     timed(50, 150, 700)
@@ -19,6 +22,56 @@ async fn started_again() -> Member {
     found(&member).await;
     member.serve(std::future::ready(())).await;
     open_member(&disk, config(), Birth::Again).await
+}
+
+#[tokio::test]
+async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under_longer_ones() {
+    let disk = memory();
+    let longer = open_member(&disk, timed(50, 150, 900), Birth::Fresh(CLUSTER)).await;
+    found(&longer).await;
+    longer.serve(std::future::ready(())).await;
+    let start = async || open_member(&disk, timed(20, 60, 100), Birth::Again).await;
+    let left = |member: &Member| {
+        let reads = &member.parts.reads;
+        reads.promise.until().since(reads.clock.now())
+    };
+    for _ in 0..2 {
+        let shorter = start().await;
+        assert!(left(&shorter) > Duration::from_millis(450), "{:?} left", left(&shorter));
+        shorter.serve(std::future::ready(())).await;
+    }
+    let shorter = start().await;
+    let log = LogStore::new(shorter.parts.log.clone());
+    shorter
+        .serve(async {
+            let over = || log.longest_hold().unwrap() == Some(Duration::from_millis(100));
+            wait_until("what it promised under the longer ones is over", over).await;
+        })
+        .await;
+    assert!(left(&start().await) <= Duration::from_millis(101));
+}
+
+/// It leads, and may be asked for both at once.
+#[tokio::test]
+async fn a_member_grants_no_lease_while_it_votes() {
+    let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
+    found(&member).await;
+    let (raft, reads) = (member.parts.raft.clone(), member.parts.reads.clone());
+    let (id, vote) = (member.parts.identity.id, raft.metrics().borrow_watched().vote);
+    let term = vote.leader_id.term;
+    let grant = || {
+        let ask = Ask { id, term, renews: false };
+        reads.barrier.grant(&ask, || Some(vec![BTreeSet::from([id])]))
+    };
+    let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
+    let mut voting = Box::pin(service::vote(raft, reads.clone(), request));
+    assert!(futures_util::poll!(voting.as_mut()).is_pending(), "raft has not seen it yet");
+    assert_eq!(grant(), Err(Refused::Changing));
+    assert!(!voting.await.unwrap().vote_granted, "its log is shorter");
+    grant().unwrap();
+    let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
+    let refused = service::vote(member.parts.raft.clone(), reads, request).await;
+    assert!(refused.unwrap_err().contains("promised"));
 }
 
 /// What was a promise of another start of the same member may still be one.
