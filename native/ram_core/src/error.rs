@@ -24,6 +24,12 @@ pub enum Error {
     UnknownMember(String),
     #[error("{0} is the last member; stop_cluster ends a cluster")]
     LastMember(String),
+    #[error("this incarnation of {0} was removed")]
+    Removed(String),
+    #[error("{name} does not answer at {address}: {cause}")]
+    NotReached { name: String, address: String, cause: String },
+    #[error("{name} at {address} was not added: {why}")]
+    NotCaughtUp { name: String, address: String, why: String },
     #[error("the data belongs to another cluster")]
     OtherCluster,
     #[error("the member has entries in its log")]

@@ -24,6 +24,8 @@ pub enum Fault {
     AssumeOwnPromise,
     /// A member that starts again keeps no longer promise than it would give now.
     ForgetLongestPromise,
+    /// A new member is made a voter before it has anything.
+    PromoteUnready,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -43,7 +45,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 9] = [
+        pub const ALL: [Fault; 10] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -53,6 +55,7 @@ mod active {
             Fault::ForgetRestartPromise,
             Fault::AssumeOwnPromise,
             Fault::ForgetLongestPromise,
+            Fault::PromoteUnready,
         ];
 
         pub fn name(self) -> &'static str {
@@ -66,6 +69,7 @@ mod active {
                 Fault::ForgetRestartPromise => "forget_restart_promise",
                 Fault::AssumeOwnPromise => "assume_own_promise",
                 Fault::ForgetLongestPromise => "forget_longest_promise",
+                Fault::PromoteUnready => "promote_unready",
             }
         }
 

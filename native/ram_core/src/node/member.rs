@@ -24,6 +24,7 @@ use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
 use crate::raft::elections::Elections;
 use crate::raft::leader;
 use crate::raft::log_store::LogStore;
+use crate::raft::members::Members;
 use crate::raft::network::Network;
 use crate::raft::patience;
 use crate::raft::recover;
@@ -41,7 +42,6 @@ use crate::{Error, Result};
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
 /// Changes of the cluster under way from here; more wait in their queue.
 const CHANGES_AT_ONCE_MAX: usize = 64;
-const CHANGE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A member that is open: its data, its socket and its raft.
 pub struct Member {
@@ -94,6 +94,7 @@ struct Parts {
     log: Log,
     worker: Worker,
     service: RaftService,
+    members: Members,
     applied: Applied,
     reads: Reads,
     identity: Identity,
@@ -149,8 +150,11 @@ async fn open(
         Birth::Again if known_port == identity.port => {}
         Birth::Again => identity.save(&disk, MEMBER)?,
     }
-    service.serve(raft.clone());
-    Ok(Parts { raft, net, log, worker, service, applied, reads, identity })
+    let round_max = config.election_timeout_max;
+    let members =
+        Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
+    service.serve(raft.clone(), members.clone());
+    Ok(Parts { raft, net, log, worker, service, members, applied, reads, identity })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.
@@ -277,7 +281,7 @@ async fn serve(
 ) {
     let (leader, leader_watch) = watch::channel(None);
     let (raft, net, reads) = (parts.raft.clone(), parts.net.clone(), parts.reads.clone());
-    let route = Route::new(raft.clone(), net.clone(), leader_watch.clone(), reads.clone());
+    let route = Route::new(raft.clone(), net.clone(), leader_watch.clone(), parts.members.clone());
     let mut tasks = JoinSet::new();
     let elections = Elections::of(raft.clone(), reads.clone());
     tasks.spawn(elections.keep_promise());
@@ -294,8 +298,8 @@ async fn serve(
         async move { route.read_index(deadline).await }
     };
     tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
-    tasks.spawn(change_all(queues.changes, parts.raft.clone(), reads.clone(), route));
-    tasks.spawn(finish_changes(parts.raft.clone(), reads));
+    tasks.spawn(change_all(queues.changes, parts.raft.clone(), reads, route));
+    tasks.spawn(parts.members.clone().finish_changes());
     let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
     let (led, raft, lease) =
         (leader_watch.clone(), parts.raft.clone(), config.election_timeout_max);
@@ -374,26 +378,6 @@ async fn change_all(
             };
             reply(changed);
         });
-    }
-}
-
-/// The leader finishes what a former one left half done: a change that stands still for one check.
-async fn finish_changes(raft: Raft, reads: Reads) {
-    let mut half_done = None;
-    loop {
-        tokio::time::sleep(CHANGE_CHECK_INTERVAL).await;
-        let now = {
-            let metrics = raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let leads = metrics.state == ServerState::Leader;
-            let newest = *metrics.membership_config.log_id();
-            (leads && leader::is_half_done(&metrics)).then_some(newest)
-        };
-        if now.is_some() && now == half_done {
-            // Whoever leads then tries again.
-            let _ = leader::finish_change(&raft, &reads).await;
-        }
-        half_done = now;
     }
 }
 

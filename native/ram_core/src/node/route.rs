@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use crate::codec;
 use crate::net::{Net, NetError, PeerId};
 use crate::raft::leader;
+use crate::raft::members::Members;
 use crate::raft::rpc::{self, Answer, MemberChange, Refusal};
-use crate::raft::types::Raft;
-use crate::reads::Reads;
+use crate::raft::types::{Member, Raft};
 use crate::sabotage::{self, Fault};
 use crate::store::command::Outcome;
 use crate::{Error, Result};
@@ -27,12 +27,22 @@ use crate::{Error, Result};
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_millis(10);
 
+/// Why there is no answer.
+enum Missed {
+    /// `may_be_done`: by an attempt before the one that was refused.
+    Refused { refusal: Refusal, may_be_done: bool },
+    /// It may be done.
+    Late,
+    /// It may be done; this member is stopping.
+    Stopped,
+}
+
 #[derive(Clone)]
 pub struct Route {
     raft: Raft,
     net: Arc<Net>,
     leader: watch::Receiver<Option<u64>>,
-    reads: Reads,
+    members: Members,
 }
 
 impl Route {
@@ -40,9 +50,9 @@ impl Route {
         raft: Raft,
         net: Arc<Net>,
         leader: watch::Receiver<Option<u64>>,
-        reads: Reads,
+        members: Members,
     ) -> Self {
-        Route { raft, net, leader, reads }
+        Route { raft, net, leader, members }
     }
 
     /// `None`: no answer came in time, or this member is stopping; whether it is done is not known.
@@ -52,7 +62,7 @@ impl Route {
             let proposal = proposal.clone();
             async move { leader::propose(raft, proposal).await }
         };
-        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.ok().flatten()
+        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.ok()
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {
@@ -60,22 +70,33 @@ impl Route {
             return Some(0);
         }
         let own = || leader::read_index(&self.raft);
-        self.reach(rpc::READ_INDEX, &Bytes::new(), own, deadline).await.ok().flatten()
+        self.reach(rpc::READ_INDEX, &Bytes::new(), own, deadline).await.ok()
     }
 
     pub async fn change_member(&self, change: MemberChange, deadline: Instant) -> Result<()> {
         let body = Bytes::from(codec::encode(&change));
-        let own = || leader::change_member(&self.raft, &self.reads, change.clone());
-        let name = match &change {
-            MemberChange::Add { member, .. } => member.name.clone(),
-            MemberChange::Remove { name } => name.clone(),
-        };
+        let own = || self.members.change(change.clone());
+        let name = || change.name().to_owned();
         match self.reach(rpc::CHANGE_MEMBER, &body, own, deadline).await {
-            Ok(Some(())) => Ok(()),
-            Ok(None) => Err(Error::Timeout),
-            Err(Refusal::UnknownMember) => Err(Error::UnknownMember(name)),
-            Err(Refusal::LastMember) => Err(Error::LastMember(name)),
-            Err(_) => Err(Error::Stopped),
+            Ok(()) => Ok(()),
+            Err(Missed::Late) => Err(Error::Timeout),
+            Err(Missed::Stopped) => Err(Error::Stopped),
+            Err(Missed::Refused { refusal, may_be_done }) => match refusal {
+                // An attempt whose answer was lost has removed it.
+                Refusal::UnknownMember if may_be_done => Ok(()),
+                Refusal::UnknownMember => Err(Error::UnknownMember(name())),
+                Refusal::LastMember => Err(Error::LastMember(name())),
+                Refusal::Removed => Err(Error::Removed(name())),
+                Refusal::NotReached { member: Member { name, address }, cause } => {
+                    Err(Error::NotReached { name, address, cause })
+                }
+                Refusal::NotCaughtUp { member: Member { name, address }, why } => {
+                    Err(Error::NotCaughtUp { name, address, why })
+                }
+                Refusal::NotLeader | Refusal::Unknown | Refusal::Busy | Refusal::Stopped(_) => {
+                    Err(Error::Stopped)
+                }
+            },
         }
     }
 
@@ -86,13 +107,14 @@ impl Route {
         body: &Bytes,
         own: impl Fn() -> F,
         deadline: Instant,
-    ) -> Answer<Option<T>>
+    ) -> std::result::Result<T, Missed>
     where
         T: DeserializeOwned,
         F: Future<Output = Answer<T>>,
     {
         let mut leader = self.leader.clone();
         let mut delay = RETRY_DELAY_MIN;
+        let mut may_be_done = false;
         loop {
             let now = *leader.borrow_and_update();
             let attempt = async {
@@ -106,28 +128,29 @@ impl Route {
                 biased;
                 answer = attempt => answer,
                 // The one that was asked may have done it all the same: see above.
-                changed = leader.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_) => return Err(Refusal::Stopped(String::new())),
-                },
-                () = tokio::time::sleep_until(deadline) => return Ok(None),
+                changed = leader.changed() => {
+                    changed.map_err(|_| Missed::Stopped)?;
+                    may_be_done |= now.is_some();
+                    continue;
+                }
+                () = tokio::time::sleep_until(deadline) => return Err(Missed::Late),
             };
             match answer {
-                Ok(answer) => return Ok(Some(answer)),
-                Err(refused @ (Refusal::UnknownMember | Refusal::LastMember)) => {
-                    return Err(refused);
+                Ok(answer) => return Ok(answer),
+                Err(refusal) if refusal.is_final() => {
+                    return Err(Missed::Refused { refusal, may_be_done });
                 }
-                Err(_) => {}
+                Err(refusal) => may_be_done |= refusal == Refusal::Unknown,
             }
             tokio::select! {
-                changed = leader.changed() => match changed {
-                    Ok(()) => delay = RETRY_DELAY_MIN,
-                    Err(_) => return Err(Refusal::Stopped(String::new())),
-                },
+                changed = leader.changed() => {
+                    changed.map_err(|_| Missed::Stopped)?;
+                    delay = RETRY_DELAY_MIN;
+                }
                 () = tokio::time::sleep(delay) => delay = (2 * delay).min(RETRY_DELAY_MAX),
             }
             if Instant::now() >= deadline {
-                return Ok(None);
+                return Err(Missed::Late);
             }
         }
     }

@@ -169,32 +169,38 @@ fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
     node.stop();
 }
 
-/// A member alone with a learner of its name, as a lost leader leaves the former self of one; the
-/// learner's id is the next one.
-fn beside_a_former_self() -> (Node, u64) {
+/// A member alone, with a learner that a lost leader has left: a former self of it, or one that it
+/// was adding. Returns the id of the member; those of the learners are the next.
+fn beside_learners(names: &[String]) -> (Node, u64) {
     let node = alone(Arc::new(|_| {}));
     let id = node.status().unwrap().id;
-    add_learner(&node, id + 1, member());
+    let raft = node.with(|running| running.raft.clone()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, learner) in names.iter().zip(id + 1..) {
+        let member = Member { name: name.clone(), ..member() };
+        runtime.block_on(raft.add_learner(learner, member, false)).unwrap();
+    }
     (node, id)
 }
 
-fn add_learner(node: &Node, id: u64, learner: Member) {
-    let raft = node.with(|running| running.raft.clone()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(raft.add_learner(id, learner, false)).unwrap();
+fn ids(node: &Node) -> Vec<u64> {
+    node.status().unwrap().members.iter().map(|(id, _, _)| *id).collect()
 }
 
-/// As below, and nobody asks for the addition again: the simulator, seeds 8, 72, 296, 316, 860.
-#[test]
-fn a_former_self_that_a_lost_leader_left_goes_by_itself() {
-    let (node, id) = beside_a_former_self();
-    add_learner(&node, id + 2, Member { name: "ram2@here".into(), ..member() });
+fn wait_for_ids(node: &Node, expected: &[u64]) {
     let limit = Instant::now() + LIMIT;
-    let ids = || node.status().unwrap().members.iter().map(|(id, _, _)| *id).collect::<Vec<_>>();
-    while ids() != [id, id + 2] {
-        assert!(Instant::now() < limit, "{:?}", ids());
+    while ids(node) != expected {
+        assert!(Instant::now() < limit, "{:?}", ids(node));
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// And nobody asks for the addition again: the simulator, seeds 8, 72, 296, 316, 860.
+#[test]
+fn learners_that_a_lost_leader_left_go_by_themselves() {
+    let (node, id) = beside_learners(&[member().name, "ram2@here".into()]);
+    assert_eq!(ids(&node), [id, id + 1, id + 2]);
+    wait_for_ids(&node, &[id]);
     node.stop();
 }
 
@@ -202,11 +208,74 @@ fn a_former_self_that_a_lost_leader_left_goes_by_itself() {
 /// addition is asked for again.
 #[test]
 fn a_former_self_that_a_lost_leader_left_goes_when_its_node_is_added_again() {
-    let (node, id) = beside_a_former_self();
-    assert_eq!(node.status().unwrap().members.len(), 2);
-
+    let (node, id) = beside_learners(&[member().name]);
     change(&node, Change::Member(MemberChange::Add { id, member: member() }));
-    let members = node.status().unwrap().members;
-    assert_eq!(members.iter().map(|(id, _, _)| *id).collect::<Vec<_>>(), [id]);
+    assert_eq!(ids(&node), [id]);
+    node.stop();
+}
+
+fn changed(node: &Node, change: MemberChange) -> Result<()> {
+    answer(|deadline, reply| node.change(Change::Member(change), deadline, reply))
+}
+
+/// An address at which nothing listens, of a member that was not there before.
+fn absent() -> Member {
+    Member { name: "ram2@here".into(), address: "127.0.0.1:1".into() }
+}
+
+#[test]
+fn a_member_that_cannot_be_reached_is_not_added_and_the_one_that_is_there_serves_on() {
+    let node = alone(Arc::new(|_| {}));
+    let id = node.status().unwrap().id;
+    let begun = Instant::now();
+    let refused = changed(&node, MemberChange::Add { id: id + 1, member: absent() });
+    let Err(Error::NotReached { name, address, cause }) = refused else { panic!("{refused:?}") };
+    assert_eq!((name, address), (absent().name, absent().address));
+    assert!(cause.contains("refused"), "{cause}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(ids(&node), [id]);
+    put(&node, Instant::now() + LIMIT).unwrap();
+    node.stop();
+}
+
+/// The leader that added the learner was lost, and the learner with it.
+#[test]
+fn a_learner_that_does_not_answer_is_taken_out_when_its_addition_is_asked_for_again() {
+    let (node, id) = beside_learners(&[absent().name]);
+    let add = MemberChange::Add { id: id + 1, member: absent() };
+    let refused = changed(&node, add.clone());
+    assert!(matches!(refused, Err(Error::NotReached { .. })), "{refused:?}");
+    assert_eq!(ids(&node), [id]);
+    // Its id is never used again.
+    assert_eq!(changed(&node, add), Err(Error::Removed(absent().name)));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    node.stop();
+}
+
+#[test]
+fn the_removal_of_one_id_leaves_the_others_of_its_name_and_may_be_asked_for_again() {
+    let (node, id) = beside_learners(&[absent().name, absent().name]);
+    let remove = MemberChange::RemoveOne { id: id + 1, name: absent().name };
+    for _ in 0..2 {
+        assert_eq!(changed(&node, remove.clone()), Ok(()));
+        assert_eq!(ids(&node), [id, id + 2]);
+    }
+    let unknown = MemberChange::RemoveOne { id: id + 3, name: absent().name };
+    assert_eq!(changed(&node, unknown), Err(Error::UnknownMember(absent().name)));
+    node.stop();
+}
+
+#[test]
+fn a_removal_ends_the_addition_of_the_same_name_that_waits_for_its_learner() {
+    let (node, id) = beside_learners(&[absent().name]);
+    let begun = Instant::now();
+    let (sender, added) = std::sync::mpsc::channel();
+    let add = Change::Member(MemberChange::Add { id: id + 1, member: absent() });
+    node.change(add, begun + LIMIT, Box::new(move |done| _ = sender.send(done))).unwrap();
+    assert_eq!(changed(&node, MemberChange::RemoveOne { id: id + 1, name: absent().name }), Ok(()));
+    assert!(begun.elapsed() < Duration::from_secs(4), "it waited for the addition");
+    let added = added.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(added, Err(Error::NotCaughtUp { .. })), "{added:?}");
+    assert_eq!(ids(&node), [id]);
     node.stop();
 }

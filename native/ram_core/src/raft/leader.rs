@@ -1,14 +1,14 @@
-//! What only the leader can do, asked by this member itself or by another through `service`.
+//! What only the leader can do, asked by this member itself or by another through `service`; for
+//! changes of the membership see `members`.
 
 use bytes::Bytes;
-use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ReadPolicy, ServerState};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::rpc::{Answer, MemberChange, Refusal};
-use super::types::{Member, Membership, Metrics, Payload, Raft, TypeConfig};
+use super::rpc::{Answer, Refusal};
+use super::types::{Member, Payload, Raft, TypeConfig};
 use crate::reads::Reads;
 use crate::reads::grants::{Ask, Grant, Refused};
 use crate::sabotage::{self, Fault};
@@ -63,125 +63,6 @@ pub async fn transfer(raft: &Raft, reads: &Reads, heir: u64) -> Answer<()> {
     sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))
 }
 
-pub async fn change_member(raft: &Raft, reads: &Reads, change: MemberChange) -> Answer<()> {
-    // The state of the cluster, not of a leader that was deposed without knowing it.
-    read_index(raft).await?;
-    match change {
-        MemberChange::Add { id, member } => add(raft, reads, id, member).await,
-        MemberChange::Remove { name } => remove(raft, reads, &name).await,
-    }
-}
-
-/// Adds a learner, waits until it has caught up, and makes it a voter; in the same change another
-/// member of its name, its former self, goes. Changes are relative, so that two at once do not undo
-/// each other.
-async fn add(raft: &Raft, reads: &Reads, id: u64, member: Member) -> Answer<()> {
-    let now = membership(raft);
-    let name = member.name.clone();
-    let is_done = now.voter_ids().any(|voter| voter == id) && !is_joint(&now);
-    if !is_done {
-        raft.add_learner(id, member, true).await.map_err(refusal)?;
-        let promote = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
-        let replace = ChangeMembers::RemoveVoters(ids_named(&membership(raft), &name, Some(id)));
-        change(raft, reads, ChangeMembers::Batch(vec![promote, replace])).await?;
-    }
-    // Also what a leader that was lost halfway has left.
-    drop_learners(raft, reads, ids_named(&membership(raft), &name, Some(id))).await
-}
-
-async fn remove(raft: &Raft, reads: &Reads, name: &str) -> Answer<()> {
-    let now = membership(raft);
-    let gone = ids_named(&now, name, None);
-    if gone.is_empty() {
-        return Err(Refusal::UnknownMember);
-    }
-    let voters: BTreeSet<u64> = now.voter_ids().collect();
-    let left: BTreeSet<u64> = voters.difference(&gone).copied().collect();
-    if left.is_empty() {
-        return Err(Refusal::LastMember);
-    }
-    if gone.contains(raft.node_id()) {
-        return hand_over(raft, reads, &left).await;
-    }
-    if left != voters {
-        change(raft, reads, ChangeMembers::RemoveVoters(gone.clone())).await?;
-    }
-    drop_learners(raft, reads, gone).await
-}
-
-/// A leader that is to be removed leads no further: the next one removes it.
-async fn hand_over(raft: &Raft, reads: &Reads, left: &BTreeSet<u64>) -> Answer<()> {
-    let replication = raft.metrics().borrow_watched().replication.clone().unwrap_or_default();
-    let heir = left.iter().max_by_key(|id| replication.get(id).and_then(|log_id| *log_id));
-    if let Some(heir) = heir {
-        transfer(raft, reads, *heir).await?;
-    }
-    Err(Refusal::NotLeader)
-}
-
-/// While the majorities change, no read lease rests on one of them.
-async fn change(raft: &Raft, reads: &Reads, change: ChangeMembers<u64, Member>) -> Answer<()> {
-    let _pause = reads.barrier.pause();
-    reads.barrier.run_out().await;
-    raft.change_membership(change, false).await.map_err(refusal)?;
-    Ok(())
-}
-
-/// Did a leader that was lost leave a change half done?
-pub fn is_half_done(metrics: &Metrics) -> bool {
-    is_joint(metrics.membership_config.membership()) || !former_selves(metrics).is_empty()
-}
-
-/// Ends a change that its leader left between the two steps of joint consensus, or before the
-/// former self of a member was dropped. Until then both the former and the new majority are needed,
-/// which is less than the cluster could bear; or the leader goes on calling one that is no more.
-pub async fn finish_change(raft: &Raft, reads: &Reads) -> Answer<()> {
-    if is_joint(&membership(raft)) {
-        // From a joint configuration the change of nothing leads to the newer of the two.
-        change(raft, reads, ChangeMembers::AddVoterIds(BTreeSet::new())).await?;
-    }
-    let gone = former_selves(&raft.metrics().borrow_watched());
-    drop_learners(raft, reads, gone).await
-}
-
-fn is_joint(membership: &Membership) -> bool {
-    membership.get_joint_config().len() > 1
-}
-
-/// Learners whose node runs as a voter by now. A node is one member at a time, so a voter of the
-/// same name that has acknowledged what is newer than the learner came after it. The learner that
-/// is about to take the place of a voter is told from it so: that voter is gone.
-fn former_selves(metrics: &Metrics) -> BTreeSet<u64> {
-    let newest = &metrics.membership_config;
-    let acked = metrics.replication.clone().unwrap_or_default();
-    let is_here = |id| id == metrics.id || acked.get(&id).is_some_and(|at| at >= newest.log_id());
-    let name_of = |id| newest.membership().get_node(&id).map(|member| &member.name);
-    let here: BTreeSet<_> =
-        newest.voter_ids().filter(|id| is_here(*id)).filter_map(name_of).collect();
-    let is_former = |id: &u64| name_of(*id).is_some_and(|name| here.contains(name));
-    newest.membership().learner_ids().filter(is_former).collect()
-}
-
-async fn drop_learners(raft: &Raft, reads: &Reads, ids: BTreeSet<u64>) -> Answer<()> {
-    let now = membership(raft);
-    let ids: BTreeSet<u64> = ids.into_iter().filter(|id| now.get_node(id).is_some()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    change(raft, reads, ChangeMembers::RemoveNodes(ids)).await
-}
-
-/// The newest membership this member knows of, committed or not.
-pub fn membership(raft: &Raft) -> Membership {
-    raft.metrics().borrow_watched().membership_config.membership().clone()
-}
-
-fn ids_named(membership: &Membership, name: &str, except: Option<u64>) -> BTreeSet<u64> {
-    let named =
-        membership.nodes().filter(|(id, member)| member.name == name && Some(**id) != except);
-    named.map(|(id, _)| *id).collect()
-}
-
 /// Makes this member the first of a cluster with these members. That is a vote for itself.
 pub async fn initialize(raft: &Raft, reads: &Reads, members: BTreeMap<u64, Member>) -> Answer<()> {
     reads.promise_ends().await;
@@ -193,7 +74,7 @@ pub async fn initialize(raft: &Raft, reads: &Reads, members: BTreeMap<u64, Membe
     }
 }
 
-fn refusal(error: WriteError) -> Refusal {
+pub(super) fn refusal(error: WriteError) -> Refusal {
     match error {
         RaftError::Fatal(fatal) => Refusal::Stopped(fatal.to_string()),
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Refusal::NotLeader,
@@ -204,49 +85,5 @@ fn refusal(error: WriteError) -> Refusal {
             ChangeMembershipError::LearnerNotFound(_) => Refusal::UnknownMember,
             _ => Refusal::Busy,
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::entry::log_id;
-    use super::super::types::StoredMembership;
-    use super::*;
-    use std::sync::Arc;
-
-    const LEADER: u64 = 1;
-    const OTHER: u64 = 2;
-    const OLD: u64 = 3;
-    const NEW: u64 = 4;
-
-    /// Three voters and a learner, since index 10; the leader has heard of these indexes.
-    fn metrics(voter: u64, learner: u64, acked: &[(u64, u64)]) -> Metrics {
-        let member = |name: &str| Member { name: name.into(), address: String::new() };
-        let members =
-            [(LEADER, member("a")), (OTHER, member("b")), (OLD, member("c")), (NEW, member("c"))];
-        assert!(members.iter().any(|(id, _)| *id == learner));
-        let voters = BTreeSet::from([LEADER, OTHER, voter]);
-        let membership = Membership::new(vec![voters], BTreeMap::from(members)).unwrap();
-        let stored = StoredMembership::new(Some(log_id(5, 10)), membership);
-        let mut metrics = Metrics::new_initial(LEADER);
-        metrics.membership_config = Arc::new(stored);
-        let acked = acked.iter().map(|(id, index)| (*id, Some(log_id(5, *index))));
-        metrics.replication = Some(acked.collect());
-        metrics
-    }
-
-    #[test]
-    fn a_learner_is_a_former_self_when_its_node_has_answered_as_a_voter_since() {
-        let left_behind = metrics(NEW, OLD, &[(OTHER, 12), (NEW, 10)]);
-        assert_eq!(former_selves(&left_behind), BTreeSet::from([OLD]));
-        let not_yet_known = metrics(NEW, OLD, &[(OTHER, 12), (NEW, 9)]);
-        assert_eq!(former_selves(&not_yet_known), BTreeSet::new());
-    }
-
-    #[test]
-    fn a_learner_that_is_to_take_the_place_of_a_lost_voter_stays() {
-        for acked in [vec![(OTHER, 12)], vec![(OTHER, 12), (OLD, 9), (NEW, 12)]] {
-            assert_eq!(former_selves(&metrics(OLD, NEW, &acked)), BTreeSet::new());
-        }
     }
 }

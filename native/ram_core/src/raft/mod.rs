@@ -5,7 +5,7 @@
 //! store of `store/`) and a network ([`network`] out, [`service`] in, on the connections of
 //! `net/`). The theory is Ongaro and Ousterhout, *In Search of an Understandable Consensus
 //! Algorithm* (2014), with pre-vote and leadership transfer from Ongaro's thesis (sections 9.6 and
-//! 3.10). How a dead leader is found out before openraft misses it: [`succession`].
+//! 3.10). How a dead leader is found out before openraft misses it: [`succession`]. How members come and go: [`members`].
 //!
 //! Invariants:
 //! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;
@@ -21,11 +21,13 @@
 
 mod acks;
 pub mod asked;
+mod catch_up;
 pub mod clock;
 pub mod elections;
 pub mod entry;
 pub mod leader;
 pub mod log_store;
+pub mod members;
 pub mod network;
 pub mod patience;
 pub mod recover;
@@ -34,6 +36,7 @@ pub mod service;
 pub mod snapshot;
 pub mod state_machine;
 pub mod succession;
+mod turns;
 pub mod types;
 pub mod vote_hold;
 pub mod worker;

@@ -23,6 +23,8 @@ pub const READ_INDEX: u8 = 7;
 pub const CHANGE_MEMBER: u8 = 8;
 /// A request for a read lease: `reads::grants::Ask`.
 pub const LEASE: u8 = 9;
+/// Asks a member how far it has come: `catch_up::Progress`.
+pub const PROGRESS: u8 = 10;
 
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;
@@ -38,22 +40,55 @@ pub enum Refusal {
     Busy,
     UnknownMember,
     LastMember,
+    /// The id was removed before, and ids do not come back; nothing happened.
+    Removed,
+    /// A member that the change needs does not answer; there is no change.
+    NotReached {
+        member: Member,
+        cause: String,
+    },
+    /// The new member was taken out again.
+    NotCaughtUp {
+        member: Member,
+        why: String,
+    },
     /// It has stopped; nothing happened.
     Stopped(String),
 }
 
 pub type Answer<T> = Result<T, Refusal>;
 
+impl Refusal {
+    /// Would whoever leads say the same?
+    pub fn is_final(&self) -> bool {
+        match self {
+            Refusal::NotLeader | Refusal::Unknown | Refusal::Busy | Refusal::Stopped(_) => false,
+            Refusal::UnknownMember
+            | Refusal::LastMember
+            | Refusal::Removed
+            | Refusal::NotReached { .. }
+            | Refusal::NotCaughtUp { .. } => true,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     /// Makes it a voter; another member of the same name (its former self) goes.
-    Add {
-        id: u64,
-        member: Member,
-    },
-    Remove {
-        name: String,
-    },
+    Add { id: u64, member: Member },
+    /// Takes every member of this name out.
+    Remove { name: String },
+    /// Takes out this member of the name and no other: the undoing of its addition.
+    RemoveOne { id: u64, name: String },
+}
+
+impl MemberChange {
+    pub fn name(&self) -> &str {
+        match self {
+            MemberChange::Add { member, .. } => &member.name,
+            MemberChange::Remove { name } | MemberChange::RemoveOne { name, .. } => name,
+        }
+    }
 }
 
 /// A piece of a snapshot file. An empty piece only asks how far the receiver has come.

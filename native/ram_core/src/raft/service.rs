@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use openraft::async_runtime::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::asked::Asked;
 use super::leader;
+use super::members::Members;
 use super::patience::Arrivals;
 use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
@@ -56,9 +58,9 @@ pub struct RaftService {
 }
 
 struct Shared {
-    /// Guards the raft that is served: set once it runs, taken away when the member stops, since
-    /// raft holds the network and the network holds this.
-    raft: RwLock<Option<Raft>>,
+    /// Guards what is served: set once it runs, taken away when the member stops, since it holds the
+    /// network and the network holds this.
+    serving: RwLock<Option<Serving>>,
     applied: Applied,
     callers: Callers,
     arrivals: Arrivals,
@@ -69,6 +71,12 @@ struct Shared {
     asked: Asked,
     /// Guards the snapshot that is arriving: one at a time, from the one leader.
     arriving: Mutex<Option<Arriving>>,
+}
+
+#[derive(Clone)]
+struct Serving {
+    raft: Raft,
+    members: Members,
 }
 
 struct Arriving {
@@ -86,12 +94,12 @@ impl RaftService {
         on_removed: OnRemoved,
     ) -> Self {
         let arriving = Mutex::new(None);
-        let raft = RwLock::new(None);
+        let serving = RwLock::new(None);
         let asked = Asked::new(ASKED_BYTES_MAX);
         let (callers, arrivals) = (Callers::default(), Arrivals::default());
         RaftService {
             shared: Arc::new(Shared {
-                raft,
+                serving,
                 applied,
                 callers,
                 arrivals,
@@ -116,13 +124,13 @@ impl RaftService {
     }
 
     /// From now on requests are served.
-    pub fn serve(&self, raft: Raft) {
-        *self.shared.raft.write() = Some(raft);
+    pub fn serve(&self, raft: Raft, members: Members) {
+        *self.shared.serving.write() = Some(Serving { raft, members });
     }
 
     /// From now on no request is served.
     pub fn stop_serving(&self) {
-        *self.shared.raft.write() = None;
+        *self.shared.serving.write() = None;
     }
 }
 
@@ -133,7 +141,7 @@ impl Service for RaftService {
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-        if let Some(raft) = self.shared.raft.read().clone() {
+        if let Some(Serving { raft, .. }) = self.shared.serving.read().clone() {
             let hold = self.shared.reads.spans.hold;
             tokio::spawn(answer_appends(raft, hold, waiting, replies.clone()));
         }
@@ -212,7 +220,7 @@ impl Inbound for Connection {
     }
 
     fn request(&mut self, id: u64, kind: u8, body: Bytes) {
-        let Some(raft) = self.shared.raft.read().clone() else {
+        let Some(Serving { raft, members }) = self.shared.serving.read().clone() else {
             reply(&self.replies, id, stopped("this member is starting"));
             return;
         };
@@ -242,14 +250,16 @@ impl Inbound for Connection {
                 self.work(id, body.len(), async move { leader::propose(&raft, body).await })
             }
             rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
-            rpc::CHANGE_MEMBER => {
-                let reads = reads.clone();
-                self.work(id, body.len(), async move {
-                    match codec::decode("member change", &body) {
-                        Ok(change) => leader::change_member(&raft, &reads, change).await,
-                        Err(error) => Err(Refusal::Stopped(error.to_string())),
-                    }
-                });
+            rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
+                match codec::decode("member change", &body) {
+                    Ok(change) => members.change(change).await,
+                    Err(error) => Err(Refusal::Stopped(error.to_string())),
+                }
+            }),
+            rpc::PROGRESS => {
+                let last_index = raft.metrics().borrow_watched().last_log_index;
+                let progress = self.shared.applied.progress(last_index.unwrap_or(0));
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
             }
             unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
         }
@@ -348,6 +358,7 @@ impl Shared {
         };
         if piece.offset == current.receiver.received_bytes() {
             current.receiver.write_at(piece.offset, &piece.piece)?;
+            self.applied.count_snapshot_step();
         }
         let offset = current.receiver.received_bytes();
         if offset >= piece.file_bytes {

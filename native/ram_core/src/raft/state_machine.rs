@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
+use super::catch_up::Progress;
 use super::snapshot::{self, Head, SnapshotFile};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::Worker;
@@ -35,11 +36,12 @@ pub struct Applied {
     index: Arc<watch::Sender<u64>>,
     groups: Arc<AtomicU64>,
     /// Guards who is a member, and who was.
-    members: Arc<RwLock<Members>>,
+    members: Arc<RwLock<KnownMembers>>,
+    snapshot_steps: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
-struct Members {
+struct KnownMembers {
     now: StoredMembership,
     /// Raft ids that were in a membership and are in none any more.
     removed: BTreeSet<u64>,
@@ -73,6 +75,17 @@ impl Applied {
     pub fn membership(&self) -> Membership {
         self.members.read().now.membership().clone()
     }
+
+    /// A piece of a snapshot has come, or a block of one was read.
+    pub fn count_snapshot_step(&self) {
+        self.snapshot_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How far this member has come, whose log ends at `last_index`.
+    pub fn progress(&self, last_index: u64) -> Progress {
+        let snapshot_steps = self.snapshot_steps.load(Ordering::Relaxed);
+        Progress { applied_index: self.index(), last_index, snapshot_steps }
+    }
 }
 
 pub struct StateMachine {
@@ -105,10 +118,11 @@ impl StateMachine {
             table: store.table().clone(),
             index: Arc::new(watch::Sender::new(index_of(&head.meta))),
             groups: Arc::default(),
-            members: Arc::new(RwLock::new(Members {
+            members: Arc::new(RwLock::new(KnownMembers {
                 now: head.meta.last_membership.clone(),
                 removed: head.removed,
             })),
+            snapshot_steps: Arc::default(),
         };
         reads.applied(applied.index());
         let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
@@ -220,10 +234,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         file: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
-        let worker = self.worker.clone();
+        let (worker, applied) = (self.worker.clone(), self.applied.clone());
         let install = move || {
             let file = file.on(&disk)?;
-            let (head, store) = snapshot::read(&file, values, || worker.go_on())?;
+            let go_on = || {
+                applied.count_snapshot_step();
+                worker.go_on()
+            };
+            let (head, store) = snapshot::read(&file, values, go_on)?;
             Ok((file, head, store))
         };
         let (file, head, store) = self.worker.run(install).await?;
@@ -231,7 +249,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.reads.lease.drop_for(Cause::Snapshot);
         self.store.take_over(store);
         *self.applied.members.write() =
-            Members { now: head.meta.last_membership.clone(), removed: head.removed };
+            KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };
         self.last_applied = head.meta.last_log_id;
         self.applied.index.send_replace(index_of(&head.meta));
         self.reads.applied(index_of(&head.meta));

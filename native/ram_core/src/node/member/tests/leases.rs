@@ -170,6 +170,7 @@ async fn the_membership_changes_when_no_lease_is_left_and_they_come_back_after_i
     let second = open_member(&memory(), second, Birth::Fresh(CLUSTER)).await;
     found(&first).await;
     let (raft, reads) = (first.parts.raft.clone(), first.parts.reads.clone());
+    let changes = first.parts.members.clone();
     let (id, joining) = (second.parts.identity.id, as_peer(&second));
     let others = second.parts.reads.clone();
     let served = [serve(first), serve(second)];
@@ -177,7 +178,7 @@ async fn the_membership_changes_when_no_lease_is_left_and_they_come_back_after_i
     wait_until("the leader holds a lease", || holds(&reads)).await;
 
     let change = MemberChange::Add { id, member: joining };
-    let changed = leader::change_member(&raft, &reads, change);
+    let changed = changes.change(change);
     let (ends, mut metrics) = (reads.lease.until(), raft.metrics());
     let watched = async {
         loop {
