@@ -8,17 +8,22 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use turmoil::Sim;
 
+use crate::cuts::{self, around, both_ways, for_each, set_latency};
 use crate::entropy;
+use crate::invariants::Wall;
+use crate::joining::Addition;
 use crate::plan::{host_name, node_name, pick};
+use crate::strikes::{Strike, Strikes, Victim};
 use crate::world::{Order, State, World};
 
 /// How long a fault may last.
 const LAST_MIN_MS: u64 = 50;
 const LAST_MAX_MS: u64 = 6000;
 const ESTRANGED_MS: u64 = 2000;
+/// Longer than a member that does not answer is waited for, and than the others may need.
+const FIREWALL_MS: u64 = 12_000;
 /// A removal that was asked for may still be proposed, and its change may need the former member.
 const REMOVAL_SETTLES_NS: u64 = 10_000_000_000;
 
@@ -47,6 +52,12 @@ enum Fault {
     },
     FailingDisk(usize),
     Remove(usize),
+    /// No message passes to or from the member that is just added, and nothing else happens: the
+    /// others have to serve.
+    Firewall {
+        host: usize,
+        pairs: Vec<(usize, usize)>,
+    },
     /// One member hears nothing from the leader and would lead itself. It ends with the next.
     Aside {
         leader: usize,
@@ -73,6 +84,7 @@ pub struct Faults {
     next_at_ns: u64,
     removed_at_ns: u64,
     active: Vec<(u64, Fault)>,
+    strikes: Strikes,
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -84,6 +96,7 @@ impl Faults {
             next_at_ns: 3_000_000_000,
             removed_at_ns: 0,
             active: Vec::new(),
+            strikes: Strikes::new(seed),
             counts: BTreeMap::new(),
         }
     }
@@ -102,7 +115,18 @@ impl Faults {
         for fault in over {
             self.end(sim, world, &fault);
         }
-        if now_ns < self.next_at_ns {
+        for strike in self.strikes.due(now_ns) {
+            let struck = self.struck(&world.borrow(), strike);
+            if let Some(fault) = struck {
+                *self.counts.entry(strike.victim.name().into()).or_default() += 1;
+                let last_ms = match fault {
+                    Fault::Firewall { .. } => FIREWALL_MS,
+                    _ => self.rng.random_range(LAST_MIN_MS..=LAST_MAX_MS),
+                };
+                self.start(sim, world, fault, last_ms);
+            }
+        }
+        if now_ns < self.next_at_ns || self.wall().is_some() {
             return;
         }
         let gap_max_ms = world.borrow().plan.fault_gap_max_ms;
@@ -111,10 +135,50 @@ impl Faults {
         let chosen = self.choose(&world.borrow(), is_whole && is_settled);
         if let Some(fault) = chosen {
             let last_ms = self.rng.random_range(LAST_MIN_MS..=LAST_MAX_MS);
-            *self.counts.entry(name(&fault).into()).or_default() += 1;
-            world.borrow_mut().trace.note(now_ns, ("begins", &fault, last_ms));
-            self.begin(sim, world, &fault);
-            self.active.push((now_ns + last_ms * 1_000_000, fault));
+            self.start(sim, world, fault, last_ms);
+        }
+    }
+
+    fn start(&mut self, sim: &mut Sim<'_>, world: &World, fault: Fault, last_ms: u64) {
+        let now_ns = world.borrow().now_ns;
+        *self.counts.entry(name(&fault).into()).or_default() += 1;
+        world.borrow_mut().trace.note(now_ns, ("begins", &fault, last_ms));
+        self.begin(sim, world, &fault);
+        self.active.push((now_ns + last_ms * 1_000_000, fault));
+    }
+
+    /// A change of the membership has begun: something may happen to those who make it.
+    pub fn strike_at(&mut self, now_ns: u64, change: Addition) {
+        self.strikes.plan(now_ns, change);
+    }
+
+    fn struck(&mut self, state: &State, strike: Strike) -> Option<Fault> {
+        let Addition { host, caller } = strike.change;
+        let leader = state.running().find(|(_, r)| r.handle.observe().is_some_and(|o| o.leads));
+        let hosts: Vec<usize> = (0..state.plan.hosts).collect();
+        let victim = match strike.victim {
+            Victim::Leader => leader?.0,
+            Victim::Caller => caller,
+            Victim::Member => host,
+            Victim::Removal => return Some(Fault::Remove(host)),
+            Victim::Way if self.active.is_empty() && !state.is_voter(host) => {
+                let pairs = both_ways(around(&hosts, host));
+                return Some(Fault::Firewall { host, pairs });
+            }
+            Victim::Way => return None,
+        };
+        let is_up = state.hosts[victim].running.is_some() && !self.is_down(victim);
+        let power = self.rng.random_bool(0.5);
+        (is_up && self.wall().is_none()).then(|| Fault::Crash { hosts: vec![victim], power })
+    }
+
+    /// The firewall that is the only fault.
+    pub fn wall(&self) -> Option<Wall> {
+        match self.active.as_slice() {
+            [(end_ns, Fault::Firewall { host, .. })] => {
+                Some(Wall { host: *host, since_ns: end_ns.saturating_sub(FIREWALL_MS * 1_000_000) })
+            }
+            _ => None,
         }
     }
 
@@ -138,7 +202,11 @@ impl Faults {
         let is_cut = self.active.iter().any(|(_, f)| {
             matches!(
                 f,
-                Fault::Cut { .. } | Fault::Hold(_) | Fault::Aside { .. } | Fault::Estrange { .. }
+                Fault::Cut { .. }
+                    | Fault::Hold(_)
+                    | Fault::Firewall { .. }
+                    | Fault::Aside { .. }
+                    | Fault::Estrange { .. }
             )
         });
         Some(match rng.random_range(0..100) {
@@ -150,7 +218,10 @@ impl Faults {
                 Fault::Crash { hosts: down, power: rng.random_bool(0.8) }
             }
             24..29 if is_whole => Fault::Wipe(victim),
-            29..60 if !is_cut => cut(rng, &hosts, victim),
+            29..60 if !is_cut => {
+                let (name, pairs) = cuts::cut(rng, &hosts, victim);
+                Fault::Cut { name, pairs }
+            }
             60..66 if !is_cut => Fault::Hold(around(&hosts, victim)),
             66..74 => {
                 let latency_ms = rng.random_range(30..400);
@@ -202,6 +273,7 @@ impl Faults {
                     sim.bounce(host_name(*host));
                 }
             }
+            Fault::Firewall { pairs, .. } => for_each(pairs, |a, b| sim.partition_oneway(a, b)),
             Fault::Hold(pairs) => for_each(pairs, |a, b| sim.hold(a, b)),
             Fault::Delay { pairs, latency_ms } => set_latency(sim, pairs, *latency_ms),
             Fault::SlowDisk { host, delay_ms } => {
@@ -213,6 +285,7 @@ impl Faults {
                 self.removed_at_ns = state.now_ns;
                 let by = (0..state.hosts.len()).find(|by| by != host).unwrap_or(0);
                 state.order(by, Order::Remove { name: node_name(*host) });
+                self.strikes.plan(state.now_ns, Addition { host: *host, caller: by });
             }
             Fault::Transfer(host) => world.borrow().order(*host, Order::Restart),
             Fault::ClockRate { host, percent } => {
@@ -236,7 +309,10 @@ impl Faults {
                 let end_ns = world.borrow().now_ns + ESTRANGED_MS * 1_000_000;
                 self.active.push((end_ns, next));
             }
-            Fault::Cut { pairs, .. } | Fault::Hold(pairs) | Fault::Estrange { pairs, .. } => {
+            Fault::Cut { pairs, .. }
+            | Fault::Hold(pairs)
+            | Fault::Firewall { pairs, .. }
+            | Fault::Estrange { pairs, .. } => {
                 for_each(pairs, |a, b| sim.release(a, b));
             }
             Fault::Delay { pairs, .. } => set_latency(sim, pairs, plan.latency_max_ms),
@@ -290,6 +366,7 @@ fn name(fault: &Fault) -> &'static str {
         Fault::Crash { .. } => "fault crash",
         Fault::Wipe(_) => "fault wipe",
         Fault::Cut { name, .. } => name,
+        Fault::Firewall { .. } => "fault new member behind a firewall",
         Fault::Hold(_) => "fault held messages",
         Fault::Delay { .. } => "fault delay",
         Fault::SlowDisk { .. } => "fault slow disk",
@@ -300,53 +377,4 @@ fn name(fault: &Fault) -> &'static str {
         Fault::Transfer(_) => "fault leader transfer",
         Fault::ClockRate { .. } => "fault clock rate",
     }
-}
-
-/// One of the ways to cut a network.
-fn cut(rng: &mut StdRng, hosts: &[usize], victim: usize) -> Fault {
-    let mut order = hosts.to_vec();
-    order.shuffle(rng);
-    let (left, right) = order.split_at(order.len() / 2);
-    let across = |left: &[usize], right: &[usize]| -> Vec<(usize, usize)> {
-        left.iter().flat_map(|a| right.iter().map(move |b| (*a, *b))).collect()
-    };
-    let (name, pairs) = match rng.random_range(0..6) {
-        0 => ("fault halves", both_ways(across(left, right))),
-        1 => ("fault isolation", both_ways(around(hosts, victim))),
-        2 => ("fault deaf member", around(hosts, victim).iter().map(|(a, b)| (*b, *a)).collect()),
-        3 => ("fault mute member", around(hosts, victim)),
-        // One sees both halves.
-        4 => ("fault bridge", both_ways(across(left, right.get(1..).unwrap_or_default()))),
-        // Each sees its neighbours only; of three, one pair is cut.
-        _ => {
-            let far = |a: usize, b: usize| (b + order.len() - a) % order.len();
-            let places = 0..order.len();
-            let pairs = places.clone().flat_map(|a| places.clone().map(move |b| (a, b)));
-            let pairs = pairs.filter(|(a, b)| match order.len() {
-                3 => *a == 0 && *b == 2,
-                _ => (2..=order.len() - 2).contains(&far(*a, *b)),
-            });
-            let pairs = pairs.map(|(a, b)| (order[a], order[b])).collect();
-            ("fault ring", both_ways(pairs))
-        }
-    };
-    Fault::Cut { name, pairs }
-}
-
-fn both_ways(pairs: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
-    pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect()
-}
-
-/// From one host to every other.
-fn around(hosts: &[usize], host: usize) -> Vec<(usize, usize)> {
-    hosts.iter().filter(|other| **other != host).map(|other| (host, *other)).collect()
-}
-
-fn for_each(pairs: &[(usize, usize)], act: impl Fn(String, String)) {
-    pairs.iter().for_each(|(a, b)| act(host_name(*a), host_name(*b)));
-}
-
-fn set_latency(sim: &Sim<'_>, pairs: &[(usize, usize)], latency_ms: u64) {
-    let latency = Duration::from_millis(latency_ms);
-    for_each(pairs, |a, b| sim.set_link_max_message_latency(a, b, latency));
 }

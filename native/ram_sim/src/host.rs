@@ -4,7 +4,7 @@ use ram_core::log::Driver;
 use ram_core::log::{Disk, Log, LogOptions};
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::observation::LeaseSight;
-use ram_core::node::{Birth, Change, Event, Handle, Member, Surroundings};
+use ram_core::node::{Birth, Change, Event, Handle, Member, Reply, Surroundings};
 use ram_core::raft::clock;
 use ram_core::raft::rpc::MemberChange;
 use ram_core::raft::worker::Worker;
@@ -142,12 +142,21 @@ async fn obey(world: World, handle: Handle, host: usize, mut orders: UnboundedRe
         let at_ns = now_ns();
         world.borrow_mut().trace.note(at_ns, ("order", host, &order));
         match order {
-            Order::Initialize(members) => change(&handle, Change::Initialize(members)),
+            Order::Initialize(members) => {
+                change(&handle, Change::Initialize(members), Box::new(|_| {}));
+            }
             Order::Join { id, member } => {
-                change(&handle, Change::Member(MemberChange::Add { id, member }));
+                let refused = world.borrow().refused.clone();
+                let reply = Box::new(move |added| {
+                    if matches!(added, Err(ram_core::Error::Removed(_))) {
+                        refused.lock().unwrap().insert(id);
+                    }
+                });
+                change(&handle, Change::Member(MemberChange::Add { id, member }), reply);
             }
             Order::Remove { name } => {
-                change(&handle, Change::Member(MemberChange::Remove { name }));
+                let remove = Change::Member(MemberChange::Remove { name });
+                change(&handle, remove, Box::new(|_| {}));
             }
             Order::ClockRate(rate) => clock::run_at(rate),
             Order::Prove => {
@@ -158,8 +167,8 @@ async fn obey(world: World, handle: Handle, host: usize, mut orders: UnboundedRe
     }
 }
 
-fn change(handle: &Handle, change: Change) {
+fn change(handle: &Handle, change: Change, reply: Reply<()>) {
     let deadline = Instant::now() + CHANGE_TIMEOUT;
     // Whoever orders looks at the membership, and orders again.
-    let _ = handle.change(change, deadline.into_std(), Box::new(|_| {}));
+    let _ = handle.change(change, deadline.into_std(), reply);
 }

@@ -21,6 +21,15 @@ pub struct Joining {
     ever: BTreeSet<u64>,
     is_made: bool,
     steps: u64,
+    /// Additions that were begun since they were last taken.
+    begun: Vec<Addition>,
+}
+
+/// The member of a host is added, as another host asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Addition {
+    pub host: usize,
+    pub caller: usize,
 }
 
 impl Joining {
@@ -62,7 +71,13 @@ impl Joining {
         self.is_made && count == state.plan.hosts && self.members.len() == count
     }
 
+    pub fn take_begun(&mut self) -> Vec<Addition> {
+        std::mem::take(&mut self.begun)
+    }
+
     fn learn(&mut self, state: &State) {
+        // Also those that came and went between two looks.
+        self.ever.extend(state.refused.lock().unwrap().iter());
         for (_, running) in state.running() {
             let Ok(status) = running.handle.status() else { continue };
             let members = status.members.iter().map(|(id, _, standing)| (*id, *standing));
@@ -77,19 +92,21 @@ impl Joining {
 
     fn make(&mut self, state: &State, ids: &[(usize, u64)]) {
         if ids.len() == state.plan.hosts {
-            let members = ids.iter().map(|(host, id)| (*id, member(*host)));
+            let founders = ids.iter().take(state.plan.founders);
+            let members = founders.map(|(host, id)| (*id, member(*host)));
             state.order(0, Order::Initialize(members.collect()));
             self.is_made = true;
         }
     }
 
     /// Asks the members in turn: one of them knows the leader.
-    fn ask(&self, state: &State, host: usize, id: u64, hosts: usize) {
+    fn ask(&mut self, state: &State, host: usize, id: u64, hosts: usize) {
         let turn = (self.steps / ASK_EVERY_STEPS) as usize % hosts.max(1);
         let others: Vec<usize> =
             state.running().map(|(other, _)| other).filter(|other| *other != host).collect();
         if let Some(other) = others.get(turn % others.len().max(1)) {
             state.order(*other, Order::Join { id, member: member(host) });
+            self.begun.push(Addition { host, caller: *other });
         }
     }
 }

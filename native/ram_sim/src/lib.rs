@@ -17,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod client;
+mod cuts;
 pub mod entropy;
 mod faults;
 pub mod fleet;
@@ -27,5 +28,6 @@ mod network;
 mod plan;
 pub mod report;
 pub mod run;
+mod strikes;
 mod watch;
 mod world;

@@ -30,6 +30,8 @@ const CALM_TIMEOUTS: Timeouts =
 pub struct Plan {
     pub seed: u64,
     pub hosts: usize,
+    /// So many make the cluster; the others are added to it.
+    pub founders: usize,
     pub keys: usize,
     pub clients_per_host: usize,
     pub think_max_ms: u64,
@@ -50,9 +52,11 @@ impl Plan {
         let by_lease = entropy::stream(seed, "reads", 0).random_bool(0.75);
         let by_default = entropy::stream(seed, "timeouts", 0).random_bool(0.5);
         let hosts = if rng.random_bool(0.7) { 3 } else { 5 };
+        let is_grown = entropy::stream(seed, "founders", 0).random_bool(0.3);
         Plan {
             seed,
             hosts,
+            founders: if is_grown { 1 } else { hosts },
             keys: rng.random_range(2..=5),
             clients_per_host: rng.random_range(1..=3),
             think_max_ms: rng.random_range(20..=120),

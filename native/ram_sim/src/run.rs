@@ -9,6 +9,7 @@ use turmoil::Sim;
 
 use crate::faults::{Faults, wipe};
 use crate::host;
+use crate::invariants::{NewCostsNothing, Wall};
 use crate::joining::Joining;
 use crate::plan::{DEFAULT_TIMEOUTS, Plan, host_name};
 use crate::report::Report;
@@ -39,14 +40,23 @@ pub fn run(options: &Options) -> Report {
     let world = State::new(Plan::of(options.seed));
     world.borrow_mut().trace.is_printed = options.is_traced;
     let mut sim = build(&world);
-    let mut running =
-        Run { world, watch: Watch::default(), joining: Joining::default(), is_broken: false };
+    let mut running = Run {
+        world,
+        watch: Watch::default(),
+        joining: Joining::default(),
+        new_costs_nothing: NewCostsNothing::default(),
+        is_broken: false,
+    };
     let mut faults = Faults::new(options.seed);
     let end_ns = options.seconds * 1_000_000_000;
     while running.goes_on() && running.world.borrow().now_ns < end_ns {
         let is_whole = running.joining.is_whole(&running.world.borrow());
         faults.act(&mut sim, &running.world, is_whole);
         running.step(&mut sim);
+        let now_ns = running.world.borrow().now_ns;
+        let begun = running.joining.take_begun();
+        begun.into_iter().for_each(|addition| faults.strike_at(now_ns, addition));
+        running.look_behind_wall(faults.wall());
     }
     faults.end_all(&mut sim, &running.world);
     running.heal(&mut sim);
@@ -76,6 +86,7 @@ struct Run {
     world: World,
     watch: Watch,
     joining: Joining,
+    new_costs_nothing: NewCostsNothing,
     is_broken: bool,
 }
 
@@ -101,6 +112,16 @@ impl Run {
         for host in removed {
             wipe(sim, &self.world, host);
             sim.bounce(host_name(host));
+        }
+    }
+
+    fn look_behind_wall(&mut self, wall: Option<Wall>) {
+        let mut state = self.world.borrow_mut();
+        let is_voter = wall.is_some_and(|wall| state.is_voter(wall.host));
+        let committed = self.watch.invariants.committed_index();
+        let checked = self.new_costs_nothing.check(state.now_ns, wall, committed, is_voter);
+        if let Err(detail) = checked {
+            state.violated(NewCostsNothing::NAME, detail);
         }
     }
 
@@ -177,6 +198,7 @@ impl Run {
         report.count("operations", state.history.len() as u64);
         report.count("unknown outcomes", unknown as u64);
         report.count("elections", self.watch.invariants.elections() as u64);
+        report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());
         let is_default = state.plan.timeouts == DEFAULT_TIMEOUTS;
         report.count("runs with the default timeouts", u64::from(is_default));

@@ -91,11 +91,15 @@ impl Watch {
         for item in items.iter().flatten().flatten() {
             state.once.saw(&item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
         }
+        let before_index = before.and_then(|before| before.membership_index);
+        let has_changed = now.membership_index != before_index;
+        let members = has_changed.then(|| member.handle.seen_members());
         self.invariants.check(&Sight {
             start: member.start,
             now,
             entries: &entries,
             items: items.as_deref(),
+            members: members.as_ref(),
             new_leader_log: new_leader_log.as_deref(),
         })
     }

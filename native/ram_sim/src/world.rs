@@ -7,7 +7,7 @@ use ram_core::node::Handle;
 use ram_core::node::observation::LeaseSight;
 use ram_core::raft::types::Member;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,8 @@ pub struct State {
     /// Virtual time at the last step, nanoseconds.
     pub now_ns: u64,
     pub clients_rest: bool,
+    /// Ids of which a leader said that they were removed.
+    pub refused: Arc<Mutex<BTreeSet<u64>>>,
     pub history: History,
     pub once: Once,
     pub trace: Trace,
@@ -88,6 +90,7 @@ impl State {
             hosts: (0..plan.hosts).map(host).collect(),
             now_ns: 0,
             clients_rest: false,
+            refused: Arc::default(),
             history: History::new(Ties::Overlap),
             once: Once::default(),
             trace: Trace::default(),
@@ -106,6 +109,17 @@ impl State {
     pub fn running(&self) -> impl Iterator<Item = (usize, &RunningMember)> {
         let hosts = self.hosts.iter().enumerate();
         hosts.filter_map(|(number, host)| Some((number, host.running.as_ref()?)))
+    }
+
+    /// Is the member of this host a voter, as any other member knows, committed or not?
+    pub fn is_voter(&self, host: usize) -> bool {
+        let id = self.running().find(|(number, _)| *number == host);
+        let id = id.and_then(|(_, running)| Some(running.handle.observe()?.id));
+        let knows = |id| {
+            let others = self.running().filter(|(number, _)| *number != host);
+            others.into_iter().any(|(_, other)| other.handle.seen_members().get(&id) == Some(&true))
+        };
+        id.is_some_and(knows)
     }
 
     pub fn violated(&mut self, invariant: &'static str, detail: String) {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
@@ -22,6 +22,8 @@ pub struct Observation {
     pub applied_index: u64,
     /// The newest membership in its log is committed, and no change of it is half done.
     pub is_settled: bool,
+    /// Where the newest membership stands in its log.
+    pub membership_index: Option<u64>,
     /// The entries that the log holds, durable or not: from the first to before the last.
     pub first_index: u64,
     pub end_index: u64,
@@ -60,11 +62,24 @@ impl Handle {
                 applied_index: running.applied.index(),
                 is_settled: newest.membership() == committed.membership()
                     && newest.membership().get_joint_config().len() == 1,
+                membership_index: newest.log_id().as_ref().map(|log_id| log_id.index()),
                 first_index: first.unwrap_or(0),
                 end_index: last.map_or(0, |last| last + 1),
             }
         })
         .ok()
+    }
+
+    /// The members of the newest membership in its log, committed or not: is it a voter, in one of
+    /// the two configurations if there are two?
+    pub fn seen_members(&self) -> BTreeMap<u64, bool> {
+        let seen = self.with(|running| {
+            let metrics = running.raft.metrics();
+            let newest = metrics.borrow_watched().membership_config.membership().clone();
+            let voters: BTreeSet<u64> = newest.voter_ids().collect();
+            newest.nodes().map(|(id, _)| (*id, voters.contains(id))).collect()
+        });
+        seen.unwrap_or_default()
     }
 
     /// To be asked within the member's runtime, whose clock tells.

@@ -104,6 +104,7 @@ impl Members {
         if self.applied.is_removed(id) {
             return Err(Refusal::Removed);
         }
+        let term = self.term();
         self.finish_joint().await?;
         let now = self.membership();
         let name = member.name.clone();
@@ -113,6 +114,10 @@ impl Members {
                 self.net.set_address(PeerId(id), member.address.clone());
                 // Before anything is changed: there is nothing to undo then.
                 self.hear_from(&mut learner, turn, &member).await?;
+                // One that leads again has answered a caller who may not wait any more.
+                if self.term() != term {
+                    return Err(Refusal::NotLeader);
+                }
                 let nodes = BTreeMap::from([(id, member.clone())]);
                 self.change_now(ChangeMembers::AddNodes(nodes)).await?;
             }
@@ -128,6 +133,9 @@ impl Members {
     }
 
     async fn hear_from(&self, learner: &mut Learner, turn: &Turn, member: &Member) -> Answer<()> {
+        if is_unready_allowed() {
+            return Ok(());
+        }
         let heard = learner.has_applied(0, || turn.is_removal_waiting()).await;
         heard.map_err(|unready| unready.refusal(member.clone()))
     }
@@ -186,6 +194,7 @@ impl Members {
                 return self.hand_over(&left).await;
             }
             self.change_without_leases(ChangeMembers::RemoveVoters(gone.clone())).await?;
+            self.forget(&gone);
         }
         self.drop_learners(gone).await
     }
@@ -263,9 +272,18 @@ impl Members {
             }
             match self.change_without_leases(ChangeMembers::RemoveNodes(left)).await {
                 Err(Refusal::Busy) => sleep(RETRY_EVERY).await,
-                done => return done,
+                Err(refusal) => return Err(refusal),
+                Ok(()) => {
+                    self.forget(&ids);
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Who was removed is told so when it connects again: its connections end.
+    fn forget(&self, gone: &BTreeSet<u64>) {
+        gone.iter().for_each(|id| self.net.forget(PeerId(*id)));
     }
 
     /// The leader finishes what a former one left half done: joint configurations, and learners
@@ -306,6 +324,10 @@ impl Members {
 
     fn leads(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
     }
 
     /// The newest membership this member knows of, committed or not.

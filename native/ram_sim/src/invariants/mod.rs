@@ -10,14 +10,17 @@ mod lease_ends;
 mod lease_marks;
 mod lease_records;
 mod log_matching;
+mod new_costs_nothing;
 mod once;
 mod one_leader;
+mod ready_voters;
 mod same_state;
 mod term_grows;
 
 pub use lease_ends::LeaseEnds;
 pub use lease_marks::LeaseMarks;
 pub use lease_records::LeaseRecords;
+pub use new_costs_nothing::{NewCostsNothing, Wall};
 pub use once::Once;
 
 use applied_grows::AppliedGrows;
@@ -26,7 +29,9 @@ use log_matching::LogMatching;
 use one_leader::OneLeader;
 use ram_core::node::observation::{Observation, SeenEntry};
 use ram_core::store::table::Item;
+use ready_voters::ReadyVoters;
 use same_state::SameState;
+use std::collections::BTreeMap;
 use term_grows::TermGrows;
 
 /// A member that has changed in a step.
@@ -38,6 +43,9 @@ pub struct Sight<'a> {
     pub entries: &'a [SeenEntry],
     /// The keys of the run, when the applied index has changed.
     pub items: Option<&'a [Option<Item>]>,
+    /// The members of the newest membership in its log, and whether they are voters, when it is
+    /// another one than before.
+    pub members: Option<&'a BTreeMap<u64, bool>>,
     /// All of the log, when this member was not seen leading in this term before.
     pub new_leader_log: Option<&'a [SeenEntry]>,
 }
@@ -64,6 +72,7 @@ pub struct Invariants {
     leader_completeness: LeaderCompleteness,
     applied_grows: AppliedGrows,
     same_state: SameState,
+    ready_voters: ReadyVoters,
 }
 
 impl Invariants {
@@ -75,11 +84,18 @@ impl Invariants {
         self.log_matching.check(sight).map_err(named("log_matching"))?;
         self.leader_completeness.check(sight).map_err(named("leader_completeness"))?;
         self.applied_grows.check(sight).map_err(named("applied_only_grows"))?;
-        self.same_state.check(sight).map_err(named("same_index_same_state"))
+        self.same_state.check(sight).map_err(named("same_index_same_state"))?;
+        let committed_index = self.committed_index();
+        let ready = self.ready_voters.check(sight, committed_index);
+        ready.map_err(named("a_voter_has_what_was_committed_when_it_came"))
     }
 
     pub fn committed_index(&self) -> u64 {
         self.leader_completeness.committed_index()
+    }
+
+    pub fn promotions(&self) -> u64 {
+        self.ready_voters.promotions
     }
 
     pub fn elections(&self) -> usize {
