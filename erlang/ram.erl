@@ -145,7 +145,7 @@ stop_cluster(Nodes) ->
 %% ten minutes for the node to catch up.
 -spec add_node(node()) -> ok | {error, ram_error:cluster_error()}.
 add_node(Node) when is_atom(Node) ->
-    ram_cluster:add(Node);
+    ram_membership:add(Node);
 add_node(Other) ->
     ram_error:badarg([Other], 1, "must be a node name").
 
@@ -158,14 +158,14 @@ add_node(Other) ->
 %% its data then. The leader may be removed, also by itself; the last member may not.
 -spec remove_node(node()) -> ok | {error, ram_error:cluster_error()}.
 remove_node(Node) when is_atom(Node) ->
-    ram_cluster:remove(Node);
+    ram_membership:remove(Node);
 remove_node(Other) ->
     ram_error:badarg([Other], 1, "must be a node name").
 
 %% @doc Takes `New' in and `Dead' out.
 -spec replace_node(Dead :: node(), New :: node()) -> ok | {error, ram_error:cluster_error()}.
 replace_node(Dead, New) when is_atom(Dead), is_atom(New), Dead =/= New ->
-    ram_cluster:replace(Dead, New);
+    ram_membership:replace(Dead, New);
 replace_node(Dead, New) ->
     ram_error:badarg([Dead, New], 2, "must be two different node names").
 

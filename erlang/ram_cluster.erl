@@ -7,8 +7,10 @@
 %% is the place where calls with the same nodes meet, so they are served one after the other.
 -module(ram_cluster).
 
--export([start/2, stop/1, add/1, remove/1, replace/2, recover/2]).
+-export([start/2, stop/1, recover/2]).
 -export([nodes/0, leader/0, status/0, form/2]).
+%% For ram_membership.
+-export([at/4, start_application/1, find/1, join/3, abandon/2, holds_cluster/1, failed/2]).
 
 -define(TIMEOUT_MS, 30000).
 %% A node may have to catch up with all the data before it is a member.
@@ -44,7 +46,8 @@ form_or_find(Nodes, Storage) ->
             end
     end.
 
-%% A member that failed is started again: what failed it may be mended.
+%% @doc What is on a node. A member that failed is started again: what failed it may be mended.
+-spec find(node()) -> ram_node:description().
 find(Node) ->
     case ram_node:describe(Node) of
         #{running := false} ->
@@ -58,13 +61,15 @@ find(Node) ->
 
 %% What a broken attempt left behind goes first, where it proves to hold nothing.
 make_afresh(Leftovers, Nodes, Storage) ->
-    Undone = [undo(Node, Cluster) || {Node, #{cluster := Cluster}} <- Leftovers],
+    Undone = [abandon(Node, Cluster) || {Node, #{cluster := Cluster}} <- Leftovers],
     case first_error(Undone) of
         ok -> make(Nodes, Storage);
         {error, _} = Error -> Error
     end.
 
-undo(Node, Cluster) ->
+%% @doc Undoes a join of which nothing came, where it proves that nothing did.
+-spec abandon(node(), binary()) -> result().
+abandon(Node, Cluster) ->
     case ram_node:abandon(Node, Cluster) of
         ok -> ok;
         {error, joined} -> {error, {already_clustered, [Node]}};
@@ -80,7 +85,7 @@ complete(Nodes, Kept, Broken) ->
         _ when Blank =:= [], Broken =:= [] ->
             sync(Nodes);
         true ->
-            Added = [at(hd(Kept), ?MODULE, add, [Node]) || Node <- Blank],
+            Added = [at(hd(Kept), ram_membership, add, [Node]) || Node <- Blank],
             case first_error(Added ++ [{error, Why} || {_, Why} <- Broken]) of
                 ok -> ok;
                 {error, Why} -> running_on(Nodes, Broken, Why)
@@ -102,6 +107,7 @@ first_error(Results) ->
 
 %% One that others are about to make a member is taken for one. What is known to be committed says
 %% nothing here: a member that was elsewhere when that was told may hold all of it.
+-spec holds_cluster(map()) -> boolean().
 holds_cluster(#{joined := Joined, forming := Forming}) ->
     Joined orelse Forming.
 
@@ -139,7 +145,10 @@ join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
             {error, Reason}
     end.
 
-%% Also returns how it is stored there.
+%% @doc Also returns how it is stored there.
+-spec join(node(), binary(), storage()) ->
+          {ok, {pos_integer(), binary(), binary()}, disk | memory}
+        | {error, ram_error:cluster_error()}.
 join(Node, Cluster, Storage) ->
     case ram_node:join(Node, Cluster, Storage, self()) of
         {ok, Member} ->
@@ -151,7 +160,8 @@ join(Node, Cluster, Storage) ->
             {error, failed(Node, Reason)}
     end.
 
-%% What a node could not do, as a reason that names it.
+%% @doc What a node could not do, as a reason that names it.
+-spec failed(node(), term()) -> ram_error:cluster_error().
 failed(_Node, {unreachable, _} = Reason) -> Reason;
 failed(_Node, {already_clustered, _} = Reason) -> Reason;
 failed(Node, {storage_mismatch, Set, Asked}) -> {storage_mismatch, Node, Set, Asked};
@@ -198,103 +208,6 @@ start_and_erase(Node, Only) ->
             end;
         {error, _} = Error ->
             Error
-    end.
-
--spec add(node()) -> result().
-add(Node) ->
-    #{cluster := Cluster} = ram_request:status(),
-    case start_application([Node]) of
-        ok -> add(Node, Cluster, find(Node));
-        {error, _} = Error -> Error
-    end.
-
-add(Node, Cluster, none) ->
-    add_fresh(Node, Cluster);
-add(Node, _Cluster, {error, Reason}) ->
-    {error, failed(Node, Reason)};
-%% Forming: another process is adding it at this moment.
-add(Node, Cluster, #{cluster := Cluster, forming := true} = Description) ->
-    add_member(Node, Cluster, Description);
-add(Node, Cluster, #{cluster := Cluster, id := Id} = Description) ->
-    case is_member(Id) of
-        true -> add_member(Node, Cluster, Description);
-        false -> readd(Node, Cluster, fun() -> erase(Node, Cluster) end);
-        {error, Reason} -> {error, ram_error:cluster(Reason)}
-    end;
-add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
-    case holds_cluster(Description) of
-        true -> {error, {already_clustered, lists:usort([Node | Others])}};
-        false -> readd(Node, Cluster, fun() -> undo(Node, Other) end)
-    end.
-
-%% Is this Raft id a member's, as of this call? Only a majority knows; an id that is not, and was
-%% proposed before, will not be one any more.
-is_member(Id) ->
-    case ram_request:sync() of
-        ok ->
-            #{members := Members} = ram_request:status(),
-            lists:keymember(Id, 1, Members);
-        {error, _} = Error ->
-            Error
-    end.
-
-%% What it holds is of a membership that ended, or never began: it comes back as a new incarnation,
-%% since the id it had may have been removed and is never used again.
-readd(Node, Cluster, Clear) ->
-    case Clear() of
-        ok -> add_fresh(Node, Cluster);
-        {error, _} = Error -> Error
-    end.
-
-add_fresh(Node, Cluster) ->
-    case ram_node:describe(node()) of
-        #{storage := Storage} ->
-            case join(Node, Cluster, Storage) of
-                {ok, {Id, _Name, Address}, _Stored} ->
-                    Added = add_member(Node, Cluster, #{id => Id, address => Address}),
-                    Added =:= ok orelse ram_node:abandon(Node, Cluster),
-                    Added;
-                {error, _} = Error ->
-                    Error
-            end;
-        {error, Reason} ->
-            {error, failed(node(), Reason)}
-    end.
-
-add_member(Node, Cluster, #{id := Id, address := Address}) ->
-    Add = {add, Id, atom_to_binary(Node), Address},
-    case ram_request:change(Add, ?CATCH_UP_MS) of
-        ok ->
-            ok = ram_node:joined(Node, Cluster),
-            sync([Node]);
-        {error, Reason} ->
-            {error, ram_error:cluster(Reason)}
-    end.
-
--spec remove(node()) -> result().
-remove(Node) ->
-    #{cluster := Cluster} = ram_request:status(),
-    case ram_request:change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
-        ok -> removed(erase(Node, Cluster));
-        {error, Reason} -> {error, ram_error:cluster(Reason)}
-    end.
-
-%% A node that cannot be told now learns it from its peers; one that holds another cluster by now
-%% holds nothing of this one.
-removed({error, {unreachable, _}}) -> ok;
-removed({error, {failed, _Node, other_cluster}}) -> ok;
-removed(Result) -> Result.
-
--spec replace(node(), node()) -> result().
-replace(Dead, New) ->
-    case lists:member(Dead, ?MODULE:nodes()) of
-        false ->
-            {error, {not_member, Dead}};
-        true ->
-            case add(New) of
-                ok -> remove(Dead);
-                {error, _} = Error -> Error
-            end
     end.
 
 %% @doc The survivor whose log goes farthest keeps its data as the only member of a new cluster; the
@@ -346,7 +259,7 @@ rejoin(Keeper, Others, Former) ->
 
 rejoin_one(Keeper, Node, Former) ->
     case erase(Node, Former) of
-        ok -> at(Keeper, ?MODULE, add, [Node]);
+        ok -> at(Keeper, ram_membership, add, [Node]);
         {error, _} = Error -> Error
     end.
 
@@ -382,6 +295,7 @@ name_of_leader(#{leader := Id, members := Members}) ->
         false -> undefined
     end.
 
+-spec start_application([node()]) -> result().
 start_application(Nodes) ->
     Results = [{Node, at(Node, application, ensure_all_started, [ram])} || Node <- Nodes],
     NotStarted = [{Node, Why} || {Node, {error, Why}} <- Results],
@@ -391,7 +305,8 @@ start_application(Nodes) ->
         {Unreachable, _} -> {error, {unreachable, Unreachable}}
     end.
 
-%% Calls a function on a node; what the node cannot do is a value.
+%% @doc Calls a function on a node; what the node cannot do is a value.
+-spec at(node(), module(), atom(), [term()]) -> term().
 at(Node, Module, Function, Arguments) ->
     try erpc:call(Node, Module, Function, Arguments, ?CATCH_UP_MS)
     catch

@@ -23,6 +23,10 @@
       | {majority_lost, [node()]}             % so many came back without their data
       | {not_member, node()}
       | {last_member, node()}                   % stop_cluster ends a cluster
+        %% The member of the node, which the change needs, does not answer there; nothing is changed.
+      | {not_reached, node(), Address :: binary(), Cause :: binary()}
+        %% It answers there and did not get all the data; nothing is changed.
+      | {not_caught_up, node(), Address :: binary(), Why :: binary()}
       | {timeout, {ram, node()}}
       | {running_on, [node()], term()}          % the cluster runs there; the rest failed
       | {bad_config, binary(), binary()}
@@ -68,6 +72,10 @@ cluster(overloaded) -> {overloaded, {ram, node()}};
 cluster(noproc) -> noproc;
 cluster({not_member, Name}) -> {not_member, binary_to_atom(Name)};
 cluster({last_member, Name}) -> {last_member, binary_to_atom(Name)};
+cluster({not_reached, Name, Address, Cause}) ->
+    {not_reached, binary_to_atom(Name), Address, Cause};
+cluster({not_caught_up, Name, Address, Why}) ->
+    {not_caught_up, binary_to_atom(Name), Address, Why};
 cluster({config, Key, Why}) -> {bad_config, Key, Why};
 cluster(other_cluster) -> {already_clustered, [node()]};
 cluster({file, What}) -> {file, What};

@@ -16,7 +16,8 @@
 -type reply() :: {ok, Id :: non_neg_integer()} | {error, term()}.
 -type change() :: {initialize, [{Id :: pos_integer(), Name :: binary(), Address :: binary()}]}
                 | {add, Id :: pos_integer(), Name :: binary(), Address :: binary()}
-                | {remove, Name :: binary()}.
+                | {remove, Name :: binary()}
+                | {remove_one, Id :: pos_integer(), Name :: binary()}.
 
 %% In priv/ of the application; or beside this beam, where people copy beams into one flat folder.
 load() ->

@@ -66,9 +66,10 @@ joined(Node, Cluster) ->
 abandon(Node, Cluster) ->
     call(Node, {abandon, Cluster}).
 
-%% @doc Stops the member and deletes its data, if it is of this cluster; with `any' whatever the
-%% folder holds of ram. `{error, other_cluster}', and nothing is deleted, when it is of another.
--spec erase(node(), any | binary()) -> ok | {error, term()}.
+%% @doc Stops the member and deletes its data, if it is of this cluster, or the one with this Raft id;
+%% with `any' whatever the folder holds of ram. `{error, other_cluster}' or `{error, other_member}',
+%% and nothing is deleted, when it is another.
+-spec erase(node(), any | binary() | pos_integer()) -> ok | {error, term()}.
 erase(Node, Only) ->
     call(Node, {erase, Only}).
 
@@ -129,6 +130,11 @@ handle_call({abandon, _Other}, _From, State) ->
 handle_call({erase, Only}, _From, #state{cluster = Cluster} = State)
   when is_binary(Only), is_binary(Cluster), Only =/= Cluster ->
     {reply, {error, other_cluster}, State};
+handle_call({erase, Id}, From, State) when is_integer(Id) ->
+    case description(State) of
+        #{id := Id} -> handle_call({erase, any}, From, State);
+        _ -> {reply, {error, other_member}, State}
+    end;
 handle_call({erase, _Only}, _From, #state{member = Member} = State) when Member =/= undefined ->
     erased(ram_nif:member_erase(Member), closed(State));
 handle_call({erase, Only}, _From, #state{config = #{data_dir := Dir}} = State) ->

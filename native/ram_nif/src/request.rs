@@ -24,7 +24,7 @@ use crate::terms;
 use crate::value;
 
 mod atoms {
-    rustler::atoms! { absent, initialize, add, remove, local_fun, too_deep }
+    rustler::atoms! { absent, initialize, add, remove, remove_one, local_fun, too_deep }
 }
 
 fn deadline(timeout_ms: u64) -> Instant {
@@ -336,6 +336,10 @@ fn decode_change(change: Term) -> NifResult<Change> {
     if let Ok((kind, id, name, address)) = change.decode::<(Atom, u64, String, String)>() {
         is(kind, atoms::add())?;
         return Ok(Change::Member(MemberChange::Add { id, member: Member { name, address } }));
+    }
+    if let Ok((kind, id, name)) = change.decode::<(Atom, u64, String)>() {
+        is(kind, atoms::remove_one())?;
+        return Ok(Change::Member(MemberChange::RemoveOne { id, name }));
     }
     if let Ok((kind, name)) = change.decode::<(Atom, String)>() {
         is(kind, atoms::remove())?;

@@ -19,7 +19,8 @@ mod atoms {
         ok, error, none, undefined, value, encoded, conflict,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
-        last_member, other_cluster, joined, unreadable, in_use, not_erased,
+        last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
+        not_erased,
         overloaded, timeout, noproc, removed, failed, file, not_empty, partly,
         // events
         ram_member,
@@ -61,6 +62,13 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::BatchTooLarge { bytes_max } => (atoms::batch_too_large(), *bytes_max).encode(env),
         Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
         Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
+        Error::Removed(name) => (atoms::removed(), text(name)).encode(env),
+        Error::NotReached { name, address, cause } => {
+            (atoms::not_reached(), text(name), text(address), text(cause)).encode(env)
+        }
+        Error::NotCaughtUp { name, address, why } => {
+            (atoms::not_caught_up(), text(name), text(address), text(why)).encode(env)
+        }
         Error::OtherCluster => atoms::other_cluster().encode(env),
         Error::Joined => atoms::joined().encode(env),
         Error::Unreadable(what) => (atoms::unreadable(), text(what)).encode(env),

@@ -1,0 +1,165 @@
+%% Members added, removed and replaced. These functions run in the calling process; the leader makes
+%% the change, and makes changes of one node one after the other.
+%%
+%% A process that is killed here leaves nothing that the next call for that node does not put in
+%% order: a change that the leader has begun it ends, or takes back; and nothing is deleted but what
+%% is proven to be no member: an incarnation that the cluster has removed, or one whose own log says
+%% that it never was in one. For the leader makes nobody a voter who does not answer just before.
+-module(ram_membership).
+
+-export([add/1, remove/1, replace/2]).
+
+-define(TIMEOUT_MS, 30000).
+%% A node may have to catch up with all the data before it is a member.
+-define(CATCH_UP_MS, 600000).
+
+-type result() :: ok | {error, ram_error:cluster_error()}.
+
+%% Additions of one node wait for each other there, so that one finds what the other has made.
+-spec add(node()) -> result().
+add(Node) ->
+    #{cluster := Cluster} = ram_request:status(),
+    case ram_cluster:start_application([Node]) of
+        ok ->
+            Add = fun() -> add(Node, Cluster, ram_cluster:find(Node)) end,
+            case ram_request:sync() of
+                ok -> global:trans({{?MODULE, Node}, self()}, Add, [Node]);
+                {error, Reason} -> {error, ram_error:cluster(Reason)}
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+add(Node, Cluster, none) ->
+    add_fresh(Node, Cluster);
+add(Node, _Cluster, {error, Reason}) ->
+    {error, ram_cluster:failed(Node, Reason)};
+add(Node, Cluster, #{cluster := Cluster, id := Id, address := Address}) ->
+    add_known(Node, Cluster, Id, Address);
+add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
+    case ram_cluster:holds_cluster(Description) of
+        true ->
+            {error, {already_clustered, lists:usort([Node | Others])}};
+        false ->
+            case ram_cluster:abandon(Node, Other) of
+                ok -> add_fresh(Node, Cluster);
+                {error, _} = Error -> Error
+            end
+    end.
+
+%% A member already, or what a caller that was killed has left. If it was removed it comes back as a
+%% new incarnation: an id is never used again.
+add_known(Node, Cluster, Id, Address) ->
+    case change({add, Id, atom_to_binary(Node), Address}, ?CATCH_UP_MS) of
+        {error, {removed, _Name}} ->
+            case ram_node:erase(Node, Id) of
+                ok -> add_fresh(Node, Cluster);
+                {error, Reason} -> {error, ram_cluster:failed(Node, Reason)}
+            end;
+        {error, Reason} = Error ->
+            case is_certain(Reason) of
+                true -> undone(Node, Cluster, Id, Error);
+                %% It may have been a member all the time.
+                false -> {error, ram_error:cluster(timeout)}
+            end;
+        ok ->
+            added(Node, Cluster)
+    end.
+
+add_fresh(Node, Cluster) ->
+    case ram_node:describe(node()) of
+        #{storage := Storage} -> add_fresh(Node, Cluster, Storage);
+        %% This member has gone meanwhile.
+        _ -> {error, noproc}
+    end.
+
+add_fresh(Node, Cluster, Storage) ->
+    case ram_cluster:join(Node, Cluster, Storage) of
+        {ok, {Id, Name, Address}, _Stored} ->
+            case change({add, Id, Name, Address}, ?CATCH_UP_MS) of
+                ok -> added(Node, Cluster);
+                {error, _} = Error -> undone(Node, Cluster, Id, Error)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+added(Node, Cluster) ->
+    ok = ram_node:joined(Node, Cluster),
+    %% It is a member, whatever becomes of it now.
+    _ = ram_cluster:at(Node, ram_request, sync, []),
+    ok.
+
+undone(Node, Cluster, Id, {error, Reason}) ->
+    case undo(Node, Cluster, Id) =:= ok orelse is_certain(Reason) of
+        true -> {error, ram_error:cluster(Reason)};
+        false -> {error, ram_error:cluster(timeout)}
+    end.
+
+%% Did the leader say so, or was nothing asked of it?
+is_certain(timeout) -> false;
+is_certain(noproc) -> false;
+is_certain({failed, _}) -> false;
+is_certain(_Reason) -> true.
+
+%% The incarnation is no member, and will not be one; or that is unknown. What is left of it on the
+%% node is told there, and undone by the next call for it.
+undo(Node, Cluster, Id) ->
+    case change({remove_one, Id, atom_to_binary(Node)}, ?TIMEOUT_MS) of
+        ok ->
+            _ = ram_node:erase(Node, Id),
+            ok;
+        {error, {not_member, _Name}} ->
+            _ = ram_node:abandon(Node, Cluster),
+            ok;
+        {error, _} ->
+            _ = ram_node:abandon(Node, Cluster),
+            unknown
+    end.
+
+-spec remove(node()) -> result().
+remove(Node) ->
+    #{cluster := Cluster, id := Own} = ram_request:status(),
+    case change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
+        ok when Node =:= node() -> erased(Node, ram_node:erase(Node, Own));
+        ok -> erase_removed(Node, Cluster, ram_cluster:find(Node));
+        {error, Reason} -> {error, ram_error:cluster(Reason)}
+    end.
+
+%% The incarnation that is there may be another one than the one that was removed.
+erase_removed(Node, Cluster, #{cluster := Cluster, id := Id}) ->
+    case change({remove_one, Id, atom_to_binary(Node)}, ?TIMEOUT_MS) of
+        ok -> erased(Node, ram_node:erase(Node, Id));
+        {error, _} -> ok
+    end;
+erase_removed(Node, _Cluster, {error, Reason}) ->
+    erased(Node, {error, Reason});
+erase_removed(_Node, _Cluster, _Other) ->
+    ok.
+
+%% A node that cannot be told now learns it from its peers; so does one that has learned it already.
+erased(_Node, ok) -> ok;
+erased(_Node, {error, other_member}) -> ok;
+erased(_Node, {error, noproc}) -> ok;
+erased(_Node, {error, {unreachable, _}}) -> ok;
+erased(_Node, {error, {no_answer, _}}) -> ok;
+erased(Node, {error, Reason}) -> {error, ram_cluster:failed(Node, Reason)}.
+
+%% @doc The new one first: the cluster must bear the change.
+-spec replace(node(), node()) -> result().
+replace(Dead, New) ->
+    case lists:member(Dead, ram_cluster:nodes()) of
+        false ->
+            {error, {not_member, Dead}};
+        true ->
+            case add(New) of
+                ok -> remove(Dead);
+                {error, _} = Error -> Error
+            end
+    end.
+
+%% What the caller's member cannot do any more is no different from what it cannot do.
+change(Change, TimeoutMs) ->
+    try ram_request:change(Change, TimeoutMs)
+    catch error:noproc -> {error, noproc}
+    end.
