@@ -83,13 +83,13 @@ impl Learner {
         is_given_up: impl Fn() -> bool,
     ) -> Result<(), Unready> {
         loop {
+            if is_given_up() {
+                return Err(Unready::Stands("it is to be removed".into()));
+            }
             let limit = self.heard.silence_left(Instant::now()).max(ASK_EVERY);
             let answer = ask(&self.net, self.id, limit).await;
             if self.heard.now(answer, index, Instant::now())? {
                 return Ok(());
-            }
-            if is_given_up() {
-                return Err(Unready::Stands("it is to be removed".into()));
             }
             sleep(ASK_EVERY).await;
         }

@@ -75,12 +75,18 @@ impl Members {
     /// Makes a change, or finds it made: it may be asked for again, here or of another leader.
     pub async fn change(&self, change: MemberChange) -> Answer<()> {
         let is_removal = !matches!(change, MemberChange::Add { .. });
+        let were_there = ids_named(&self.membership(), change.name(), None);
         let turn = self.turns.take(change.name(), is_removal).await;
         self.know_the_state().await?;
         match change {
             MemberChange::Add { id, member } => self.add(&turn, id, member).await,
             MemberChange::Remove { name } => {
-                self.remove(ids_named(&self.membership(), &name, None)).await
+                let gone = ids_named(&self.membership(), &name, None);
+                // The change before this one has removed them.
+                if gone.is_empty() && were_there.iter().any(|id| self.applied.is_removed(*id)) {
+                    return Ok(());
+                }
+                self.remove(gone).await
             }
             MemberChange::RemoveOne { id, .. } if self.applied.is_removed(id) => Ok(()),
             MemberChange::RemoveOne { id, .. } => {
