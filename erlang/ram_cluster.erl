@@ -31,8 +31,8 @@ form(Nodes, Storage) ->
     global:trans(Lock, fun() -> form_or_find(Nodes, Storage) end, [node()]).
 
 form_or_find(Nodes, Storage) ->
-    Known = [{Node, Description} || Node <- Nodes,
-                                    (Description = ram_node:describe(Node)) =/= none],
+    Known = [{Node, Description} || Node <- Nodes, Description <- [ram_node:describe(Node)],
+                                    Description =/= none],
     case [Node || {Node, Description} <- Known, holds_cluster(Description)] of
         [] ->
             %% What a broken attempt left behind holds nothing.
@@ -119,7 +119,7 @@ abandon(Node, Cluster) ->
 
 %% Every node sees a leader and has applied what made it a member.
 sync(Nodes) ->
-    Failed = [{Node, Why} || Node <- Nodes, (Why = sync_node(Node)) =/= ok],
+    Failed = [{Node, Why} || Node <- Nodes, Why <- [sync_node(Node)], Why =/= ok],
     case Failed of
         [] -> ok;
         [{_, Why} | _] -> {error, {running_on, Nodes -- [N || {N, _} <- Failed], Why}}

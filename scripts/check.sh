@@ -7,7 +7,7 @@ step() { printf '== %s\n' "$*"; "$@"; }
 
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
-step rebar3 as test compile    # warnings are errors there
+step rebar3 as strict compile    # warnings are errors there, in tests and benchmarks too
 step rebar3 xref
 step rebar3 dialyzer
 echo "check: all is well"
