@@ -126,12 +126,23 @@ sorted_keys(Map) ->
 
 %% Is there a map whose keys Erlang and we may put in a different order?
 free_key_order(Map) when is_map(Map) ->
-    length([K || K <- maps:keys(Map), has_opaque(K)]) > 1
-        orelse lists:any(fun free_key_order/1, maps:keys(Map))
+    Keys = maps:keys(Map),
+    length([K || K <- Keys, has_opaque(K)]) > 1
+        orelse lists:any(fun has_map_of_atoms/1, Keys)
+        orelse lists:any(fun free_key_order/1, Keys)
         orelse lists:any(fun free_key_order/1, maps:values(Map));
 free_key_order([Head | Tail]) -> free_key_order(Head) orelse free_key_order(Tail);
 free_key_order(Tuple) when is_tuple(Tuple) -> free_key_order(tuple_to_list(Tuple));
 free_key_order(_) -> false.
+
+%% Inside map keys, maps with several atoms as keys are ordered by Erlang (OTP 27) after the numbers
+%% that a node gave to the atoms, and by us after their text, as everywhere else.
+has_map_of_atoms([Head | Tail]) -> has_map_of_atoms(Head) orelse has_map_of_atoms(Tail);
+has_map_of_atoms(Tuple) when is_tuple(Tuple) -> has_map_of_atoms(tuple_to_list(Tuple));
+has_map_of_atoms(Map) when is_map(Map) ->
+    length([Key || Key <- maps:keys(Map), is_atom(Key)]) > 1
+        orelse has_map_of_atoms(maps:to_list(Map));
+has_map_of_atoms(_) -> false.
 
 has_opaque([Head | Tail]) -> has_opaque(Head) orelse has_opaque(Tail);
 has_opaque(Tuple) when is_tuple(Tuple) -> has_opaque(tuple_to_list(Tuple));

@@ -38,6 +38,8 @@
 //!   stays a range, and no two keys are equal.
 //! - References, ports, pids and external funs sort among themselves by the bytes of
 //!   `form/identity.rs`.
+//! - Maps with several atoms as keys inside the keys of maps: from OTP 27 on Erlang orders these by
+//!   the numbers of the atoms, which each node gives in its own way; here it is their text.
 //! - Before OTP 27, `0.0 =:= -0.0`. They are two keys here on every release.
 //!
 //! Inside map keys, at any depth, Erlang puts all integers before all floats; so do we (C8).
