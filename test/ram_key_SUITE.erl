@@ -27,6 +27,9 @@ all() ->
      a_key_is_badarg_from_one_byte_above_the_limit,
      a_million_elements_and_depth_of_a_hundred_thousand_work,
      maps_nest_in_map_keys_to_a_limit,
+     native_records_are_keys_where_the_virtual_machine_has_them,
+     a_key_that_only_a_newer_otp_can_read_is_told_as_such,
+     native_records_nest_to_a_limit,
      two_nodes_agree_whatever_order_they_made_their_atoms_in,
      a_library_beside_the_beam_is_found].
 
@@ -178,6 +181,56 @@ maps_nest_in_map_keys_to_a_limit(_) ->
     Nested = fun(Depth) -> lists:foldl(fun(_, T) -> #{T => 0} end, 0, lists:seq(1, Depth)) end,
     ?assertEqual(Nested(128), ram_nif:key_decode(ram_nif:key_encode(Nested(128)))),
     ?assertError(badarg, ram_nif:key_encode(Nested(129))).
+
+%%% Native records, of OTP 29
+
+-define(POINT_KEY, <<"E2", "67656F00", "706F696E7400", "01", "02", "7800", "7900">>).
+
+point(X, Y) -> ram_records:record(geo, point, true, [{x, X}, {y, Y}]).
+
+native_records_are_keys_where_the_virtual_machine_has_them(_) ->
+    with_native_records(fun() ->
+        Point = point(1, [2.5]),
+        Key = binary:decode_hex(<<?POINT_KEY/binary, "8200", "EC832201E8">>),
+        ?assertEqual(Key, ram_nif:key_encode(Point)),
+        Nested = [Point, {Point}, [a, Point], [a | Point], #{Point => a}, #{a => Point},
+                  point(Point, {Point}), point([point(Point, #{Point => Point})], "")],
+        [?assertEqual(Term, ram_nif:key_decode(ram_nif:key_encode(Term))) || Term <- Nested],
+        Ascending = [{}, {Point}, point(1, 2), point(1.5, 1), point(2, 1), #{}],
+        ?assertEqual(Ascending, lists:sort(Ascending)),
+        Keys = [ram_nif:key_encode(Term) || Term <- Ascending],
+        ?assertEqual(Keys, lists:sort(Keys)),
+        Fun = fun() -> Point end,
+        [?assertError(badarg, ram_nif:key_encode(Term))
+         || Term <- [point(Fun, 1), {point(1, {Fun})}, point(binary:copy(<<1>>, ?KEY_BYTES_MAX), 1),
+                     point(binary:copy(<<1>>, 50 * ?KEY_BYTES_MAX), 1)]]
+    end).
+
+%% What a member of a mixed cluster is given by one with OTP 29, byte by byte.
+a_key_that_only_a_newer_otp_can_read_is_told_as_such(_) ->
+    Key = binary:decode_hex(<<?POINT_KEY/binary, "8200", "8400">>),
+    InTuple = <<16#E0, 1, Key/binary>>,
+    case ram_records:available() of
+        true -> ?assertEqual({point(1, 4)}, ram_nif:key_decode(InTuple));
+        false -> [?assertError(unreadable_key, ram_nif:key_decode(K)) || K <- [Key, InTuple]]
+    end,
+    ?assertError(badarg, ram_nif:key_decode(binary:part(Key, 0, byte_size(Key) - 1))).
+
+native_records_nest_to_a_limit(_) ->
+    with_native_records(fun() ->
+        Nested = fun(Depth) -> lists:foldl(fun(_, T) -> [point(T, 0)] end, 0,
+                                           lists:seq(1, Depth)) end,
+        ?assertEqual(Nested(128), ram_nif:key_decode(ram_nif:key_encode(Nested(128)))),
+        ?assertError(badarg, ram_nif:key_encode(Nested(129))),
+        Beside = lists:duplicate(200, Nested(100)),
+        ?assertEqual(Beside, ram_nif:key_decode(ram_nif:key_encode(Beside)))
+    end).
+
+with_native_records(Test) ->
+    case ram_records:available() of
+        true -> Test();
+        false -> {skip, "native records came with OTP 29"}
+    end.
 
 %%% Nodes
 

@@ -43,14 +43,16 @@ order() ->
         end
     end).
 
-%% Bytes that are nearly a key are badarg, or the one key of some term.
+%% Bytes that are nearly a key are badarg, or of no term that this virtual machine has, or the one
+%% key of some term.
 hostile_bytes() ->
     ?FORALL({T, Edits}, {term(), vector(2, {range(0, 1 bsl 20), byte(), range(0, 3)})}, begin
         Key = lists:foldl(fun edit/2, ram_nif:key_encode(T), Edits),
         try ram_nif:key_decode(Key) of
             Other -> ram_nif:key_encode(Other) =:= Key
         catch
-            error:badarg -> true
+            error:badarg -> true;
+            error:unreadable_key -> true
         end
     end).
 
@@ -113,8 +115,13 @@ first_difference(A, B, In) when is_map(A), is_map(B), map_size(A) =:= map_size(B
     end;
 first_difference(A, B, In) when is_float(A), is_float(B) ->
     case <<A/float>> =:= <<B/float>> of true -> none; false -> {A, B, In} end;
-first_difference(A, B, _) when A =:= B -> none;
-first_difference(A, B, In) -> {A, B, In}.
+first_difference(A, B, In) ->
+    case {ram_records:parts(A), ram_records:parts(B)} of
+        {{Module, Name, IsExported, Names, As}, {Module, Name, IsExported, Names, Bs}} ->
+            first_of(As, Bs, In);
+        _ when A =:= B -> none;
+        _ -> {A, B, In}
+    end.
 
 first_of(As, Bs, In) ->
     Found = [D || {A, B} <- lists:zip(As, Bs), D <- [first_difference(A, B, In)], D =/= none],
@@ -133,27 +140,40 @@ free_key_order(Map) when is_map(Map) ->
         orelse lists:any(fun free_key_order/1, maps:values(Map));
 free_key_order([Head | Tail]) -> free_key_order(Head) orelse free_key_order(Tail);
 free_key_order(Tuple) when is_tuple(Tuple) -> free_key_order(tuple_to_list(Tuple));
-free_key_order(_) -> false.
+free_key_order([]) -> false;
+free_key_order(T) -> free_key_order(values(T)).
+
+%% Of a native record.
+values(T) ->
+    case ram_records:parts(T) of
+        none -> [];
+        {_Module, _Name, _IsExported, _Names, Values} -> Values
+    end.
 
 %% Inside map keys, maps with several atoms as keys are ordered by Erlang (OTP 27) after the numbers
 %% that a node gave to the atoms, and by us after their text, as everywhere else.
 has_map_of_atoms([Head | Tail]) -> has_map_of_atoms(Head) orelse has_map_of_atoms(Tail);
+has_map_of_atoms([]) -> false;
 has_map_of_atoms(Tuple) when is_tuple(Tuple) -> has_map_of_atoms(tuple_to_list(Tuple));
 has_map_of_atoms(Map) when is_map(Map) ->
     length([Key || Key <- maps:keys(Map), is_atom(Key)]) > 1
         orelse has_map_of_atoms(maps:to_list(Map));
-has_map_of_atoms(_) -> false.
+has_map_of_atoms(T) -> has_map_of_atoms(values(T)).
 
 has_opaque([Head | Tail]) -> has_opaque(Head) orelse has_opaque(Tail);
 has_opaque(Tuple) when is_tuple(Tuple) -> has_opaque(tuple_to_list(Tuple));
 has_opaque(Map) when is_map(Map) -> has_opaque(maps:to_list(Map));
-has_opaque(T) -> is_reference(T) orelse is_function(T) orelse is_port(T) orelse is_pid(T).
+has_opaque([]) -> false;
+has_opaque(T) ->
+    is_reference(T) orelse is_function(T) orelse is_port(T) orelse is_pid(T)
+        orelse has_opaque(values(T)).
 
 %%% Pairs
 
 pair() ->
     oneof([{term(), term()}, {leaf(), leaf()}, {number(), number()}, near_pair(term()),
-           near_pair(map(8)), near_pair(leaf()), swapped(term())]).
+           near_pair(map(8)), near_pair(leaf()), swapped(term())]
+          ++ [near_pair(native_record(8)) || ram_records:available()]).
 
 near_pair(Type) ->
     ?LET({T, Choice}, {Type, range(0, 1 bsl 40)}, {T, mutate(T, Choice)}).
@@ -174,7 +194,23 @@ mutate(Map, N) when is_map(Map), map_size(Map) > 0 ->
         0 -> Map#{Key := mutate(map_get(Key, Map), More div 2)};
         1 -> maps:put(mutate(Key, More div 2), map_get(Key, Map), maps:remove(Key, Map))
     end;
-mutate(T, N) -> mutate_leaf(T, N rem 4).
+mutate(T, N) ->
+    case ram_records:parts(T) of
+        none -> mutate_leaf(T, N rem 4);
+        Parts -> mutate_record(N rem 8, Parts, N div 8)
+    end.
+
+mutate_record(0, {Module, Name, IsExported, Names, Values}, _) ->
+    native_record(Module, Name, IsExported =:= 0, Names, Values);
+mutate_record(1, {Module, Name, IsExported, Names, Values}, _) ->
+    native_record(Name, Module, IsExported =:= 1, Names, Values);
+mutate_record(2, {Module, Name, IsExported, Names, Values}, _) ->
+    native_record(Module, Name, IsExported =:= 1, lists:reverse(Names), Values);
+mutate_record(_, {Module, Name, IsExported, [_ | _] = Names, Values}, N) ->
+    Mutated = mutate(list_to_tuple(Values), N),
+    native_record(Module, Name, IsExported =:= 1, Names, tuple_to_list(Mutated));
+mutate_record(_, {Module, Name, IsExported, [], []}, _) ->
+    native_record(Module, Name, IsExported =:= 1, [a], [0]).
 
 mutate_leaf(T, 0) when is_integer(T) -> T + 1;
 mutate_leaf(T, 1) when is_integer(T) -> -T;
@@ -222,8 +258,18 @@ term(Size) ->
                    {2, parts(Size)},
                    {1, ?LET({L, T}, {parts(Size), leaf()}, L ++ T)},
                    {3, ?LAZY(map(Size))},
-                   {1, ?LET({T, N}, {part(Size), range(1, 100)}, nest(T, N))}])
+                   {1, ?LET({T, N}, {part(Size), range(1, 100)}, nest(T, N))}]
+                  ++ [{2, ?LAZY(native_record(Size))} || ram_records:available()])
     end).
+
+native_record(Size) ->
+    ?LET({Module, Name, IsExported, Names, Values},
+         {elements([m, 'é', 'ю']), elements([m, n]), elements([true, false]),
+          elements([[b, a, 'ю', ''], [a, b, c, d]]), parts(Size)},
+         native_record(Module, Name, IsExported, lists:sublist(Names, length(Values)), Values)).
+
+native_record(Module, Name, IsExported, Names, Values) ->
+    ram_records:record(Module, Name, IsExported, lists:zip(Names, Values)).
 
 part(Size) -> ?LAZY(term(Size div 3)).
 
