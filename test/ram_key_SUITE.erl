@@ -241,7 +241,7 @@ two_nodes_agree_whatever_order_they_made_their_atoms_in(_) ->
     _ = peer:call(Peer, ?MODULE, atoms, [lists:reverse(Numbers)]),
     Seed = {ram_property:seed(), 2, 3},
     ct:log("RAM_SEED=~p", [element(1, Seed)]),
-    {ok, Random} = proper_gen:pick(proper_types:vector(1500, ram_key_prop:term()), 30, Seed),
+    {ok, Random} = proper_gen:pick(proper_types:vector(1500, ram_terms:term()), 30, Seed),
     Maps = [maps:from_keys(lists:sublist(Here, From, Size), From)
             || From <- lists:seq(1, 100), Size <- [2, 5, 32, 33, 70]],
     Terms = [Here | Maps] ++ Random,

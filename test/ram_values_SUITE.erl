@@ -14,8 +14,8 @@
          values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
 %% On the nodes.
 -export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
-         ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1, has_large/2,
-         shortest_call_us/1]).
+         ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1,
+         has_large/2, shortest_call_us/1]).
 
 -define(TERMS, 600).
 -define(KEYS, 300).
@@ -55,7 +55,7 @@ any_value_is_read_back_identically_on_every_node_in_every_way(Config) ->
 random_values() ->
     Seed = ram_property:seed(),
     ct:log("RAM_SEED=~p", [Seed]),
-    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_key_prop:term()), 30,
+    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_terms:term()), 30,
                                    {Seed, 2, 3}),
     Random.
 
@@ -66,7 +66,8 @@ special_values() ->
                                       1 bsl 64, 1 bsl 200], Sign <- [1, -1], D <- [-1, 0, 1]],
     Nested = fun(Depth) -> lists:foldl(fun(N, Inner) -> {N, [Inner]} end, end_of_it,
                                        lists:seq(1, Depth)) end,
-    records() ++ Integers ++ [{self(), make_ref(), fun lists:map/2, fun() -> Sizes end, hd(erlang:ports())},
+    records() ++ Integers
+        ++ [{self(), make_ref(), fun lists:map/2, fun() -> Sizes end, hd(erlang:ports())},
                  #{pid => self(), 1.5 => [<<5:3>>, 1 bsl 70 | improper], "k" => #{a => {}}},
                  list_to_tuple(lists:seq(1, 300)), [a | b], [[] | []], {<<>>, [<<1>>]}]
         ++ [Nested(Depth) || Depth <- [1, 30, 62, 63, 64, 65, 128, 1000]]
@@ -87,7 +88,8 @@ records() ->
     case ram_records:available() of
         true ->
             Record = ram_records:record(geo, point, true, [{x, [1]}, {y, <<0:4096>>}]),
-            [Record, {Record}, [Record | Record], #{Record => Record}, {[Record], lists:seq(1, 70000)},
+            [Record, {Record}, [Record | Record], #{Record => Record},
+             {[Record], lists:seq(1, 70000)},
              ram_records:record('', '', false, []),
              ram_records:record(m, r, false, [{y, Record}, {x, self()}])];
         false ->
@@ -255,8 +257,8 @@ a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it(Config) ->
     Record = ram_records:bytes(geo, point, true, [{x, 1}, {y, "two"}]),
     <<131, Part/binary>> = Record,
     lists:foreach(fun(Bytes) -> check_newer(Run, Bytes) end,
-                  [Record, <<131, 104, 2, Part/binary, 97, 1>>, <<131, 116, 1:32, 97, 1, Part/binary>>,
-                   <<131, 108, 1:32, Part/binary, 106>>]).
+                  [Record, <<131, 104, 2, Part/binary, 97, 1>>,
+                   <<131, 116, 1:32, 97, 1, Part/binary>>, <<131, 108, 1:32, Part/binary, 106>>]).
 
 check_newer(Run, Bytes) ->
     ok = on(Run, 1, put_bytes, [newer, Bytes]),
