@@ -29,7 +29,7 @@ bucket(Latency, First) -> bucket(Latency bsr 1, First + ?STEPS).
 -spec counted(counters:counters_ref()) -> counted().
 counted(Buckets) ->
     [{Bucket, Count} || Bucket <- lists:seq(0, ?BUCKETS - 1),
-                        (Count = counters:get(Buckets, 1 + Bucket)) > 0].
+                        Count <- [counters:get(Buckets, 1 + Bucket)], Count > 0].
 
 -spec merge([counted()]) -> counted().
 merge(Many) ->

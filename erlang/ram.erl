@@ -18,6 +18,9 @@
 %% <li>`{overloaded, {ram, Node}}': too much is waiting on this node. Nothing happened.</li>
 %% <li>`{value_too_large, Bytes, BytesMax}', `{key_too_large, BytesMax}' and
 %%     `{batch_too_large, BytesMax}': see the limits in the configuration. Nothing happened.</li>
+%% <li>`{unreadable_value, Key}': the OTP of this node has no term for the value: a node with a
+%%     newer one put it, as a native record (OTP 29) or another kind of term that came later. The
+%%     value stays as it is, and nodes that know such terms read it. Nothing happened.</li>
 %% <li>`badarg': a wrong argument, with an explanation.</li>
 %% </ul>
 %% {@link outcome/1} tells of a reason whether the write may have happened.

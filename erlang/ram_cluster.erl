@@ -172,7 +172,7 @@ failed(Node, Reason) -> {failed, Node, Reason}.
 
 %% Every node sees a leader and has applied what made it a member.
 sync(Nodes) ->
-    Failed = [{Node, Why} || Node <- Nodes, (Why = sync_node(Node)) =/= ok],
+    Failed = [{Node, Why} || Node <- Nodes, Why <- [sync_node(Node)], Why =/= ok],
     case Failed of
         [] -> ok;
         [{_, Why} | _] -> {error, {running_on, Nodes -- [N || {N, _} <- Failed], Why}}

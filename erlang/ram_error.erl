@@ -13,7 +13,9 @@
       | {overloaded, {ram, node()}}             % too much waits on this node; nothing happened
       | {value_too_large, Bytes :: non_neg_integer(), BytesMax :: pos_integer()}
       | {key_too_large, BytesMax :: pos_integer()}
-      | {batch_too_large, BytesMax :: pos_integer()}.
+      | {batch_too_large, BytesMax :: pos_integer()}
+        %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
+      | {unreadable_value, Key :: term()}.
 
 -type cluster_error() ::
         {unreachable, [node()]}                 % no answer over Erlang distribution
@@ -62,6 +64,7 @@ outcome({overloaded, {ram, _Node}}) -> not_applied;
 outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
 outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
+outcome({unreadable_value, _Key}) -> not_applied;
 outcome(badarg) -> not_applied;
 outcome(_TimeoutOrNotOurs) -> unknown.
 

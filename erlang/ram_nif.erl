@@ -124,6 +124,7 @@ cancel(_Member, _Id) -> ?NOT_LOADED.
 -spec key_encode(term()) -> binary().
 key_encode(_Term) -> ?NOT_LOADED.
 
-%% The term of a key; badarg for other bytes.
+%% The term of a key; badarg for other bytes. `unreadable_key': the OTP of this node has no such
+%% term, a newer one has.
 -spec key_decode(binary()) -> term().
 key_decode(_Key) -> ?NOT_LOADED.

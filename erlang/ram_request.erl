@@ -92,7 +92,7 @@ fetch_by({Member, TimeoutMs, Reads}, Key) ->
     case ram_nif:fetch_now(Member, Key, Reads) of
         {ok, _Value} = Found -> Found;
         error -> error;
-        {encoded, Binary} -> {ok, binary_to_term(Binary)};
+        {encoded, Binary} -> {ok, decoded(Binary, Key)};
         ask -> wait(Member, Key, TimeoutMs, Reads);
         {error, _} = Error -> checked(Error, [Key])
     end.
@@ -100,8 +100,14 @@ fetch_by({Member, TimeoutMs, Reads}, Key) ->
 wait(Member, Key, TimeoutMs, Reads) ->
     case checked(read(Member, Key, TimeoutMs, Reads), [Key]) of
         {value, Value, _Revision} -> {ok, Value};
-        {encoded, Binary, _Revision} -> {ok, binary_to_term(Binary)};
+        {encoded, Binary, _Revision} -> {ok, decoded(Binary, Key)};
         none -> error
+    end.
+
+%% A newer OTP may have put what this one has no term for.
+decoded(Binary, Key) ->
+    try binary_to_term(Binary)
+    catch error:badarg -> ram_error:failure({unreadable_value, Key})
     end.
 
 -spec put(term(), term()) -> ok.
@@ -150,7 +156,7 @@ update(Key, Default, Fun) ->
                               compare_and_set(Member, Key, Expect, Binary, LimitMs)
                       end},
     Change = fun(none) -> term_to_binary(Default);
-                (Binary) -> term_to_binary(Fun(binary_to_term(Binary)))
+                (Binary) -> term_to_binary(Fun(decoded(Binary, Key)))
              end,
     checked(ram_update:run(Key, TimeoutMs, Access, Change), [Key, Default, Fun]).
 
@@ -241,7 +247,8 @@ running() ->
 checked({error, {bad_key, local_fun}}, Arguments) ->
     ram_error:badarg(Arguments, 1, "a key must not hold a local fun");
 checked({error, {bad_key, too_deep}}, Arguments) ->
-    ram_error:badarg(Arguments, 1, "maps are nested too deep in map keys of this key");
+    Why = "maps in map keys, or native records, are nested too deep in this key",
+    ram_error:badarg(Arguments, 1, Why);
 checked({error, Reason}, _Arguments) ->
     ram_error:failure(Reason);
 checked(Result, _Arguments) ->

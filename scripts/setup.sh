@@ -8,20 +8,25 @@ for_what=${1:-test}
 
 rust_min=91    # 1.91
 otp_min=25
-packages=()
+packages=()    # what apt can install
+wish=()        # likewise: what a part of the tests is skipped without
+wrong=()       # what it cannot
 
 has() { command -v "$1" >/dev/null 2>&1; }
 need() { packages+=("$@"); }
-fail() { echo "setup: $1" >&2; exit 1; }
 
 check_rust() {
     local version
-    has cargo || fail "cargo was not found; install Rust 1.$rust_min or newer, for example by rustup"
-    version=$(cargo --version) || fail "cargo does not run: see above"
-    if ! [[ $version =~ ^cargo\ 1\.([0-9]+) ]] || ((BASH_REMATCH[1] < rust_min)); then
-        fail "$version is too old; ram needs Rust 1.$rust_min or newer: rustup update stable"
-    fi
     if ! has cc; then need gcc libc6-dev; fi
+    if ! has cargo; then
+        wrong+=("cargo was not found; install Rust 1.$rust_min or newer, for example by rustup")
+        return
+    fi
+    if ! version=$(cargo --version); then
+        wrong+=("cargo does not run: see above")
+    elif ! [[ $version =~ ^cargo\ 1\.([0-9]+) ]] || ((BASH_REMATCH[1] < rust_min)); then
+        wrong+=("$version is too old; ram needs Rust 1.$rust_min or newer: rustup update stable")
+    fi
 }
 
 # Debian splits OTP into packages: a module of each, and a header of erlang-dev.
@@ -47,18 +52,17 @@ check_otp() {
         io:put_chars([erlang:system_info(otp_release)]),
         [io:format(\" erlang-~s\", [P]) || {P, M} <- $modules, code:which(M) =:= non_existing],
         [io:put_chars(\" erlang-dev\") || not filelib:is_file(Header)],
-        halt().") || fail "erl does not run: see above"
-    (("${answer%% *}" >= otp_min)) ||
-        fail "this is Erlang/OTP ${answer%% *}; ram needs OTP $otp_min or newer"
+        halt().") || { wrong+=("erl does not run: see above"); return; }
+    if (("${answer%% *}" < otp_min)); then
+        wrong+=("this is Erlang/OTP ${answer%% *}; ram needs OTP $otp_min or newer")
+    fi
     # shellcheck disable=SC2086 # a list of words
     need ${answer#"${answer%% *}"}
 }
 
-check_rust
-check_otp
-if ! has rebar3; then need rebar3; fi
-wish=()    # what a part of the tests is skipped without
-if [[ $for_what = test ]]; then
+check_tools() {
+    if ! has rebar3; then need rebar3; fi
+    if [[ $for_what != test ]]; then return; fi
     if ! has git; then need git; fi
     if ! has elixir || ! has mix; then wish+=(elixir); fi
     # Networks of their own for nodes, and wall clocks that jump; only Linux has them.
@@ -69,29 +73,52 @@ if [[ $for_what = test ]]; then
             wish+=(faketime)
         fi
     fi
+}
+
+# Names all that is missing, and ends.
+fail() {
+    local what
+    for what in "${wrong[@]}"; do echo "setup: $what" >&2; done
+    if ((${#packages[@]} > 0)); then
+        echo "setup: missing: ${packages[*]}. Install them; on Debian and Ubuntu, as root:
+    apt-get update && apt-get install -y --no-install-recommends ${packages[*]} ${wish[*]}" >&2
+    fi
+    exit 1
+}
+
+# apt_get ARGUMENTS: what it says goes to the log.
+apt_get() {
+    DEBIAN_FRONTEND=noninteractive apt-get "$@" -o DPkg::Lock::Timeout=300 >>"$log" 2>&1 </dev/null
+}
+
+check_rust
+check_otp
+check_tools
+if ((${#wrong[@]} > 0)); then fail; fi
+if ((${#packages[@]} + ${#wish[@]} == 0)); then exit 0; fi
+if [[ ${2:-} = again ]]; then
+    if ((${#packages[@]} == 0)); then exit 0; fi
+    wrong+=("apt installed them, but what comes before it in PATH lacks them: $(command -v erl)")
+    fail
+fi
+if [[ $(id -u) != 0 ]] || ! has apt-get; then
+    if ((${#packages[@]} > 0)); then fail; fi
+    echo "setup: without Debian's packages ${wish[*]} some of the tests are skipped"
+    exit 0
 fi
 
 all=("${packages[@]}" "${wish[@]}")
-if ((${#all[@]} == 0)); then exit 0; fi
-if [[ ${2:-} = again ]]; then
-    fail "apt installed ${all[*]}, but the ones in PATH before them lack them: $(command -v erl)"
-fi
-
-if [[ $(id -u) != 0 ]] || ! has apt-get; then
-    if ((${#packages[@]} == 0)); then
-        echo "setup: without Debian's packages ${wish[*]} some of the tests are skipped"
-        exit 0
-    fi
-    fail "missing: ${packages[*]}. Install them; on Debian and Ubuntu, as root:
-    apt-get update && apt-get install -y --no-install-recommends ${all[*]}"
-fi
-
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-export DEBIAN_FRONTEND=noninteractive
 echo "setup: installing by apt: ${all[*]}"
-{
-    apt-get update &&
-        apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${all[@]}"
-} >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; fail "apt-get failed: see above"; }
+# Old lists may still do; and what cannot be had says so when it is installed.
+apt_get update || echo "setup: apt-get update failed; going on with the package lists of before"
+if ((${#packages[@]} > 0)) && ! apt_get install -y --no-install-recommends "${packages[@]}"; then
+    tail -n 20 "$log" >&2
+    fail
+fi
+for package in "${wish[@]}"; do
+    apt_get install -y --no-install-recommends "$package" ||
+        echo "setup: $package could not be installed; the tests that need it are skipped"
+done
 "$root/scripts/setup.sh" "$for_what" again

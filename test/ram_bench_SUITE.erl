@@ -39,7 +39,7 @@ latencies_beyond_the_last_bucket_are_counted_in_it(_Config) ->
     ?assert(ram_bench_buckets:percentile(0.5, [{Bucket, 2}]) > 60000000000).
 
 %% 1200 writes of 12 workers take 100 log entries, 100 groups applied on each node, and 200 syncs.
--define(WRITTEN, #{storage => disk, writes => 1200, workers => 12}).
+written(Storage) -> #{storage => Storage, writes => 1200, workers => 12}.
 
 readings(Readings) ->
     [#{syncs => Syncs, groups => Groups, index => Index, frames => 0, disk_bytes => 0,
@@ -50,12 +50,12 @@ check(Written, Readings) ->
     ram_bench_path:check(Written, readings([{7, 7, 7}, {8, 8, 8}, {9, 9, 9}]), readings(Readings)).
 
 the_whole_path_is_accepted(_Config) ->
-    ?assertEqual(ok, check(?WRITTEN, [{107, 107, 107}, {108, 108, 108}, {9, 109, 109}])),
-    ?assertEqual(ok, check(?WRITTEN#{storage => memory},
+    ?assertEqual(ok, check(written(disk), [{107, 107, 107}, {108, 108, 108}, {9, 109, 109}])),
+    ?assertEqual(ok, check(written(memory),
                            [{7, 107, 107}, {8, 108, 108}, {9, 109, 109}])).
 
 a_short_cut_is_refused(_Config) ->
-    [?assertMatch({short_cut, _}, check(?WRITTEN, Readings))
+    [?assertMatch({short_cut, _}, check(written(disk), Readings))
      || Readings <- [%% No sync; one node alone syncs; too few do.
                      [{7, 107, 107}, {8, 108, 108}, {9, 109, 109}],
                      [{107, 107, 107}, {8, 108, 108}, {9, 109, 109}],
@@ -65,7 +65,7 @@ a_short_cut_is_refused(_Config) ->
                      [{107, 107, 107}, {108, 107, 108}, {9, 109, 109}],
                      %% Nothing in the log of one.
                      [{107, 107, 107}, {108, 108, 8}, {9, 109, 109}]]],
-    ?assertMatch({short_cut, _}, check(?WRITTEN#{storage => memory},
+    ?assertMatch({short_cut, _}, check(written(memory),
                                        [{7, 7, 107}, {8, 108, 108}, {9, 109, 109}])).
 
 a_figure_is_the_median_of_its_rounds(_Config) ->

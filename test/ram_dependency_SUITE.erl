@@ -85,7 +85,7 @@ with_mix(Test) ->
     end.
 
 got_what_was_put(Output) ->
-    ?assertMatch({match, _}, re:run(Output, "^got what was put$", [multiline])).
+    ?assertMatch({match, _}, re:run(Output, "^got what was put$", [multiline, unicode])).
 
 %% A copy of the project, in which RAM_SOURCE is replaced.
 project(Name, Config, {Format, Arguments}) ->

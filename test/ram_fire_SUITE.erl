@@ -93,7 +93,7 @@ a_node_killed_while_it_is_added_or_removed_leaves_a_cluster_that_agrees(Config) 
 killed_while_added(Run, DelayMs) ->
     Four = ram_peers:node(Run, 4),
     Writers = writers(Run, [1, 2], 3, {killed, DelayMs}, 2500),
-    Adding = spawn_monitor(fun() -> exit({done, catch call(Run, 1, add_node, [Four])}) end),
+    Adding = spawn_monitor(fun() -> try_call(Run, 1, add_node, [Four]) end),
     receive after DelayMs -> ok end,
     ok = ram_peers:kill(Run, 4),
     Written = written(Writers),
@@ -106,13 +106,17 @@ killed_while_added(Run, DelayMs) ->
     ram_peers:restart(Run, 4),
     ok = call(Run, 1, add_node, [Four]),
     check_all(Run, 4, Written),
-    Leaving = spawn_monitor(fun() -> exit({done, catch call(Run, 2, remove_node, [Four])}) end),
+    Leaving = spawn_monitor(fun() -> try_call(Run, 2, remove_node, [Four]) end),
     receive after DelayMs -> ok end,
     ok = ram_peers:kill(Run, 4),
     {LeavingPid, LeavingMonitor} = Leaving,
     receive {'DOWN', LeavingMonitor, process, LeavingPid, _} -> ok after 60000 -> error(hangs) end,
     ram_peers:all_agree(Run, [1, 2, 3]),
     ram_peers:restart(Run, 4).
+
+%% Whatever comes of it: a node is killed meanwhile.
+try_call(Run, I, Function, Arguments) ->
+    try call(Run, I, Function, Arguments) catch _:_ -> ok end.
 
 %% Processes on these nodes that put one key after the other for some time.
 writers(Run, Indexes, Count, Name, Milliseconds) ->

@@ -4,7 +4,7 @@
 -export([check/2, check/3, seed/0]).
 
 %% @doc Fails the test case when the property does not hold. PropEr has no option for its seed, but
-%% keeps the state of `rand` that it finds.
+%% keeps the state of `rand' that it finds.
 check(Property, Tests) ->
     check(Property, Tests, []).
 

@@ -42,7 +42,9 @@ provoked(failure) ->
      {overloaded, ram_overload_SUITE, beyond_its_queue_a_leader_refuses_at_once_and_for_certain},
      {value_too_large, ram_SUITE, a_value_over_the_limit_is_refused_with_both_sizes},
      {key_too_large, ram_SUITE, a_key_over_the_limit_is_refused_with_the_limit},
-     {batch_too_large, ram_batch_SUITE, a_batch_over_the_limit_is_refused_with_the_limit}];
+     {batch_too_large, ram_batch_SUITE, a_batch_over_the_limit_is_refused_with_the_limit},
+     {unreadable_value, ram_values_SUITE,
+      a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it}];
 %% Returned by operations on the cluster.
 provoked(cluster_error) ->
     [{unreachable, ram_cluster_SUITE,

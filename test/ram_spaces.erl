@@ -19,7 +19,8 @@ available() ->
         [] ->
             Try = "unshare --net sh -c 'ip link add t1 type bridge && ip link add t2 type veth"
                 " && nft add table ip t' 2>&1 && echo works",
-            case lists:suffix("works\n", Answer = os:cmd(Try)) of
+            Answer = os:cmd(Try),
+            case lists:suffix("works\n", Answer) of
                 true -> ok;
                 false -> {no, "no network namespaces here: " ++ string:trim(Answer)}
             end;

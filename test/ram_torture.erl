@@ -119,7 +119,12 @@ finish(Run, Folder, Keys) ->
     ram_load:wait_all([spawn_monitor(fun() -> Read(I) end) || I <- All]).
 
 states(Run) ->
-    [{I, catch ram_peers:call(Run, I, ram, status, [], 2000)} || I <- ram_peers:members(Run)].
+    [{I, state(Run, I)} || I <- ram_peers:members(Run)].
+
+state(Run, I) ->
+    try ram_peers:call(Run, I, ram, status, [], 2000)
+    catch Class:Reason -> {Class, Reason}
+    end.
 
 %%% The verdict
 

@@ -9,12 +9,13 @@
          memory_of_replaced_and_deleted_values_is_given_back/1,
          what_is_made_at_once_and_what_is_left_to_the_caller/1,
          bytes_that_are_no_value_are_kept_and_refused_to_readers/1,
+         a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it/1,
          large_values_do_not_hold_a_scheduler/1,
          values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
 %% On the nodes.
 -export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
-         ways/2, put_bytes/2, raised/1, held_bytes/1, put_large/1, has_large/2,
-         shortest_call_us/1]).
+         ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1,
+         has_large/2, shortest_call_us/1]).
 
 -define(TERMS, 600).
 -define(KEYS, 300).
@@ -26,7 +27,8 @@ suite() ->
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
              not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
-                                     raised, held_bytes, put_large, shortest_call_us])].
+                                     raised, held_bytes, put_large, shortest_call_us,
+                                     update_same])].
 
 init_per_suite(Config) ->
     Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
@@ -53,7 +55,7 @@ any_value_is_read_back_identically_on_every_node_in_every_way(Config) ->
 random_values() ->
     Seed = ram_property:seed(),
     ct:log("RAM_SEED=~p", [Seed]),
-    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_key_prop:term()), 30,
+    {ok, Random} = proper_gen:pick(proper_types:vector(?TERMS, ram_terms:term()), 30,
                                    {Seed, 2, 3}),
     Random.
 
@@ -64,7 +66,8 @@ special_values() ->
                                       1 bsl 64, 1 bsl 200], Sign <- [1, -1], D <- [-1, 0, 1]],
     Nested = fun(Depth) -> lists:foldl(fun(N, Inner) -> {N, [Inner]} end, end_of_it,
                                        lists:seq(1, Depth)) end,
-    Integers ++ [{self(), make_ref(), fun lists:map/2, fun() -> Sizes end, hd(erlang:ports())},
+    records() ++ Integers
+        ++ [{self(), make_ref(), fun lists:map/2, fun() -> Sizes end, hd(erlang:ports())},
                  #{pid => self(), 1.5 => [<<5:3>>, 1 bsl 70 | improper], "k" => #{a => {}}},
                  list_to_tuple(lists:seq(1, 300)), [a | b], [[] | []], {<<>>, [<<1>>]}]
         ++ [Nested(Depth) || Depth <- [1, 30, 62, 63, 64, 65, 128, 1000]]
@@ -79,6 +82,19 @@ special_values() ->
         ++ [Map || Size <- [1, 32, 33, 128, 129, 1000],
                    Flat <- [maps:from_list([{N, {N}} || N <- lists:seq(1, Size)])],
                    Map <- [Flat, [deep, {Flat}], #{Flat => 1}, "t\0\0\1\0"]].
+
+%% Native ones, where the virtual machine has them.
+records() ->
+    case ram_records:available() of
+        true ->
+            Record = ram_records:record(geo, point, true, [{x, [1]}, {y, <<0:4096>>}]),
+            [Record, {Record}, [Record | Record], #{Record => Record},
+             {[Record], lists:seq(1, 70000)},
+             ram_records:record('', '', false, []),
+             ram_records:record(m, r, false, [{y, Record}, {x, self()}])];
+        false ->
+            []
+    end.
 
 %% An atom that no other node has seen.
 atom_of(Name) ->
@@ -228,11 +244,42 @@ bytes_that_are_no_value_are_kept_and_refused_to_readers(Config) ->
     [begin
          ok = on(Run, 1, put_bytes, [{bytes, N}, Value]),
          [begin
-              ?assertEqual({I, Value, badarg}, {I, Value, on(Run, I, raised, [{bytes, N}])}),
+              ?assertEqual({I, Value, {unreadable_value, {bytes, N}}},
+                           {I, Value, on(Run, I, raised, [{bytes, N}])}),
               ?assertEqual({I, Value}, {I, on(Run, I, held_bytes, [{bytes, N}])})
           end || I <- [1, 2]],
          ok = ram_peers:call(Run, 1, delete, [{bytes, N}])
      end || {N, Value} <- numbered(Bytes)].
+
+%% Native records came with OTP 29. Here are their bytes, as a node with it would send them.
+a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it(Config) ->
+    Run = run(Config),
+    Record = ram_records:bytes(geo, point, true, [{x, 1}, {y, "two"}]),
+    <<131, Part/binary>> = Record,
+    lists:foreach(fun(Bytes) -> check_newer(Run, Bytes) end,
+                  [Record, <<131, 104, 2, Part/binary, 97, 1>>,
+                   <<131, 116, 1:32, 97, 1, Part/binary>>, <<131, 108, 1:32, Part/binary, 106>>]).
+
+check_newer(Run, Bytes) ->
+    ok = on(Run, 1, put_bytes, [newer, Bytes]),
+    {Read, Updated} = case ram_records:available() of
+                          true -> {{ok, binary_to_term(Bytes)}, ok};
+                          false -> {{unreadable_value, newer}, {unreadable_value, newer}}
+                      end,
+    [begin
+         [?assertEqual({I, Way, Read}, {I, Way, on(Run, I, read, [newer, Way])})
+          || Way <- [lease, quorum, local]],
+         ?assertEqual(Updated, on(Run, I, update_same, [newer])),
+         ?assertEqual(Bytes, on(Run, I, held_bytes, [newer]))
+     end || I <- [1, 2]],
+    ok = ram_peers:call(Run, 2, put, [newer, known]),
+    ?assertEqual({ok, known}, on(Run, 1, read, [newer, quorum])).
+
+read(Key, Way) ->
+    try ram:fetch(Key, #{reads => Way}) catch error:Reason -> Reason end.
+
+update_same(Key) ->
+    try ram:update(Key, none, fun(Value) -> Value end) catch error:Reason -> Reason end.
 
 put_bytes(Key, Bytes) ->
     {Member, TimeoutMs, _Reads} = ram_request:member(),

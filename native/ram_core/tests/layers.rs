@@ -139,6 +139,19 @@ fn the_core_knows_no_erlang_and_the_nif_knows_no_raft() {
     }
 }
 
+/// At a kind of term that a virtual machine does not know by this question it aborts, and all that
+/// runs in it: so do the native records of OTP 29.
+#[test]
+fn the_nif_never_asks_which_type_a_term_is_of() {
+    for path in sources(&root().join("../ram_nif/src")) {
+        for line in code_lines(&path) {
+            for asked in ["get_type", "get_erl_type", "term_type", "TermType"] {
+                assert!(!line.contains(asked), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_shipped_knows_nothing_of_the_simulator() {
     for name in ["ram_core", "ram_nif"] {

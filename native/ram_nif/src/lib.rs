@@ -15,6 +15,8 @@ mod value;
 
 use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
 
+use key::KeyError;
+
 /// What `ram_nif:key_encode/1` allows, in bytes.
 const KEY_BYTES_MAX: usize = 1 << 20;
 
@@ -29,7 +31,10 @@ fn key_encode<'a>(env: Env<'a>, term: Term<'a>) -> NifResult<Binary<'a>> {
 
 #[rustler::nif]
 fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
-    key::decode(env, &key).map_err(|_| Error::BadArg)
+    key::decode(env, &key).map_err(|error| match error {
+        KeyError::Unreadable => Error::RaiseAtom("unreadable_key"),
+        _ => Error::BadArg,
+    })
 }
 
 rustler::init!("ram_nif", load = raw::load);

@@ -80,7 +80,9 @@ pub fn encode_key<'a>(
         Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
         Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
         Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
-        Err(KeyError::Unsupported | KeyError::Malformed) => Err(rustler::Error::BadArg),
+        Err(KeyError::Unsupported | KeyError::Malformed | KeyError::Unreadable) => {
+            Err(rustler::Error::BadArg)
+        }
     }
 }
 

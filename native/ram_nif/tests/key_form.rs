@@ -6,18 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-// Dead here: `TooLarge`, which only the walk over a live term answers.
+// Dead here: what only the walk over a live term answers or calls.
 #[allow(dead_code)]
 #[path = "../src/key/form/mod.rs"]
 mod form;
 
 use std::cmp::Ordering;
 
-use form::{KeyError, MAP_KEY_DEPTH_MAX, tag, to_etf};
+use form::{
+    ETF_PER_KEY_BYTE_MAX, KeyError, MAP_KEY_DEPTH_MAX, RECORD_DEPTH_MAX, record, tag, to_etf,
+};
 use proptest::prelude::*;
-
-/// What form/mod.rs promises.
-const ETF_PER_KEY_BYTE_MAX: usize = 40;
 
 fn int(value: i64) -> Vec<u8> {
     let mut key = Vec::new();
@@ -142,6 +141,10 @@ fn any_key_like() -> impl Strategy<Value = Vec<u8>> {
         3 => (0..4u8).prop_map(|size| vec![tag::TUPLE, size]),
         4 => (0..3u8).prop_map(|size| vec![tag::MAP, size]),
         3 => Just(vec![tag::CONS]),
+        3 => (0..2u8, 0..3u8).prop_map(|(exported, fields)| {
+            [&[tag::RECORD, b'm', 0, b'r', 0, exported, fields], &b"a\0b\0"[..2 * usize::from(fields)]]
+                .concat()
+        }),
         1 => prop::collection::vec(any::<u8>(), 1..4),
     ];
     prop::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat())
@@ -262,6 +265,12 @@ fn bytes_that_no_encoder_writes_are_refused() {
         ("a long count for a short size", &[tag::TUPLE, 0xF0, 0x01, tag::NIL]),
         ("a count with a leading zero", &[tag::TUPLE, 0xF1, 0x00, 0xFF]),
         ("a count of nine bytes", &[tag::TUPLE, 0xF8, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        ("a record that is exported in a third way", b"\xE2m\0r\0\x02\0"),
+        ("a record without a name", b"\xE2m\0"),
+        ("a record that is short of names", b"\xE2m\0r\0\0\x02a\0"),
+        ("a record that is short of values", b"\xE2m\0r\0\0\x02a\0b\0\xE8"),
+        ("a record with two fields of one name", b"\xE2m\0r\0\0\x02a\0a\0\xE8\xE8"),
+        ("a record beyond the limit", b"\xE2m\0r\0\0\xF3\x01\0\0\0a\0"),
         ("a tuple beyond Erlang's limit", &[tag::TUPLE, 0xF3, 1, 0, 0, 0, tag::NIL]),
         ("a map of 2^32 pairs", &[tag::MAP, 0xF4, 1, 0, 0, 0, 0, tag::NIL]),
         ("a map of 2^31 pairs, all missing", &[tag::MAP, 0xF3, 0x80, 0, 0, 0]),
@@ -306,6 +315,76 @@ fn maps_nest_in_map_keys_to_a_limit() {
     let nested = |depth| [[tag::MAP, 1].repeat(depth), vec![tag::NIL; depth + 1]].concat();
     assert!(to_etf(&nested(MAP_KEY_DEPTH_MAX)).is_ok());
     assert_eq!(to_etf(&nested(MAP_KEY_DEPTH_MAX + 1)), Err(KeyError::TooDeep));
+}
+
+/// `#m:r{b = [], a = []}` as OTP 29 writes it, and its key.
+const RECORD_ETF: &[u8] = b"\x83\x43\0\0\0\x02\x01\x77\x01m\x77\x01r\x77\x01b\x77\x01ajj";
+const RECORD_KEY: &[u8] = b"\xE2m\0r\0\x01\x02b\0a\0\xE8\xE8";
+
+#[test]
+fn a_native_record_comes_back_from_its_key() {
+    assert_eq!(to_etf(RECORD_KEY).unwrap(), RECORD_ETF);
+    let mut key = Vec::new();
+    let (fields, values) = record::push_head(&mut key, RECORD_ETF).unwrap();
+    assert_eq!((fields, values), (2, &b"jj"[..]));
+    assert_eq!(key, RECORD_KEY[..RECORD_KEY.len() - 2]);
+    assert_eq!(record::tuple_of(fields, values), b"\x83\x69\0\0\0\x02jj");
+    let none = b"\x83\x43\0\0\0\0\0\x77\x01m\x77\x01r";
+    let mut key = Vec::new();
+    assert_eq!(record::push_head(&mut key, none).unwrap(), (0, &b""[..]));
+    assert_eq!(to_etf(&key).unwrap(), none);
+}
+
+#[test]
+fn native_records_sort_between_tuples_and_maps_and_by_their_parts_in_turn() {
+    let key = |module: &str, name: &str, exported: u8, fields: &str, value: i64| {
+        let names: Vec<u8> = fields.chars().flat_map(|name| [name as u8, 0]).collect();
+        let head = [&[tag::RECORD][..], module.as_bytes(), &[0], name.as_bytes(), &[0]].concat();
+        [&head[..], &[exported, fields.len() as u8], &names, &int(value).repeat(fields.len())]
+            .concat()
+    };
+    let ascending = [
+        vec![tag::TUPLE, 0],
+        vec![tag::TUPLE, 0xF3, 0xFF, 0xFF, 0xFF],
+        key("a", "z", 1, "zy", 9),
+        key("ab", "a", 1, "zy", 9),
+        key("b", "a", 0, "a", 9),
+        key("b", "a", 1, "z", 9),
+        key("b", "a", 1, "ab", 9),
+        key("b", "a", 1, "ac", 7),
+        key("b", "a", 1, "ac", 8),
+        vec![tag::MAP, 0],
+    ];
+    assert!(ascending.is_sorted_by(|left, right| left < right));
+    for key in &ascending[2..9] {
+        assert!(to_etf(key).is_ok());
+    }
+}
+
+#[test]
+fn what_is_no_native_record_of_this_format_is_unsupported() {
+    let refused: &[&[u8]] = &[
+        b"",
+        b"\x83",
+        b"\x83\x43\0\0",
+        b"\x83\x68\0\0\0\0\0\x77\x01m\x77\x01r",
+        b"\x83\x43\0\0\0\0\x02\x77\x01m\x77\x01r",
+        b"\x83\x43\0\0\0\0\0\x77\x01m\x61\x01",
+        b"\x83\x43\xFF\xFF\xFF\xFF\0\x77\x01m\x77\x01r\x77\x01a",
+    ];
+    for bytes in refused {
+        assert_eq!(record::push_head(&mut Vec::new(), bytes), Err(KeyError::Unsupported));
+    }
+}
+
+#[test]
+fn native_records_nest_to_a_limit_and_lie_side_by_side_without_one() {
+    let head = b"\xE2m\0r\0\0\x01a\0";
+    let nested = |depth: usize| [head.repeat(depth), vec![tag::NIL]].concat();
+    assert!(to_etf(&nested(RECORD_DEPTH_MAX)).is_ok());
+    assert_eq!(to_etf(&nested(RECORD_DEPTH_MAX + 1)), Err(KeyError::TooDeep));
+    let beside = [vec![tag::TUPLE, 200], nested(1).repeat(200)].concat();
+    assert!(to_etf(&beside).is_ok());
 }
 
 #[test]

@@ -6,16 +6,18 @@
 
 use std::vec;
 
-use rustler::{Binary, MapIterator, Term, TermType};
+use rustler::{Binary, Env, MapIterator, Term};
 
-use super::form::{self, KeyError, MAP_KEY_DEPTH_MAX, tag};
+use super::form::{
+    self, ETF_PER_KEY_BYTE_MAX, KeyError, MAP_KEY_DEPTH_MAX, RECORD_DEPTH_MAX, etf, record, tag,
+};
 use crate::raw::{self, Elements};
 
 /// Appends the key of `term` to `out`.
 pub fn encode(term: Term, key_bytes_max: usize, out: &mut Vec<u8>) -> Result<(), KeyError> {
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
-    let mut walk = Walk { out, end, open: Vec::new(), in_keys: 0 };
+    let mut walk = Walk { out, end, open: Vec::new(), in_keys: 0, in_records: 0 };
     let walked = walk.term(term).and_then(|()| walk.rest());
     if walked.is_err() {
         out.truncate(start);
@@ -30,10 +32,13 @@ struct Walk<'a, 'o> {
     open: Vec<Open<'a>>,
     /// How many of `open` are writing keys: then floats carry the mark of map key order.
     in_keys: usize,
+    /// How many of `open` are values of native records.
+    in_records: usize,
 }
 
 enum Open<'a> {
     Elements(Elements<'a>),
+    Fields(Elements<'a>),
     Tail(Term<'a>),
     Keys(Keys<'a>),
     Values(vec::IntoIter<Term<'a>>),
@@ -50,7 +55,7 @@ impl<'a> Walk<'a, '_> {
     fn rest(&mut self) -> Result<(), KeyError> {
         while let Some(open) = self.open.last_mut() {
             let next = match open {
-                Open::Elements(elements) => elements.next(),
+                Open::Elements(elements) | Open::Fields(elements) => elements.next(),
                 Open::Values(values) => values.next(),
                 Open::Keys(keys) => {
                     let key = keys.keys.next();
@@ -73,38 +78,47 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn close(&mut self) {
-        if let Some(Open::Keys(keys)) = self.open.pop() {
-            self.in_keys -= 1;
-            let values = sort_pairs(self.out, keys);
-            self.open.push(Open::Values(values.into_iter()));
+        match self.open.pop() {
+            Some(Open::Keys(keys)) => {
+                self.in_keys -= 1;
+                let values = sort_pairs(self.out, keys);
+                self.open.push(Open::Values(values.into_iter()));
+            }
+            Some(Open::Fields(_)) => self.in_records -= 1,
+            _ => {}
         }
     }
 
     /// Writes a leaf, or the beginning of a term that has parts.
+    ///
+    /// Every kind of term is tried in turn. The virtual machine is never asked which kind it is:
+    /// `enif_term_type` ends the whole virtual machine at one that it does not know, such as the
+    /// native records of OTP 29.
     fn term(&mut self, mut term: Term<'a>) -> Result<(), KeyError> {
         // A list whose head is a list, and so on, is a loop and not a recursion.
         loop {
-            match term.get_type() {
-                TermType::Integer => self.integer(term)?,
-                TermType::Float => self.float(term)?,
-                TermType::Atom => self.atom(term)?,
-                TermType::Binary => self.bits(term)?,
-                TermType::Tuple => self.tuple(term)?,
-                TermType::Map => self.map(term)?,
-                TermType::List => match term.list_get_cell() {
-                    Ok((head, tail)) => {
-                        self.out.push(tag::CONS);
-                        self.room(0)?;
-                        self.open.push(Open::Tail(tail));
-                        term = head;
-                        continue;
-                    }
-                    Err(_) => self.out.push(tag::NIL),
-                },
-                TermType::Ref | TermType::Fun | TermType::Port | TermType::Pid => {
-                    self.foreign(term)?;
-                }
-                TermType::Unknown => return Err(KeyError::Unsupported),
+            if let Ok(value) = term.decode::<i64>() {
+                form::push_int(self.out, value);
+            } else if let Some(elements) = raw::elements(term) {
+                self.tuple(elements)?;
+            } else if self.latin1_atom(term) {
+            } else if let Ok(binary) = Binary::from_term(term) {
+                self.room(binary.len())?;
+                form::push_binary(self.out, &binary);
+            } else if let Ok((head, tail)) = term.list_get_cell() {
+                self.out.push(tag::CONS);
+                self.room(0)?;
+                self.open.push(Open::Tail(tail));
+                term = head;
+                continue;
+            } else if term.is_empty_list() {
+                self.out.push(tag::NIL);
+            } else if let Ok(size) = term.map_size() {
+                self.map(term, size)?;
+            } else if term.is_float() {
+                self.float(term)?;
+            } else {
+                self.foreign(term)?;
             }
             return self.room(0);
         }
@@ -118,14 +132,6 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn integer(&mut self, term: Term) -> Result<(), KeyError> {
-        if let Ok(value) = term.decode::<i64>() {
-            form::push_int(self.out, value);
-            return Ok(());
-        }
-        self.foreign(term)
-    }
-
     fn float(&mut self, term: Term) -> Result<(), KeyError> {
         let value = term.decode::<f64>().map_err(|_| KeyError::Unsupported)?;
         if self.in_keys > 0 {
@@ -135,31 +141,22 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn atom(&mut self, term: Term) -> Result<(), KeyError> {
+    /// False: it is no atom, or one whose text is not Latin-1.
+    fn latin1_atom(&mut self, term: Term) -> bool {
         let out = &mut *self.out;
-        match raw::with_latin1_name(term, |name| form::push_atom_latin1(out, name)) {
-            Some(()) => Ok(()),
-            None => self.foreign(term),
+        raw::with_latin1_name(term, |name| form::push_atom_latin1(out, name)).is_some()
+    }
+
+    /// A term that only the virtual machine can take apart.
+    fn foreign(&mut self, term: Term<'a>) -> Result<(), KeyError> {
+        let bytes = raw::etf_of(term).ok_or(KeyError::TooLarge)?;
+        match bytes.get(1) {
+            Some(&etf::RECORD) => self.record(term.get_env(), &bytes),
+            _ => form::push_leaf(self.out, &bytes),
         }
     }
 
-    fn bits(&mut self, term: Term) -> Result<(), KeyError> {
-        let Ok(binary) = Binary::from_term(term) else {
-            return self.foreign(term);
-        };
-        self.room(binary.len())?;
-        form::push_binary(self.out, &binary);
-        Ok(())
-    }
-
-    /// A leaf that only the virtual machine can take apart.
-    fn foreign(&mut self, term: Term) -> Result<(), KeyError> {
-        let etf = raw::etf_of(term).ok_or(KeyError::TooLarge)?;
-        form::push_leaf(self.out, &etf)
-    }
-
-    fn tuple(&mut self, term: Term<'a>) -> Result<(), KeyError> {
-        let elements = raw::elements(term).ok_or(KeyError::Unsupported)?;
+    fn tuple(&mut self, elements: Elements<'a>) -> Result<(), KeyError> {
         self.out.push(tag::TUPLE);
         form::push_count(self.out, elements.len());
         self.room(elements.len())?;
@@ -167,8 +164,24 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn map(&mut self, term: Term<'a>) -> Result<(), KeyError> {
-        let size = term.map_size().map_err(|_| KeyError::Unsupported)?;
+    /// Its values become terms again, as elements of a tuple.
+    fn record(&mut self, env: Env<'a>, bytes: &[u8]) -> Result<(), KeyError> {
+        let (fields, values) = record::push_head(self.out, bytes)?;
+        self.room(fields.max(values.len() / ETF_PER_KEY_BYTE_MAX))?;
+        if fields == 0 {
+            return Ok(());
+        }
+        if self.in_records == RECORD_DEPTH_MAX {
+            return Err(KeyError::TooDeep);
+        }
+        let tuple = raw::term_of_etf(env, &record::tuple_of(fields, values));
+        let values = tuple.and_then(raw::elements).ok_or(KeyError::Unsupported)?;
+        self.in_records += 1;
+        self.open.push(Open::Fields(values));
+        Ok(())
+    }
+
+    fn map(&mut self, term: Term<'a>, size: usize) -> Result<(), KeyError> {
         self.out.push(tag::MAP);
         form::push_count(self.out, size);
         // Before the pairs are collected: a key or a value takes at least a byte.

@@ -7,7 +7,7 @@
 //!   `deterministic`: the order of map keys there follows the order in which a node made its
 //!   atoms.)
 //! - **Ordered.** Comparing bytes is comparing terms in Erlang's standard order: number < atom <
-//!   reference < fun < port < pid < tuple < map < nil < list < bitstring.
+//!   reference < fun < port < pid < tuple < native record < map < nil < list < bitstring.
 //! - **Self-delimiting.** No key is the beginning of another, so a compound is its parts in a row,
 //!   and tuples that share their first elements are neighbours: a range of keys is a range of
 //!   bytes.
@@ -25,6 +25,7 @@
 //! D8      port               node, id, creation
 //! DC      pid                node, id, serial, creation
 //! E0      tuple              size, elements
+//! E2      native record      module, name, is exported, count, names, values (form/record.rs)
 //! E4      map                size, keys ascending, values in key order
 //! E8      nil
 //! EC      cons               head, tail (any term, so improper lists work)
@@ -38,6 +39,8 @@
 //!   stays a range, and no two keys are equal.
 //! - References, ports, pids and external funs sort among themselves by the bytes of
 //!   `form/identity.rs`.
+//! - Maps with several atoms as keys inside the keys of maps: from OTP 27 on Erlang orders these by
+//!   the numbers of the atoms, which each node gives in its own way; here it is their text.
 //! - Before OTP 27, `0.0 =:= -0.0`. They are two keys here on every release.
 //!
 //! Inside map keys, at any depth, Erlang puts all integers before all floats; so do we (C8).
@@ -45,7 +48,8 @@
 //! # What has no key
 //!
 //! A fun that is not `fun m:f/a`; a term whose key is longer than the caller's limit; a map nested
-//! through `MAP_KEY_DEPTH_MAX` map keys. Funs inside a term count as well.
+//! through `MAP_KEY_DEPTH_MAX` map keys; a native record within `RECORD_DEPTH_MAX` others; a kind of
+//! term that a later OTP has and this version does not know. What is inside a term counts as well.
 
 mod encode;
 mod form;
@@ -58,8 +62,9 @@ pub use form::{KeyError, etf};
 use crate::raw;
 
 /// The term of a key. Atoms that this node has not seen are created, so a key comes from a member
-/// of the cluster or from our own disk. Any bytes are safe: what is no key is `Malformed`.
+/// of the cluster or from our own disk. Any bytes are safe: what is no key is `Malformed`, and what
+/// is the key of a term that only a newer OTP can make is `Unreadable`.
 pub fn decode<'a>(env: Env<'a>, key: &[u8]) -> Result<Term<'a>, KeyError> {
     let etf = form::to_etf(key)?;
-    raw::term_of_etf(env, &etf).ok_or(KeyError::Malformed)
+    raw::term_of_etf(env, &etf).ok_or(KeyError::Unreadable)
 }

@@ -5,13 +5,13 @@
 //! it is tested as plain Rust (`tests/key_form.rs`).
 //!
 //! It never panics, whatever bytes it is given. What it allocates is bounded by the bytes it reads:
-//! external term format is at most 40 times as long as the key. (The worst case is an integer of
-//! 1,024 bits that are nearly all zeros at the end: 4 bytes, and 132 in external term format.)
+//! see `ETF_PER_KEY_BYTE_MAX`.
 
 mod cursor;
 mod identity;
 mod leaf;
 mod number;
+pub mod record;
 mod text;
 mod unfold;
 
@@ -27,17 +27,28 @@ pub enum KeyError {
     LocalFun,
     /// The key is longer than the caller allows.
     TooLarge,
-    /// Maps are nested inside map keys deeper than `MAP_KEY_DEPTH_MAX`.
+    /// Maps are nested inside map keys deeper than `MAP_KEY_DEPTH_MAX`, or native records inside
+    /// native records deeper than `RECORD_DEPTH_MAX`.
     TooDeep,
     /// The virtual machine has a kind of term that this version does not know.
     Unsupported,
     /// These bytes are not the key of any term.
     Malformed,
+    /// A key of a term that the virtual machine of this node cannot make: it is of a newer OTP.
+    Unreadable,
 }
+
+/// External term format is at most so many times as long as the key. (The worst case is an integer
+/// of 1,024 bits that are nearly all zeros at the end: 4 bytes, and 132 in external term format.)
+pub const ETF_PER_KEY_BYTE_MAX: usize = 40;
 
 /// Maps inside keys of maps inside keys of maps ...: each level moves its keys once, so that this
 /// bounds the cost of a key to so many copies of itself. Nesting of any other kind is free.
 pub const MAP_KEY_DEPTH_MAX: usize = 128;
+
+/// A native record is copied to be taken apart, and the records in it once more, so that this
+/// bounds the cost of a key likewise.
+pub const RECORD_DEPTH_MAX: usize = 128;
 
 /// First bytes of terms, in Erlang's order of types. Numbers take 0x3C to 0xC3 (`number.rs`). Bytes
 /// below 0x3C and above 0xF0 begin no term: they are free for whoever builds ranges of keys.
@@ -50,6 +61,7 @@ pub mod tag {
     pub const PORT: u8 = 0xD8;
     pub const PID: u8 = 0xDC;
     pub const TUPLE: u8 = 0xE0;
+    pub const RECORD: u8 = 0xE2;
     pub const MAP: u8 = 0xE4;
     pub const NIL: u8 = 0xE8;
     pub const CONS: u8 = 0xEC;
@@ -60,6 +72,7 @@ pub mod tag {
 /// <https://www.erlang.org/doc/apps/erts/erl_ext_dist.html>
 pub mod etf {
     pub const VERSION: u8 = 131;
+    pub const RECORD: u8 = 67;
     pub const NEW_FLOAT: u8 = 70;
     pub const BIT_BINARY: u8 = 77;
     pub const NEW_PID: u8 = 88;

@@ -9,7 +9,10 @@
 //! key has all keys first: they are set aside until their values come.
 
 use super::cursor::Cursor;
-use super::{KeyError, MAP_KEY_DEPTH_MAX, etf, identity, number, tag, take_count_masked, text};
+use super::{
+    KeyError, MAP_KEY_DEPTH_MAX, RECORD_DEPTH_MAX, etf, identity, number, record, tag,
+    take_count_masked, text,
+};
 
 /// Erlang's limit.
 const TUPLE_SIZE_MAX: usize = (1 << 24) - 1;
@@ -17,8 +20,14 @@ const TUPLE_SIZE_MAX: usize = (1 << 24) - 1;
 pub fn to_etf(key: &[u8]) -> Result<Vec<u8>, KeyError> {
     let mut etf = Vec::with_capacity(key.len() + 16);
     etf.push(etf::VERSION);
-    let mut unfold =
-        Unfold { source: key, key: Cursor::new(key), etf, open: Vec::new(), in_keys: 0 };
+    let mut unfold = Unfold {
+        source: key,
+        key: Cursor::new(key),
+        etf,
+        open: Vec::new(),
+        in_keys: 0,
+        in_records: 0,
+    };
     loop {
         if unfold.begin()? == Begun::Whole && unfold.complete()? {
             break;
@@ -34,10 +43,13 @@ struct Unfold<'a> {
     open: Vec<Open>,
     /// How many of `open` are reading keys: then floats carry the mark of map key order.
     in_keys: usize,
+    /// How many of `open` are native records.
+    in_records: usize,
 }
 
 enum Open {
     Tuple { left: usize },
+    Record { left: usize },
     Head { count: u32, count_at: usize },
     Tail { count: u32, count_at: usize },
     Keys(Keys),
@@ -82,6 +94,7 @@ impl Unfold<'_> {
                     tag::BITS => text::unfold_bits(&mut self.key, &mut self.etf)?,
                     tag::NIL => self.etf.push(etf::NIL),
                     tag::TUPLE => return self.tuple(),
+                    tag::RECORD => return self.record(),
                     tag::MAP => return self.map(),
                     tag::CONS => return self.cons(),
                     _ => identity::unfold(kind, &mut self.key, &mut self.etf)?,
@@ -110,6 +123,15 @@ impl Unfold<'_> {
             self.etf.extend_from_slice(&(size as u32).to_be_bytes());
         }
         Ok(self.parts(size, Open::Tuple { left: size }))
+    }
+
+    fn record(&mut self) -> Result<Begun, KeyError> {
+        let fields = record::unfold_head(&mut self.key, &mut self.etf)?;
+        let begun = self.parts(fields, Open::Record { left: fields });
+        if begun == Begun::Part {
+            self.in_records += 1;
+        }
+        if self.in_records > RECORD_DEPTH_MAX { Err(KeyError::TooDeep) } else { Ok(begun) }
     }
 
     fn parts(&mut self, size: usize, open: Open) -> Begun {
@@ -160,6 +182,8 @@ impl Unfold<'_> {
             match open {
                 Open::Tuple { left: 1 } => {}
                 Open::Tuple { left } => return self.go_on(Open::Tuple { left: left - 1 }),
+                Open::Record { left: 1 } => self.in_records -= 1,
+                Open::Record { left } => return self.go_on(Open::Record { left: left - 1 }),
                 Open::Head { count, count_at } => {
                     return self.go_on(Open::Tail { count, count_at });
                 }
