@@ -123,8 +123,13 @@ remove(Node) ->
     case change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
         ok when Node =:= node() -> erased(Node, ram_node:erase(Node, Own));
         ok -> erase_removed(Node, Cluster, ram_cluster:find(Node));
+        {error, noproc} when Node =:= node() -> left(ram_node:describe(Node));
         {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.
+
+%% This node may hear of its removal from its peers before the answer comes, and erases itself then.
+left(none) -> ok;
+left(_) -> {error, noproc}.
 
 %% The incarnation that is there may be another one than the one that was removed.
 erase_removed(Node, Cluster, #{cluster := Cluster, id := Id}) ->
