@@ -58,6 +58,8 @@ provoked(cluster_error) ->
      {not_reached, ram_member_SUITE,
       a_node_that_cannot_be_reached_replaces_none_and_the_others_serve_on},
      {not_caught_up, ram_member_SUITE, a_removal_ends_the_addition_of_a_node_that_catches_up},
+     {not_erased, ram_folder_SUITE,
+      what_could_not_be_deleted_is_said_and_is_not_back_after_a_restart},
      {timeout, ram_backup_SUITE, without_a_majority_a_backup_times_out_and_leaves_nothing},
      {running_on, ?MODULE, a_cluster_one_of_whose_nodes_does_not_answer_runs_on_the_others},
      {bad_config, ?MODULE, a_setting_that_the_member_refuses_is_named},
