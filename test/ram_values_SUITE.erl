@@ -81,7 +81,7 @@ special_values() ->
         ++ [lists:duplicate(Size, $c) || Size <- Sizes]
         ++ [Map || Size <- [1, 32, 33, 128, 129, 1000],
                    Flat <- [maps:from_list([{N, {N}} || N <- lists:seq(1, Size)])],
-                   Map <- [Flat, [deep, {Flat}], #{Flat => 1}, "t\0\0\1\0"]].
+                   Map <- [Flat, [deep, {Flat}], #{Flat => 1}, "t\0\0\1\0", fun() -> Flat end]].
 
 %% Native ones, where the virtual machine has them.
 records() ->
@@ -209,7 +209,8 @@ what_is_made_at_once_and_what_is_left_to_the_caller(Config) ->
     Large = binary:copy(<<7>>, 1000000),
     Made = [1, 1.5, an_atom, [], "text", <<"short">>, Large, {ok, Large, [a | self()]}, deep(120),
             maps:from_list([{N, {N}} || N <- lists:seq(1, 32)]), lists:seq(1, 10000), make_ref()],
-    Left = [maps:from_list([{N, {N}} || N <- lists:seq(1, 33)]), lists:seq(1, 50000), deep(130)],
+    Left = [fun() -> Large end, {1, [fun(X) -> X end]}, lists:seq(1, 50000), deep(130),
+            maps:from_list([{N, {N}} || N <- lists:seq(1, 33)])],
     [begin
          ok = on(Run, 1, put_all, [Wanted, Values]),
          [?assertEqual({Wanted, I, [Wanted || _ <- Values]},

@@ -48,7 +48,7 @@
 //! # What has no key
 //!
 //! A fun that is not `fun m:f/a`; a term whose key is longer than the caller's limit; a map nested
-//! through `MAP_KEY_DEPTH_MAX` map keys; a native record within `RECORD_DEPTH_MAX` others; a kind of
+//! through `MAP_KEY_DEPTH_MAX` map keys; a native record in `RECORD_DEPTH_MAX` others; a kind of
 //! term that a later OTP has and this version does not know. What is inside a term counts as well.
 
 mod encode;

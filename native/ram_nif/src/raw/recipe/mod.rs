@@ -24,8 +24,9 @@
 //! - one with a map of more than 32 keys in it. To build such a map the virtual machine sorts, with
 //!   a random number that it takes from the data of its scheduler (erts_qsort, from 129 keys on):
 //!   on a thread of ours that is the end of it;
-//! - one that is nested deeper than `DEPTH_MAX`, compressed, or no term at all: whoever reads that
-//!   is told.
+//! - one with a local fun in it, whose variables may be anything, such a map too;
+//! - one that is nested deeper than `DEPTH_MAX`, compressed, of a kind that came with a later OTP,
+//!   or no term at all: whoever reads that is told.
 
 mod atoms;
 mod ints;
@@ -110,7 +111,6 @@ fn token_bytes(etf: &[u8]) -> Option<usize> {
         etf::NEW_PORT => 8 + past_atom(0)?,
         etf::NEWER_REFERENCE => 4 + 4 * u16_at(0)? + past_atom(2)?,
         etf::EXPORT => 2 + past_atom(past_atom(0)?)?,
-        etf::NEW_FUN => u32_at(0)?,
         _ => return atom_bytes(etf),
     };
     (bytes <= etf.len()).then_some(bytes)
