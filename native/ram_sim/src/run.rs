@@ -10,7 +10,7 @@ use turmoil::Sim;
 use crate::faults::{Faults, wipe};
 use crate::host;
 use crate::joining::Joining;
-use crate::plan::{DEFAULT_TIMEOUTS, Plan, host_name};
+use crate::plan::{DEFAULT_TIMEOUTS, Plan, Timing, host_name};
 use crate::report::Report;
 use crate::watch::Watch;
 use crate::world::{Order, State, World};
@@ -178,8 +178,11 @@ impl Run {
         report.count("unknown outcomes", unknown as u64);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("entries", self.watch.invariants.committed_index());
-        let is_default = state.plan.timeouts == DEFAULT_TIMEOUTS;
+        let timing = state.plan.timing;
+        let is_default = timing == Timing::Equal(DEFAULT_TIMEOUTS);
         report.count("runs with the default timeouts", u64::from(is_default));
+        let are_equal = matches!(timing, Timing::Equal(_));
+        report.count("runs with timeouts that differ", u64::from(!are_equal));
         let mut by_lease = 0;
         let mut by_quorum = 0;
         for status in state.running().filter_map(|(_, running)| running.handle.status().ok()) {

@@ -21,7 +21,9 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::SkipCommitBarrier => {
             &["what_is_committed_is_marked_by_every_holder", "linearizable"]
         }
-        Fault::ForgetRestartPromise => &["no_lease_outlives_its_promise", "linearizable"],
+        Fault::ForgetRestartPromise | Fault::AssumeOwnPromise | Fault::ForgetLongestPromise => {
+            &["no_lease_outlives_its_promise", "linearizable"]
+        }
     }
 }
 
