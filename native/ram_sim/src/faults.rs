@@ -14,7 +14,7 @@ use crate::cuts::{self, around, both_ways, for_each, set_latency};
 use crate::entropy;
 use crate::invariants::Wall;
 use crate::joining::Addition;
-use crate::plan::{host_name, node_name, pick};
+use crate::plan::{Timing, host_name, node_name, pick};
 use crate::strikes::{Strike, Strikes, Victim};
 use crate::world::{Order, State, World};
 
@@ -195,6 +195,9 @@ impl Faults {
         let up: Vec<usize> = hosts.iter().copied().filter(is_up).collect();
         let leader = state.running().find(|(_, r)| r.handle.observe().is_some_and(|o| o.leads));
         let leader = leader.map(|(host, _)| host);
+        if self.counts.is_empty() && !matches!(state.plan.timing, Timing::Equal(_)) {
+            return first_of_other_timeouts(state.plan.timing, &hosts, leader?);
+        }
         // The same fault on a random host, or on the one that hurts most.
         let rng = &mut self.rng;
         let favourite = if rng.random_bool(0.4) { leader } else { None };
@@ -228,12 +231,7 @@ impl Faults {
                 Fault::Delay { pairs: around(&hosts, victim), latency_ms }
             }
             74..79 => Fault::SlowDisk { host: victim, delay_ms: rng.random_range(20..500) },
-            79..82 if !is_cut => {
-                let leader = leader?;
-                let mut others: Vec<usize> =
-                    up.into_iter().filter(|host| *host != leader).collect();
-                Fault::Aside { leader, aside: others.pop()?, others }
-            }
+            79..82 if !is_cut => aside(&up, leader?)?,
             82..87 => Fault::FailingDisk(victim),
             87..91 if is_whole => Fault::Remove(victim),
             91..96 => Fault::Transfer(leader?),
@@ -377,4 +375,18 @@ fn name(fault: &Fault) -> &'static str {
         Fault::Transfer(_) => "fault leader transfer",
         Fault::ClockRate { .. } => "fault clock rate",
     }
+}
+
+/// Later the leads are with those whose timeouts are short. So while the first leader has long ones
+/// it is cut off from others with short ones, or with such as start again with short ones.
+fn first_of_other_timeouts(timing: Timing, hosts: &[usize], leader: usize) -> Option<Fault> {
+    match timing {
+        Timing::LongAtFirst => aside(hosts, leader),
+        _ => Some(Fault::Cut { name: "fault isolation", pairs: both_ways(around(hosts, leader)) }),
+    }
+}
+
+fn aside(up: &[usize], leader: usize) -> Option<Fault> {
+    let mut others: Vec<usize> = up.iter().copied().filter(|host| *host != leader).collect();
+    Some(Fault::Aside { leader, aside: others.pop()?, others })
 }

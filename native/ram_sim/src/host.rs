@@ -91,11 +91,11 @@ type Prepared =
 
 fn prepare(world: &World, host: usize) -> Prepared {
     let mut state = world.borrow_mut();
-    let config = state.plan.config(host);
     let segment_bytes = state.plan.segment_bytes;
     let place = &mut state.hosts[host];
     place.starts += 1;
     let start = place.starts * 100 + host as u64;
+    let (place, config) = (&state.hosts[host], state.plan.config(host, state.hosts[host].starts));
     let disk: Arc<dyn Disk> = Arc::new(place.disk.clone());
     let log = LogSlot::default();
     let slot = log.clone();

@@ -11,7 +11,7 @@ use crate::entropy;
 pub const PORT: u16 = 4100;
 pub const CLUSTER: ClusterId = ClusterId([7; 16]);
 
-/// Of the raft of all members, in milliseconds.
+/// Of the raft of a member, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     pub heartbeat_ms: u64,
@@ -25,6 +25,21 @@ pub const DEFAULT_TIMEOUTS: Timeouts =
 /// With these the slower of our networks and disks cost no lead.
 const CALM_TIMEOUTS: Timeouts =
     Timeouts { heartbeat_ms: 60, election_min_ms: 300, election_max_ms: 600 };
+/// Beside the shorter ones: a lease that rests on these outlasts an election by those.
+const LONG_TIMEOUTS: Timeouts =
+    Timeouts { heartbeat_ms: 40, election_min_ms: 700, election_max_ms: 1500 };
+
+/// Which timeouts the members have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// All the same, always.
+    Equal(Timeouts),
+    /// The first leader, on host 0, has long ones and the others the default; with each start a
+    /// member changes from one to the other.
+    LongLeader,
+    /// All have long ones at first, and change with each start.
+    LongAtFirst,
+}
 
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -39,7 +54,7 @@ pub struct Plan {
     pub latency_max_ms: u64,
     pub disk_delay_max_ms: u64,
     pub segment_bytes: u64,
-    pub timeouts: Timeouts,
+    pub timing: Timing,
     pub reads: ReadMode,
     /// Of the clocks of the hosts: within 1 % of true.
     pub rates: Vec<f64>,
@@ -50,7 +65,13 @@ impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut rng = entropy::stream(seed, "plan", 0);
         let by_lease = entropy::stream(seed, "reads", 0).random_bool(0.75);
-        let by_default = entropy::stream(seed, "timeouts", 0).random_bool(0.5);
+        let mut timeouts = entropy::stream(seed, "timeouts", 0);
+        let equal = if timeouts.random_bool(0.5) { DEFAULT_TIMEOUTS } else { CALM_TIMEOUTS };
+        let timing = match timeouts.random_range(0..6) {
+            0 => Timing::LongLeader,
+            1 => Timing::LongAtFirst,
+            _ => Timing::Equal(equal),
+        };
         let hosts = if rng.random_bool(0.7) { 3 } else { 5 };
         let is_grown = entropy::stream(seed, "founders", 0).random_bool(0.3);
         Plan {
@@ -64,7 +85,7 @@ impl Plan {
             latency_max_ms: rng.random_range(2..=20),
             disk_delay_max_ms: rng.random_range(1..=6),
             segment_bytes: 1 << rng.random_range(12..=16),
-            timeouts: if by_default { DEFAULT_TIMEOUTS } else { CALM_TIMEOUTS },
+            timing,
             reads: if by_lease { ReadMode::Lease } else { ReadMode::Quorum },
             rates: (0..hosts).map(|_| rng.random_range(0.99..1.01)).collect(),
             fault_gap_max_ms: rng.random_range(300..=4000),
@@ -79,7 +100,19 @@ impl Plan {
         }
     }
 
-    pub fn config(&self, host: usize) -> Config {
+    fn timeouts(&self, host: usize, starts: u64) -> Timeouts {
+        let is_as_at_first = !starts.is_multiple_of(2);
+        let is_long = match self.timing {
+            Timing::Equal(timeouts) => return timeouts,
+            Timing::LongLeader => is_as_at_first == (host == 0),
+            Timing::LongAtFirst => is_as_at_first,
+        };
+        if is_long { LONG_TIMEOUTS } else { DEFAULT_TIMEOUTS }
+    }
+
+    /// Of the member on this host, which has started so many times.
+    pub fn config(&self, host: usize, starts: u64) -> Config {
+        let timeouts = self.timeouts(host, starts);
         Config {
             name: node_name(host),
             data_dir: "unused".into(),
@@ -88,9 +121,9 @@ impl Plan {
             listen_port: PORT,
             advertise: None,
             cookie: b"simulated".to_vec(),
-            heartbeat: Duration::from_millis(self.timeouts.heartbeat_ms),
-            election_timeout_min: Duration::from_millis(self.timeouts.election_min_ms),
-            election_timeout_max: Duration::from_millis(self.timeouts.election_max_ms),
+            heartbeat: Duration::from_millis(timeouts.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(timeouts.election_min_ms),
+            election_timeout_max: Duration::from_millis(timeouts.election_max_ms),
             reads: self.reads,
             read_lease: None,
             snapshot_every: self.snapshot_every,
@@ -133,9 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn seeds_run_with_the_default_timeouts_and_with_calmer_ones() {
-        for timeouts in [DEFAULT_TIMEOUTS, CALM_TIMEOUTS] {
-            assert!((1..20).any(|seed| Plan::of(seed).timeouts == timeouts));
+    fn seeds_run_with_equal_timeouts_of_both_kinds_and_with_others() {
+        let equal = [DEFAULT_TIMEOUTS, CALM_TIMEOUTS].map(Timing::Equal);
+        for timing in equal.into_iter().chain([Timing::LongLeader, Timing::LongAtFirst]) {
+            assert!((1..20).any(|seed| Plan::of(seed).timing == timing), "{timing:?}");
+        }
+    }
+
+    #[test]
+    fn timeouts_that_are_not_equal_change_with_each_start() {
+        for timing in [Timing::LongLeader, Timing::LongAtFirst] {
+            let plan = Plan { timing, ..Plan::of(1) };
+            assert_eq!(plan.timeouts(0, 1), LONG_TIMEOUTS);
+            for host in 0..3 {
+                assert_ne!(plan.timeouts(host, 1), plan.timeouts(host, 2));
+            }
+            assert_eq!(plan.timeouts(1, 1) == LONG_TIMEOUTS, timing == Timing::LongAtFirst);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::faults::{Faults, wipe};
 use crate::host;
 use crate::invariants::{NewCostsNothing, Wall};
 use crate::joining::Joining;
-use crate::plan::{DEFAULT_TIMEOUTS, Plan, host_name};
+use crate::plan::{DEFAULT_TIMEOUTS, Plan, Timing, host_name};
 use crate::report::Report;
 use crate::watch::Watch;
 use crate::world::{Order, State, World};
@@ -200,8 +200,11 @@ impl Run {
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());
-        let is_default = state.plan.timeouts == DEFAULT_TIMEOUTS;
+        let timing = state.plan.timing;
+        let is_default = timing == Timing::Equal(DEFAULT_TIMEOUTS);
         report.count("runs with the default timeouts", u64::from(is_default));
+        let are_equal = matches!(timing, Timing::Equal(_));
+        report.count("runs with timeouts that differ", u64::from(!are_equal));
         let mut by_lease = 0;
         let mut by_quorum = 0;
         for status in state.running().filter_map(|(_, running)| running.handle.status().ok()) {

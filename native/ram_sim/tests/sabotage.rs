@@ -24,7 +24,9 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::PromoteUnready => {
             &["a_voter_has_what_was_committed_when_it_came", "a_new_member_costs_no_quorum"]
         }
-        Fault::ForgetRestartPromise => &["no_lease_outlives_its_promise", "linearizable"],
+        Fault::ForgetRestartPromise | Fault::AssumeOwnPromise | Fault::ForgetLongestPromise => {
+            &["no_lease_outlives_its_promise", "linearizable"]
+        }
     }
 }
 
