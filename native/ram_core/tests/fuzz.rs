@@ -72,6 +72,7 @@ fn options() -> LogOptions {
         segment_bytes: 8192,
         cache_bytes: 1024,
         record_bytes_max: 65536,
+        batch_bytes_max: 1 << 20,
         driver: Driver::Inline,
     }
 }
