@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::options::{ClusterId, Cookie, PeerId};
 
-pub(super) const WIRE_VERSION: u16 = 1;
+pub(super) const WIRE_VERSION: u16 = 2;
 pub(super) const MAGIC: [u8; 4] = *b"ram!";
 pub(super) const PREAMBLE_BYTES: usize = 8;
 

@@ -126,7 +126,7 @@ async fn open(
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
-    let store = store.map_err(Error::failed)?;
+    let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let on_removed = Box::new(move || on_event(Event::Removed));
     let service =
         RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
@@ -135,7 +135,7 @@ async fn open(
         identity.port = net.local_port();
         identity.save(&disk)?;
     }
-    let network = Network::new(net.clone(), reads.clone());
+    let network = Network::new(net.clone(), reads.clone(), config.limits.frame_bytes_max);
     let mut raft_config = raft_config(config)?;
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.may_vote();
@@ -200,7 +200,6 @@ async fn listen(
         options.listen_host = config.listen_host.clone();
         options.listen_port = port;
         options.advertise = config.advertise.clone();
-        options.frame_bytes_max = config.limits.frame_bytes_max;
         let service = Arc::new(service.clone());
         result = Net::start(options, transport.clone(), service)
             .await

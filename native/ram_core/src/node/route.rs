@@ -45,14 +45,19 @@ impl Route {
         Route { raft, net, leader, reads }
     }
 
-    /// `None`: no answer came in time, or this member is stopping; whether it is done is not known.
-    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Option<Outcome> {
+    /// `Timeout`: no answer came in time, or this member is stopping; whether it is done is not
+    /// known. `Refused`: the leader will not have it, ever.
+    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Outcome> {
         let raft = &self.raft;
         let own = || {
             let proposal = proposal.clone();
             async move { leader::propose(raft, proposal).await }
         };
-        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.ok().flatten()
+        match self.reach(rpc::PROPOSE, &proposal, own, deadline).await {
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(Refusal::Unfit(reason)) => Err(Error::Refused(reason)),
+            Ok(None) | Err(_) => Err(Error::Timeout),
+        }
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {
@@ -114,9 +119,9 @@ impl Route {
             };
             match answer {
                 Ok(answer) => return Ok(Some(answer)),
-                Err(refused @ (Refusal::UnknownMember | Refusal::LastMember)) => {
-                    return Err(refused);
-                }
+                Err(
+                    refused @ (Refusal::UnknownMember | Refusal::LastMember | Refusal::Unfit(_)),
+                ) => return Err(refused),
                 Err(_) => {}
             }
             tokio::select! {

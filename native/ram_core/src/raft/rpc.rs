@@ -37,6 +37,8 @@ pub enum Refusal {
     Busy,
     UnknownMember,
     LastMember,
+    /// The proposal cannot be applied, or is larger than any may be; nothing happened.
+    Unfit(String),
     /// It has stopped; nothing happened.
     Stopped(String),
 }
