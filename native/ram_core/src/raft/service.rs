@@ -129,12 +129,8 @@ impl Service for RaftService {
     }
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-        if let Some(raft) = self.shared.raft.read().clone() {
-            tokio::spawn(answer_appends(raft, waiting, replies.clone()));
-        }
         self.shared.callers.came(peer.0);
-        Box::new(Connection { peer, shared: self.shared.clone(), appends, replies })
+        Box::new(Connection { peer, shared: self.shared.clone(), appends: None, replies })
     }
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
@@ -169,7 +165,8 @@ async fn answer_appends(raft: Raft, mut waiting: mpsc::Receiver<Append>, replies
 struct Connection {
     peer: PeerId,
     shared: Arc<Shared>,
-    appends: mpsc::Sender<Append>,
+    /// From the first append on: a peer may connect while this member is still starting.
+    appends: Option<mpsc::Sender<Append>>,
     replies: Replies,
 }
 
@@ -196,7 +193,7 @@ impl Inbound for Connection {
                 reply(&self.replies, id, stopped("this member promised not to vote yet"));
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
-            rpc::APPEND => self.append(id, body),
+            rpc::APPEND => self.append(raft, id, body),
             rpc::VOTE => {
                 let reads = reads.clone();
                 self.spawn(id, body, move |request| async move {
@@ -244,9 +241,14 @@ impl Connection {
         Bytes::from(codec::encode(&granted))
     }
 
-    fn append(&mut self, id: u64, body: Bytes) {
+    fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
+        let appends = self.appends.get_or_insert_with(|| {
+            let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+            tokio::spawn(answer_appends(raft, waiting, self.replies.clone()));
+            appends
+        });
         let sent = match rpc::decode_append(body) {
-            Ok(request) => self.appends.try_send((id, request)).map_err(|e| e.to_string()),
+            Ok(request) => appends.try_send((id, request)).map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = sent {

@@ -3,6 +3,7 @@
 mod leases;
 mod promise;
 mod refusals;
+mod starting;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
