@@ -55,6 +55,8 @@ outcome({overloaded, {ram, _Node}}) -> not_applied;
 outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
 outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
+%% A defect: the leader could not read the write, and did not take it.
+outcome({refused, _Why}) -> not_applied;
 outcome(badarg) -> not_applied;
 outcome(_TimeoutOrNotOurs) -> unknown.
 
