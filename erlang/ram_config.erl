@@ -5,6 +5,8 @@
 -export([read/0, check/1, reads/1]).
 -export_type([config/0]).
 
+-define(WEEK_MS, 604800000).
+
 -type config() :: #{name := binary(), data_dir := binary(),
                     storage := any | disk | memory,
                     listen_host := binary(), listen_port := inet:port_number(),
@@ -80,10 +82,18 @@ set({release_cursor_count, Count}, Config) ->
     set({snapshot_every, Count}, Config);
 set({Key, Value}, Config) ->
     case lists:member(Key, numbers()) of
-        true when is_integer(Value), Value > 0 -> Config#{Key := Value};
+        true when is_integer(Value), Value > 0 -> Config#{Key := at_most(most(Key), Key, Value)};
         true -> wrong(Key, "must be a positive integer");
         false -> wrong(Key, ["is not a key of ram; the keys are ", known()])
     end.
+
+%% What `receive' can wait for, also some times over; and what the library can count. How the
+%% sizes must fit each other it checks alone, when the application starts (config.rs).
+most(call_timeout_ms) -> ?WEEK_MS;
+most(_Key) -> 1 bsl 53.
+
+at_most(Most, _Key, Value) when Value =< Most -> Value;
+at_most(Most, Key, _Value) -> wrong(Key, ["must be at most ", integer_to_list(Most)]).
 
 numbers() ->
     [call_timeout_ms, heartbeat_ms, read_lease_ms, snapshot_every, key_bytes_max, value_bytes_max,

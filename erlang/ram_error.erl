@@ -65,6 +65,8 @@ outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
 outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
 outcome({unreadable_value, _Key}) -> not_applied;
+%% A defect: the leader could not read the write, and did not take it.
+outcome({refused, _Why}) -> not_applied;
 outcome(badarg) -> not_applied;
 outcome(_TimeoutOrNotOurs) -> unknown.
 

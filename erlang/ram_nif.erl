@@ -1,8 +1,8 @@
 %% The native library: stubs and nothing else. Only ram_request and ram_node call it.
 -module(ram_nif).
 
--export([member_start/2, member_stop/1, member_status/1, member_set_address/3, member_recover/3,
-         member_erase/1, member_abandon/1, folder_look/1, folder_erase/2]).
+-export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
+         member_recover/3, member_erase/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
 -export([fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
 -export([key_encode/1, key_decode/1]).
@@ -34,6 +34,9 @@ beam_dir() ->
         Beam when is_list(Beam) -> filename:dirname(Beam);
         _ -> undefined
     end.
+
+-spec member_check(map()) -> ok | {error, {config, binary(), binary()}}.
+member_check(_Config) -> ?NOT_LOADED.
 
 -spec member_start(map(), Cluster :: binary()) -> {ok, member()} | {error, term()}.
 member_start(_Config, _Cluster) -> ?NOT_LOADED.

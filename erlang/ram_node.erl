@@ -14,8 +14,8 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--export([start_link/1, describe/1, join/4, joined/2, abandon/2, erase/2, restart/0, failure/0,
-         recover/3]).
+-export([check/1, start_link/1, describe/1, join/4, joined/2, abandon/2, erase/2, restart/0,
+         failure/0, recover/3]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export_type([description/0]).
 
@@ -39,6 +39,14 @@
 -define(TIMEOUT_MS, 30000).
 %% How soon a folder that another process held is looked at again.
 -define(LOOK_AGAIN_MS, 200).
+
+%% @doc Would a member start with this? How sizes must fit each other the library alone knows.
+-spec check(ram_config:config()) -> ok | {error, {bad_config, atom(), binary()}}.
+check(Config) ->
+    case ram_nif:member_check(Config#{cookie => <<>>, memory => false}) of
+        ok -> ok;
+        {error, {config, Key, Why}} -> {error, {bad_config, binary_to_existing_atom(Key), Why}}
+    end.
 
 -spec start_link(ram_config:config()) -> gen_server:start_ret().
 start_link(Config) ->

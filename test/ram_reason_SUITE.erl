@@ -123,8 +123,9 @@ a_node_whose_application_does_not_start_is_named(Config) ->
 
 a_setting_that_the_member_refuses_is_named(Config) ->
     Run = proplists:get_value(run, Config),
-    ok = ram_peers:call(Run, 2, application, set_env, [ram, frame_bytes_max, 1000]),
-    ?assertMatch({error, {bad_config, <<"frame_bytes_max">>, _}},
+    %% TEST-NET-1, RFC 5737: no machine has this address.
+    ok = ram_peers:call(Run, 2, application, set_env, [ram, listen, {"192.0.2.1", 0}]),
+    ?assertMatch({error, {bad_config, <<"listen">>, _}},
                  ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)])).
 
 a_cluster_one_of_whose_nodes_does_not_answer_runs_on_the_others(Config) ->

@@ -4,15 +4,15 @@
 //! format is decided once: bincode 2 with serde, little endian, variable-length integers. The
 //! bytes carry no version of their own: the file or the handshake around them does.
 //!
-//! Decoding is bounded: no length read from the input may claim more than `CONTAINER_BYTES_MAX`.
+//! Decoding is bounded: no length read from the input may claim more than `DECODED_BYTES_MAX`.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-const CONTAINER_BYTES_MAX: usize = 256 * 1024 * 1024;
+use crate::limits::DECODED_BYTES_MAX;
 
-type Format = Configuration<LittleEndian, Varint, Limit<CONTAINER_BYTES_MAX>>;
+type Format = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("malformed {what}: {reason}")]
@@ -34,7 +34,7 @@ impl From<DecodeError> for std::io::Error {
 }
 
 fn format() -> Format {
-    bincode::config::standard().with_limit::<CONTAINER_BYTES_MAX>()
+    bincode::config::standard().with_limit::<DECODED_BYTES_MAX>()
 }
 
 /// Appends the encoding of `value` to `out`.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::limits::{COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, SETTING_MAX};
 use crate::reads::clock::of_another;
 use crate::reads::mode::ReadMode;
 use crate::{Error, Result};
@@ -15,28 +16,55 @@ pub enum Storage {
     Memory,
 }
 
-/// Sizes that bound what one request, one queue and one frame may take.
+/// What the callers of this node may ask for, and what it packs together. No other member needs to
+/// know: what any may be allowed, all can take (`limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub key_bytes_max: usize,
     pub value_bytes_max: usize,
-    /// Of a group of commands in one log entry; a single larger command is a group of its own.
+    /// Of a group of commands in one log entry; a single larger write is a group of its own.
     pub batch_bytes_max: usize,
     /// Of all commands that wait on this node.
     pub queue_bytes_max: usize,
     /// Of all requests that wait on this node.
     pub queue_requests_max: usize,
+    /// Of what is packed into one message to another member; a single larger entry goes alone.
     pub frame_bytes_max: usize,
 }
 
-/// What is left free in a frame for what stands around commands.
-const FRAME_SPARE_BYTES: usize = 64 * 1024;
-
 impl Limits {
-    /// Of commands that are applied together: as much as the largest single one, since a longer
-    /// entry would hold up the heartbeats behind it.
-    pub fn commands_bytes_max(&self) -> usize {
+    fn key_and_value_bytes_max(&self) -> usize {
         self.key_bytes_max.saturating_add(self.value_bytes_max)
+    }
+
+    /// Of the encoded commands of one write: as much as the largest single one, since a longer
+    /// entry would hold up the heartbeats behind it.
+    fn write_bytes_max(&self) -> usize {
+        self.key_and_value_bytes_max().saturating_add(COMMAND_OVERHEAD_BYTES)
+    }
+
+    /// May so many bytes of commands be applied together?
+    pub fn check_batch(&self, bytes: usize) -> Result<()> {
+        if bytes > self.write_bytes_max() {
+            return Err(Error::BatchTooLarge { bytes_max: self.key_and_value_bytes_max() });
+        }
+        Ok(())
+    }
+
+    /// Does each fit the others, and what every member accepts?
+    fn check_settings(&self) -> Result<()> {
+        const COMMAND_MAX: usize = COMMANDS_BYTES_MAX - COMMAND_OVERHEAD_BYTES;
+        const MAX: usize = SETTING_MAX as usize;
+        let value_most = COMMAND_MAX.saturating_sub(self.key_bytes_max);
+        let beside = "so that key and value fit into one log entry";
+        let largest = "so that the largest key and value may wait there";
+        within("key_bytes_max", self.key_bytes_max, (1, COMMAND_MAX - 1), beside)?;
+        within("value_bytes_max", self.value_bytes_max, (1, value_most), beside)?;
+        within("batch_bytes_max", self.batch_bytes_max, (1, COMMANDS_BYTES_MAX), beside)?;
+        within("queue_bytes_max", self.queue_bytes_max, (self.write_bytes_max(), MAX), largest)?;
+        within("queue_requests_max", self.queue_requests_max, (1, MAX), "to be counted")?;
+        let framed = "so that messages are worth their cost";
+        within("frame_bytes_max", self.frame_bytes_max, (FRAME_BYTES_MIN, MAX), framed)
     }
 
     /// May this key be written, with this value?
@@ -50,6 +78,16 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// The refusal of a number names the nearest that would do.
+fn within(key: &str, found: usize, (least, most): (usize, usize), why: &str) -> Result<()> {
+    let reason = match found {
+        _ if found < least => format!("must be at least {least}, {why}"),
+        _ if found > most => format!("must be at most {most}, {why}"),
+        _ => return Ok(()),
+    };
+    Err(Error::Config { key: key.into(), reason })
 }
 
 impl Default for Limits {
@@ -115,20 +153,10 @@ impl Config {
         if self.heartbeat < Duration::from_millis(5) {
             return wrong("heartbeat_ms", "must be 5 at least".into());
         }
-        if self.snapshot_every == 0 {
-            return wrong("snapshot_every", "must be positive".into());
-        }
+        let every = usize::try_from(self.snapshot_every).unwrap_or(usize::MAX);
+        within("snapshot_every", every, (1, SETTING_MAX as usize), "to be counted")?;
         self.check_read_lease()?;
-        let limits = &self.limits;
-        let largest = limits.key_bytes_max.saturating_add(limits.value_bytes_max);
-        if largest.saturating_add(FRAME_SPARE_BYTES) > limits.frame_bytes_max {
-            let reason = "must have room for the largest key and value and 64 KiB more";
-            return wrong("frame_bytes_max", reason.into());
-        }
-        if largest > limits.queue_bytes_max {
-            return wrong("queue_bytes_max", "must have room for the largest key and value".into());
-        }
-        Ok(())
+        self.limits.check_settings()
     }
 
     /// For how long a read lease is granted at most.

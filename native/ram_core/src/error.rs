@@ -20,6 +20,8 @@ pub enum Error {
     KeyTooLarge { bytes_max: usize },
     #[error("the batch takes more bytes than the largest key and value may, {bytes_max}")]
     BatchTooLarge { bytes_max: usize },
+    #[error("the leader refused the write: {0}")]
+    Refused(String),
     #[error("{0} is not a member of the cluster")]
     UnknownMember(String),
     #[error("{0} is the last member; stop_cluster ends a cluster")]

@@ -18,6 +18,7 @@
 pub mod codec;
 pub mod config;
 pub mod error;
+pub mod limits;
 pub mod log;
 pub mod net;
 pub mod node;

@@ -72,6 +72,7 @@ fn options() -> LogOptions {
         segment_bytes: 8192,
         cache_bytes: 1024,
         record_bytes_max: 65536,
+        batch_bytes_max: 1 << 20,
         driver: Driver::Inline,
     }
 }
@@ -159,7 +160,9 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
     while fuzz.goes_on() {
         store.apply(fuzz.rounds, &command::open_session()).unwrap();
         let stamp = Stamp { session: fuzz.rounds, sequence: 1, settled_below: 1 };
-        let mut bytes = command::group(stamp, 3, commands.iter()).to_vec();
+        let (alone, together) = (&commands[0], commands[1..].concat());
+        let writes = [(1, alone), (2, &together)];
+        let mut bytes = command::group(stamp, writes.into_iter()).to_vec();
         fuzz.mutate(&mut bytes);
         // Either is right: the point is that it returns.
         let _ = store.apply(fuzz.rounds, &bytes);

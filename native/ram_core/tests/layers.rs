@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 
 /// A layer of ram_core, and the layers of the crate it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("store", &["store", "codec", "readers", "sabotage"]),
-    ("log", &["log", "threads"]),
-    ("net", &["net"]),
+    ("store", &["store", "codec", "limits", "readers", "sabotage"]),
+    ("log", &["log", "limits", "threads"]),
+    ("net", &["net", "limits"]),
     ("reads", &["reads", "readers", "sabotage", "Error"]),
-    ("raft", &["raft", "reads", "log", "net", "store", "codec", "sabotage", "threads"]),
+    ("raft", &["raft", "reads", "log", "net", "store", "codec", "limits", "sabotage", "threads"]),
     (
         "node",
         &[
-            "node", "raft", "reads", "net", "log", "store", "codec", "config", "Error", "Result",
-            "sabotage", "threads",
+            "node", "raft", "reads", "net", "log", "store", "codec", "config", "limits", "Error",
+            "Result", "sabotage", "threads",
         ],
     ),
 ];

@@ -116,6 +116,15 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
     }
 }
 
+/// `member_check(Config) -> ok | {error, {config, Key, Why}}`: would a member start with it?
+#[rustler::nif]
+fn member_check<'a>(env: Env<'a>, config: StartConfig<'a>) -> Term<'a> {
+    match config.config().check() {
+        Ok(()) => terms::ok().encode(env),
+        Err(cause) => terms::error(env, &cause),
+    }
+}
+
 fn member(env: Env, node: Node) -> Term {
     MEMBERS.term(env, MemberResource { node: Arc::new(node), waiters: Arc::default() })
 }

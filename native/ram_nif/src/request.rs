@@ -171,14 +171,21 @@ fn write_many<'a>(
     deletes: Vec<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
-    let keys = keys.map(|key| encoded_key(env, member, key)).collect::<NifResult<Vec<_>>>()?;
-    let keys = match keys.into_iter().collect::<Result<Vec<_>, _>>() {
-        Ok(keys) => keys,
-        Err(wrong) => return Ok(wrong),
-    };
+    // One buffer for all keys: there may be millions.
+    let (mut keys, mut ends) = (Vec::new(), Vec::with_capacity(puts.len() + deletes.len()));
+    for key in puts.iter().map(|(key, _)| *key).chain(deletes) {
+        if let Err(wrong) = encode_key(env, member, key, &mut keys)? {
+            return Ok(wrong);
+        }
+        if let Err(cause) = member.node.config().limits.check_batch(keys.len()) {
+            return Ok(terms::error(env, &cause));
+        }
+        ends.push(keys.len());
+    }
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let keys = starts.zip(&ends).map(|(start, end)| keys.get(start..*end).unwrap_or_default());
     let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
-    let commands = keys.iter().zip(values.chain(std::iter::repeat(None)));
+    let commands = keys.zip(values.chain(std::iter::repeat(None)));
     let commands = commands.map(|(key, value)| match value {
         Some(value) => Command::Put { key, value },
         None => Command::Delete { key },

@@ -60,6 +60,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         }
         Error::KeyTooLarge { bytes_max } => (atoms::key_too_large(), *bytes_max).encode(env),
         Error::BatchTooLarge { bytes_max } => (atoms::batch_too_large(), *bytes_max).encode(env),
+        Error::Refused(why) => (atoms::refused(), text(why)).encode(env),
         Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
         Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
         Error::Removed(name) => (atoms::removed(), text(name)).encode(env),

@@ -5,6 +5,7 @@
 //! it poisons the log, and each operation that is waiting or comes later is answered with its
 //! cause. No lock is held during disk access or a callback.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,10 +19,8 @@ use super::queue::{Asked, Queue, Work};
 use super::view::{View, refused};
 use super::writer::{Counters, Writer};
 use super::{Done, Driver, LogError};
+use crate::limits::SLOT_BYTES_MAX;
 use crate::threads;
-
-/// One operation may have this many bytes in a segment.
-const CHANGE_BYTES_MAX: usize = 1 << 30;
 
 pub(super) struct Shared {
     /// The view and the queue under one lock, so that operations are written in the order in which
@@ -31,6 +30,7 @@ pub(super) struct Shared {
     pub(super) wake: Condvar,
     pub(super) counters: Arc<Counters>,
     pub(super) record_bytes_max: usize,
+    pub(super) batch_bytes_max: usize,
     pub(super) driver: Driver,
 }
 
@@ -69,12 +69,20 @@ impl Shared {
         if let Err(error) = self.check_bytes(&change) {
             return Err(Box::new((error, done)));
         }
+        let mut pieces = change.into_pieces(self.batch_bytes_max);
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let ticket = state.queue.next_ticket();
-        match state.check_open().and_then(|()| state.view.ask(&change, ticket)) {
-            Ok(()) => state.queue.push(Asked { change, done }),
-            Err(error) => return Err(Box::new((error, done))),
+        let ticket = state.queue.next_ticket() + (pieces.len() as u64).saturating_sub(1);
+        if let Err(error) = state.check_open().and_then(|()| state.view.ask(&pieces, ticket)) {
+            return Err(Box::new((error, done)));
+        }
+        let last = pieces.pop_back();
+        for change in pieces {
+            // When it fails, so does the last: nothing is written after a failure.
+            state.queue.push(Asked { change, done: Box::new(|_| {}) });
+        }
+        if let Some(change) = last {
+            state.queue.push(Asked { change, done });
         }
         drop(guard);
         self.wake.notify_one();
@@ -90,19 +98,21 @@ impl Shared {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let ticket = state.queue.next_ticket();
-        if state.check_open().and_then(|()| state.view.ask(&change, ticket)).is_ok() {
+        let pieces = VecDeque::from([change]);
+        if state.check_open().and_then(|()| state.view.ask(&pieces, ticket)).is_ok() {
             state.queue.push_lazy(slot, body);
         }
     }
 
     fn check_bytes(&self, change: &Change) -> io::Result<()> {
         let body = change.bodies().max().unwrap_or(0);
-        if body > self.record_bytes_max {
-            let max = self.record_bytes_max;
+        let max = match change {
+            // All slots are written again with every segment.
+            Change::State(..) => self.record_bytes_max.min(SLOT_BYTES_MAX),
+            _ => self.record_bytes_max,
+        };
+        if body > max {
             return Err(refused(format!("a record of {body} bytes, more than the {max} allowed")));
-        }
-        if change.bytes() > CHANGE_BYTES_MAX {
-            return Err(refused(format!("an operation of more than {CHANGE_BYTES_MAX} bytes")));
         }
         Ok(())
     }
@@ -115,7 +125,7 @@ impl Shared {
                 return None;
             }
             let closing = state.closing;
-            let work = state.queue.take(closing);
+            let work = state.queue.take(self.batch_bytes_max, closing);
             if work.is_some() || closing {
                 return work;
             }
@@ -130,7 +140,11 @@ impl Shared {
         let Some(mut writer) = state.writer.take() else { return };
         loop {
             let closing = state.closing;
-            let work = if state.failure.is_none() { state.queue.take(closing) } else { None };
+            let work = if state.failure.is_none() {
+                state.queue.take(self.batch_bytes_max, closing)
+            } else {
+                None
+            };
             let Some(work) = work else { break };
             drop(state);
             self.perform(&mut writer, work);

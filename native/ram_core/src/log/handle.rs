@@ -23,9 +23,11 @@ use super::drive::{Shared, State, spawn};
 use super::queue::Queue;
 use super::reading::resolve;
 use super::recovery::recover;
+use super::segment::SEGMENT_BYTES_MAX;
 use super::view::View;
 use super::writer::{Counters, Writer};
 use super::{Done, Driver, LogError, LogOptions, LogStats};
+use crate::limits::RECORD_BYTES_MAX;
 
 /// A handle to the log of one member. Clones share the log; with the last one it closes.
 #[derive(Clone)]
@@ -58,8 +60,9 @@ impl Log {
     /// log is never opened. [`LogError::Version`] and [`LogError::Io`] for the rest.
     pub fn open(disk: Arc<dyn Disk>, options: LogOptions) -> Result<Self, LogError> {
         let mut log = recover(disk.as_ref())?;
+        let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
         let counters = Arc::new(Counters::default());
-        let writer = Writer::new(disk, options.segment_bytes, Arc::clone(&counters), &log)?;
+        let writer = Writer::new(disk, segment_bytes, Arc::clone(&counters), &log)?;
         while writer.has_purged()
             && let Some(dead) = log.offsets.take_dead()
         {
@@ -76,7 +79,8 @@ impl Log {
             }),
             wake: Condvar::new(),
             counters,
-            record_bytes_max: options.record_bytes_max,
+            record_bytes_max: options.record_bytes_max.min(RECORD_BYTES_MAX),
+            batch_bytes_max: options.batch_bytes_max.min(RECORD_BYTES_MAX),
             driver: options.driver,
         });
         let thread = match options.driver {
@@ -115,7 +119,8 @@ impl Log {
 
     /// Adds entries, each with the index behind the one before; an empty log that was never purged
     /// takes any first index. `done` gets `InvalidInput`, and nothing is added, when there is a
-    /// hole or a body is longer than [`LogOptions::record_bytes_max`].
+    /// hole or a body is longer than [`LogOptions::record_bytes_max`]. A crash may leave the first
+    /// of them without the rest.
     pub fn append(&self, entries: Vec<(u64, Bytes)>, done: Done) {
         self.owner.shared.ask(Change::Append(entries), done);
     }

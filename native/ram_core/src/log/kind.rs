@@ -19,6 +19,14 @@ impl Kind {
             Kind::Backup => b"RAMBACKU",
         }
     }
+
+    /// The version of what is written.
+    pub(super) fn version(self) -> u32 {
+        match self {
+            Kind::Snapshot => 2,
+            Kind::Backup => 1,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

@@ -22,7 +22,8 @@
 //! 1. One batch, one sync; a batch is written only after the sync of the one before succeeded. So a
 //!    crash can tear only the last batch, of which nobody was told.
 //! 2. A batch is there as a whole or not at all: its last record carries a flag, and no record
-//!    counts before that is seen.
+//!    counts before that is seen. It has a bound, and so has a segment: what was written can be
+//!    read. An append of more is several batches, and done with the last.
 //! 3. Batches, segments and entries are numbered without a hole, over all files.
 //!    The number of the newest segment is kept in a file of its own, so that the loss of the last
 //!    ones is noticed as well.
@@ -71,6 +72,8 @@ mod writer;
 
 use std::io;
 
+use crate::limits::RECORD_BYTES_MAX;
+
 #[cfg(any(test, feature = "simulation"))]
 pub use cached_disk::CachedDisk;
 pub use disk::{Disk, DiskFile};
@@ -81,10 +84,7 @@ pub use lone_file::LoneFile;
 pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
 pub use real_disk::RealDisk;
-pub use snapshot::{
-    SNAPSHOT_BLOCK_BYTES_MAX, SnapshotReader, SnapshotWriter, latest_snapshot, remove_older,
-    snapshot_name,
-};
+pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
 pub use transfer::{SnapshotFile, SnapshotReceiver};
 
 /// Is this the name of a file that a log or its snapshots make, finished or not?
@@ -111,8 +111,10 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// The newest entries are kept in memory up to this sum. Bytes.
     pub cache_bytes: usize,
-    /// The longest body of an entry or a state. Bytes.
+    /// The longest body of an entry. Bytes.
     pub record_bytes_max: usize,
+    /// A batch takes operations up to this; longer appends are written in several. Bytes.
+    pub batch_bytes_max: usize,
     /// Who writes.
     pub driver: Driver,
 }
@@ -122,7 +124,8 @@ impl Default for LogOptions {
         Self {
             segment_bytes: 16 * 1024 * 1024,
             cache_bytes: 16 * 1024 * 1024,
-            record_bytes_max: 64 * 1024 * 1024,
+            record_bytes_max: RECORD_BYTES_MAX,
+            batch_bytes_max: 4 * 1024 * 1024,
             driver: Driver::Thread,
         }
     }

@@ -12,9 +12,6 @@ use bytes::Bytes;
 use super::Done;
 use super::change::Change;
 
-/// A batch takes operations until it has this many bytes.
-const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// An operation with the one who waits for it.
 pub(super) struct Asked {
     pub(super) change: Change,
@@ -68,13 +65,14 @@ impl Queue {
         self.lazy.insert(slot, body);
     }
 
-    /// Takes the next batch; lazy values alone make one only when there will be no other.
-    pub(super) fn take(&mut self, is_last: bool) -> Option<Work> {
+    /// Takes the next batch, of so many bytes at most or one operation; lazy values alone make one
+    /// only when there will be no other.
+    pub(super) fn take(&mut self, bytes_max: usize, is_last: bool) -> Option<Work> {
         let mut asked = Vec::new();
         let mut bytes: usize = 0;
         while let Some(next) = self.asked.front() {
             bytes = bytes.saturating_add(next.change.bytes());
-            if bytes > BATCH_BYTES_MAX && !asked.is_empty() {
+            if bytes > bytes_max && !asked.is_empty() {
                 break;
             }
             asked.extend(self.asked.pop_front());

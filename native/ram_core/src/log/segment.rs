@@ -21,6 +21,7 @@ use std::fmt;
 use super::LogError;
 use super::disk::{Disk, DiskFile};
 use super::record::{u32_at, u64_at};
+use crate::limits::{RECORD_BYTES_MAX, SLOT_BYTES_MAX};
 
 /// Where the first record stands.
 pub(super) const RECORDS_OFFSET: usize = 48;
@@ -28,8 +29,19 @@ pub(super) const RECORDS_OFFSET: usize = 48;
 /// A segment longer than this is none of ours: places in a segment have 32 bits.
 pub(super) const SEGMENT_BYTES_LIMIT: u64 = u32::MAX as u64;
 
+/// A segment of more is given no batch, unless it is its first.
+pub(super) const SEGMENT_BYTES_MAX: u64 = SEGMENT_BYTES_LIMIT / 2;
+
+// The longest first batch: the values of all slots said again, one operation or as much as a batch
+// takes, and the values of all slots that came late. A record has less than 64 bytes of its own.
+const _: () = {
+    let slots = 2 * 256 * (SLOT_BYTES_MAX + 64);
+    let batch = slots + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
+    assert!((batch as u64) < SEGMENT_BYTES_LIMIT);
+};
+
 const MAGIC: &[u8; 8] = b"RAMLOG\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file name of segment `number`.
 pub(super) fn segment_name(number: u64) -> String {

@@ -32,15 +32,12 @@ use super::LogError;
 use super::disk::{Disk, DiskFile, read_exactly};
 use super::kind::Kind;
 use super::record::{u32_at, u64_at};
-
-/// The longest block, in bytes.
-pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+use crate::limits::BLOCK_BYTES_MAX;
 
 /// A writer syncs whenever this much waits, so that the disk is not busy with a whole snapshot at
 /// once when the log wants it.
 const UNSYNCED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 24;
 const BLOCK_HEADER_BYTES: usize = 8;
 const FOOTER_BYTES: usize = 28;
@@ -137,7 +134,7 @@ impl SnapshotWriter {
             is_finished: false,
         };
         writer.buffer.extend_from_slice(kind.magic());
-        writer.buffer.extend_from_slice(&VERSION.to_le_bytes());
+        writer.buffer.extend_from_slice(&kind.version().to_le_bytes());
         writer.buffer.extend_from_slice(&number.to_le_bytes());
         let crc = crc32fast::hash(&writer.buffer);
         writer.buffer.extend_from_slice(&crc.to_le_bytes());
@@ -145,14 +142,14 @@ impl SnapshotWriter {
         Ok(writer)
     }
 
-    /// Adds a block of at most [`SNAPSHOT_BLOCK_BYTES_MAX`] bytes.
+    /// Adds a block of at most [`BLOCK_BYTES_MAX`] bytes.
     ///
     /// # Errors
     ///
     /// [`LogError::Io`]; the snapshot cannot be finished then.
     pub fn write_block(&mut self, body: &[u8]) -> Result<(), LogError> {
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        if body.len() > SNAPSHOT_BLOCK_BYTES_MAX {
+        if body.len() > BLOCK_BYTES_MAX {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "a block is too long");
             return Err(LogError::io(&self.temporary)(error));
         }
@@ -303,8 +300,9 @@ impl SnapshotReader {
         if !header.starts_with(kind.magic()) {
             return Err(corrupt(0, format!("it is no {kind}")));
         }
-        if found != VERSION {
-            return Err(LogError::Version { file: name, found, known: VERSION });
+        let known = kind.version();
+        if found != known {
+            return Err(LogError::Version { file: name, found, known });
         }
         let checked = header.get(..20).unwrap_or_default();
         if crc32fast::hash(checked) != u32_at(&header, 20) {
@@ -345,7 +343,7 @@ impl SnapshotReader {
         let body_offset = self.position.saturating_add(BLOCK_HEADER_BYTES as u64);
         let next = body_offset.saturating_add(u64::from(length));
         // Before anything is allocated for it.
-        if length as usize > SNAPSHOT_BLOCK_BYTES_MAX || next > self.end {
+        if length as usize > BLOCK_BYTES_MAX || next > self.end {
             return Err(corrupt("a block is longer than it can be"));
         }
         let body = read_exactly(self.file.as_ref(), body_offset, length as usize)

@@ -61,14 +61,19 @@ impl View {
         self.offsets.first_within(bytes_max)
     }
 
-    /// Shows what operation number `ticket` does. A refused one changes nothing.
-    pub(super) fn ask(&mut self, change: &Change, ticket: u64) -> io::Result<()> {
-        match change {
-            Change::Append(entries) => return self.append(entries, ticket),
-            Change::Truncate(after) => self.bounds.truncate_after(*after),
-            Change::Purge(u64::MAX) => return Err(refused("the index is out of bounds".into())),
-            Change::Purge(upto) => self.bounds.purge(*upto),
-            Change::State(slot, body) => {
+    /// Shows what an operation does, of whose pieces the last has number `ticket`. A refused one
+    /// changes nothing.
+    pub(super) fn ask(&mut self, pieces: &VecDeque<Change>, ticket: u64) -> io::Result<()> {
+        match pieces.front() {
+            Some(Change::Append(_)) | None => {
+                return self.append(pieces.iter().flat_map(Change::entries), ticket);
+            }
+            Some(Change::Truncate(after)) => self.bounds.truncate_after(*after),
+            Some(Change::Purge(u64::MAX)) => {
+                return Err(refused("the index is out of bounds".into()));
+            }
+            Some(Change::Purge(upto)) => self.bounds.purge(*upto),
+            Some(Change::State(slot, body)) => {
                 self.states.insert(*slot, body.clone());
                 return Ok(());
             }
@@ -78,9 +83,13 @@ impl View {
         Ok(())
     }
 
-    fn append(&mut self, entries: &[(u64, Bytes)], ticket: u64) -> io::Result<()> {
+    fn append<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a (u64, Bytes)> + Clone,
+        ticket: u64,
+    ) -> io::Result<()> {
         let mut bounds = self.bounds;
-        for (index, _) in entries {
+        for (index, _) in entries.clone() {
             if *index == u64::MAX {
                 return Err(refused("the index is out of bounds".into()));
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::NetError;
 use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
+use crate::limits::FRAME_BYTES_MAX;
 
 /// A member of the cluster, as Raft knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +54,7 @@ pub struct NetOptions {
     /// The `host:port`, or `host`, under which others find this member. By default the host that is
     /// listened on, or, when that is all of them, the host of the node name.
     pub advertise: Option<String>,
-    /// The largest body of a request or a reply; alike on all members.
+    /// The largest body of a request or a reply. A constant, alike on all members; tests shrink it.
     pub frame_bytes_max: usize,
     /// What may wait for the way to one peer, and as much again for the way back.
     pub peer_queue_bytes_max: usize,
@@ -79,7 +80,7 @@ impl NetOptions {
             listen_host: "127.0.0.1".to_owned(),
             listen_port: 0,
             advertise: None,
-            frame_bytes_max: 64 << 20,
+            frame_bytes_max: FRAME_BYTES_MAX,
             peer_queue_bytes_max: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),

@@ -176,7 +176,7 @@ impl<'a> Puts<'a> {
             let _ = answer.send((bytes, result.map(|_| ())));
         });
         let deadline = Instant::now() + self.timeout;
-        let write = Write { commands: command, count: 1, deadline, reply, _permit: permit };
+        let write = Write { commands: command, count: 1, deadline, reply, permit };
         self.desk.entrance.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;

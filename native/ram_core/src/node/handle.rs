@@ -80,16 +80,14 @@ impl Handle {
         deadline: std::time::Instant,
         reply: Reply<Answer>,
     ) -> Result<()> {
-        let bytes_max = self.config.limits.commands_bytes_max();
+        let limits = &self.config.limits;
         let mut encoded = Vec::new();
         let mut count = 0;
         for command in commands {
             self.check_sizes(&command)?;
             command.encode_into(&mut encoded);
             count += 1;
-            if encoded.len() > bytes_max {
-                return Err(Error::BatchTooLarge { bytes_max });
-            }
+            limits.check_batch(encoded.len())?;
         }
         self.enqueue_write(encoded, count, deadline, reply)
     }
@@ -102,7 +100,7 @@ impl Handle {
         reply: Reply<Answer>,
     ) -> Result<()> {
         let permit = self.permit(commands.len())?;
-        let write = Write { commands, count, deadline: deadline.into(), reply, _permit: permit };
+        let write = Write { commands, count, deadline: deadline.into(), reply, permit };
         enqueue(&self.entrance.writes, write)
     }
 

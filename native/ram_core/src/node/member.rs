@@ -132,13 +132,13 @@ async fn open(
     let applied = machine.applied();
     check_snapshot(&disk, &log, applied.index())?;
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
-    let store = store.map_err(Error::failed)?;
+    let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let on_removed = Box::new(move || on_event(Event::Removed));
     let service =
         RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
-    let network = Network::new(net.clone(), reads.clone());
+    let network = Network::new(net.clone(), reads.clone(), config.limits.frame_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.may_vote();
     let raft_config = Arc::new(raft_config);
@@ -234,7 +234,6 @@ async fn listen(
         options.listen_host = config.listen_host.clone();
         options.listen_port = port;
         options.advertise = config.advertise.clone();
-        options.frame_bytes_max = config.limits.frame_bytes_max;
         let service = Arc::new(service.clone());
         result = Net::start(options, transport.clone(), service)
             .await

@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::load::Permit;
 use super::route::Route;
+use crate::limits::GROUP_WRITES_MAX;
 use crate::store::command::{self, Answer, Outcome, Stamp};
 use crate::{Error, Result};
 
 /// Groups of this node on the way at once: one is applied while the next is replicated.
 const GROUPS_IN_FLIGHT_MAX: usize = 4;
-const GROUP_COMMANDS_MAX: usize = 4096;
 
 pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 
@@ -26,12 +26,21 @@ pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 pub struct Write {
     /// Encoded, one after the other.
     pub commands: Vec<u8>,
+    /// How many those are, one at least.
     pub count: u32,
     pub deadline: Instant,
     /// Gets the answer to the last of them.
     pub reply: Reply,
     /// Held until the reply.
-    pub _permit: Permit,
+    pub permit: Permit,
+}
+
+impl Write {
+    fn answer(self, result: Result<Answer>) {
+        // First: who hears the answer may ask again at once.
+        drop(self.permit);
+        (self.reply)(result);
+    }
 }
 
 /// Proposes until the queue is closed; then what is on the way is abandoned as unknown.
@@ -60,10 +69,10 @@ pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_b
                 settle(&mut session, &ended);
             }
             opened = open_session(&route, latest), if opening => match opened {
-                Some(opened) => session = Some(opened),
-                None => answer_all(std::mem::take(&mut waiting), Error::Timeout),
+                Ok(opened) => session = Some(opened),
+                Err(error) => answer_all(std::mem::take(&mut waiting), error),
             },
-            got = queue.recv_many(&mut waiting, GROUP_COMMANDS_MAX), if idle => {
+            got = queue.recv_many(&mut waiting, GROUP_WRITES_MAX), if idle => {
                 if got == 0 { return }
             }
         }
@@ -103,12 +112,12 @@ fn settle(session: &mut Option<Session>, ended: &Ended) {
 }
 
 /// May be abandoned and begun again: a session nobody uses is forgotten in time.
-async fn open_session(route: &Route, deadline: Instant) -> Option<Session> {
-    match route.propose(command::open_session(), deadline).await {
-        Some(Outcome::SessionOpened { session: id }) => {
-            Some(Session { id, next_sequence: 1, open: BTreeSet::new() })
+async fn open_session(route: &Route, deadline: Instant) -> Result<Session> {
+    match route.propose(command::open_session(), deadline).await? {
+        Outcome::SessionOpened { session: id } => {
+            Ok(Session { id, next_sequence: 1, open: BTreeSet::new() })
         }
-        _ => None,
+        _ => Err(Error::Timeout),
     }
 }
 
@@ -123,38 +132,29 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
         bytes += write.commands.len();
         bytes <= batch_bytes_max
     };
-    let count = waiting.iter().map(fits).take_while(|fits| *fits).count().max(1);
+    let first = waiting.iter().take(GROUP_WRITES_MAX);
+    let count = first.map(fits).take_while(|fits| *fits).count().max(1);
     let rest = waiting.split_off(count.min(waiting.len()));
     std::mem::replace(waiting, rest)
 }
 
 async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
-    let count = group.iter().map(|write| write.count).sum();
-    let commands = group.iter().map(|write| &write.commands);
-    let proposal = command::group(stamp, count, commands);
+    let writes = group.iter().map(|write| (write.count, &write.commands));
+    let proposal = command::group(stamp, writes);
     let latest = latest_deadline(&group);
     let mut session_lost = false;
     match route.propose(proposal, latest).await {
-        Some(Outcome::Answers(answers)) if answers.len() == count as usize => {
-            answer_each(group, answers);
+        Ok(Outcome::Answers(answers)) if answers.len() == group.len() => {
+            group.into_iter().zip(answers).for_each(|(write, answer)| write.answer(Ok(answer)));
         }
-        Some(_) => {
+        Ok(_) => {
             // Whether an earlier copy was applied before the session was forgotten is not known.
             session_lost = true;
             answer_all(group, Error::Timeout);
         }
-        None => answer_all(group, Error::Timeout),
+        Err(error) => answer_all(group, error),
     }
     Ended { stamp, session_lost }
-}
-
-fn answer_each(group: Vec<Write>, answers: Vec<Answer>) {
-    let mut answers = answers.into_iter();
-    for write in group {
-        // A write has one command at least.
-        let last = answers.nth((write.count as usize).saturating_sub(1));
-        (write.reply)(last.ok_or(Error::Timeout));
-    }
 }
 
 fn latest_deadline(writes: &[Write]) -> Instant {
@@ -163,6 +163,6 @@ fn latest_deadline(writes: &[Write]) -> Instant {
 
 fn answer_all(group: Vec<Write>, error: Error) {
     for write in group {
-        (write.reply)(Err(error.clone()));
+        write.answer(Err(error.clone()));
     }
 }

@@ -55,14 +55,21 @@ impl Route {
         Route { raft, net, leader, members }
     }
 
-    /// `None`: no answer came in time, or this member is stopping; whether it is done is not known.
-    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Option<Outcome> {
+    /// `Timeout`: no answer came in time, or this member is stopping; whether it is done is not
+    /// known. `Refused`: the leader will not have it, ever.
+    pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Outcome> {
         let raft = &self.raft;
         let own = || {
             let proposal = proposal.clone();
             async move { leader::propose(raft, proposal).await }
         };
-        self.reach(rpc::PROPOSE, &proposal, own, deadline).await.ok()
+        match self.reach(rpc::PROPOSE, &proposal, own, deadline).await {
+            Ok(outcome) => Ok(outcome),
+            Err(Missed::Refused { refusal: Refusal::Unfit(reason), .. }) => {
+                Err(Error::Refused(reason))
+            }
+            Err(_) => Err(Error::Timeout),
+        }
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {
@@ -93,9 +100,11 @@ impl Route {
                 Refusal::NotCaughtUp { member: Member { name, address }, why } => {
                     Err(Error::NotCaughtUp { name, address, why })
                 }
-                Refusal::NotLeader | Refusal::Unknown | Refusal::Busy | Refusal::Stopped(_) => {
-                    Err(Error::Stopped)
-                }
+                Refusal::NotLeader
+                | Refusal::Unknown
+                | Refusal::Busy
+                | Refusal::Unfit(_)
+                | Refusal::Stopped(_) => Err(Error::Stopped),
             },
         }
     }

@@ -156,6 +156,18 @@ fn a_write_whose_time_is_over_before_its_turn_is_told_so_and_the_next_is_done() 
     node.stop();
 }
 
+/// The place in the queue was given back after the answer, so the next request found it taken.
+#[test]
+fn with_room_for_one_request_a_caller_that_waits_for_its_answers_is_never_refused() {
+    let mut config = config();
+    config.limits.queue_requests_max = 1;
+    let node = made(config);
+    for _ in 0..1000 {
+        put(&node, Instant::now() + LIMIT).unwrap();
+    }
+    node.stop();
+}
+
 #[test]
 fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
     let (sender, events) = std::sync::mpsc::sync_channel(8);

@@ -13,22 +13,30 @@ const REQUEST_BYTES: usize = 1024;
 pub struct Asked {
     bytes_max: u32,
     left: Arc<Semaphore>,
+    /// For a request that would need most of the rest: among many small ones it would never have
+    /// its turn, so one at a time is let in whatever else there is.
+    large: Arc<Semaphore>,
 }
 
 impl Asked {
     pub fn new(bytes_max: u32) -> Asked {
-        Asked { bytes_max, left: Arc::new(Semaphore::new(bytes_max as usize)) }
+        let left = Arc::new(Semaphore::new(bytes_max as usize));
+        Asked { bytes_max, left, large: Arc::new(Semaphore::new(1)) }
     }
 
     /// The work on a request of so many bytes, which counts until it has ended; `None`: there is
-    /// too much already. One of any size is let in when there is nothing else.
+    /// too much already.
     pub fn admit<W: Future>(
         &self,
         bytes: usize,
         work: W,
     ) -> Option<impl Future<Output = W::Output> + use<W>> {
         let bytes = u32::try_from(bytes.saturating_add(REQUEST_BYTES)).unwrap_or(u32::MAX);
-        let taken = self.left.clone().try_acquire_many_owned(bytes.min(self.bytes_max)).ok()?;
+        let taken = if bytes > self.bytes_max / 2 {
+            self.large.clone().try_acquire_owned().ok()?
+        } else {
+            self.left.clone().try_acquire_many_owned(bytes).ok()?
+        };
         Some(async move {
             let answer = work.await;
             drop(taken);
@@ -49,10 +57,21 @@ mod tests {
         let second = asked.admit(1024, pending::<()>()).unwrap();
         assert!(asked.admit(0, ready(())).is_none());
         assert_eq!(futures_util::FutureExt::now_or_never(first), Some(7));
-        assert!(asked.admit(1025, ready(())).is_none());
         let third = asked.admit(1024, pending::<()>()).unwrap();
         assert!(asked.admit(0, ready(())).is_none());
         drop((second, third));
-        assert!(asked.admit(usize::MAX, ready(())).is_some());
+        assert!(asked.admit(0, ready(())).is_some());
+    }
+
+    #[test]
+    fn a_large_request_has_its_turn_among_many_small_ones_and_a_second_one_waits_for_it() {
+        let asked = Asked::new(4 * 1024);
+        let small = [0; 4].map(|bytes| asked.admit(bytes, pending::<()>()).unwrap());
+        assert!(asked.admit(0, ready(())).is_none());
+        let large = asked.admit(usize::MAX, pending::<()>()).unwrap();
+        assert!(asked.admit(usize::MAX, ready(())).is_none());
+        drop(large);
+        assert!(asked.admit(1025, ready(())).is_some());
+        drop(small);
     }
 }

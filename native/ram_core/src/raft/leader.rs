@@ -9,15 +9,22 @@ use std::collections::BTreeMap;
 
 use super::rpc::{Answer, Refusal};
 use super::types::{Member, Payload, Raft, TypeConfig};
+use crate::codec::DecodeError;
+use crate::limits::PROPOSAL_BYTES_MAX;
 use crate::reads::Reads;
 use crate::reads::grants::{Ask, Grant, Refused};
 use crate::sabotage::{self, Fault};
-use crate::store::command::{self, Outcome};
+use crate::store::command::{self, Outcome, Proposal};
 
 type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
-/// Proposes an entry and waits until it is applied here.
+/// Proposes an entry and waits until it is applied here. What no member could store or apply does
+/// not enter the log: it would end them all.
 pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
+    if let Err(reason) = check(&proposal).await {
+        tracing::error!("a proposal was refused: {reason}");
+        return Err(Refusal::Unfit(reason));
+    }
     if sabotage::armed(Fault::ReplyBeforeCommit)
         && let Some(premature) = command::unconditional(&proposal)
     {
@@ -27,6 +34,18 @@ pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
     }
     let response = raft.client_write(Payload(proposal)).await.map_err(refusal)?;
     Ok(response.data)
+}
+
+async fn check(proposal: &[u8]) -> Result<(), String> {
+    if proposal.len() > PROPOSAL_BYTES_MAX {
+        return Err(format!("{} bytes, where {PROPOSAL_BYTES_MAX} are the most", proposal.len()));
+    }
+    let wrong = |error: DecodeError| error.to_string();
+    let mut commands = Proposal::decode(proposal).map_err(wrong)?.commands();
+    while commands.check_some().map_err(wrong)? {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// The index a member must have applied before it may answer reads that were asked before this

@@ -28,41 +28,46 @@ use tokio::sync::oneshot;
 use super::entry;
 use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use crate::codec;
+use crate::limits::PACK_BYTES_MAX;
 use crate::log::Log;
 use crate::reads::Reads;
 use crate::reads::lease::Cause;
-use crate::reads::pending::Touched;
 use crate::sabotage::{self, Fault};
-use crate::store::command;
+use crate::store::command::Proposal;
 
 const VOTE: u8 = 0;
 const COMMITTED: u8 = 1;
 const PURGED: u8 = 2;
 const LONGEST_HOLD: u8 = 3;
 
-/// What one append request to a follower may carry, so that heartbeats are not stuck behind it.
-const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
 #[derive(Clone)]
 pub struct LogStore {
     log: Log,
     /// `None`: nobody reads by what this store does.
     reads: Option<Reads>,
+    /// What one append request to a follower carries, so that heartbeats are not stuck behind it; a
+    /// larger entry goes alone.
+    pack_bytes_max: u64,
 }
 
 impl LogStore {
     /// To look into a log, or to change it outside of Raft.
     pub fn new(log: Log) -> Self {
-        LogStore { log, reads: None }
+        LogStore { log, reads: None, pack_bytes_max: PACK_BYTES_MAX as u64 }
+    }
+
+    /// Packs no more into a request than this, and no more than any does.
+    pub fn packing(self, bytes_max: usize) -> Self {
+        LogStore { pack_bytes_max: bytes_max.min(PACK_BYTES_MAX) as u64, ..self }
     }
 
     /// For a member whose table shows the entries up to `applied_index`: what the log holds beyond
     /// was acknowledged, and is pending.
     pub fn open(log: Log, reads: Reads, applied_index: u64) -> io::Result<Self> {
-        let store = LogStore { log, reads: None };
+        let store = LogStore::new(log);
         let (mut next, end) = store.held(&(applied_index.saturating_add(1)..));
         while next < end && reads.asks {
-            let entries = store.read(next, end, READ_BYTES_MAX)?;
+            let entries = store.read_pack(next, end)?;
             entries.iter().for_each(|entry| mark(&reads, entry));
             let Some(last) = entries.last() else { break };
             next = last.index() + 1;
@@ -99,6 +104,10 @@ impl LogStore {
         let records = self.log.read(start..end, bytes_max)?;
         let decoded = records.into_iter().map(|(index, bytes)| entry::decode(index, bytes));
         Ok(decoded.collect::<Result<Vec<Entry>, _>>()?)
+    }
+
+    fn read_pack(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, self.pack_bytes_max)
     }
 
     /// The id of the last entry, also when it was purged.
@@ -167,10 +176,13 @@ fn mark(reads: &Reads, entry: &Entry) {
     if !reads.asks {
         return;
     }
-    match command::keys(proposal) {
-        Ok(keys) => reads.pending.mark(entry.index(), Touched::Keys(&keys)),
+    match Proposal::decode(proposal) {
+        Ok(proposal) => {
+            let keys = proposal.commands().map(|next| next.map(|next| next.command.key()));
+            reads.pending.mark(entry.index(), keys);
+        }
         // It will end the member when it is applied.
-        Err(_) => reads.pending.mark(entry.index(), Touched::Everything),
+        Err(error) => reads.pending.mark(entry.index(), std::iter::once(Err(error))),
     }
 }
 
@@ -193,8 +205,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     {
         let store = self.clone();
         let pieces = stream::try_unfold(self.held(&range), move |(start, end)| {
-            let piece =
-                if start < end { store.read(start, end, READ_BYTES_MAX) } else { Ok(vec![]) };
+            let piece = if start < end { store.read_pack(start, end) } else { Ok(vec![]) };
             ready(piece.map(|entries| {
                 let next = start + entries.len() as u64;
                 (!entries.is_empty()).then_some((entries, (next, end)))
@@ -209,7 +220,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         end: u64,
     ) -> Result<Vec<Entry>, io::Error> {
         let (start, end) = self.held(&(start..end));
-        if start >= end { Ok(Vec::new()) } else { self.read(start, end, READ_BYTES_MAX) }
+        if start >= end { Ok(Vec::new()) } else { self.read_pack(start, end) }
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {

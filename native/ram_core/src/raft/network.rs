@@ -37,13 +37,13 @@ use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::types::{Member, TypeConfig, Vote};
 use crate::codec;
+use crate::limits::PIECE_BYTES_MAX;
 use crate::log::{self, LogError};
 use crate::net::{Net, NetError, PeerId};
 use crate::reads::Reads;
 
 /// Append requests on the way to one follower, those without entries included.
 const APPENDS_IN_FLIGHT_MAX: usize = 16;
-const PIECE_BYTES: usize = 1024 * 1024;
 /// For one piece, and for the installation after the last.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
@@ -55,11 +55,13 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 pub struct Network {
     net: Arc<Net>,
     reads: Reads,
+    piece_bytes: usize,
 }
 
 impl Network {
-    pub fn new(net: Arc<Net>, reads: Reads) -> Self {
-        Network { net, reads }
+    /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
+    pub fn new(net: Arc<Net>, reads: Reads, pack_bytes_max: usize) -> Self {
+        Network { net, reads, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -68,7 +70,8 @@ impl Network {
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
-        Peer { peer, net: self.net.clone(), reads: self.reads.clone(), is_held }
+        let (net, reads, piece_bytes) = (self.net.clone(), self.reads.clone(), self.piece_bytes);
+        Peer { peer, net, reads, piece_bytes, is_held }
     }
 }
 
@@ -89,6 +92,7 @@ pub struct Peer {
     peer: PeerId,
     net: Arc<Net>,
     reads: Reads,
+    piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
     is_held: bool,
 }
@@ -239,13 +243,14 @@ impl Peer {
                 SnapshotProgress::Done { vote } => return Ok(SnapshotResponse::new(vote)),
                 SnapshotProgress::Continue { offset: next } => offset = next,
             }
-            piece = read_piece(&source, offset).map_err(|error| storage_error(&error.into()))?;
+            piece = read_piece(&source, offset, self.piece_bytes)
+                .map_err(|error| storage_error(&error.into()))?;
         }
     }
 }
 
-fn read_piece(source: &log::SnapshotFile, offset: u64) -> Result<Bytes, LogError> {
-    let mut piece = vec![0; PIECE_BYTES];
+fn read_piece(source: &log::SnapshotFile, offset: u64, bytes: usize) -> Result<Bytes, LogError> {
+    let mut piece = vec![0; bytes];
     let bytes = source.read_at(offset, &mut piece)?;
     piece.truncate(bytes);
     Ok(Bytes::from(piece))

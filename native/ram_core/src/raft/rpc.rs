@@ -52,6 +52,8 @@ pub enum Refusal {
         member: Member,
         why: String,
     },
+    /// The proposal cannot be applied, or is larger than any may be; nothing happened.
+    Unfit(String),
     /// It has stopped; nothing happened.
     Stopped(String),
 }
@@ -67,7 +69,8 @@ impl Refusal {
             | Refusal::LastMember
             | Refusal::Removed
             | Refusal::NotReached { .. }
-            | Refusal::NotCaughtUp { .. } => true,
+            | Refusal::NotCaughtUp { .. }
+            | Refusal::Unfit(_) => true,
         }
     }
 }

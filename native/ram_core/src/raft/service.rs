@@ -140,13 +140,8 @@ impl Service for RaftService {
     }
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-        if let Some(Serving { raft, .. }) = self.shared.serving.read().clone() {
-            let hold = self.shared.reads.spans.hold;
-            tokio::spawn(answer_appends(raft, hold, waiting, replies.clone()));
-        }
         self.shared.callers.came(peer.0);
-        Box::new(Connection { peer, shared: self.shared.clone(), appends, replies })
+        Box::new(Connection { peer, shared: self.shared.clone(), appends: None, replies })
     }
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
@@ -204,7 +199,8 @@ pub(crate) async fn vote(
 struct Connection {
     peer: PeerId,
     shared: Arc<Shared>,
-    appends: mpsc::Sender<Append>,
+    /// From the first append on: a peer may connect while this member is still starting.
+    appends: Option<mpsc::Sender<Append>>,
     replies: Replies,
 }
 
@@ -231,7 +227,7 @@ impl Inbound for Connection {
                 reply(&self.replies, id, stopped(PROMISED));
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
-            rpc::APPEND => self.append(id, body),
+            rpc::APPEND => self.append(raft, id, body),
             rpc::VOTE => {
                 let reads = reads.clone();
                 self.spawn(id, body, move |request| vote(raft, reads, request));
@@ -276,9 +272,15 @@ impl Connection {
         Bytes::from(codec::encode(&granted))
     }
 
-    fn append(&mut self, id: u64, body: Bytes) {
+    fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
+        let appends = self.appends.get_or_insert_with(|| {
+            let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+            let hold = self.shared.reads.spans.hold;
+            tokio::spawn(answer_appends(raft, hold, waiting, self.replies.clone()));
+            appends
+        });
         let sent = match rpc::decode_append(body) {
-            Ok(request) => self.appends.try_send((id, request)).map_err(|e| e.to_string()),
+            Ok(request) => appends.try_send((id, request)).map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = sent {

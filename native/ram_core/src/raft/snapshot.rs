@@ -1,6 +1,8 @@
 //! Snapshots: the state at one log id, as a file of checked blocks.
 //!
-//! The first block is a [`Head`], every other one a list of keys and items. Writing walks a frozen
+//! The first block is a [`Front`]. Lists of [`Part`]s follow, which are the state beside the table,
+//! and an empty list ends them; every other block is a list of keys and items. No block grows with
+//! the state: what has no bound of its own goes into as many as it needs. Writing walks a frozen
 //! table on a thread of its own; reading fills a fresh table, so the old state is served until the
 //! new one is whole. A snapshot travels between members as the bytes of its file.
 
@@ -12,12 +14,13 @@ use std::time::Instant;
 
 use super::types::SnapshotMeta;
 use crate::codec;
+use crate::limits::BLOCK_BYTES;
 use crate::log::{self, Disk, LogError, SnapshotReader, SnapshotReceiver, SnapshotWriter};
+use crate::store::sessions;
 use crate::store::table::{Frozen, Item, Table};
 use crate::store::value::Values;
 use crate::store::{Ledger, Store};
 
-const BLOCK_BYTES: usize = 256 * 1024;
 /// A snapshot may say anything; 16 bytes are reserved for each.
 const ENTRIES_PRESIZED_MAX: u64 = 64 * 1024 * 1024;
 
@@ -48,7 +51,7 @@ impl SnapshotFile {
 }
 
 /// All of the state that is not in the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     pub meta: SnapshotMeta,
     pub ledger: Ledger,
@@ -58,7 +61,22 @@ pub struct Head {
     pub removed: BTreeSet<u64>,
 }
 
-/// What a block after the first holds: key, value, revision.
+/// The first block: what a reader must know before the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Front {
+    meta: SnapshotMeta,
+    revision: u64,
+    entries: u64,
+}
+
+/// A part of the state beside the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Part {
+    Removed(u64),
+    Sessions(sessions::Part),
+}
+
+/// What a block behind the parts holds: key, value, revision.
 pub type Entry<'a> = (&'a [u8], &'a [u8], u64);
 
 /// Writes the frozen table, as long as `go_on` says so.
@@ -70,12 +88,24 @@ pub fn write(
 ) -> io::Result<SnapshotFile> {
     let index = head.meta.last_log_id.map_or(0, |log_id| log_id.index());
     let mut writer = SnapshotWriter::create(disk.clone(), index)?;
-    writer.write_block(&codec::encode(head))?;
+    let (meta, revision, entries) = (head.meta.clone(), head.ledger.revision, head.entries);
+    writer.write_block(&codec::encode(&Front { meta, revision, entries }))?;
+    write_parts(head, &mut writer)?;
     let mut block = Block::default();
     frozen.walk(|piece| go_on().and_then(|()| Ok(block.add(piece, &mut writer)?)))?;
     block.flush(&mut writer)?;
     writer.finish()?;
     Ok(SnapshotFile { disk, index })
+}
+
+fn write_parts(head: &Head, writer: &mut SnapshotWriter) -> Result<(), LogError> {
+    let mut block = Block::default();
+    let removed = head.removed.iter().copied().map(Part::Removed);
+    for part in removed.chain(head.ledger.sessions.parts().map(Part::Sessions)) {
+        block.push(&part, writer)?;
+    }
+    block.flush(writer)?;
+    writer.write_block(&codec::encode(&Vec::<Part>::new()))
 }
 
 /// Gathers entries until they fill a block.
@@ -98,15 +128,21 @@ impl Block {
         for item in piece {
             let value = item.value();
             let entry: Entry = (item.key(), &value, item.revision());
-            codec::encode_into(&entry, &mut self.entries);
-            self.count += 1;
-            if self.entries.len() >= BLOCK_BYTES {
-                self.flush(writer)?;
-            }
+            self.push(&entry, writer)?;
         }
         std::thread::sleep(self.working_since.elapsed());
         self.working_since = Instant::now();
         Ok(())
+    }
+
+    fn push(
+        &mut self,
+        entry: &impl Serialize,
+        writer: &mut SnapshotWriter,
+    ) -> Result<(), LogError> {
+        codec::encode_into(entry, &mut self.entries);
+        self.count += 1;
+        if self.entries.len() >= BLOCK_BYTES { self.flush(writer) } else { Ok(()) }
     }
 
     /// Writes what is left.
@@ -122,16 +158,38 @@ impl Block {
     }
 }
 
-/// What a snapshot is of, without reading its entries.
-pub fn head(file: &SnapshotFile) -> io::Result<Head> {
+/// What a snapshot is of, without reading more than its first block.
+pub fn meta(file: &SnapshotFile) -> io::Result<SnapshotMeta> {
     let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
-    read_head(&mut reader)
+    Ok(read_front(&mut reader)?.meta)
+}
+
+fn read_front(reader: &mut SnapshotReader) -> io::Result<Front> {
+    Ok(codec::decode("snapshot head", &next_block(reader)?)?)
 }
 
 fn read_head(reader: &mut SnapshotReader) -> io::Result<Head> {
-    let first = reader.next().transpose()?;
-    let first = first.ok_or_else(|| io::Error::other("a snapshot without a head"))?;
-    Ok(codec::decode("snapshot head", &first)?)
+    let Front { meta, revision, entries } = read_front(reader)?;
+    let mut head = Head { meta, entries, ..Head::default() };
+    head.ledger.revision = revision;
+    loop {
+        let parts: Vec<Part> = codec::decode("parts of a snapshot", &next_block(reader)?)?;
+        if parts.is_empty() {
+            return Ok(head);
+        }
+        for part in parts {
+            match part {
+                Part::Removed(id) => _ = head.removed.insert(id),
+                Part::Sessions(part) => head.ledger.sessions.restore(part),
+            }
+        }
+    }
+}
+
+/// A block that must be there.
+fn next_block(reader: &mut SnapshotReader) -> io::Result<Vec<u8>> {
+    let block = reader.next().transpose()?;
+    block.ok_or_else(|| io::Error::other("a snapshot without a head"))
 }
 
 /// Reads a whole snapshot into a fresh store, whose values are held by `values`, as long as `go_on`
@@ -164,9 +222,38 @@ pub fn latest(disk: &Arc<dyn Disk>) -> io::Result<Option<SnapshotFile>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::GROUP_WRITES_MAX;
     use crate::log::MemoryDisk;
     use crate::store::command::{self, Command, Outcome, Stamp};
+    use crate::store::sessions::SESSIONS_MAX;
     use crate::store::value::Plain;
+
+    /// Whatever the state is: a reader bounds what it takes for one block.
+    #[test]
+    fn no_block_grows_with_the_sessions_or_the_removed_members_and_all_of_them_come_back() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        let mut store = Store::empty(Arc::new(Plain));
+        let delete = Command::Delete { key: b"k" }.encode();
+        for session in 1..=SESSIONS_MAX as u64 {
+            store.apply(session, &command::open_session()).unwrap();
+            let stamp = Stamp { session, sequence: 1, settled_below: 1 };
+            let writes = std::iter::repeat_n((1, &delete), GROUP_WRITES_MAX);
+            store.apply(session, &command::group(stamp, writes)).unwrap();
+        }
+        let frozen = store.table().freeze(0).unwrap();
+        let removed = (1 << 60..(1 << 60) + 200_000).collect();
+        let head = Head { ledger: store.ledger().clone(), removed, ..Head::default() };
+        let file = write(disk.clone(), &head, &frozen, || Ok(())).unwrap();
+
+        let blocks = SnapshotReader::open(disk.as_ref(), file.index).unwrap();
+        let lengths: Vec<usize> = blocks.map(|block| block.unwrap().len()).collect();
+        assert!(lengths.len() > 5, "{lengths:?}");
+        assert!(lengths[0] < 1024, "{lengths:?}");
+        assert!(*lengths.iter().max().unwrap() < 2 * BLOCK_BYTES, "{lengths:?}");
+        let (read, restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
+        assert_eq!(read, head);
+        assert_eq!(restored.ledger(), store.ledger());
+    }
 
     /// What makes a retry harmless has to survive as what it wrote does.
     #[test]
@@ -177,7 +264,7 @@ mod tests {
         assert_eq!(opened, Outcome::SessionOpened { session: 1 });
         let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
         let put = Command::Put { key: b"k", value: b"1" }.encode();
-        let group = command::group(stamp, 1, [&put].into_iter());
+        let group = command::group(stamp, [(1, &put)].into_iter());
         let answered = store.apply(2, &group).unwrap();
         let frozen = store.table().freeze(store.ledger().revision).unwrap();
         let head = Head {
@@ -189,7 +276,7 @@ mod tests {
         let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Command::Delete { key: b"k" }.encode();
-        restored.apply(3, &command::group(other, 1, [&delete].into_iter())).unwrap();
+        restored.apply(3, &command::group(other, [(1, &delete)].into_iter())).unwrap();
         assert_eq!(restored.apply(4, &group).unwrap(), answered);
         assert!(restored.table().get(b"k").is_none());
     }

@@ -18,13 +18,14 @@ use super::catch_up::Progress;
 use super::snapshot::{self, Head, SnapshotFile};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::Worker;
+use crate::codec::DecodeError;
 use crate::log::{Disk, remove_older};
 use crate::reads::Reads;
 use crate::reads::lease::Cause;
-use crate::store::Store;
 use crate::store::command::Outcome;
 use crate::store::table::{Frozen, Table};
 use crate::store::value::Values;
+use crate::store::{Applying, Store};
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -147,6 +148,17 @@ impl StateMachine {
         self.store.table().freeze(self.store.ledger().revision)
     }
 
+    /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.
+    async fn apply_proposal(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, DecodeError> {
+        let mut applying = Applying::of(bytes)?;
+        loop {
+            match self.store.step(index, &mut applying)? {
+                Some(outcome) => return Ok(outcome),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
     fn change_membership(&mut self, membership: StoredMembership) {
         let ids = |membership: &StoredMembership| -> BTreeSet<u64> {
             membership.membership().nodes().map(|(id, _)| *id).collect()
@@ -198,7 +210,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => Outcome::Nothing,
                 EntryPayload::Normal(Payload(bytes)) => {
                     self.applied.groups.fetch_add(1, Ordering::Relaxed);
-                    self.store.apply(log_id.index(), &bytes)?
+                    self.apply_proposal(log_id.index(), &bytes).await?
                 }
                 EntryPayload::Membership(membership) => {
                     self.change_membership(StoredMembership::new(Some(log_id), membership));
@@ -264,8 +276,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             if self.current.as_ref().is_some_and(|current| current.snapshot.index == file.index) {
                 return Ok(self.current.clone());
             }
-            match snapshot::head(&file) {
-                Ok(head) => self.current = Some(Snapshot { meta: head.meta, snapshot: file }),
+            match snapshot::meta(&file) {
+                Ok(meta) => self.current = Some(Snapshot { meta, snapshot: file }),
                 // A newer one has taken its place.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -109,7 +109,7 @@ fn memory_log() -> Log {
 fn put(index: u64, key: &[u8]) -> Entry {
     let stamp = Stamp { session: 1, sequence: index, settled_below: 1 };
     let command = Command::Put { key, value: b"v" }.encode();
-    let proposal = command::group(stamp, 1, std::iter::once(&command));
+    let proposal = command::group(stamp, std::iter::once((1, &command)));
     let payload = EntryPayload::Normal(Payload(proposal));
     Entry { log_id: entry::log_id(5, index), payload }
 }
@@ -159,6 +159,33 @@ async fn another_vote_makes_a_lease_void_and_the_same_one_does_not() {
     assert_eq!(reads.lease.held(|| reads.clock.now()), Some(0));
     store.save_vote(&Vote::new(6, 3)).await.unwrap();
     assert_eq!(reads.lease.held(|| reads.clock.now()), None);
+}
+
+/// While millions of commands were applied at one go no heartbeat was heard, and others campaigned.
+#[tokio::test]
+async fn a_proposal_of_very_many_commands_is_checked_and_applied_with_pauses() {
+    let disk = Arc::new(MemoryDisk::default());
+    let machine = StateMachine::open(disk, Worker::inline(), Arc::new(Plain), reads());
+    let mut machine = machine.unwrap();
+    let table = machine.applied().table().clone();
+    let put = Command::Put { key: b"k", value: b"v" }.encode();
+    let count = 10 * command::COMMANDS_AT_ONCE;
+    let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+    let group = command::group(stamp, std::iter::once((count as u32, put.repeat(count))));
+    let entry = |index, proposal| Entry {
+        log_id: entry::log_id(5, index),
+        payload: EntryPayload::Normal(Payload(proposal)),
+    };
+    let entries = [entry(1, command::open_session()), entry(2, group)];
+    let mut applying =
+        std::pin::pin!(machine.apply(stream::iter(entries.map(|entry| Ok((entry, None))))));
+    let mut pauses = 0;
+    while futures_util::poll!(&mut applying).is_pending() {
+        pauses += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(pauses >= 18, "{pauses}");
+    assert_eq!(table.get(b"k").unwrap().revision(), count as u64);
 }
 
 /// A disk whose next listing may be an older one.

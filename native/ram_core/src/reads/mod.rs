@@ -156,7 +156,6 @@ mod tests {
     use super::grants::Grant;
     use super::manual::ManualClock;
     use super::mode::{ReadMode, Way};
-    use super::pending::Touched;
     use super::*;
     use std::time::Duration;
 
@@ -172,7 +171,7 @@ mod tests {
         assert_eq!(way(b"k"), Way::Applied { index: 3 });
         reads.applied(3);
         assert_eq!(way(b"k"), Way::Now);
-        reads.pending.mark(4, Touched::Keys(&[b"k"]));
+        reads.pending.mark(4, std::iter::once(Ok::<_, ()>(&b"k"[..])));
         assert_eq!(way(b"k"), Way::Applied { index: 4 });
         assert_eq!(way(b"other"), Way::Now);
         assert_eq!(reads.way(ReadMode::Quorum, b"other"), Way::Quorum);

@@ -4,8 +4,8 @@
 //! slot only make a read slower. An entry whose keys are not known marks everything. The entries
 //! that are marked are remembered in order, so that each takes away what it brought.
 //!
-//! Written by the threads that append and apply; read by any. Memory: 128 KiB, and 4 bytes for
-//! each command that waits to be applied.
+//! Written by the threads that append and apply; read by any. Memory: 128 KiB, and for each entry
+//! that waits to be applied 4 bytes a key, 32 KiB at most: one with more keys marks everything.
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
@@ -17,12 +17,8 @@ use crate::sabotage::{self, Fault};
 
 const SLOTS: usize = 32 * 1024;
 
-/// What an entry may change.
-#[derive(Debug, Clone, Copy)]
-pub enum Touched<'a> {
-    Keys(&'a [&'a [u8]]),
-    Everything,
-}
+/// The keys of one entry that are marked one by one. With so many a quarter of the slots is marked.
+const KEYS_MAX: usize = SLOTS / 4;
 
 #[derive(Debug)]
 pub struct Pending {
@@ -57,16 +53,17 @@ impl Default for Pending {
 }
 
 impl Pending {
-    /// Marks what the entry may change. When it returns, every read that begins sees the marks.
-    pub fn mark(&self, index: u64, touched: Touched<'_>) {
+    /// Marks the keys that the entry may change; everything, if one of them is not known. When it
+    /// returns, every read that begins sees the marks.
+    pub fn mark<'a, E>(&self, index: u64, keys: impl Iterator<Item = Result<&'a [u8], E>>) {
         if sabotage::armed(Fault::SkipPendingMark) {
             return;
         }
-        let slots = match touched {
-            Touched::Keys([]) => return,
-            Touched::Keys(keys) => Some(keys.iter().map(|key| self.slot_of(key)).collect()),
-            Touched::Everything => None,
-        };
+        let slots = keys.take(KEYS_MAX + 1).map(|key| Some(self.slot_of(key.ok()?)));
+        let slots = slots.collect::<Option<Box<[u32]>>>().filter(|slots| slots.len() <= KEYS_MAX);
+        if slots.as_ref().is_some_and(|slots| slots.is_empty()) {
+            return;
+        }
         let entry = Marked { index, slots };
         let mut marked = self.marked.lock();
         self.count(&entry, |counter| _ = counter.fetch_add(1, Ordering::SeqCst));
@@ -132,8 +129,10 @@ impl Pending {
 mod tests {
     use super::*;
 
-    fn keys<'a>(keys: &'a [&'a [u8]]) -> Touched<'a> {
-        Touched::Keys(keys)
+    type Known<'a> = Result<&'a [u8], ()>;
+
+    fn keys<'a>(keys: &'a [&'a [u8]]) -> impl Iterator<Item = Known<'a>> {
+        keys.iter().map(|key| Ok(*key))
     }
 
     #[test]
@@ -165,10 +164,24 @@ mod tests {
     #[test]
     fn an_entry_of_unknown_keys_marks_everything() {
         let pending = Pending::default();
-        pending.mark(7, Touched::Everything);
+        pending.mark(7, [Ok(&b"known"[..]), Err(())].into_iter());
         assert!(pending.is_pending(b"any"));
         pending.applied(7);
         assert!(!pending.is_pending(b"any"));
+    }
+
+    /// Millions of commands in one entry must not take their weight in marks.
+    #[test]
+    fn an_entry_of_very_many_keys_marks_everything_in_no_memory() {
+        let pending = Pending::default();
+        let mark = |count| pending.mark(7, std::iter::repeat_n(Known::Ok(b"one"), count));
+        mark(KEYS_MAX);
+        assert!(pending.is_pending(b"one") && !pending.is_pending(b"any"));
+        mark(KEYS_MAX + 1);
+        assert!(pending.is_pending(b"any"));
+        assert!(pending.marked.lock().back().unwrap().slots.is_none());
+        pending.applied(7);
+        assert!(!pending.is_pending(b"any") && !pending.is_pending(b"one"));
     }
 
     #[test]

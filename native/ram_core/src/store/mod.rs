@@ -21,18 +21,20 @@ mod shards;
 pub mod table;
 pub mod value;
 
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::codec::DecodeError;
+use crate::limits::ANSWER_VALUES_BYTES_MAX;
 use bytes::Bytes;
-use command::{Answer, Command, Expect, Found, Outcome, Proposal};
+use command::{
+    Answer, COMMANDS_AT_ONCE, Command, Commands, Expect, Found, Group, Next, Outcome, Proposal,
+};
 use sessions::{Admission, Sessions};
 use table::{Item, Table};
 use value::Values;
 
-/// The counters of the state that are not in the table: they go into a snapshot's first block.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What of the state is not in the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// How many changes were ever made; the revision of the newest.
     pub revision: u64,
@@ -44,6 +46,41 @@ pub struct Store {
     table: Arc<Table>,
     ledger: Ledger,
     values: Arc<dyn Values>,
+}
+
+/// A proposal that is applied part by part.
+pub struct Applying<'a> {
+    /// `None`: it opens a session.
+    group: Option<Group<'a>>,
+    /// What is not yet known to be right.
+    unchecked: Commands<'a>,
+    started: Option<Run<'a>>,
+}
+
+struct Run<'a> {
+    commands: Commands<'a>,
+    answers: Vec<Answer>,
+    /// How many bytes of values may still be answered with.
+    values: usize,
+}
+
+impl<'a> Applying<'a> {
+    pub fn of(proposal: &'a [u8]) -> Result<Self, DecodeError> {
+        let proposal = Proposal::decode(proposal)?;
+        let unchecked = proposal.commands();
+        let group = match proposal {
+            Proposal::OpenSession => None,
+            Proposal::Group(group) => Some(group),
+        };
+        Ok(Applying { group, unchecked, started: None })
+    }
+}
+
+impl<'a> Run<'a> {
+    fn of(group: &Group<'a>) -> Self {
+        let answers = Vec::with_capacity(group.writes as usize);
+        Run { commands: group.commands(), answers, values: ANSWER_VALUES_BYTES_MAX }
+    }
 }
 
 impl Store {
@@ -75,27 +112,56 @@ impl Store {
     /// An error means that the bytes are not a proposal of ours: the member has to stop, since it
     /// cannot know what the others made of them.
     pub fn apply(&mut self, index: u64, proposal: &[u8]) -> Result<Outcome, DecodeError> {
-        let proposal = Proposal::decode(proposal)?;
-        let group = match proposal {
-            Proposal::OpenSession => {
-                self.ledger.sessions.open(index);
-                return Ok(Outcome::SessionOpened { session: index });
+        let mut applying = Applying::of(proposal)?;
+        loop {
+            if let Some(outcome) = self.step(index, &mut applying)? {
+                return Ok(outcome);
             }
-            Proposal::Group(group) => group,
-        };
-        // Decode all before the first change: a group is applied whole or not at all.
-        let commands = group.commands()?;
-        match self.ledger.sessions.admit(index, &group.stamp) {
-            Admission::New => {}
-            Admission::Applied(answers) => return Ok(Outcome::Answers(answers)),
-            Admission::Settled | Admission::Unknown => return Ok(Outcome::SessionUnknown),
         }
-        let answers: Vec<Answer> = commands.iter().map(|command| self.run(command)).collect();
-        self.ledger.sessions.remember(&group.stamp, &answers);
-        Ok(Outcome::Answers(answers))
     }
 
-    fn run(&mut self, command: &Command<'_>) -> Answer {
+    /// A part of what `apply` does, so that others have their turn between the parts of a proposal
+    /// of millions of commands; the outcome with the last.
+    pub fn step(
+        &mut self,
+        index: u64,
+        applying: &mut Applying<'_>,
+    ) -> Result<Option<Outcome>, DecodeError> {
+        let Applying { group, unchecked, started } = applying;
+        let Some(group) = group else {
+            self.ledger.sessions.open(index);
+            return Ok(Some(Outcome::SessionOpened { session: index }));
+        };
+        // Decode all before the first change: a group is applied whole or not at all.
+        if unchecked.check_some()? {
+            return Ok(None);
+        }
+        let run = match started {
+            Some(run) => run,
+            None => match self.ledger.sessions.admit(index, &group.stamp) {
+                Admission::New => started.insert(Run::of(group)),
+                Admission::Applied(answers) => return Ok(Some(Outcome::Answers(answers))),
+                Admission::Settled | Admission::Unknown => {
+                    return Ok(Some(Outcome::SessionUnknown));
+                }
+            },
+        };
+        for next in run.commands.by_ref().take(COMMANDS_AT_ONCE) {
+            let Next { command, ends_write } = next?;
+            let answer = self.run(&command, &mut run.values);
+            if ends_write {
+                run.answers.push(answer);
+            }
+        }
+        if !run.commands.is_over() {
+            return Ok(None);
+        }
+        self.ledger.sessions.remember(&group.stamp, &run.answers);
+        Ok(Some(Outcome::Answers(std::mem::take(&mut run.answers))))
+    }
+
+    /// `values`: how many bytes of values may still be answered with.
+    fn run(&mut self, command: &Command<'_>, values: &mut usize) -> Answer {
         match *command {
             Command::Put { key, value } => self.set(key, Some(value)),
             Command::Delete { key } => self.set(key, None),
@@ -106,7 +172,7 @@ impl Store {
                     Expect::Absent => found.is_none(),
                     Expect::Revision(revision) => found == Some(revision),
                 };
-                if holds { self.set(key, value) } else { conflict(current.as_ref()) }
+                if holds { self.set(key, value) } else { conflict(current.as_ref(), values) }
             }
         }
     }
@@ -129,12 +195,13 @@ impl Store {
     }
 }
 
-fn conflict(current: Option<&Item>) -> Answer {
-    let found = |item: &Item| Found {
-        value: Bytes::from(item.value().into_owned()),
-        revision: item.revision(),
-    };
-    Answer::Conflict { current: current.map(found) }
+fn conflict(current: Option<&Item>, values: &mut usize) -> Answer {
+    let current = current.and_then(|item| {
+        *values = values.checked_sub(item.value_bytes())?;
+        let value = Bytes::from(item.value().into_owned());
+        Some(Found { value, revision: item.revision() })
+    });
+    Answer::Conflict { current }
 }
 
 #[cfg(test)]

@@ -9,10 +9,13 @@
 //! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
 //! sends at once: the sender of an older one that never settled is taken to have its answers. A
 //! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
-//! nothing is applied twice for it. An answer takes 48 bytes here, whatever was written.
+//! nothing is applied twice for it. An answer takes 8 bytes here, whatever was written, and there
+//! is one for each write of a caller, not for each command: 32 MiB for all, at most.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use crate::sabotage::{self, Fault};
 use crate::store::command::{Answer, Stamp};
@@ -20,16 +23,33 @@ use crate::store::command::{Answer, Stamp};
 pub(crate) const SESSIONS_MAX: usize = 64;
 pub(crate) const GROUPS_MAX: usize = 16;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Clones share the answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sessions {
     sessions: BTreeMap<u64, Session>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Session {
     last_used_index: u64,
     settled_below: u64,
-    answers: BTreeMap<u64, Vec<Answer>>,
+    answers: BTreeMap<u64, Arc<[Remembered]>>,
+}
+
+/// What is remembered of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Remembered {
+    Conflict,
+    /// The revision, plus one.
+    Done(NonZeroU64),
+}
+
+/// A part of the sessions, as a snapshot holds it: small, whatever was written. The groups of a
+/// session come behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    Session { id: u64, last_used_index: u64, settled_below: u64 },
+    Group { session: u64, sequence: u64, answers: Vec<Remembered> },
 }
 
 /// What the sessions know of a group before it is applied.
@@ -68,14 +88,14 @@ impl Sessions {
             return Admission::New;
         }
         if let Some(answers) = session.answers.get(&stamp.sequence) {
-            return Admission::Applied(answers.clone());
+            return Admission::Applied(answers.iter().map(|kept| kept.answer()).collect());
         }
         if stamp.sequence < session.settled_below { Admission::Settled } else { Admission::New }
     }
 
     pub fn remember(&mut self, stamp: &Stamp, answers: &[Answer]) {
         if let Some(session) = self.sessions.get_mut(&stamp.session) {
-            let answers = answers.iter().map(forget_values).collect();
+            let answers = answers.iter().map(Remembered::of).collect();
             session.answers.insert(stamp.sequence, answers);
             if session.answers.len() > GROUPS_MAX
                 && let Some((oldest, _)) = session.answers.pop_first()
@@ -92,12 +112,54 @@ impl Sessions {
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
-}
 
-/// Memory of a session must not grow with the size of values.
-fn forget_values(answer: &Answer) -> Answer {
-    match answer {
-        Answer::Conflict { .. } => Answer::Conflict { current: None },
-        done => done.clone(),
+    /// All that [`Sessions::restore`] needs, one after the other.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        self.sessions.iter().flat_map(|(id, session)| {
+            let &Session { last_used_index, settled_below, .. } = session;
+            let own = Part::Session { id: *id, last_used_index, settled_below };
+            let groups = session.answers.iter().map(|(sequence, answers)| Part::Group {
+                session: *id,
+                sequence: *sequence,
+                answers: answers.to_vec(),
+            });
+            std::iter::once(own).chain(groups)
+        })
+    }
+
+    pub fn restore(&mut self, part: Part) {
+        match part {
+            Part::Session { id, last_used_index, settled_below } => {
+                let session = Session { last_used_index, settled_below, ..Session::default() };
+                self.sessions.insert(id, session);
+            }
+            Part::Group { session, sequence, answers } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.answers.insert(sequence, answers.into());
+                }
+            }
+        }
     }
 }
+
+impl Remembered {
+    /// Memory of a session must not grow with the size of values.
+    fn of(answer: &Answer) -> Remembered {
+        match answer {
+            Answer::Conflict { .. } => Remembered::Conflict,
+            Answer::Done { revision } => {
+                Remembered::Done(NonZeroU64::MIN.saturating_add(*revision))
+            }
+        }
+    }
+
+    fn answer(self) -> Answer {
+        match self {
+            Remembered::Conflict => Answer::Conflict { current: None },
+            Remembered::Done(above) => Answer::Done { revision: above.get() - 1 },
+        }
+    }
+}
+
+// What the bound at the door of this module rests on.
+const _: () = assert!(size_of::<Remembered>() == 8);

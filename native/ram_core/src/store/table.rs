@@ -80,11 +80,15 @@ impl Item {
         digits.fold(0, |revision, digit| revision << 8 | u64::from(*digit))
     }
 
+    /// How many bytes the value has, however it is held.
+    pub fn value_bytes(&self) -> usize {
+        let held = self.held_bytes();
+        self.form().map_or(held.len(), |form| form.value_bytes(held))
+    }
+
     /// The bytes of key and value, however they are held.
     fn plain_bytes(&self) -> u64 {
-        let held = self.held_bytes();
-        let value_bytes = self.form().map_or(held.len(), |form| form.value_bytes(held));
-        (self.key().len() + value_bytes) as u64
+        (self.key().len() + self.value_bytes()) as u64
     }
 
     fn content(&self) -> Content<'_> {

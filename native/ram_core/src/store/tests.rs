@@ -4,6 +4,7 @@ use super::table::Frozen;
 use super::value::{AnyForm, Form, Held, Plain, Values};
 use super::*;
 use crate::codec;
+use crate::limits::GROUP_WRITES_MAX;
 use bytes::Bytes;
 use std::collections::HashMap;
 
@@ -60,7 +61,22 @@ impl Client {
 
 fn group(stamp: Stamp, commands: &[Command<'_>]) -> Bytes {
     let commands: Vec<Vec<u8>> = commands.iter().map(Command::encode).collect();
-    command::group(stamp, commands.len() as u32, commands.iter())
+    command::group(stamp, commands.iter().map(|command| (1, command)))
+}
+
+/// A group with one write of each of these lists of commands.
+fn group_of_writes(stamp: Stamp, writes: &[&[Command<'_>]]) -> Bytes {
+    let encoded = |write: &&[Command<'_>]| {
+        let commands: Vec<Vec<u8>> = write.iter().map(Command::encode).collect();
+        (write.len() as u32, commands.concat())
+    };
+    let writes: Vec<(u32, Vec<u8>)> = writes.iter().map(encoded).collect();
+    command::group(stamp, writes.into_iter())
+}
+
+fn ledger_bytes(store: &Store) -> usize {
+    let parts: Vec<sessions::Part> = store.ledger().sessions.parts().collect();
+    codec::encode(&parts).len()
 }
 
 fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
@@ -102,6 +118,82 @@ fn compare_and_set_takes_only_the_revision_it_expects_and_tells_what_it_found() 
     assert_eq!(client.value(b"a").unwrap(), b"2");
     client.run(&[cas(Expect::Revision(2), None)]);
     assert_eq!(client.value(b"a"), None);
+}
+
+#[test]
+fn a_write_of_many_commands_has_one_answer_that_to_the_last() {
+    let mut client = Client::new();
+    let absent = Command::CompareAndSet { key: b"a", expect: Expect::Absent, value: None };
+    let writes: [&[Command<'_>]; 3] = [
+        &[put(b"a", b"1"), absent, put(b"b", b"2")],
+        &[put(b"c", b"3"), absent],
+        &[Command::Delete { key: b"c" }],
+    ];
+    let stamp = client.stamp();
+    let bytes = group_of_writes(stamp, &writes);
+    let current = Some(Found { value: Bytes::from_static(b"1"), revision: 1 });
+    let (done, conflict) = (|revision| Answer::Done { revision }, Answer::Conflict { current });
+    assert_eq!(client.send(&bytes), Outcome::Answers(vec![done(2), conflict, done(4)]));
+    let again = vec![done(2), Answer::Conflict { current: None }, done(4)];
+    assert_eq!(client.send(&bytes), Outcome::Answers(again), "from memory");
+}
+
+/// Each command had an answer of 48 bytes: few such calls, and no snapshot could be read.
+#[test]
+fn what_a_session_remembers_grows_with_the_writes_and_not_with_their_commands() {
+    let mut client = Client::new();
+    let keys: Vec<[u8; 4]> = (0..100_000u32).map(u32::to_be_bytes).collect();
+    let deletes: Vec<Command<'_>> = keys.iter().map(|key| Command::Delete { key }).collect();
+    let stamp = client.stamp();
+    let before = ledger_bytes(&client.store);
+    client.send(&group_of_writes(stamp, &[&deletes, &deletes]));
+    assert!(ledger_bytes(&client.store) <= before + 32, "{}", ledger_bytes(&client.store));
+}
+
+#[test]
+fn beyond_their_bound_the_values_of_conflicts_are_not_answered_and_smaller_ones_still_are() {
+    let mut client = Client::new();
+    let large = vec![7; ANSWER_VALUES_BYTES_MAX / 2];
+    let huge = vec![7; ANSWER_VALUES_BYTES_MAX + 1];
+    client.run(&[put(b"large", &large), put(b"huge", &huge), put(b"small", b"1")]);
+    let cas = |key| Command::CompareAndSet { key, expect: Expect::Absent, value: None };
+    let keys: [&[u8]; 6] = [b"huge", b"large", b"small", b"large", b"small", b"huge"];
+    let told = |answer: &Answer| matches!(answer, Answer::Conflict { current: Some(_) });
+    let answers = client.run(&keys.map(cas));
+    let told: Vec<bool> = answers.iter().map(told).collect();
+    assert_eq!(told, [false, true, true, false, true, false]);
+    assert!(answers.iter().all(|answer| matches!(answer, Answer::Conflict { .. })));
+}
+
+#[test]
+fn a_group_of_too_many_writes_or_of_a_write_without_a_command_is_refused_whole() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let put = put(b"a", b"1").encode();
+    let most = command::group(stamp, std::iter::repeat_n((1, &put), GROUP_WRITES_MAX));
+    let more = command::group(stamp, std::iter::repeat_n((1, &put), GROUP_WRITES_MAX + 1));
+    let none = command::group(stamp, [(1, &put[..]), (0, &[][..])].into_iter());
+    for wrong in [more, none] {
+        assert!(client.store.apply(99, &wrong).is_err());
+    }
+    assert_eq!(client.store.table().entries(), 0);
+    let Outcome::Answers(answers) = client.send(&most) else { panic!() };
+    assert_eq!(answers.len(), GROUP_WRITES_MAX);
+}
+
+#[test]
+fn sessions_that_are_restored_from_their_parts_are_the_same() {
+    let mut client = Client::new();
+    client.run(&[
+        put(b"a", b"1"),
+        Command::CompareAndSet { key: b"a", expect: Expect::Absent, value: None },
+    ]);
+    client.open();
+    client.run(&[put(b"b", b"2")]);
+    let mut restored = sessions::Sessions::default();
+    let sessions = &client.store.ledger().sessions;
+    sessions.parts().for_each(|part| restored.restore(part));
+    assert_eq!(&restored, sessions);
 }
 
 #[test]
@@ -150,7 +242,6 @@ fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
 #[test]
 fn a_sender_that_never_settles_takes_bounded_memory_and_nothing_of_it_is_applied_twice() {
     let mut client = Client::new();
-    let ledger_bytes = |client: &Client| codec::encode(client.store.ledger()).len();
     let send = |client: &mut Client, sequence: u64| {
         let stamp = Stamp { session: client.session, sequence, settled_below: 1 };
         client.send(&group(stamp, &[put(b"a", &sequence.to_be_bytes())]))
@@ -160,11 +251,11 @@ fn a_sender_that_never_settles_takes_bounded_memory_and_nothing_of_it_is_applied
     for sequence in 1..=newest {
         assert!(matches!(send(&mut client, sequence), Outcome::Answers(_)));
         if sequence == 2 * GROUPS_MAX as u64 {
-            full = ledger_bytes(&client);
+            full = ledger_bytes(&client.store);
         }
     }
     // Numbers grow by some bytes; answers would by some hundreds.
-    assert!(ledger_bytes(&client) < full + 10 * GROUPS_MAX, "{full}");
+    assert!(ledger_bytes(&client.store) < full + 10 * GROUPS_MAX, "{full}");
     for sequence in 1..=newest {
         let remembered = sequence > newest - GROUPS_MAX as u64;
         let told = send(&mut client, sequence);

@@ -30,6 +30,7 @@ fn inline() -> LogOptions {
         segment_bytes: 700,
         cache_bytes: 0,
         record_bytes_max: 10_000,
+        batch_bytes_max: 4 << 20,
         driver: Driver::Inline,
     }
 }

@@ -1,6 +1,7 @@
 //! What each operation does, and that it is still so after a restart.
 
 use super::*;
+use crate::limits::SLOT_BYTES_MAX;
 
 #[test]
 fn a_new_log_is_empty() {
@@ -218,6 +219,46 @@ fn a_read_gives_at_least_one_entry_and_then_as_many_as_fit() {
     #[allow(clippy::reversed_empty_ranges)]
     let reversed = 5..3;
     assert_eq!(log.read(reversed, 1).unwrap(), []);
+}
+
+/// A segment must not grow with what is asked for at once: places in it have 32 bits.
+#[test]
+fn an_append_of_more_than_a_batch_takes_is_several_batches_and_done_with_the_last() {
+    let disk = MemoryDisk::new();
+    let log = open(&disk, &LogOptions { batch_bytes_max: 400, ..inline() });
+    // 133 bytes each: three to a batch; then one that is larger than a batch.
+    let mut wanted = entries(0..7, 100);
+    wanted.push((7, body(7, 5000)));
+    append(&log, wanted.clone());
+    assert_eq!(log.stats().batches, 4);
+    append(&log, entries(8..9, 100));
+    wanted.extend(entries(8..9, 100));
+    for log in [log, open(&disk, &inline())] {
+        assert_eq!(content(&log), wanted);
+    }
+    let lengths = segment_names(&disk).into_iter().map(|name| bytes_of(&disk, &name).len());
+    assert!(lengths.max().unwrap() < 6000);
+}
+
+#[test]
+fn an_append_of_several_batches_with_a_hole_at_its_end_adds_nothing() {
+    let disk = MemoryDisk::new();
+    let log = open(&disk, &LogOptions { batch_bytes_max: 400, ..inline() });
+    let mut holed = entries(0..7, 100);
+    holed.extend(entries(8..9, 100));
+    let error = result_of(|done| log.append(holed, done)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    append(&log, entries(0..3, 100));
+    assert_eq!(content(&log), entries(0..3, 100));
+}
+
+/// All slots are written again with every segment.
+#[test]
+fn a_value_of_a_slot_that_is_not_small_is_refused() {
+    let log = open(&MemoryDisk::new(), &LogOptions { record_bytes_max: 1 << 20, ..inline() });
+    let error = result_of(|done| log.set_state(1, body(1, SLOT_BYTES_MAX + 1), done)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    result_of(|done| log.set_state(1, body(1, SLOT_BYTES_MAX), done)).unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Snapshots are whole or refused, also after a journey.
 
 use super::*;
+use crate::limits::BLOCK_BYTES_MAX;
 
 const BLOCKS: [&[u8]; 4] = [b"first", b"", b"a third and longer block", b"x"];
 
@@ -123,7 +124,7 @@ fn a_block_with_a_hostile_length_is_refused_before_memory_is_taken_for_it() {
     let disk = MemoryDisk::new();
     write(&disk, 7);
     let name = snapshot_name(7);
-    for length in [u32::MAX, SNAPSHOT_BLOCK_BYTES_MAX as u32, 100] {
+    for length in [u32::MAX, BLOCK_BYTES_MAX as u32, 100] {
         let hostile =
             changed(&disk, &name, |bytes| bytes[24..28].copy_from_slice(&length.to_le_bytes()));
         match read(&hostile, 7).unwrap_err() {
@@ -134,15 +135,15 @@ fn a_block_with_a_hostile_length_is_refused_before_memory_is_taken_for_it() {
         }
     }
     let mut writer = SnapshotWriter::create(Arc::new(disk.clone()), 9).unwrap();
-    writer.write_block(&vec![0; SNAPSHOT_BLOCK_BYTES_MAX + 1]).unwrap_err();
+    writer.write_block(&vec![0; BLOCK_BYTES_MAX + 1]).unwrap_err();
 }
 
 #[test]
 fn a_snapshot_of_another_index_or_version_is_refused() {
     let disk = MemoryDisk::new();
     write(&disk, 7);
-    let newer = changed(&disk, &snapshot_name(7), |bytes| bytes[8] = 2);
-    assert!(matches!(read(&newer, 7).unwrap_err(), LogError::Version { found: 2, .. }));
+    let newer = changed(&disk, &snapshot_name(7), |bytes| bytes[8] = 9);
+    assert!(matches!(read(&newer, 7).unwrap_err(), LogError::Version { found: 9, .. }));
     disk.rename(&snapshot_name(7), &snapshot_name(8)).unwrap();
     assert!(matches!(read(&disk, 8).unwrap_err(), LogError::Corrupt { offset: 0, .. }));
 }

@@ -22,27 +22,28 @@ const TERM: u64 = 5;
 const LATER: u64 = 100;
 
 /// Its leases last for seconds.
-fn patient() -> Config {
+pub(super) fn patient() -> Config {
     timed(50, 1_000, 10_000)
 }
 
-fn serve(member: Member) -> JoinHandle<()> {
+pub(super) fn serve(member: Member) -> JoinHandle<()> {
     tokio::spawn(member.serve(std::future::pending()))
 }
 
 fn put(value: &[u8]) -> Bytes {
     let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
-    command::group(stamp, 1, std::iter::once(&Command::Put { key: b"k", value }.encode()))
+    let put = Command::Put { key: b"k", value }.encode();
+    command::group(stamp, std::iter::once((1, &put)))
 }
 
-fn members(of: &Member) -> Membership {
+pub(super) fn members(of: &Member) -> Membership {
     let peer = Peer { name: "peer@here".into(), address: "127.0.0.1:1".into() };
     let members = BTreeMap::from([(of.parts.identity.id, as_peer(of)), (PEER, peer)]);
     Membership::from(members)
 }
 
 /// The log that the played leader has: two members, a session, and a put of `old`.
-fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
+pub(super) fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
     let payloads = [
         EntryPayload::Membership(members.clone()),
         EntryPayload::Normal(Payload(command::open_session())),
@@ -59,7 +60,7 @@ fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
     }
 }
 
-async fn append(
+pub(super) async fn append(
     player: &Player,
     member: u64,
     request: &AppendEntriesRequest<TypeConfig>,

@@ -2,6 +2,8 @@
 
 mod leases;
 mod promise;
+mod refusals;
+mod starting;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -67,17 +69,19 @@ struct Player {
     net: Net,
     /// Guards what it answers next.
     answer: Arc<Mutex<LeaseAnswer>>,
+    /// Guards what proposals are answered with; `None`: as a peer that does not lead.
+    proposals: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl Player {
     async fn beside(member: &Member, id: u64) -> Player {
-        let answer = Arc::default();
+        let (answer, proposals) = (Arc::default(), Arc::default());
         let cookie = Cookie::new(member.config.cookie.clone());
         let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
-        let service = Arc::new(Answering(Arc::clone(&answer)));
+        let service = Arc::new(Answering(Arc::clone(&answer), Arc::clone(&proposals)));
         let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
         net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
-        Player { net, answer }
+        Player { net, answer, proposals }
     }
 
     async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
@@ -85,7 +89,7 @@ impl Player {
     }
 }
 
-struct Answering(Arc<Mutex<LeaseAnswer>>);
+struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>);
 
 impl Service for Answering {
     fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
@@ -93,7 +97,7 @@ impl Service for Answering {
     }
 
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        Box::new(Caller { answer: self.0.clone(), replies })
+        Box::new(Caller { answer: self.0.clone(), proposals: self.1.clone(), replies })
     }
 
     fn refused_by(&self, _: PeerId, _: u8) {}
@@ -101,6 +105,7 @@ impl Service for Answering {
 
 struct Caller {
     answer: Arc<Mutex<LeaseAnswer>>,
+    proposals: Arc<Mutex<Option<Bytes>>>,
     replies: Replies,
 }
 
@@ -108,6 +113,9 @@ impl Inbound for Caller {
     fn request(&mut self, id: u64, kind: u8, _: Bytes) {
         let body = match kind {
             rpc::LEASE => self.answer.lock().as_ref().map(codec::encode),
+            rpc::PROPOSE if self.proposals.lock().is_some() => {
+                self.proposals.lock().as_ref().map(|bytes| bytes.to_vec())
+            }
             _ => Some(codec::encode(&Err::<(), String>("it is played".into()))),
         };
         if let Some(body) = body {

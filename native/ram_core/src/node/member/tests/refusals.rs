@@ -1,0 +1,58 @@
+//! What must not enter the log is refused by the leader, and whoever asked is told at once.
+
+use super::leases::{append, first_append, members, patient, serve};
+use super::*;
+use crate::limits::PROPOSAL_BYTES_MAX;
+use crate::raft::rpc::{Answer, Refusal};
+use crate::store::command::{self, Command, Outcome, Stamp};
+
+/// In the log they would end every member, also at each further start.
+#[tokio::test]
+async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_nobody() {
+    let member = open_member(&memory(), timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
+    let id = member.parts.identity.id;
+    found(&member).await;
+    let player = Player::beside(&member, PEER).await;
+    let raft = member.parts.raft.clone();
+    let served = serve(member);
+    let ask = async |proposal: Bytes| -> Answer<Outcome> {
+        codec::decode("answer", &player.ask(id, rpc::PROPOSE, proposal).await).unwrap()
+    };
+    let opened = ask(command::open_session()).await;
+    let Ok(Outcome::SessionOpened { session }) = opened else { panic!("{opened:?}") };
+    let stamp = |sequence| Stamp { session, sequence, settled_below: 1 };
+    let put = Command::Put { key: b"k", value: b"v" }.encode();
+    let good = command::group(stamp(1), std::iter::once((1, &put)));
+    let cut = good.slice(..good.len() - 1);
+    for wrong in [cut, Bytes::from_static(b"no proposal"), Bytes::new()] {
+        let told = ask(wrong.clone()).await;
+        assert!(matches!(told, Err(Refusal::Unfit(_))), "{wrong:?}: {told:?}");
+    }
+    let large = vec![0; PROPOSAL_BYTES_MAX];
+    let large = Command::Put { key: b"k", value: &large }.encode();
+    let large = command::group(stamp(2), std::iter::once((1, large)));
+    assert!(matches!(leader::propose(&raft, large).await, Err(Refusal::Unfit(_))));
+    assert!(matches!(ask(good).await, Ok(Outcome::Answers(answers)) if answers.len() == 1));
+    served.abort();
+}
+
+/// It was sent again and again until the caller's time was over, and its outcome was not known.
+#[tokio::test]
+async fn a_write_that_the_leader_refuses_for_good_is_answered_at_once_as_refused() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
+    let player = Player::beside(&member, PEER).await;
+    let refused: Answer<Outcome> = Err(Refusal::Unfit("too strange".into()));
+    *player.proposals.lock() = Some(Bytes::from(codec::encode(&refused)));
+    let served = serve(member);
+    append(&player, id, &first_append(&members)).await;
+
+    let told = Arc::new(Mutex::new(None));
+    let answer = told.clone();
+    let put = Command::Put { key: b"k", value: b"v" };
+    let reply = Box::new(move |answered| *answer.lock() = Some(answered));
+    handle.write(&put, std::time::Instant::now() + 2 * LIMIT, reply).unwrap();
+    wait_until("it is answered", || told.lock().is_some()).await;
+    assert_eq!(*told.lock(), Some(Err(Error::Refused("too strange".into()))));
+    served.abort();
+}

@@ -1,0 +1,23 @@
+//! Peers that connect while a member is still starting.
+
+use super::leases::{append, first_append, members, patient, serve};
+use super::*;
+
+/// A member that had much to apply at its start took no append on a connection of before, for as
+/// long as that connection stood: it was there, voted, and followed nobody.
+#[tokio::test]
+async fn a_leader_that_connected_while_a_member_was_starting_is_followed_when_it_has_started() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, raft) = (member.parts.identity.id, member.parts.raft.clone());
+    let changes = member.parts.members.clone();
+    let (service, members) = (member.parts.service.clone(), members(&member));
+    let player = Player::beside(&member, PEER).await;
+    service.stop_serving();
+    let told = player.ask(id, rpc::APPEND, rpc::encode_append(&first_append(&members))).await;
+    let told: std::result::Result<(), String> = codec::decode("answer", &told).unwrap();
+    assert!(told.unwrap_err().contains("starting"));
+    service.serve(raft, changes);
+    let served = serve(member);
+    _ = append(&player, id, &first_append(&members)).await;
+    served.abort();
+}
