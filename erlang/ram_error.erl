@@ -25,9 +25,9 @@
       | {majority_lost, [node()]}             % so many came back without their data
       | {not_member, node()}
       | {last_member, node()}                   % stop_cluster ends a cluster
-        %% The member of the node, which the change needs, does not answer there; nothing is changed.
+        %% The member of the node, which the change needs, does not answer; nothing is changed.
       | {not_reached, node(), Address :: binary(), Cause :: binary()}
-        %% It answers there and did not get all the data; nothing is changed.
+        %% It answers and did not get all the data; nothing is changed.
       | {not_caught_up, node(), Address :: binary(), Why :: binary()}
       | {timeout, {ram, node()}}
       | {running_on, [node()], term()}          % the cluster runs there; the rest failed

@@ -11,8 +11,8 @@
          modules_keep_their_limits/1,
          tests_keep_their_width/1]).
 
--define(MODULES, [ram, ram_app, ram_cluster, ram_config, ram_error, ram_membership, ram_nif, ram_node,
-                  ram_request, ram_sup, ram_update]).
+-define(MODULES, [ram, ram_app, ram_cluster, ram_config, ram_error, ram_membership, ram_nif,
+                  ram_node, ram_request, ram_sup, ram_update]).
 
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),

@@ -51,7 +51,7 @@ fn seed_25_loses_no_disk_while_a_removal_is_half_done() {
 }
 
 /// The leader was lost before it dropped the former self of a member, whose new one was a voter by
-/// then and asked for nothing more (`raft::leader::finish_change`).
+/// then and asked for nothing more (`raft::members::Members::finish_changes`).
 #[test]
 #[ignore = "a minute of virtual time: make sim runs it"]
 fn seed_8_a_former_self_that_a_lost_leader_left_goes() {
@@ -59,7 +59,7 @@ fn seed_8_a_former_self_that_a_lost_leader_left_goes() {
 }
 
 /// The leader was lost between the two steps of joint consensus, and nobody finished the change:
-/// both majorities were needed from then on (`raft::leader::finish_change`).
+/// both majorities were needed from then on (`raft::members::Members::finish_changes`).
 #[test]
 #[ignore = "a minute of virtual time: make sim runs it"]
 fn seed_15_a_membership_change_left_half_done_is_finished() {
