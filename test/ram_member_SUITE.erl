@@ -114,7 +114,8 @@ a_removal_ends_the_addition_of_a_node_that_catches_up(Config) ->
     ram_peers:all_agree(Run, [1, 2]),
     is_whole(Run, [1, 2, 3]).
 
-%% An addition that lasts: its rounds are longer than an election timeout. A learner, as node 1 sees.
+%% An addition that lasts, since its rounds are longer than an election timeout; when node 1 sees
+%% the learner.
 catching_up(Run, I) ->
     [ok = ram_peers:tune(Run, N, I, {slow, 500, 0}) || N <- lists:seq(1, I - 1)],
     Node = ram_peers:node(Run, I),

@@ -1,5 +1,5 @@
 //! Faults that strike those who change the membership while they do: the leader, the caller, the
-//! member that comes or goes, and the way to it. Planned when a change begins, for any moment of it.
+//! member that comes or goes, and the way to it. Planned when a change begins, for any moment.
 
 use rand::RngExt;
 use rand::rngs::StdRng;

@@ -5,7 +5,8 @@
 //! store of `store/`) and a network ([`network`] out, [`service`] in, on the connections of
 //! `net/`). The theory is Ongaro and Ousterhout, *In Search of an Understandable Consensus
 //! Algorithm* (2014), with pre-vote and leadership transfer from Ongaro's thesis (sections 9.6 and
-//! 3.10). How a dead leader is found out before openraft misses it: [`succession`]. How members come and go: [`members`].
+//! 3.10). How a dead leader is found out before openraft misses it: [`succession`]. How members
+//! come and go: [`members`].
 //!
 //! Invariants:
 //! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;

@@ -58,8 +58,8 @@ pub struct RaftService {
 }
 
 struct Shared {
-    /// Guards what is served: set once it runs, taken away when the member stops, since it holds the
-    /// network and the network holds this.
+    /// Guards what is served: set once it runs, taken away when the member stops, since it holds
+    /// the network and the network holds this.
     serving: RwLock<Option<Serving>>,
     applied: Applied,
     callers: Callers,

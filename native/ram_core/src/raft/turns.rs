@@ -1,4 +1,4 @@
-//! A queue for each name: changes of one member are made one after the other, in the order they came.
+//! A queue for each name: changes of one member are made one after the other, in their order.
 //!
 //! Used by `members`. A change that takes long can ask whether a removal waits behind it.
 

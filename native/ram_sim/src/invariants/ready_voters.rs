@@ -39,7 +39,7 @@ impl ReadyVoters {
         match self.came.get(&id) {
             Some(came) if has >= *came => Ok(()),
             Some(came) => Err(format!(
-                "member {id} is a voter and has applied {has}, where {came} was committed when it came"
+                "member {id} is a voter and has applied {has}; {came} was committed when it came"
             )),
             None => Err(format!("member {id} is a voter and was no learner before")),
         }
