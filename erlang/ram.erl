@@ -99,9 +99,9 @@ stop() ->
 %% once, it answers `ok'. When some of the nodes belong to another cluster nothing is changed and
 %% the answer is `{error, {already_clustered, Nodes}}'. When a node fails the others are as before.
 %% When the data folder of a node cannot be read it is not touched, and the answer says what to do:
-%% `{error, {failed, Node, Reason}}', or `{error, {running_on, Others, {failed, Node, Reason}}}' while
-%% the others serve the cluster. A node whose data came late, on a volume that was mounted meanwhile,
-%% serves them. An empty list, or anything that is not a list of nodes, raises `badarg'.
+%% `{error, {failed, Node, Reason}}', or `{error, {running_on, Others, {failed, Node, Reason}}}'
+%% while the others serve the cluster. A node whose data came late, on a volume that was mounted
+%% meanwhile, serves them. An empty list, or anything that is not a list of nodes, raises `badarg'.
 -spec start_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 start_cluster(Nodes) ->
     start_cluster(Nodes, #{}).

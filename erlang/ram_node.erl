@@ -2,8 +2,8 @@
 %% distribution to join or leave; requests do not pass through here.
 %%
 %% The data folder holds nothing, a member, or what cannot be read; the library says which, under
-%% the lock of the folder, and only who finds nothing may join. A folder may change while no member has
-%% it open (a volume is mounted late, another process lets go of it), so it is looked at again
+%% the lock of the folder, and only who finds nothing may join. A folder may change while no member
+%% has it open (a volume is mounted late, another process lets go of it), so it is looked at again
 %% whenever somebody asks; and by itself as long as another process holds it.
 %%
 %% A member that fails, for example because its disk is full, is closed and the reason is kept for
@@ -74,9 +74,9 @@ joined(Node, Cluster) ->
 abandon(Node, Cluster) ->
     call(Node, {abandon, Cluster}).
 
-%% @doc Stops the member and deletes its data, if it is of this cluster, or the one with this Raft id;
-%% with `any' whatever the folder holds of ram. `{error, other_cluster}' or `{error, other_member}',
-%% and nothing is deleted, when it is another.
+%% @doc Stops the member and deletes its data, if it is of this cluster, or the one with this Raft
+%% id; with `any' whatever the folder holds of ram. `{error, other_cluster}' or `{error,
+%% other_member}', and nothing is deleted, when it is another.
 -spec erase(node(), any | binary() | pos_integer()) -> ok | {error, term()}.
 erase(Node, Only) ->
     call(Node, {erase, Only}).

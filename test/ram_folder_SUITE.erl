@@ -1,5 +1,6 @@
-%% What lies in a data folder is not deleted, joined over or taken for nothing, whatever the operator,
-%% the disk or a second VM do to it; and what is deleted on demand is gone, or said not to be.
+%% What lies in a data folder is not deleted, joined over or taken for nothing, whatever the
+%% operator, the disk or a second VM do to it; and what is deleted on demand is gone, or said not to
+%% be.
 -module(ram_folder_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").

@@ -142,8 +142,8 @@ fn any_key_like() -> impl Strategy<Value = Vec<u8>> {
         4 => (0..3u8).prop_map(|size| vec![tag::MAP, size]),
         3 => Just(vec![tag::CONS]),
         3 => (0..2u8, 0..3u8).prop_map(|(exported, fields)| {
-            [&[tag::RECORD, b'm', 0, b'r', 0, exported, fields], &b"a\0b\0"[..2 * usize::from(fields)]]
-                .concat()
+            let names = &b"a\0b\0"[..2 * usize::from(fields)];
+            [&[tag::RECORD, b'm', 0, b'r', 0, exported, fields], names].concat()
         }),
         1 => prop::collection::vec(any::<u8>(), 1..4),
     ];

@@ -44,8 +44,8 @@ pub trait Disk: Send + Sync + Debug {
         false
     }
 
-    /// Removes what marks the folder as held, and with it the folder itself, if nothing is in it. To
-    /// be called when it is used no more.
+    /// Removes what marks the folder as held, and with it the folder itself, if nothing is in it.
+    /// To be called when it is used no more.
     fn leave(&self, _with_folder: bool) {}
 }
 

@@ -27,6 +27,7 @@ mod load;
 mod member;
 #[cfg(feature = "simulation")]
 pub mod observation;
+mod opening;
 mod proposer;
 mod route;
 mod running;
@@ -173,7 +174,7 @@ impl Node {
         let disk = self.stop_holding()?;
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(Error::failed)?;
-        let last_log_index = runtime.block_on(member::recover(&config, &disk, new))?;
+        let last_log_index = runtime.block_on(opening::recover(&config, &disk, new))?;
         let node = Node::start_on(disk, config, self.values.clone(), Birth::Again, on_event)?;
         Ok((node, last_log_index))
     }

@@ -10,14 +10,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::identity::ClusterId;
 use super::*;
 use crate::codec;
 use crate::config::Storage;
 use crate::config::tests::timed;
-use crate::log::MemoryDisk;
-use crate::net::{ClusterId as NetCluster, Inbound, Replies, Service, TcpTransport};
+use crate::log::{Disk, MemoryDisk};
+use crate::net::{
+    ClusterId as NetCluster, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service,
+    TcpTransport,
+};
+use crate::raft::log_store::LogStore;
 use crate::raft::rpc;
+use crate::raft::types::Member as Peer;
 use crate::reads::grants::{Grant, Refused};
+use crate::reads::mode::ReadMode;
 use crate::store::value::Plain;
 use parking_lot::Mutex;
 

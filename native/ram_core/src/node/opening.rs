@@ -1,0 +1,231 @@
+//! Opening a member: from a configuration and a data folder to a raft that runs.
+
+use openraft::SnapshotPolicy;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::folder::{self, Contents};
+use super::identity::{ClusterId, Identity, MEMBER};
+use super::running::Running;
+use super::surroundings::Surroundings;
+use super::{Birth, Event, OnEvent};
+use crate::config::Config;
+use crate::log::{Disk, Log, LogOptions};
+use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
+use crate::raft::log_store::LogStore;
+use crate::raft::members::Members;
+use crate::raft::network::Network;
+use crate::raft::recover;
+use crate::raft::service::RaftService;
+use crate::raft::state_machine::{Applied, StateMachine};
+use crate::raft::types::{Member as Peer, Raft};
+use crate::raft::vote_hold;
+use crate::raft::worker::Worker;
+use crate::reads::Reads;
+use crate::reads::grants::Spans;
+use crate::reads::mode::ReadMode;
+use crate::{Error, Result};
+
+/// All that a member owns while it runs.
+pub(super) struct Parts {
+    pub raft: Raft,
+    pub net: Arc<Net>,
+    pub log: Log,
+    pub worker: Worker,
+    pub service: RaftService,
+    pub members: Members,
+    pub applied: Applied,
+    pub reads: Reads,
+    pub identity: Identity,
+}
+
+impl Parts {
+    pub fn running(&self) -> Running {
+        Running {
+            raft: self.raft.clone(),
+            net: self.net.clone(),
+            log: self.log.clone(),
+            identity: self.identity.clone(),
+            applied: self.applied.clone(),
+            reads: self.reads.clone(),
+        }
+    }
+}
+
+/// Opens the data, binds the socket and starts raft. A fresh member that cannot start leaves
+/// nothing.
+pub(super) async fn open(
+    config: &Config,
+    birth: Birth,
+    surroundings: Surroundings,
+    on_event: OnEvent,
+) -> Result<Parts> {
+    let (worker, disk) = (surroundings.worker.clone(), surroundings.disk.clone());
+    let opened = match identify(&disk, config, birth) {
+        Ok(identity) => {
+            let opened = open_as(config, identity, birth, surroundings, on_event).await;
+            opened.inspect_err(|_| undo(&disk, birth))
+        }
+        Err(error) => Err(error),
+    };
+    // What was not opened is not closed by anybody else.
+    opened.inspect_err(|_| worker.close())
+}
+
+async fn open_as(
+    config: &Config,
+    mut identity: Identity,
+    birth: Birth,
+    surroundings: Surroundings,
+    on_event: OnEvent,
+) -> Result<Parts> {
+    let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
+    let log = open_log(disk.clone()).map_err(Error::failed)?;
+    let mut raft_config = raft_config(config)?;
+    let hold = Duration::from_millis(raft_config.election_timeout_max);
+    let spans = Spans { lease: config.read_lease(), hold };
+    let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
+    vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
+    let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
+    let machine = machine.map_err(Error::failed)?;
+    let applied = machine.applied();
+    check_snapshot(&disk, &log, applied.index())?;
+    let store = LogStore::open(log.clone(), reads.clone(), applied.index());
+    let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
+    let on_removed = Box::new(move || on_event(Event::Removed));
+    let service =
+        RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
+    let net = listen(config, &identity, transport, service.clone()).await?;
+    let known_port = std::mem::replace(&mut identity.port, net.local_port());
+    let network = Network::new(net.clone(), reads.clone(), config.limits.frame_bytes_max);
+    // One that is the only voter would be elected without asking anybody. Later: `elections`.
+    raft_config.enable_elect = reads.may_vote();
+    let raft_config = Arc::new(raft_config);
+    let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
+    let raft = raft.map_err(Error::failed)?;
+    // Before anybody hears of this member, and before it answers anybody.
+    match birth {
+        Birth::Fresh(_) => folder::complete(&disk, &identity)?,
+        Birth::Again if known_port == identity.port => {}
+        Birth::Again => identity.save(&disk, MEMBER)?,
+    }
+    let round_max = config.election_timeout_max;
+    let members =
+        Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
+    service.serve(raft.clone(), members.clone());
+    Ok(Parts { raft, net, log, worker, service, members, applied, reads, identity })
+}
+
+/// A fresh member enters the folder here; [`folder::complete`] ends that.
+fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
+    match (birth, folder::contents(disk)?) {
+        (Birth::Again, Contents::Member(known)) if known.name == config.name => Ok(known),
+        (Birth::Again, Contents::Member(known)) => Err(Error::Config {
+            key: "data_dir".into(),
+            reason: format!("the data in {} belongs to node {}", disk.place(), known.name),
+        }),
+        (Birth::Again, Contents::Nothing) => Err(Error::Stopped),
+        (Birth::Fresh(_), Contents::Member(_)) => Err(Error::OtherCluster),
+        (Birth::Fresh(cluster), Contents::Nothing) => {
+            let fresh = Identity::new(cluster, &config.name, disk.is_new())?;
+            folder::begin(disk, &fresh)?;
+            Ok(fresh)
+        }
+    }
+}
+
+/// A fresh member that could not start leaves nothing: all of ram in the folder is its own, since
+/// there was nothing when it entered. One that was there before is left as it is.
+fn undo(disk: &Arc<dyn Disk>, birth: Birth) {
+    if let Birth::Fresh(_) = birth
+        && let Err(error) = folder::erase(disk)
+    {
+        tracing::error!("{error}; the next start tries again");
+    }
+}
+
+/// What was purged from the log has to be in a snapshot.
+fn check_snapshot(disk: &Arc<dyn Disk>, log: &Log, snapshot_index: u64) -> Result<()> {
+    match log.purged_index() {
+        Some(purged) if purged > snapshot_index => Err(Error::Unreadable(format!(
+            "a snapshot is missing in {}: the log begins after entry {purged}, and the newest \
+             snapshot ends at {snapshot_index}; restore it, or move the folder away and let the \
+             node join afresh",
+            disk.place()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the stopped member that lies on this disk the only one of a new cluster: see
+/// `raft::recover`. Returns the index of the last log entry that it kept.
+pub async fn recover(config: &Config, disk: &Arc<dyn Disk>, new: ClusterId) -> Result<u64> {
+    let mut identity = identify(disk, config, Birth::Again)?;
+    let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
+    let listening = format!("{}:{}", config.listen_host, identity.port);
+    let address = config.advertise.clone().unwrap_or(listening);
+    let member = Peer { name: identity.name.clone(), address };
+    let sole = recover::make_sole_voter(LogStore::new(log.clone()), identity.id, member).await;
+    log.close().map_err(Error::failed)?;
+    let sole = sole.map_err(Error::failed)?;
+    identity.cluster = new;
+    identity.save(disk, MEMBER)?;
+    Ok(sole.index().saturating_sub(1))
+}
+
+async fn listen(
+    config: &Config,
+    identity: &Identity,
+    transport: Arc<dyn Transport>,
+    service: RaftService,
+) -> Result<Arc<Net>> {
+    // The port it had before, where peers look for it first; another one if that is taken now.
+    let saved = identity.port;
+    let ports = match config.listen_port {
+        0 if saved != 0 => vec![saved, 0],
+        port => vec![port],
+    };
+    let mut result = Err(Error::failed("no port to listen on"));
+    for port in ports {
+        let cookie = Cookie::new(config.cookie.clone());
+        let cluster = net::ClusterId(identity.cluster.0);
+        let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
+        options.listen_host = config.listen_host.clone();
+        options.listen_port = port;
+        options.advertise = config.advertise.clone();
+        let service = Arc::new(service.clone());
+        result = Net::start(options, transport.clone(), service)
+            .await
+            .map(Arc::new)
+            .map_err(|error| Error::Config { key: "listen".into(), reason: error.to_string() });
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn raft_config(config: &Config) -> Result<openraft::Config> {
+    let ms = |duration: Duration| duration.as_millis() as u64;
+    let raft_config = openraft::Config {
+        cluster_name: "ram".into(),
+        heartbeat_interval: ms(config.heartbeat),
+        election_timeout_min: ms(config.election_timeout_min),
+        election_timeout_max: ms(config.election_timeout_max),
+        install_snapshot_timeout: 60_000,
+        // `snapshots::keep` decides.
+        snapshot_policy: SnapshotPolicy::Never,
+        // A follower that lags is given the log as long as the log is there.
+        replication_lag_threshold: u64::MAX,
+        max_in_snapshot_log_to_keep: config.snapshot_every / 4,
+        purge_batch_size: 256,
+        max_payload_entries: 256,
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        removed_leader_step_down: openraft::StepDownPolicy::Never,
+        quorum_loss_probe_interval: Some(2 * ms(config.election_timeout_max)),
+        ..Default::default()
+    };
+    raft_config.validate().map_err(Error::failed)
+}
