@@ -19,8 +19,8 @@
 //! ([`Guard::ChangePauses`]). What may not be is a grant that rests on voters of two changes ago.
 //!
 //! Left out: snapshots, and the order of loads and stores within a node.
-//! Coarse: e is 20 %, L is three ticks of the fastest clock, or one where the voters change or where
-//! it is a shorter one.
+//! Coarse: e is 20 %, L is three ticks of the fastest clock, or one where the voters change or
+//! where it is a shorter one.
 //!
 //! What may never enter: code of ram_core, whose mistakes this is to find.
 

@@ -2,8 +2,8 @@
 //!
 //! A lease rests on a quorum that will not elect another leader while it lasts. openraft keeps the
 //! vote hold of a follower while it runs: it refuses votes for the maximum of the election timeout
-//! after each append. What openraft does not know stands here, and is asked before a vote goes in or
-//! out:
+//! after each append. What openraft does not know stands here, and is asked before a vote goes in
+//! or out:
 //!
 //! - after a restart: what was promised before is forgotten, so the longest possible hold is kept,
 //!   which `raft::vote_hold` knows;
