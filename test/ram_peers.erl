@@ -7,6 +7,7 @@
 %% has no links: members reach each other as they do in use. In one with `spaces' every node has a
 %% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
+%% `each_start' adds to the environment of a node whenever it starts.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
@@ -20,9 +21,11 @@
 -compile({no_auto_import, [node/1, nodes/1, nodes/2]}).
 
 -type wires() :: links | direct | spaces.
--type options() :: #{wires => wires(), clocks => boolean()}.
+-type options() :: #{wires => wires(), clocks => boolean(),
+                     each_start => fun(() -> [{atom(), term()}])}.
 -type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
-                 count := pos_integer(), table := ets:tid(), keeper := pid(), env := list()}.
+                 count := pos_integer(), table := ets:tid(), keeper := pid(), env := list(),
+                 each_start := fun(() -> [{atom(), term()}])}.
 
 -define(CALL_MS, 60000).
 
@@ -46,7 +49,8 @@ start(Count, Folder0, Env, Options) ->
     ok = filelib:ensure_path(filename:join(Folder, "epmd")),
     {Keeper, Table, Links} = start_keeper(Wires),
     Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
-            keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false)},
+            keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
+            each_start => maps:get(each_start, Options, fun() -> [] end)},
     lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
 
@@ -83,7 +87,7 @@ start_node(Run, I) ->
     start_node(Run, I, []).
 
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
-start_node(#{folder := Folder, table := Table, env := Env} = Run, I, More) ->
+start_node(#{folder := Folder, table := Table, env := Env, each_start := Each} = Run, I, More) ->
     Address = address(Run, I),
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
@@ -101,7 +105,7 @@ start_node(#{folder := Folder, table := Table, env := Env} = Run, I, More) ->
     {ok, Peer, Node} = peer:start(Options),
     OsPid = peer:call(Peer, os, getpid, []),
     ets:insert(Table, {I, Peer, OsPid}),
-    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++ More,
+    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++ Each() ++ More,
     ok = peer:call(Peer, application, load, [ram]),
     [ok = peer:call(Peer, application, set_env, [ram, Key, Value]) || {Key, Value} <- Settings],
     ok = peer:call(Peer, logger, set_primary_config, [level, notice]),

@@ -9,10 +9,12 @@
 -export([run/1, check/1, summary/1, main/0]).
 -export_type([options/0, result/0]).
 
-%% `faults' are the kinds of faults, `env' is added to the application environment of the nodes.
+%% `faults' are the kinds of faults; what `each_start' makes is added to the application environment
+%% of a node whenever it starts.
 -type options() :: #{seconds := pos_integer(), seed := integer(), nodes := pos_integer(),
                      wires := links | spaces, histories := string(), work := string(),
-                     faults => [atom(), ...], env => [{atom(), term()}]}.
+                     faults => [atom(), ...],
+                     each_start => fun(() -> [{atom(), term()}])}.
 -type verdict() :: linearizable | {violation, string()} | {malformed, string()}
                  | {undecided, string()} | {crashed, string()} | {not_whole, term()}
                  | too_many_unknown | too_few_operations.
@@ -32,6 +34,9 @@
 -define(ROUND_SECONDS, 20).
 %% Of a negative control: long, so that a member is back while what it promised counts.
 -define(ELECTION_MS, {300, 1000}).
+%% Of one that leads where timeouts differ: a node takes seconds to start.
+-define(LONG_ELECTION_MS, {1000, 3000}).
+-define(SHORT_ELECTION_MS, {120, 200}).
 %% Few, so that logs are purged and nodes that were away are given snapshots.
 -define(SNAPSHOT_EVERY, 2000).
 
@@ -40,10 +45,10 @@ run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Optio
     ok = filelib:ensure_path(Folder),
     %% Known before the run and not after it.
     _ = checker(),
-    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}
-           | maps:get(env, Options, [])],
+    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}],
+    Each = maps:with([each_start], Options),
     Run = ram_peers:start(Count, Work, Env,
-                          #{wires => Wires, clocks => ram_peers:has_clocks()}),
+                          Each#{wires => Wires, clocks => ram_peers:has_clocks()}),
     {Faults, Ended} = try under_fire(Run, Options)
                       after ram_peers:stop(Run)
                       end,
@@ -267,12 +272,22 @@ tortured(Options) ->
     again(Options, ""),
     case Verdict of linearizable -> 0; _ -> 1 end.
 
+%% Some faults need nodes whose timeouts differ, and are others when they start again.
+timeouts(Name) when Name =:= "assume_own_promise"; Name =:= "forget_longest_promise" ->
+    fun() ->
+            Timeouts = lists:nth(rand:uniform(2), [?LONG_ELECTION_MS, ?SHORT_ELECTION_MS]),
+            {_, Max} = ?LONG_ELECTION_MS,
+            [{election_timeout_ms, Timeouts}, {call_timeout_ms, 2 * Max}]
+    end;
+timeouts(_Name) ->
+    fun() -> [{election_timeout_ms, ?ELECTION_MS}] end.
+
 %% A negative control: the nodes run a library with a fault built in, and a run that does not find
 %% it has failed. In short rounds, so that it is known how soon it was found.
 caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Options, Round, Begun) ->
     Folder = filename:join(Histories, "round" ++ integer_to_list(Round)),
     Result = run(Options#{seconds := ?ROUND_SECONDS, seed := Seed + Round - 1,
-                          histories := Folder, env => [{election_timeout_ms, ?ELECTION_MS}]}),
+                          histories := Folder, each_start => timeouts(Name)}),
     Passed = (ram_torture_client:now_ns() - Begun) div 1000000000,
     case Result of
         #{verdict := {violation, _}} ->

@@ -196,7 +196,7 @@ impl Faults {
         let leader = state.running().find(|(_, r)| r.handle.observe().is_some_and(|o| o.leads));
         let leader = leader.map(|(host, _)| host);
         if self.counts.is_empty() && !matches!(state.plan.timing, Timing::Equal(_)) {
-            return first_of_other_timeouts(state.plan.timing, &hosts, leader?);
+            return Some(first_of_other_timeouts(state.plan.timing, &hosts, leader?));
         }
         // The same fault on a random host, or on the one that hurts most.
         let rng = &mut self.rng;
@@ -231,7 +231,12 @@ impl Faults {
                 Fault::Delay { pairs: around(&hosts, victim), latency_ms }
             }
             74..79 => Fault::SlowDisk { host: victim, delay_ms: rng.random_range(20..500) },
-            79..82 if !is_cut => aside(&up, leader?)?,
+            79..82 if !is_cut => {
+                let leader = leader?;
+                let mut others: Vec<usize> =
+                    up.into_iter().filter(|host| *host != leader).collect();
+                Fault::Aside { leader, aside: others.pop()?, others }
+            }
             82..87 => Fault::FailingDisk(victim),
             87..91 if is_whole => Fault::Remove(victim),
             91..96 => Fault::Transfer(leader?),
@@ -377,16 +382,14 @@ fn name(fault: &Fault) -> &'static str {
     }
 }
 
-/// Later the leads are with those whose timeouts are short. So while the first leader has long ones
-/// it is cut off from others with short ones, or with such as start again with short ones.
-fn first_of_other_timeouts(timing: Timing, hosts: &[usize], leader: usize) -> Option<Fault> {
+/// Later those with short timeouts lead. So while the first leader has long ones it is cut off from
+/// others with short ones, or with such as start again with short ones.
+fn first_of_other_timeouts(timing: Timing, hosts: &[usize], leader: usize) -> Fault {
+    let around = around(hosts, leader);
+    let others = around.iter().map(|(_, other)| *other).collect();
+    let pairs = both_ways(around);
     match timing {
-        Timing::LongAtFirst => aside(hosts, leader),
-        _ => Some(Fault::Cut { name: "fault isolation", pairs: both_ways(around(hosts, leader)) }),
+        Timing::LongAtFirst => Fault::Estrange { pairs, others },
+        _ => Fault::Cut { name: "fault isolation", pairs },
     }
-}
-
-fn aside(up: &[usize], leader: usize) -> Option<Fault> {
-    let mut others: Vec<usize> = up.iter().copied().filter(|host| *host != leader).collect();
-    Some(Fault::Aside { leader, aside: others.pop()?, others })
 }

@@ -10,8 +10,8 @@
 //!
 //! A node answers alone, without a message, while it knows that nothing can be committed which it
 //! does not know of. A member that accepts an append votes for nobody for its *vote hold* L, which
-//! is the maximum of its own election timeout, and says in its answer how long that is: members may
-//! have different ones. The story of a lease, D long, with D less than the L of the leader:
+//! is the maximum of its own election timeout, and says in its answer how long that is: members
+//! may have different ones. The story of a lease, D long, with D less than the L of the leader:
 //!
 //! 1. *Grant* ([`grants`], [`lease`]). A node R asks the leader and notes its clock. The leader
 //!    computes d, which is D or less if the vote holds of a quorum end before; it notes that R
@@ -38,11 +38,10 @@
 //! The simulator looks at each after every step (`ram_sim/src/invariants/lease_*.rs`), the model in
 //! every state, and where a member votes or begins to lead there is an assertion of I3.
 //!
-//! A vote hold is an interval of *another's* clock: if that is fast and the leader's slow, L (1 -
-//! e) of the leader's is too long. So of each hold L (1 - e) / (1 + e) counts, from when the append
-//! was sent; d ends when the first of a quorum's holds does. The leader's own has no end while it
-//! leads: it votes for nobody before the leases it granted are over, and grants none while it
-//! votes.
+//! A vote hold is an interval of *another's* clock: if that is fast and the leader's slow, L (1-e)
+//! of the leader's is too long. So of each hold L (1 - e) / (1 + e) counts, from when the append
+//! was sent; d ends when the first of a quorum's holds does. The leader's own is no bound: it votes
+//! for nobody before the leases it granted are over, and grants none while it votes.
 //!
 //! # Guards
 //!
