@@ -8,6 +8,7 @@ use crate::entropy;
 use crate::joining::Addition;
 
 const CHANGE_LASTS_MAX_MS: u64 = 700;
+const PROMOTION_LASTS_MIN_MS: u64 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim {
@@ -55,11 +56,16 @@ impl Strikes {
             0..3 => Victim::Leader,
             3..5 => Victim::Caller,
             5..8 => Victim::Member,
-            8..13 => Victim::Way,
-            13 => Victim::Removal,
+            8..14 => Victim::Way,
+            14 => Victim::Removal,
             _ => return,
         };
-        let after_ms = self.rng.random_range(0..=CHANGE_LASTS_MAX_MS);
+        let after_max_ms = match victim {
+            // It is for a member that is no voter yet.
+            Victim::Way => PROMOTION_LASTS_MIN_MS,
+            _ => CHANGE_LASTS_MAX_MS,
+        };
+        let after_ms = self.rng.random_range(0..=after_max_ms);
         self.planned.push(Strike { at_ns: now_ns + after_ms * 1_000_000, victim, change });
     }
 

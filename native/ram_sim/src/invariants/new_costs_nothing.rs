@@ -7,7 +7,8 @@ use super::Checked;
 
 /// Those who are left commit again within this time: an election or two.
 const SERVES_WITHIN_NS: u64 = 8_000_000_000;
-const ON_ITS_WAY_NS: u64 = 100_000_000;
+/// The longest that a message is on its way when nothing delays it, and some.
+const ON_ITS_WAY_NS: u64 = 30_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wall {
