@@ -7,7 +7,8 @@
 %% has no links: members reach each other as they do in use. In one with `spaces' every node has a
 %% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
-%% `each_start' adds to the environment of a node whenever it starts.
+%% `each_start' adds to the environment of a node whenever it starts, by its number and whether it
+%% has data.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
@@ -16,16 +17,17 @@
 -export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5, code_paths/0]).
 -export([eventually/1, eventually/2, all_agree/2]).
--export_type([run/0]).
+-export_type([run/0, each_start/0]).
 
 -compile({no_auto_import, [node/1, nodes/1, nodes/2]}).
 
 -type wires() :: links | direct | spaces.
+-type each_start() :: fun((pos_integer(), HasData :: boolean()) -> [{atom(), term()}]).
 -type options() :: #{wires => wires(), clocks => boolean(),
-                     each_start => fun(() -> [{atom(), term()}])}.
+                     each_start => each_start()}.
 -type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
                  count := pos_integer(), table := ets:tid(), keeper := pid(), env := list(),
-                 each_start := fun(() -> [{atom(), term()}])}.
+                 each_start := each_start()}.
 
 -define(CALL_MS, 60000).
 
@@ -50,7 +52,7 @@ start(Count, Folder0, Env, Options) ->
     {Keeper, Table, Links} = start_keeper(Wires),
     Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
-            each_start => maps:get(each_start, Options, fun() -> [] end)},
+            each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
     lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
 
@@ -105,7 +107,8 @@ start_node(#{folder := Folder, table := Table, env := Env, each_start := Each} =
     {ok, Peer, Node} = peer:start(Options),
     OsPid = peer:call(Peer, os, getpid, []),
     ets:insert(Table, {I, Peer, OsPid}),
-    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++ Each() ++ More,
+    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++
+        Each(I, filelib:is_dir(data_dir(Run, I))) ++ More,
     ok = peer:call(Peer, application, load, [ram]),
     [ok = peer:call(Peer, application, set_env, [ram, Key, Value]) || {Key, Value} <- Settings],
     ok = peer:call(Peer, logger, set_primary_config, [level, notice]),

@@ -14,7 +14,7 @@
 -type options() :: #{seconds := pos_integer(), seed := integer(), nodes := pos_integer(),
                      wires := links | spaces, histories := string(), work := string(),
                      faults => [atom(), ...],
-                     each_start => fun(() -> [{atom(), term()}])}.
+                     each_start => ram_peers:each_start()}.
 -type verdict() :: linearizable | {violation, string()} | {malformed, string()}
                  | {undecided, string()} | {crashed, string()} | {not_whole, term()}
                  | too_many_unknown | too_few_operations.
@@ -272,15 +272,19 @@ tortured(Options) ->
     again(Options, ""),
     case Verdict of linearizable -> 0; _ -> 1 end.
 
-%% Some faults need nodes whose timeouts differ, and are others when they start again.
-timeouts(Name) when Name =:= "assume_own_promise"; Name =:= "forget_longest_promise" ->
-    fun() ->
-            Timeouts = lists:nth(rand:uniform(2), [?LONG_ELECTION_MS, ?SHORT_ELECTION_MS]),
-            {_, Max} = ?LONG_ELECTION_MS,
-            [{election_timeout_ms, Timeouts}, {call_timeout_ms, 2 * Max}]
-    end;
+%% Of some the first leader, node 1, needs longer timeouts than the others, or than they have when
+%% they start again.
+timeouts("assume_own_promise") ->
+    fun(I, _HasData) -> differing(I =:= 1) end;
+timeouts("forget_longest_promise") ->
+    fun(_I, HasData) -> differing(not HasData) end;
 timeouts(_Name) ->
-    fun() -> [{election_timeout_ms, ?ELECTION_MS}] end.
+    fun(_I, _HasData) -> [{election_timeout_ms, ?ELECTION_MS}] end.
+
+differing(AreLong) ->
+    {_, Max} = ?LONG_ELECTION_MS,
+    Timeouts = case AreLong of true -> ?LONG_ELECTION_MS; false -> ?SHORT_ELECTION_MS end,
+    [{election_timeout_ms, Timeouts}, {call_timeout_ms, 2 * Max}].
 
 %% A negative control: the nodes run a library with a fault built in, and a run that does not find
 %% it has failed. In short rounds, so that it is known how soon it was found.
