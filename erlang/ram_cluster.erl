@@ -15,6 +15,9 @@
 -define(TIMEOUT_MS, 30000).
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
+%% For how long, and how often, a folder that is held is looked at.
+-define(LET_GO_MS, 3000).
+-define(LOOK_EVERY_MS, 100).
 
 -type storage() :: any | disk | memory.
 -type result() :: ok | {error, ram_error:cluster_error()}.
@@ -46,9 +49,25 @@ form_or_find(Nodes, Storage) ->
             end
     end.
 
-%% @doc What is on a node. A member that failed is started again: what failed it may be mended.
+%% @doc What is on a node. A member that failed is started again: what failed it may be mended. A
+%% process that is not there may be about to start again, and the folder may be held by its former
+%% member, which is stopping: a moment is given to both.
 -spec find(node()) -> ram_node:description().
 find(Node) ->
+    find(Node, ?LET_GO_MS).
+
+find(Node, LeftMs) ->
+    case describe_started(Node) of
+        {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, LeftMs);
+        {error, noproc} when LeftMs > 0 -> find_later(Node, LeftMs);
+        Found -> Found
+    end.
+
+find_later(Node, LeftMs) ->
+    timer:sleep(?LOOK_EVERY_MS),
+    find(Node, LeftMs - ?LOOK_EVERY_MS).
+
+describe_started(Node) ->
     case ram_node:describe(Node) of
         #{running := false} ->
             case at(Node, ram_node, restart, []) of
