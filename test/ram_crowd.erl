@@ -71,7 +71,8 @@ timed(Call) ->
     timer:tc(fun() -> try Call() catch error:Reason -> {raised, Reason} end end).
 
 put_own(N) -> ram:put({own, N}, N).
-get_own(N) -> ram:get({own, N}).
+%% By quorum: by a lease it may be answered at once.
+get_own(N) -> ram:get({own, N}, undefined, #{reads => quorum}).
 remove_nobody(_N) -> ram:remove_node(nobody@nowhere).
 
 %% @doc Which of these have put their own.
