@@ -17,7 +17,7 @@ start_link(Config) ->
 init(Config) ->
     Children = [#{id => ram_node,
                   start => {ram_node, start_link, [Config]},
-                  %% Stopping hands the lead over and waits for the disk.
-                  shutdown => 10000},
+                  %% Stopping hands the lead over, waits for the disk, and frees the table.
+                  shutdown => 60000},
                 #{id => ram_update, start => {ram_update, start_link, []}}],
     {ok, {#{strategy => one_for_one, intensity => 3, period => 10}, Children}}.

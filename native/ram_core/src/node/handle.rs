@@ -215,9 +215,13 @@ impl Handle {
         &self.config
     }
 
-    /// Lets go of what the member shared; from now on every request is refused as stopped.
+    /// Lets go of what the member shared but its table; from now on requests are refused as stopped.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
+    }
+
+    /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
+    pub(crate) fn free_table(&self) {
         self.applied.table().close();
     }
 

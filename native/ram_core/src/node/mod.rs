@@ -207,8 +207,10 @@ impl Node {
             let _ = thread.join();
         }
         self.handle.let_go();
-        // The last to hold it, so that whoever starts next finds the folder free.
+        // The last to hold it. Before what takes long, so that whoever starts next finds the folder
+        // free.
         *self.disk.lock() = None;
+        self.handle.free_table();
     }
 }
 
