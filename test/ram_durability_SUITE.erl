@@ -286,10 +286,16 @@ a_snapshot_whose_connection_breaks_goes_on_where_it_was(Config) ->
                      Index > Last
              end,
     ram_peers:eventually(Purged, 60000),
+    %% A newer snapshot would be sent from its beginning.
+    SnapshotOf = fun(I) -> maps:get(snapshot_index, call(Run, I, status, [])) end,
+    IsLast = fun() ->
+                     Index = SnapshotOf(Leader),
+                     receive after 1000 -> Index =:= SnapshotOf(Leader) end
+             end,
+    ram_peers:eventually(IsLast),
     ok = ram_links:tune(ram_peers:links(Run), Leader, Follower, {breaks, SnapshotBytes div 3}),
     ram_peers:restart(Run, Follower),
-    Snapshot = fun() -> maps:get(snapshot_index, call(Run, Follower, status, [])) end,
-    ram_peers:eventually(fun() -> Snapshot() > 0 end),
+    ram_peers:eventually(fun() -> SnapshotOf(Follower) > 0 end),
     #{net := #{bytes_received := Bytes}} = call(Run, Follower, status, []),
     ok = ram_links:heal(ram_peers:links(Run)),
     ct:pal("~b bytes of snapshot, ~b bytes received", [SnapshotBytes, Bytes]),
