@@ -215,7 +215,7 @@ impl Handle {
         &self.config
     }
 
-    /// Lets go of what the member shared but its table; from now on requests are refused as stopped.
+    /// Lets go of what the member shared but its table; requests are refused as stopped from now on.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
     }
