@@ -8,7 +8,7 @@
 %% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
 %% `each_start' adds to the environment of a node whenever it starts, by its number and whether it
-%% has data.
+%% has data. `flags' are more of the virtual machine's, for all nodes.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
@@ -24,10 +24,10 @@
 -type wires() :: links | direct | spaces.
 -type each_start() :: fun((pos_integer(), HasData :: boolean()) -> [{atom(), term()}]).
 -type options() :: #{wires => wires(), clocks => boolean(),
-                     each_start => each_start()}.
+                     each_start => each_start(), flags => [string()]}.
 -type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
                  count := pos_integer(), table := ets:tid(), keeper := pid(), env := list(),
-                 each_start := each_start()}.
+                 each_start := each_start(), flags := [string()]}.
 
 -define(CALL_MS, 60000).
 
@@ -52,7 +52,8 @@ start(Count, Folder0, Env, Options) ->
     {Keeper, Table, Links} = start_keeper(Wires),
     Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
-            each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
+            each_start => maps:get(each_start, Options, fun(_, _) -> [] end),
+            flags => maps:get(flags, Options, [])},
     lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
 
@@ -89,7 +90,8 @@ start_node(Run, I) ->
     start_node(Run, I, []).
 
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
-start_node(#{folder := Folder, table := Table, env := Env, each_start := Each} = Run, I, More) ->
+start_node(Run, I, More) ->
+    #{folder := Folder, table := Table, env := Env, each_start := Each, flags := Flags} = Run,
     Address = address(Run, I),
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
@@ -103,7 +105,7 @@ start_node(#{folder := Folder, table := Table, env := Env, each_start := Each} =
                      "-ram_test_epmd", filename:join(Folder, "epmd"),
                      "-kernel", "prevent_overlapping_partitions", "false",
                      "-kernel", "inet_dist_use_interface", interface(Address),
-                     "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]},
+                     "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none" | Flags]},
     {ok, Peer, Node} = peer:start(Options),
     OsPid = peer:call(Peer, os, getpid, []),
     ets:insert(Table, {I, Peer, OsPid}),

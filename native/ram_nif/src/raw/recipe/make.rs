@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 
 use super::super::term_of_etf;
 use super::ints::{self, Words};
-use super::{ATOM, BLOB, LENGTH_BYTES, OTHER, WHOLE, word_of};
+use super::{ATOM, BLOB, LENGTH_BYTES, OTHER, WHOLE, atom_bytes, atoms, word_of};
 use crate::key::etf;
 use crate::terms;
 
@@ -35,7 +35,7 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
     let rest = held.get(if is_recipe { LENGTH_BYTES } else { 1 }..).unwrap_or_default();
     let made = WORDS.with_borrow_mut(|words| {
         words.clear();
-        let mut maker = Maker { env, rest, words, ints: ints::words(), is_recipe };
+        let mut maker = Maker { env, all: rest, rest, words, ints: ints::words(), is_recipe };
         match rest {
             [WHOLE, rest @ ..] if is_recipe => {
                 maker.rest = rest;
@@ -55,6 +55,7 @@ pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
 
 struct Maker<'a, 'm> {
     env: Env<'a>,
+    all: &'m [u8],
     rest: &'m [u8],
     words: &'m mut Vec<ErlNifTerm>,
     ints: Option<Words>,
@@ -134,6 +135,7 @@ impl<'m> Maker<'_, 'm> {
                 let keys = self.length()?;
                 self.map(keys)?
             }
+            etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 | etf::ATOM | etf::ATOM_UTF8 => self.atom()?,
             BLOB if self.is_recipe => self.blob()?,
             OTHER if self.is_recipe => {
                 let length = u32::from_ne_bytes(self.take()?);
@@ -184,6 +186,15 @@ impl<'m> Maker<'_, 'm> {
             // SAFETY: for any environment.
             None => unsafe { sys::enif_make_int64(self.env(), int.into()) },
         }
+    }
+
+    /// Of an atom that was not there when the value came: it is now.
+    #[inline(never)]
+    fn atom(&mut self) -> Option<ErlNifTerm> {
+        let from = self.all.get(self.all.len().checked_sub(self.rest.len() + 1)?..)?;
+        let (token, rest) = from.split_at_checked(atom_bytes(from)?)?;
+        self.rest = rest;
+        atoms::word(self.env, token)
     }
 
     fn list(&mut self, from: usize) -> ErlNifTerm {

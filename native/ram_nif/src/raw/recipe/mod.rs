@@ -14,8 +14,10 @@
 //!
 //! Words and addresses are of this process and in its byte order: a recipe is never written
 //! anywhere. An atom is a word for as long as the virtual machine runs, and the same one in all
-//! environments. The objects are owned by the form that comes with the recipe ([`Owner`]). Where
-//! nothing is replaced, the external term format itself is held, and read as a recipe would be.
+//! environments; one that the virtual machine does not have stays in external term format, and is
+//! created when the value is read, since nobody may fill the table of atoms of other nodes. The
+//! objects are owned by the form that comes with the recipe ([`Owner`]). Where nothing is replaced,
+//! the external term format itself is held, and read as a recipe would be.
 //!
 //! Some values are held WHOLE:
 //!

@@ -95,11 +95,16 @@ impl<'a> Writer<'a> {
                 return self.replaced(token, BLOB_BYTES);
             }
             [etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 | etf::ATOM | etf::ATOM_UTF8, ..] => {
-                let word = atoms::word(token)?;
-                self.tell();
-                self.recipe.extend_from_slice(&[ATOM, *token.first()?]);
-                self.recipe.extend_from_slice(&bytes_of(word));
-                return self.replaced(token, token.len());
+                match atoms::word_if_there(token) {
+                    Some(word) => {
+                        self.tell();
+                        self.recipe.extend_from_slice(&[ATOM, *token.first()?]);
+                        self.recipe.extend_from_slice(&bytes_of(word));
+                        return self.replaced(token, token.len());
+                    }
+                    // It comes to life when the value is read.
+                    None => 0,
+                }
             }
             [etf::SMALL_TUPLE, size] => usize::from(size),
             [etf::LARGE_TUPLE, ref size @ ..] => length(size)?,
