@@ -4,7 +4,7 @@
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
          member_recover/3, member_erase/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
--export([fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
+-export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
 -export([key_encode/1, key_decode/1]).
 -export_type([member/0, change/0, reply/0]).
 
@@ -91,6 +91,11 @@ compare_and_set(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
                             non_neg_integer()) -> reply().
 compare_and_set_large(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
     ?NOT_LOADED.
+
+%% Takes the place of a key in the calls of this module that answered `{error, {bad_key, long}}':
+%% encoding it holds a scheduler for too long. Only for the next call.
+-spec long_key(member(), term()) -> {ok, reference()} | {error, term()}.
+long_key(_Member, _Key) -> ?NOT_LOADED.
 
 %% Answered in the call: from the table of this node, if it may. `ask': it may not at this moment,
 %% and read/5 has to be asked. `encoded': a value so large that it is decoded by the caller.

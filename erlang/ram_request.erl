@@ -94,7 +94,16 @@ fetch_by({Member, TimeoutMs, Reads}, Key) ->
         error -> error;
         {encoded, Binary} -> {ok, decoded(Binary, Key)};
         ask -> wait(Member, Key, TimeoutMs, Reads);
+        {error, {bad_key, long}} -> fetch_long(Member, Key, TimeoutMs, Reads);
         {error, _} = Error -> checked(Error, [Key])
+    end.
+
+fetch_long(Member, Key, TimeoutMs, Reads) ->
+    Fetch = fun(Encoded) -> ram_nif:fetch_now(Member, Encoded, Reads) end,
+    case checked(by_long_key(Member, Key, Fetch), [Key]) of
+        {encoded, Binary} -> {ok, decoded(Binary, Key)};
+        ask -> wait(Member, Key, TimeoutMs, Reads);
+        Found -> Found
     end.
 
 wait(Member, Key, TimeoutMs, Reads) ->
@@ -114,19 +123,19 @@ decoded(Binary, Key) ->
 put(Key, Value) ->
     {Member, TimeoutMs, _} = running(),
     Binary = term_to_binary(Value),
-    Put = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:put_large(Member, Ref, Key, Binary, TimeoutMs);
-             (Ref) ->
-                  ram_nif:put(Member, Ref, Key, Binary, TimeoutMs)
+    Put = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
+                  ram_nif:put_large(Member, Ref, Encoded, Binary, TimeoutMs);
+             (Ref, Encoded) ->
+                  ram_nif:put(Member, Ref, Encoded, Binary, TimeoutMs)
           end,
-    {ok, _Revision} = checked(call(Member, Put, TimeoutMs), [Key, Value]),
+    {ok, _Revision} = checked(call(Member, Key, Put, TimeoutMs), [Key, Value]),
     ok.
 
 -spec delete(term()) -> ok.
 delete(Key) ->
     {Member, TimeoutMs, _} = running(),
-    Delete = fun(Ref) -> ram_nif:delete(Member, Ref, Key, TimeoutMs) end,
-    {ok, _Revision} = checked(call(Member, Delete, TimeoutMs), [Key]),
+    Delete = fun(Ref, Encoded) -> ram_nif:delete(Member, Ref, Encoded, TimeoutMs) end,
+    {ok, _Revision} = checked(call(Member, Key, Delete, TimeoutMs), [Key]),
     ok.
 
 %% @doc In the order of the list, so the last value of a key stays.
@@ -165,12 +174,12 @@ linearizable(local) -> quorum;
 linearizable(Reads) -> Reads.
 
 compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
-    Set = fun(Ref) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:compare_and_set_large(Member, Ref, Key, Expect, Binary, TimeoutMs);
-             (Ref) ->
-                  ram_nif:compare_and_set(Member, Ref, Key, Expect, Binary, TimeoutMs)
+    Set = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
+                  ram_nif:compare_and_set_large(Member, Ref, Encoded, Expect, Binary, TimeoutMs);
+             (Ref, Encoded) ->
+                  ram_nif:compare_and_set(Member, Ref, Encoded, Expect, Binary, TimeoutMs)
           end,
-    call(Member, Set, TimeoutMs).
+    call(Member, Key, Set, TimeoutMs).
 
 %% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
 -spec sync() -> ok | {error, term()}.
@@ -211,7 +220,8 @@ status() ->
     Status.
 
 read(Member, Key, TimeoutMs, Reads) ->
-    call(Member, fun(Ref) -> ram_nif:read(Member, Ref, Key, Reads, TimeoutMs) end, TimeoutMs).
+    Read = fun(Ref, Encoded) -> ram_nif:read(Member, Ref, Encoded, Reads, TimeoutMs) end,
+    call(Member, Key, Read, TimeoutMs).
 
 %% Updates pass values on as binaries.
 read_encoded(Member, Key, TimeoutMs, Reads) ->
@@ -219,6 +229,23 @@ read_encoded(Member, Key, TimeoutMs, Reads) ->
         {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
         {encoded, Binary, Revision} -> {value, Binary, Revision};
         Other -> Other
+    end.
+
+call(Member, Key, Submit, TimeoutMs) ->
+    case call(Member, fun(Ref) -> Submit(Ref, Key) end, TimeoutMs) of
+        {error, {bad_key, long}} ->
+            by_long_key(Member, Key, fun(Encoded) ->
+                call(Member, fun(Ref) -> Submit(Ref, Encoded) end, TimeoutMs)
+            end);
+        Result ->
+            Result
+    end.
+
+%% A key that would hold a scheduler is encoded on a dirty one.
+by_long_key(Member, Key, Call) ->
+    case ram_nif:long_key(Member, Key) of
+        {ok, Encoded} -> Call(Encoded);
+        {error, _} = Error -> Error
     end.
 
 call(Member, Submit, TimeoutMs) ->

@@ -11,11 +11,12 @@
          bytes_that_are_no_value_are_kept_and_refused_to_readers/1,
          a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it/1,
          large_values_do_not_hold_a_scheduler/1,
+         keys_that_take_long_do_not_hold_a_scheduler/1,
          values_of_every_kind_survive_a_restart_from_a_snapshot/1]).
 %% On the nodes.
 -export([put_all/2, mismatches/3, replace/2, check/2, fill/1, churn/2, remove/1, settled_bytes/0,
          ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1,
-         has_large/2, shortest_call_us/1]).
+         has_large/2, shortest_call_us/1, use_long_key/1]).
 
 -define(TERMS, 600).
 -define(KEYS, 300).
@@ -27,7 +28,7 @@ suite() ->
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
              not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
-                                     raised, held_bytes, put_large, shortest_call_us,
+                                     raised, held_bytes, put_large, shortest_call_us, use_long_key,
                                      update_same])].
 
 init_per_suite(Config) ->
@@ -325,6 +326,41 @@ shortest_call_us(Key) ->
     {Member, _TimeoutMs, _Reads} = ram_request:member(),
     lists:min([element(1, timer:tc(ram_nif, fetch_now, [Member, Key, local]))
                || _ <- lists:seq(1, 10)]).
+
+%% They are encoded elsewhere, and may be used as any other.
+keys_that_take_long_do_not_hold_a_scheduler(Config) ->
+    Run = run(Config),
+    lists:foreach(fun(Name) ->
+                          Us = on(Run, 2, use_long_key, [Name]),
+                          ct:pal("~p: the call takes ~b us", [Name, Us]),
+                          ?assert(Us < 3000)
+                  end, [small_maps, maps_in_maps, maps_in_keys, list, tuple, funs, bits]).
+
+use_long_key(Name) ->
+    Key = long_key(Name),
+    {Member, _TimeoutMs, _Reads} = ram_request:member(),
+    {error, {bad_key, long}} = ram_nif:fetch_now(Member, Key, local),
+    Us = shortest_call_us(Key),
+    error = ram:fetch(Key),
+    ok = ram:put(Key, 1),
+    {ok, 1} = ram:fetch(Key, #{reads => quorum}),
+    ok = ram:update(Key, 1, fun(N) -> N + 1 end),
+    2 = ram:get(Key),
+    ok = ram:put_many([{Key, 3}]),
+    {ok, 3} = ram:fetch(Key, #{reads => local}),
+    ok = ram:delete(Key),
+    none = ram:get(Key, none, #{reads => lease}),
+    %% What a local fun holds is not looked at.
+    badarg = try ram:put([fun() -> Key end], 1) catch error:Reason -> Reason end,
+    Us.
+
+long_key(small_maps) -> lists:duplicate(8000, #{a => 1});
+long_key(maps_in_maps) -> lists:foldl(fun(_, In) -> #{a => In, b => 1} end, a, lists:seq(1, 6000));
+long_key(maps_in_keys) -> lists:foldl(fun(_, In) -> #{In => 1, {In} => 2} end, a, lists:seq(1, 12));
+long_key(list) -> lists:duplicate(30000, []);
+long_key(tuple) -> erlang:make_tuple(60000, []);
+long_key(funs) -> lists:duplicate(2000, fun lists:map/2);
+long_key(bits) -> lists:duplicate(9000, <<1:3>>).
 
 values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
     Run = run(Config),

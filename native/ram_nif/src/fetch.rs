@@ -8,6 +8,7 @@ use ram_core::store::table::Item;
 use rustler::{Decoder, Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
+use crate::key;
 use crate::member::MemberResource;
 use crate::request;
 use crate::terms;
@@ -106,7 +107,7 @@ fn looked<'a, T>(
     let Mode(mode) = reads.decode()?;
     KEY.with_borrow_mut(|buffer| {
         buffer.clear();
-        if let Err(wrong) = request::encode_key(env, member, key, buffer)? {
+        if let Err(wrong) = request::encode_key(env, member, key, key::STEPS_MAX, buffer)? {
             return Ok(Err(wrong));
         }
         let looked = member.node.look(mode, buffer, look);

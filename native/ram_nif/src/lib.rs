@@ -20,10 +20,10 @@ use key::KeyError;
 /// What `ram_nif:key_encode/1` allows, in bytes.
 const KEY_BYTES_MAX: usize = 1 << 20;
 
-#[rustler::nif]
+#[rustler::nif(schedule = "DirtyCpu")]
 fn key_encode<'a>(env: Env<'a>, term: Term<'a>) -> NifResult<Binary<'a>> {
     let mut key = Vec::with_capacity(64);
-    key::encode(term, KEY_BYTES_MAX, &mut key).map_err(|_| Error::BadArg)?;
+    key::encode(term, KEY_BYTES_MAX, usize::MAX, &mut key).map_err(|_| Error::BadArg)?;
     let mut binary = NewBinary::new(env, key.len());
     binary.as_mut_slice().copy_from_slice(&key);
     Ok(binary.into())

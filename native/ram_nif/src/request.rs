@@ -24,7 +24,7 @@ use crate::terms;
 use crate::value;
 
 mod atoms {
-    rustler::atoms! { absent, initialize, add, remove, remove_one, local_fun, too_deep }
+    rustler::atoms! { absent, initialize, add, remove, remove_one, local_fun, long, too_deep }
 }
 
 fn deadline(timeout_ms: u64) -> Instant {
@@ -64,7 +64,16 @@ fn encoded_key<'a>(
     key: Term<'a>,
 ) -> NifResult<Result<Vec<u8>, Term<'a>>> {
     let mut bytes = Vec::with_capacity(32);
-    Ok(encode_key(env, member, key, &mut bytes)?.map(|()| bytes))
+    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|()| bytes))
+}
+
+/// `{ok, LongKey} | {error, Reason}`: takes the place of a key that is `{bad_key, long}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn long_key<'a>(env: Env<'a>, member: &'a MemberResource, key: Term<'a>) -> NifResult<Term<'a>> {
+    let mut bytes = Vec::new();
+    let encoded = encode_key(env, member, key, usize::MAX, &mut bytes)?;
+    let held = |()| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
+    Ok(encoded.map_or_else(|wrong| wrong, held))
 }
 
 /// Appends the encoded key, or tells what is wrong with it.
@@ -72,12 +81,14 @@ pub fn encode_key<'a>(
     env: Env<'a>,
     member: &MemberResource,
     key: Term<'a>,
+    steps_max: usize,
     out: &mut Vec<u8>,
 ) -> NifResult<Result<(), Term<'a>>> {
     let bytes_max = member.node.config().limits.key_bytes_max;
-    match key::encode(key, bytes_max, out) {
+    match key::encode(key, bytes_max, steps_max, out) {
         Ok(()) => Ok(Ok(())),
         Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
+        Err(KeyError::Long) => Ok(Err(terms::bad_key(env, atoms::long()))),
         Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
         Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
         Err(KeyError::Unsupported | KeyError::Malformed | KeyError::Unreadable) => {
@@ -174,7 +185,7 @@ fn write_many<'a>(
     // One buffer for all keys: there may be millions.
     let (mut keys, mut ends) = (Vec::new(), Vec::with_capacity(puts.len() + deletes.len()));
     for key in puts.iter().map(|(key, _)| *key).chain(deletes) {
-        if let Err(wrong) = encode_key(env, member, key, &mut keys)? {
+        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut keys)? {
             return Ok(wrong);
         }
         if let Err(cause) = member.node.config().limits.check_batch(keys.len()) {

@@ -2,7 +2,8 @@
 //!
 //! Lists and nesting may be a million deep, so what is open is kept in a stack of our own; a term
 //! without parts, or a key of a few numbers, atoms and binaries, touches it little or not at all.
-//! The walk stops as soon as the key is longer than allowed, and leaves `out` as it was.
+//! The walk stops as soon as the key is longer than allowed, or takes more steps than allowed, and
+//! leaves `out` as it was.
 
 use std::vec;
 
@@ -11,13 +12,32 @@ use rustler::{Binary, Env, MapIterator, Term};
 use super::form::{
     self, ETF_PER_KEY_BYTE_MAX, KeyError, MAP_KEY_DEPTH_MAX, RECORD_DEPTH_MAX, etf, record, tag,
 };
-use crate::raw::{self, Elements};
+use crate::raw::{self, Elements, Type};
 
-/// Appends the key of `term` to `out`.
-pub fn encode(term: Term, key_bytes_max: usize, out: &mut Vec<u8>) -> Result<(), KeyError> {
+/// What a caller on a scheduler may take: below half a millisecond, at some 50 ns for a step.
+pub const STEPS_MAX: usize = 8 * 1024;
+/// What a map takes beyond its keys and values.
+const MAP_STEPS: usize = 16;
+/// What is encoded and decoded again.
+const FOREIGN_STEPS: usize = 8;
+/// So many bytes are copied, or compared, in less than a step.
+const BYTES_PER_STEP: usize = 16;
+
+/// Keys that took longer than that, encoded on another thread: such a term stands for the key that
+/// it holds. They never leave ram_request.erl.
+pub static LONG_KEYS: Type<Vec<u8>> = Type::new();
+
+/// Appends the key of `term` to `out`, in at most so many steps; an element of a list is one.
+pub fn encode(
+    term: Term,
+    key_bytes_max: usize,
+    steps_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), KeyError> {
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
-    let mut walk = Walk { out, end, open: Vec::new(), in_keys: 0, in_records: 0 };
+    let mut walk =
+        Walk { out, end, steps_left: steps_max, open: Vec::new(), in_keys: 0, in_records: 0 };
     let walked = walk.term(term).and_then(|()| walk.rest());
     if walked.is_err() {
         out.truncate(start);
@@ -29,6 +49,7 @@ struct Walk<'a, 'o> {
     out: &'o mut Vec<u8>,
     /// `out` may not become longer than this.
     end: usize,
+    steps_left: usize,
     open: Vec<Open<'a>>,
     /// How many of `open` are writing keys: then floats carry the mark of map key order.
     in_keys: usize,
@@ -71,22 +92,31 @@ impl<'a> Walk<'a, '_> {
             };
             match next {
                 Some(term) => self.term(term)?,
-                None => self.close(),
+                None => self.close()?,
             }
         }
         Ok(())
     }
 
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<(), KeyError> {
         match self.open.pop() {
             Some(Open::Keys(keys)) => {
                 self.in_keys -= 1;
+                let bytes = self.out.len() - keys.starts.first().unwrap_or(&self.out.len());
+                let rounds = keys.starts.len().max(1).ilog2() as usize;
+                self.spend(bytes / BYTES_PER_STEP * (1 + rounds))?;
                 let values = sort_pairs(self.out, keys);
                 self.open.push(Open::Values(values.into_iter()));
             }
             Some(Open::Fields(_)) => self.in_records -= 1,
             _ => {}
         }
+        Ok(())
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), KeyError> {
+        self.steps_left = self.steps_left.checked_sub(steps).ok_or(KeyError::Long)?;
+        Ok(())
     }
 
     /// Writes a leaf, or the beginning of a term that has parts.
@@ -97,6 +127,7 @@ impl<'a> Walk<'a, '_> {
     fn term(&mut self, mut term: Term<'a>) -> Result<(), KeyError> {
         // A list whose head is a list, and so on, is a loop and not a recursion.
         loop {
+            self.spend(1)?;
             if let Ok(value) = term.decode::<i64>() {
                 form::push_int(self.out, value);
             } else if let Some(elements) = raw::elements(term) {
@@ -104,6 +135,7 @@ impl<'a> Walk<'a, '_> {
             } else if self.latin1_atom(term) {
             } else if let Ok(binary) = Binary::from_term(term) {
                 self.room(binary.len())?;
+                self.spend(binary.len() / BYTES_PER_STEP)?;
                 form::push_binary(self.out, &binary);
             } else if let Ok((head, tail)) = term.list_get_cell() {
                 self.out.push(tag::CONS);
@@ -149,6 +181,13 @@ impl<'a> Walk<'a, '_> {
 
     /// A term that only the virtual machine can take apart.
     fn foreign(&mut self, term: Term<'a>) -> Result<(), KeyError> {
+        if let Some(key) = LONG_KEYS.object(term).filter(|_| self.open.is_empty()) {
+            self.out.extend_from_slice(key);
+            return Ok(());
+        }
+        let has_bound = term.is_number() || term.is_atom() || is_identity(term);
+        // A fun or a native record may hold anything, of which all is copied here.
+        self.spend(if has_bound { FOREIGN_STEPS } else { STEPS_MAX })?;
         let bytes = raw::etf_of(term).ok_or(KeyError::TooLarge)?;
         match bytes.get(1) {
             Some(&etf::RECORD) => self.record(term.get_env(), &bytes),
@@ -192,6 +231,8 @@ impl<'a> Walk<'a, '_> {
         if self.in_keys == MAP_KEY_DEPTH_MAX {
             return Err(KeyError::TooDeep);
         }
+        // The keys and values too, before they are gathered.
+        self.spend(MAP_STEPS + size)?;
         let pairs = MapIterator::new(term).ok_or(KeyError::Unsupported)?;
         let (keys, values): (Vec<_>, Vec<_>) = pairs.unzip();
         self.in_keys += 1;
@@ -199,6 +240,10 @@ impl<'a> Walk<'a, '_> {
         self.open.push(Open::Keys(Keys { keys: keys.into_iter(), values, starts }));
         Ok(())
     }
+}
+
+fn is_identity(term: Term) -> bool {
+    term.is_pid() || term.is_port() || term.is_ref()
 }
 
 /// Sorts the keys at the end of `out`, and answers the values in the order of their keys.

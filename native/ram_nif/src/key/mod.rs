@@ -56,7 +56,7 @@ mod form;
 
 use rustler::{Env, Term};
 
-pub use encode::encode;
+pub use encode::{LONG_KEYS, STEPS_MAX, encode};
 pub use form::{KeyError, etf};
 
 use crate::raw;

@@ -18,6 +18,7 @@ pub use resource::Type;
 use std::mem::MaybeUninit;
 use std::{ptr, slice};
 
+use crate::key::LONG_KEYS;
 use crate::member::MEMBERS;
 use rustler::sys::{self, ErlNifCharEncoding, ErlNifTerm};
 use rustler::{Env, OwnedBinary, Term};
@@ -29,7 +30,11 @@ const NAME_BYTES_MAX: usize = 256;
 pub fn load(env: Env, _info: Term) -> bool {
     ram_core::threads::run_inside(with_cache);
     // SAFETY: this is the loading. A blob is bytes: there is nothing to drop.
-    unsafe { MEMBERS.open(env, c"member") && BLOBS.open(env, c"blob", ptr::null()) }
+    unsafe {
+        MEMBERS.open(env, c"member")
+            && LONG_KEYS.open(env, c"key")
+            && BLOBS.open(env, c"blob", ptr::null())
+    }
 }
 
 /// Calls `read` with the text of an atom in Latin-1; none if the term is not such an atom.

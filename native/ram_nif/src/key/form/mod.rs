@@ -30,6 +30,8 @@ pub enum KeyError {
     /// Maps are nested inside map keys deeper than `MAP_KEY_DEPTH_MAX`, or native records inside
     /// native records deeper than `RECORD_DEPTH_MAX`.
     TooDeep,
+    /// Encoding it takes longer than the caller may take.
+    Long,
     /// The virtual machine has a kind of term that this version does not know.
     Unsupported,
     /// These bytes are not the key of any term.
