@@ -77,8 +77,8 @@ stop_links(#{wires := direct}) -> ok.
 -spec stop(run()) -> ok.
 stop(#{table := Table, keeper := Keeper} = Run) ->
     lists:foreach(fun({_, Peer, OsPid}) ->
-                          %% A case that failed may have left it suspended.
-                          signal("CONT", OsPid),
+                          %% A case that failed may have left it suspended, or ended it.
+                          _ = os:cmd("kill -CONT " ++ OsPid),
                           stop_peer(Peer)
                   end, ets:tab2list(Table)),
     ok = stop_links(Run),
