@@ -2,7 +2,7 @@
 %% input and output that controls a node.
 -module(ram_crowd).
 
--export([rate/3, rush/2, flood/3]).
+-export([rate/3, rush/2, flood/3, kill/1]).
 -export([put_own/1, get_own/1, remove_nobody/1, present/1]).
 
 -define(KINDS, [done, overloaded, timeout, other]).
@@ -66,6 +66,20 @@ rush(Callers, Function) ->
     [Pid ! go || {Pid, _} <- Workers],
     [receive {'DOWN', Monitor, process, Pid, {told, N, {Us, Told}}} -> {N, Told, Us} end
      || {Pid, Monitor} <- Workers].
+
+%% @doc Kills so many callers, a hundred at a time, each with a write or a read under way.
+-spec kill(pos_integer()) -> ok.
+kill(Callers) when Callers =< 0 ->
+    ok;
+kill(Callers) ->
+    Workers = [spawn_monitor(fun() -> (call_of(N))(N) end) || N <- lists:seq(1, 100)],
+    erlang:yield(),
+    [exit(Pid, kill) || {Pid, _} <- Workers],
+    wait(Workers),
+    kill(Callers - 100).
+
+call_of(N) when N rem 2 =:= 0 -> fun ?MODULE:put_own/1;
+call_of(_N) -> fun ?MODULE:get_own/1.
 
 timed(Call) ->
     timer:tc(fun() -> try Call() catch error:Reason -> {raised, Reason} end end).

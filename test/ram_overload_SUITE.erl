@@ -9,6 +9,7 @@
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred/1,
          twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred/1,
+         callers_that_are_killed_while_they_wait_leave_nothing_behind/1,
          beyond_its_queue_a_leader_refuses_at_once_and_for_certain/1,
          beyond_its_queue_a_follower_refuses_at_once_and_for_certain/1,
          a_suspended_follower_does_not_grow_its_leader/1,
@@ -70,6 +71,23 @@ on_each(Indexes, Call) ->
     [receive {'DOWN', Monitor, process, Pid, {told, Told}} -> Told;
              {'DOWN', Monitor, process, Pid, Why} -> error(Why)
      end || {Pid, Monitor} <- Calls].
+
+%% The answers of the first round are there before the second begins.
+callers_that_are_killed_while_they_wait_leave_nothing_behind(Config) ->
+    Run = proplists:get_value(run, Config),
+    Round = fun(Callers) ->
+                    ok = ram_peers:call(Run, 2, ram_crowd, kill, [Callers], 120000),
+                    ram_peers:eventually(fun() -> waiting(Run, 2) =:= 0 end),
+                    ram_peers:call(Run, 2, erlang, memory, [total])
+            end,
+    Before = Round(2000),
+    After = Round(?CALLERS),
+    ct:pal("memory of the node: ~b KiB before, ~b KiB after", [Before div 1024, After div 1024]),
+    ?assert(After < Before + 8 * ?MIB),
+    goes_on(Run).
+
+waiting(Run, I) ->
+    maps:get(waiting, ram_peers:call(Run, I, status, [])).
 
 beyond_its_queue_a_leader_refuses_at_once_and_for_certain(Config) ->
     Run = proplists:get_value(run, Config),
