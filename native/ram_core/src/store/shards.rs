@@ -2,9 +2,9 @@
 //!
 //! A lock that all readers share is a word that all of them write, and a processor waits for a word
 //! that another has written longer than for the whole lookup. So each shard has several locks: a
-//! reader takes the one of its thread, and whoever changes the shard takes all of them, and then
-//! the map's own, which walks take. The locks of a thread lie side by side, away from those of
-//! other threads.
+//! reader takes the one of its thread, and whoever changes the shard takes the map's own, which
+//! walks take, and then all of them: so readers wait for the change, and never for a walk. The
+//! locks of a thread lie side by side, away from those of other threads.
 //!
 //! What a lock guards is the map itself, the same one behind all locks, so that whoever holds all
 //! of them can put another in its place: to readers, all items change at once.
@@ -94,9 +94,9 @@ impl<T: Element> Shards<T> {
     /// keeps the old key, and here the key is all there is.
     pub fn replace(&self, item: T) -> Option<T> {
         let hash = self.hasher.hash_one(&item);
-        let at = shard_of(hash);
-        let held = self.all_locks(at);
-        let mut shard = shown(&held)?.shards().get(at)?.write();
+        let (at, map) = (shard_of(hash), self.all().0?);
+        let mut shard = map.shards().get(at)?.write();
+        let _held = self.all_locks(at, &map)?;
         if let Some((slot, ())) = shard.find_mut(hash, |(found, ())| *found == item) {
             return Some(std::mem::replace(slot, item));
         }
@@ -106,9 +106,9 @@ impl<T: Element> Shards<T> {
 
     pub fn remove(&self, key: &impl Hash, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
         let hash = self.hasher.hash_one(key);
-        let at = shard_of(hash);
-        let held = self.all_locks(at);
-        let mut shard = shown(&held)?.shards().get(at)?.write();
+        let (at, map) = (shard_of(hash), self.all().0?);
+        let mut shard = map.shards().get(at)?.write();
+        let _held = self.all_locks(at, &map)?;
         let found = shard.find_entry(hash, |(item, ())| is_wanted(item)).ok()?;
         let ((item, ()), _place) = found.remove();
         Some(item)
@@ -139,13 +139,14 @@ impl<T: Element> Shards<T> {
         self.show(All(None));
     }
 
-    fn all_locks(&self, at: usize) -> AllLocks<'_, T> {
-        std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()))
+    /// Of a shard, to change this map in there; none when another one is shown by now. Whoever
+    /// calls this has the map's own lock already, or readers would wait for a walk that has it.
+    fn all_locks(&self, at: usize, map: &Arc<Map<T>>) -> Option<AllLocks<'_, T>> {
+        let held: AllLocks<T> =
+            std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()));
+        let shown = held.first()?.as_ref()?.as_ref()?;
+        Arc::ptr_eq(shown, map).then_some(held)
     }
-}
-
-fn shown<'a, T>(held: &'a AllLocks<T>) -> Option<&'a Map<T>> {
-    held.first()?.as_ref()?.as_deref()
 }
 
 fn shard_of(hash: u64) -> usize {
@@ -272,6 +273,35 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
+        let shards = &Shards::with_capacity(0);
+        shards.replace(Pair(1, 10));
+        let at = shard_of(shards.hasher.hash_one(&1u64));
+        let (walking, is_walking) = channel();
+        let (has_read, is_read) = channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                shards.all().walk(at, |_| {
+                    walking.send(()).unwrap();
+                    let read = is_read.recv_timeout(Duration::from_secs(10));
+                    assert!(read.is_ok(), "the readers waited for this walk");
+                });
+            });
+            is_walking.recv().unwrap();
+            let change = scope.spawn(|| shards.replace(Pair(1, 11)));
+            // The change begins to wait at one of these moments.
+            for _ in 0..100 {
+                assert_eq!(look(shards, 1).map(|found| found.1), Some(10));
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert!(!change.is_finished());
+            has_read.send(()).unwrap();
+            assert_eq!(change.join().unwrap().map(|old| old.1), Some(10));
+        });
+        assert_eq!(look(shards, 1).map(|found| found.1), Some(11));
     }
 
     #[test]
