@@ -65,7 +65,7 @@ mod segment;
 mod snapshot;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transfer;
 mod view;
 mod writer;

@@ -12,7 +12,7 @@ use super::{Birth, Event, OnEvent};
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
-use crate::raft::log_store::LogStore;
+use crate::raft::log_store::{LogStore, Newest};
 use crate::raft::members::Members;
 use crate::raft::network::Network;
 use crate::raft::recover;
@@ -31,6 +31,7 @@ pub(super) struct Parts {
     pub raft: Raft,
     pub net: Arc<Net>,
     pub log: Log,
+    pub newest: Newest,
     pub worker: Worker,
     pub service: RaftService,
     pub members: Members,
@@ -45,6 +46,7 @@ impl Parts {
             raft: self.raft.clone(),
             net: self.net.clone(),
             log: self.log.clone(),
+            newest: self.newest.clone(),
             identity: self.identity.clone(),
             applied: self.applied.clone(),
             reads: self.reads.clone(),
@@ -92,6 +94,7 @@ async fn open_as(
     check_snapshot(&disk, &log, applied.index())?;
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
+    let newest = store.newest();
     let on_removed = Box::new(move || on_event(Event::Removed));
     let service =
         RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
@@ -113,7 +116,7 @@ async fn open_as(
     let members =
         Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
     service.serve(raft.clone(), members.clone());
-    Ok(Parts { raft, net, log, worker, service, members, applied, reads, identity })
+    Ok(Parts { raft, net, log, newest, worker, service, members, applied, reads, identity })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.

@@ -9,9 +9,9 @@ use super::status::{ReadStatus, Role, Standing, Status};
 use crate::log::Log;
 use crate::net::{Net, PeerId};
 use crate::raft::entry;
-use crate::raft::log_store::LogStore;
+use crate::raft::log_store::Newest;
 use crate::raft::state_machine::Applied;
-use crate::raft::types::{LogId, Raft};
+use crate::raft::types::Raft;
 use crate::reads::Reads;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
@@ -19,6 +19,7 @@ pub struct Running {
     pub raft: Raft,
     pub net: Arc<Net>,
     pub log: Log,
+    pub newest: Newest,
     pub identity: Identity,
     pub applied: Applied,
     pub reads: Reads,
@@ -27,12 +28,6 @@ pub struct Running {
 impl Running {
     pub fn set_address(&self, id: u64, address: String) {
         self.net.set_address(PeerId(id), address);
-    }
-
-    /// The newest log entry, also when it was purged.
-    fn last_log_id(&self) -> Option<LogId> {
-        // A log that cannot be read has failed, which the failure tells.
-        LogStore::new(self.log.clone()).last_log_id().ok().flatten()
     }
 
     fn read_status(&self) -> ReadStatus {
@@ -46,10 +41,11 @@ impl Running {
         }
     }
 
+    /// Reads no file: a disk that is slow or broken is one of the times when it is asked for.
     pub fn status(&self) -> Status {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let table = self.applied.table();
-        let last_log_id = self.last_log_id();
+        let last_log_id = self.newest.log_id();
         let applied = self.applied.membership();
         let is_known = applied.nodes().next().is_some();
         let membership = if is_known { &applied } else { metrics.membership_config.membership() };
@@ -70,7 +66,7 @@ impl Running {
             leader: metrics.current_leader,
             term: metrics.current_term,
             members: members.map(|(id, member)| (*id, member.clone(), standing(id))).collect(),
-            last_log_index: metrics.last_log_index.unwrap_or(0),
+            last_log_index: last_log_id.as_ref().map_or(0, |log_id| log_id.index()),
             last_log_term: last_log_id.as_ref().map_or(0, entry::term_of),
             joined: last_log_id.is_some(),
             applied_index: self.applied.index(),

@@ -18,10 +18,12 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -48,12 +50,29 @@ pub struct LogStore {
     /// What one append request to a follower carries, so that heartbeats are not stuck behind it; a
     /// larger entry goes alone.
     pack_bytes_max: u64,
+    newest: Newest,
+}
+
+/// The id of the last entry of a log, also when it was purged: as this store changes it, and
+/// without a look into the log.
+#[derive(Clone, Default)]
+pub struct Newest(Arc<Mutex<Option<LogId>>>);
+
+impl Newest {
+    pub fn log_id(&self) -> Option<LogId> {
+        *self.0.lock()
+    }
+
+    fn set(&self, log_id: Option<LogId>) {
+        *self.0.lock() = log_id;
+    }
 }
 
 impl LogStore {
     /// To look into a log, or to change it outside of Raft.
     pub fn new(log: Log) -> Self {
-        LogStore { log, reads: None, pack_bytes_max: PACK_BYTES_MAX as u64 }
+        let newest = Newest::default();
+        LogStore { log, reads: None, pack_bytes_max: PACK_BYTES_MAX as u64, newest }
     }
 
     /// Packs no more into a request than this, and no more than any does.
@@ -72,7 +91,13 @@ impl LogStore {
             let Some(last) = entries.last() else { break };
             next = last.index() + 1;
         }
+        store.newest.set(store.last_log_id()?);
         Ok(LogStore { reads: Some(reads), ..store })
+    }
+
+    /// Of a store that was opened for a member.
+    pub fn newest(&self) -> Newest {
+        self.newest.clone()
     }
 
     /// Does this member lead the term of these entries? Only its leader makes entries of a term,
@@ -286,12 +311,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             (_, result) => callback.io_completed(result),
         };
+        if last.is_some() {
+            self.newest.set(last);
+        }
         self.log.append(records, Box::new(done));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let after = last_log_id.map(|log_id| log_id.index());
+        self.newest.set(last_log_id);
         self.written(|log, done| log.truncate_after(after, done)).await?;
         if let Some(reads) = &self.reads {
             reads.pending.truncated(after);
@@ -300,6 +329,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        self.newest.set(self.newest.log_id().max(Some(log_id)));
         self.log.set_state_lazy(PURGED, Bytes::from(codec::encode(&log_id)));
         self.written(|log, done| log.purge(log_id.index(), done)).await
     }

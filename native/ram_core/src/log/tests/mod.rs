@@ -1,7 +1,7 @@
 //! The log as a whole, on disks that can be copied, damaged and made to fail.
 
 mod crash;
-mod failing_disk;
+pub mod failing_disk;
 mod failure;
 mod model;
 mod operations;

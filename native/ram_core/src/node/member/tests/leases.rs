@@ -17,7 +17,7 @@ use crate::store::command::{self, Command, Stamp};
 use crate::store::table::Item;
 use tokio::task::JoinHandle;
 
-const TERM: u64 = 5;
+pub(super) const TERM: u64 = 5;
 /// The snapshot holds the log up to here.
 const LATER: u64 = 100;
 

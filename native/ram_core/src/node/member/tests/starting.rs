@@ -1,7 +1,8 @@
-//! Peers that connect while a member is still starting.
+//! Peers that connect while a member is still starting, and a member that starts again.
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
+use crate::log::tests::failing_disk::FailingDisk;
 
 /// A member that had much to apply at its start took no append on a connection of before, for as
 /// long as that connection stood: it was there, voted, and followed nobody.
@@ -19,5 +20,28 @@ async fn a_leader_that_connected_while_a_member_was_starting_is_followed_when_it
     service.serve(raft, changes);
     let served = serve(member);
     _ = append(&player, id, &first_append(&members)).await;
+    served.abort();
+}
+
+/// With no majority there is no new entry, and the last one is of before the start.
+#[tokio::test]
+async fn a_member_tells_its_status_when_its_disk_cannot_be_read() {
+    let disk = FailingDisk::after(i64::MAX, MemoryDisk::default());
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let member = open_member(&shared, patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members) = (member.parts.identity.id, members(&member));
+    let player = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    _ = append(&player, id, &first_append(&members)).await;
+    served.abort();
+    _ = served.await;
+
+    let member = open_member(&shared, patient(), Birth::Again).await;
+    let handle = member.handle();
+    let served = serve(member);
+    disk.fail_after(0);
+    let status = handle.status().unwrap();
+    assert_eq!((status.last_log_index, status.last_log_term), (2, super::leases::TERM));
+    assert!(status.joined);
     served.abort();
 }
