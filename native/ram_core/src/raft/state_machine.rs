@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::catch_up::Progress;
+use super::entry;
 use super::snapshot::{self, Head, SnapshotFile};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::Worker;
@@ -187,6 +188,17 @@ impl StateMachine {
     }
 }
 
+/// Ends this member, and each other one that applies the entry; also when they start again.
+fn cannot_apply(log_id: &LogId, why: &DecodeError) -> io::Error {
+    let (index, term) = (log_id.index(), entry::term_of(log_id));
+    let what = format!(
+        "entry {index} of the log (term {term}) is committed and cannot be applied here: {why}; \
+         all that was acknowledged is kept. If a newer version of ram runs in this cluster, start \
+         that version here; else see docs/troubleshooting.md"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
 fn index_of(meta: &SnapshotMeta) -> u64 {
     meta.last_log_id.map_or(0, |log_id| log_id.index())
 }
@@ -210,7 +222,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => Outcome::Nothing,
                 EntryPayload::Normal(Payload(bytes)) => {
                     self.applied.groups.fetch_add(1, Ordering::Relaxed);
-                    self.apply_proposal(log_id.index(), &bytes).await?
+                    let applied = self.apply_proposal(log_id.index(), &bytes).await;
+                    applied.map_err(|why| cannot_apply(&log_id, &why))?
                 }
                 EntryPayload::Membership(membership) => {
                     self.change_membership(StoredMembership::new(Some(log_id), membership));

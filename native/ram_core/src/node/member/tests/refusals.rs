@@ -4,7 +4,9 @@ use super::leases::{append, first_append, members, patient, serve};
 use super::*;
 use crate::limits::PROPOSAL_BYTES_MAX;
 use crate::raft::rpc::{Answer, Refusal};
+use crate::raft::types::Payload;
 use crate::store::command::{self, Command, Outcome, Stamp};
+use openraft::EntryPayload;
 
 /// In the log they would end every member, also at each further start.
 #[tokio::test]
@@ -24,7 +26,9 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
     let put = Command::Put { key: b"k", value: b"v" }.encode();
     let good = command::group(stamp(1), std::iter::once((1, &put)));
     let cut = good.slice(..good.len() - 1);
-    for wrong in [cut, Bytes::from_static(b"no proposal"), Bytes::new()] {
+    // As a version to come may know more kinds of commands.
+    let newer = Bytes::from([&good[..good.len() - put.len()], &[200], &put[1..]].concat());
+    for wrong in [cut, newer, Bytes::from_static(b"no proposal"), Bytes::new()] {
         let told = ask(wrong.clone()).await;
         assert!(matches!(told, Err(Refusal::Unfit(_))), "{wrong:?}: {told:?}");
     }
@@ -55,4 +59,30 @@ async fn a_write_that_the_leader_refuses_for_good_is_answered_at_once_as_refused
     wait_until("it is answered", || told.lock().is_some()).await;
     assert_eq!(*told.lock(), Some(Err(Error::Refused("too strange".into()))));
     served.abort();
+}
+
+/// It is in the log of the others, so nobody may pass over it.
+#[tokio::test]
+async fn a_committed_entry_that_cannot_be_applied_ends_the_member_and_is_told_with_the_way_out() {
+    let disk = memory();
+    let (failed, told) = tokio::sync::oneshot::channel();
+    let failed = Mutex::new(Some(failed));
+    let on_event = move |event| _ = failed.lock().take().map(|failed| failed.send(event));
+    let worked = || Surroundings::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
+    let opened = Member::open(patient(), Birth::Fresh(CLUSTER), worked(), Arc::new(on_event)).await;
+    let member = opened.unwrap();
+    let (id, mut request) = (member.parts.identity.id, first_append(&members(&member)));
+    let player = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    request.entries[2].payload = EntryPayload::Normal(Payload(Bytes::from_static(b"new")));
+    _ = append(&player, id, &request).await;
+    let Ok(Event::Failed(why)) = tokio::time::timeout(LIMIT, told).await.unwrap() else {
+        panic!("it goes on");
+    };
+    served.await.unwrap();
+    let again = Member::open(patient(), Birth::Again, worked(), Arc::new(|_| {})).await;
+    for why in [why, again.err().unwrap().to_string()] {
+        assert!(why.contains("entry 2 of the log (term 5) is committed"), "{why}");
+        assert!(why.contains("start that version here"), "{why}");
+    }
 }
