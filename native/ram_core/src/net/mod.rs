@@ -36,6 +36,7 @@ mod connection;
 mod error;
 mod frame;
 mod handshake;
+mod handshakes;
 mod lane;
 mod options;
 mod outbox;
@@ -181,6 +182,7 @@ impl Net {
             peer.close();
         }
         self.shared.seats.clear(peer);
+        self.shared.handshakes.forget(peer);
     }
 
     pub fn peers(&self) -> Vec<PeerStatus> {

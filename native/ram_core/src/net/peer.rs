@@ -6,6 +6,7 @@
 //! done here: only the caller knows whether it may be sent twice. News of the peer (a new address,
 //! a connection from it) ends the back-off.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,7 +295,12 @@ impl LinkRun {
         };
         let greeting = initiate(&mut stream, &self.shared.credentials, self.peer.id);
         match timeout(options.handshake_timeout, greeting).await {
-            Ok(Ok(greeting)) => Ok((stream, greeting)),
+            Ok(Ok(greeting)) => {
+                if let Ok(at) = address.parse::<SocketAddr>() {
+                    self.shared.handshakes.expect(self.peer.id, at.ip().into());
+                }
+                Ok((stream, greeting))
+            }
             Ok(Err(error)) => Err(self.refused(&error)),
             Err(_) => Err(self.refused(&HandshakeError::Timeout)),
         }

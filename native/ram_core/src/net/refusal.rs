@@ -2,6 +2,7 @@
 //! does not become a flood of lines: at most one line per kind and interval, with the count since
 //! the last one.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ impl RefusalLog {
     }
 
     /// Counts one refusal; `detail` and the remote address are those of the last one in a line.
-    pub fn note(&self, kind: RefusalKind, remote: &str, detail: &dyn std::fmt::Display) {
+    pub fn note(&self, kind: RefusalKind, remote: &dyn Display, detail: &dyn Display) {
         if let Some(count) = self.count(kind, Instant::now()) {
             tracing::warn!(
                 "refused {count} accepted connections since the last line: {kind:?}, \

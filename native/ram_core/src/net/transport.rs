@@ -32,8 +32,8 @@ pub trait Transport: Send + Sync {
 
 /// Takes connections; dropping it stops listening.
 pub trait Listener: Send + Sync {
-    /// The next connection and the remote address, for log lines only.
-    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, String)>>;
+    /// The next connection and where it comes from.
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>>;
 
     fn local_port(&self) -> u16;
 }
@@ -100,12 +100,12 @@ struct TcpDoor {
 }
 
 impl Listener for TcpDoor {
-    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, String)>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>> {
         Box::pin(async move {
             let (stream, remote) = self.listener.accept().await?;
             // A connection that is gone already shows at its first read, not as a broken listener.
             let _ = stream.set_nodelay(true);
-            Ok((Box::new(stream) as BoxStream, remote.to_string()))
+            Ok((Box::new(stream) as BoxStream, remote))
         })
     }
 

@@ -1,4 +1,4 @@
-//! What goes wrong: dead peers, strangers, damage and floods.
+//! What goes wrong: dead peers, strangers and damage.
 
 use super::*;
 
@@ -223,21 +223,6 @@ async fn garbage_closes_the_connection_and_harms_nobody() {
     wait_until("it is counted", || b.refused(RefusalKind::NotOurs) == 1).await;
     a.call(2, ECHO, b"").await.unwrap();
     assert_eq!(a.net.stats().connects, 1);
-}
-
-#[tokio::test]
-async fn silent_strangers_hold_few_slots_for_a_short_time() {
-    let (a, b) = pair_with(|options| {
-        options.handshakes_max = 2;
-        options.handshake_timeout = Duration::from_millis(500);
-    })
-    .await;
-    let _silent = (b.raw_stranger().await, b.raw_stranger().await);
-    let mut crowded = b.raw_stranger().await;
-    wait_closed(&mut crowded).await;
-    assert_eq!(b.refused(RefusalKind::Crowded), 1);
-    wait_until("they time out", || b.refused(RefusalKind::Timeout) == 2).await;
-    a.call(2, ECHO, b"").await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod failure;
 mod reach;
+mod strangers;
 mod traffic;
 
 use std::collections::VecDeque;
