@@ -9,11 +9,11 @@
 -opaque flood() :: pid().
 -type place() :: {inet:ip_address(), inet:port_number()}.
 
--define(PROCESSES, 20).
+-define(PROCESSES, 60).
 %% Connections that a process keeps open; all together many more than a member takes.
--define(KEPT, 10).
-%% Between two connections of a process, which gives about a thousand a second.
--define(PAUSE_MS, 15).
+-define(KEPT, 60).
+%% Between two connections of a process, which gives some hundreds a second at each of three members.
+-define(PAUSE_MS, 25).
 
 %% @doc To all these places, from all these addresses of this host. Returns when it is under way.
 -spec start([place()], [inet:ip_address()]) -> flood().

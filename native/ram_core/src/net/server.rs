@@ -1,9 +1,10 @@
 //! The other members' way to us: taking connections, the handshake, and one seat per member.
 //!
 //! A stranger costs one of a bounded number of handshake slots, for a bounded time, and a few
-//! hundred bytes; who has to leave when there are too many, `handshakes` tells. A proven member takes its seat; whoever sat there before, an older connection of
-//! the same member, is closed first, and its `Inbound` dropped before the new one is made: requests
-//! of two connections never mix. Requests are handed over in the order they came in.
+//! hundred bytes; who has to leave when there are too many, `handshakes` tells. A proven member
+//! takes its seat; whoever sat there before, an older connection of the same member, is closed
+//! first, and its `Inbound` dropped before the new one is made: requests of two connections never
+//! mix. Requests are handed over in the order they came in.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
