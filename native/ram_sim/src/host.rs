@@ -110,6 +110,7 @@ fn prepare(world: &World, host: usize) -> Prepared {
         transport: Arc::new(SimTransport),
         open_log,
         worker: Worker::inline(),
+        transfer: Worker::inline(),
         values: Arc::new(Plain),
         clock: Arc::new(clock::MemberClock::default()),
     };

@@ -1,6 +1,7 @@
 //! ram_core's `Transport` on turmoil's network.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use ram_core::net::transport::{BoxStream, Listener, Transport};
@@ -33,10 +34,10 @@ impl Transport for SimTransport {
 struct SimListener(TcpListener);
 
 impl Listener for SimListener {
-    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, String)>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>> {
         Box::pin(async move {
             let (stream, remote) = self.0.accept().await?;
-            Ok((Box::new(stream) as BoxStream, remote.to_string()))
+            Ok((Box::new(stream) as BoxStream, remote))
         })
     }
 

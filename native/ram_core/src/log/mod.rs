@@ -85,7 +85,7 @@ pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
 pub use real_disk::RealDisk;
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
-pub use transfer::{SnapshotFile, SnapshotReceiver};
+pub use transfer::{ReceivedSnapshot, SnapshotFile, SnapshotReceiver};
 
 /// Is this the name of a file that a log or its snapshots make, finished or not?
 #[must_use]

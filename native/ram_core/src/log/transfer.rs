@@ -1,12 +1,14 @@
 //! A snapshot on its way to another node: the bytes of the file, as they are.
 //!
 //! The sender reads pieces of a [`SnapshotFile`]; the [`SnapshotReceiver`] takes them in order into
-//! a file of its own, which becomes a snapshot only after every checksum in it was verified. It
-//! takes no more bytes than were announced.
+//! a file of its own, no more bytes than were announced. When every checksum in it was verified it
+//! is a [`ReceivedSnapshot`], which becomes a snapshot when its receiver accepts it. Until then it
+//! has a temporary name, and a crash leaves nothing of it.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::LogError;
 use super::disk::{Disk, DiskFile};
@@ -55,7 +57,7 @@ impl SnapshotFile {
     }
 }
 
-/// Takes the bytes of a snapshot. Dropped before [`finish`](Self::finish), it leaves nothing.
+/// Takes the bytes of a snapshot. Dropped before [`check`](Self::check), it leaves nothing.
 pub struct SnapshotReceiver {
     disk: Arc<dyn Disk>,
     file: Option<Box<dyn DiskFile>>,
@@ -63,7 +65,6 @@ pub struct SnapshotReceiver {
     temporary: String,
     length: u64,
     received: u64,
-    is_finished: bool,
 }
 
 impl fmt::Debug for SnapshotReceiver {
@@ -82,15 +83,7 @@ impl SnapshotReceiver {
     pub fn create(disk: Arc<dyn Disk>, index: u64, length_bytes: u64) -> Result<Self, LogError> {
         let temporary = format!("{}.part", snapshot_name(index));
         let file = disk.create(&temporary).map_err(LogError::io(&temporary))?;
-        Ok(Self {
-            disk,
-            file: Some(file),
-            index,
-            temporary,
-            length: length_bytes,
-            received: 0,
-            is_finished: false,
-        })
+        Ok(Self { disk, file: Some(file), index, temporary, length: length_bytes, received: 0 })
     }
 
     /// How many bytes are here: the offset of the next piece.
@@ -120,13 +113,16 @@ impl SnapshotReceiver {
         Ok(())
     }
 
-    /// Verifies the whole file, as long as `go_on` says so, and makes it the snapshot at its index.
+    /// Verifies the whole file, as long as `go_on` says so.
     ///
     /// # Errors
     ///
     /// [`LogError::Corrupt`] when it is no whole snapshot at that index; nothing is left of it.
     /// [`LogError::Io`].
-    pub fn finish(mut self, go_on: impl Fn() -> io::Result<()>) -> Result<(), LogError> {
+    pub fn check(
+        mut self,
+        go_on: impl Fn() -> io::Result<()>,
+    ) -> Result<ReceivedSnapshot, LogError> {
         let Some(file) = self.file.take().filter(|_| self.received == self.length) else {
             let what = format!("{} bytes were announced", self.length);
             return Err(LogError::corrupt(&self.temporary, self.received, what));
@@ -136,18 +132,79 @@ impl SnapshotReceiver {
             block?;
             go_on().map_err(LogError::io(&self.temporary))?;
         }
-        let name = snapshot_name(self.index);
-        put_in_place(self.disk.as_ref(), reader.file(), &self.temporary, &name)?;
-        self.is_finished = true;
-        Ok(())
+        let (disk, temporary) = (Arc::clone(&self.disk), std::mem::take(&mut self.temporary));
+        let is_accepted = AtomicBool::new(false);
+        Ok(ReceivedSnapshot { disk, checked: reader, index: self.index, temporary, is_accepted })
     }
 }
 
 impl Drop for SnapshotReceiver {
     fn drop(&mut self) {
-        if !self.is_finished {
-            // What stays behind is removed at the next opening of the log.
-            let _ = self.disk.remove(&self.temporary);
+        remove_unless_empty(self.disk.as_ref(), &self.temporary);
+    }
+}
+
+/// A snapshot that has arrived and is whole. Dropped before [`accept`](Self::accept), it leaves
+/// nothing.
+pub struct ReceivedSnapshot {
+    disk: Arc<dyn Disk>,
+    checked: SnapshotReader,
+    index: u64,
+    temporary: String,
+    is_accepted: AtomicBool,
+}
+
+impl fmt::Debug for ReceivedSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.temporary)
+    }
+}
+
+impl ReceivedSnapshot {
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Reads it from the beginning, before it is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`].
+    pub fn open(&self) -> Result<SnapshotReader, LogError> {
+        let file = self.disk.open(&self.temporary).map_err(LogError::io(&self.temporary))?;
+        SnapshotReader::check(file, self.temporary.clone(), self.index)
+    }
+
+    /// Makes it the snapshot at its index: when it returns, that lasts.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`].
+    pub fn accept(&self) -> Result<(), LogError> {
+        let name = snapshot_name(self.index);
+        put_in_place(self.disk.as_ref(), self.checked.file(), &self.temporary, &name)?;
+        self.is_accepted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for ReceivedSnapshot {
+    fn drop(&mut self) {
+        if !self.is_accepted.load(Ordering::Relaxed) {
+            remove_unless_empty(self.disk.as_ref(), &self.temporary);
         }
+    }
+}
+
+/// What stays behind is removed at the next opening of the log.
+fn remove_unless_empty(disk: &dyn Disk, name: &str) {
+    if !name.is_empty() {
+        let _ = disk.remove(name);
     }
 }

@@ -64,7 +64,7 @@ pub struct NetOptions {
     pub stall_timeout: Duration,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
-    /// Connections that have not proven anything yet; more are dropped as they come.
+    /// Connections that have not proven anything yet; for more, others are closed.
     pub handshakes_max: usize,
     /// Refused connections are logged at most once in this time, per kind.
     pub refusal_log_interval: Duration,
@@ -86,7 +86,8 @@ impl NetOptions {
             handshake_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(3),
             backoff_min: Duration::from_millis(20),
-            backoff_max: Duration::from_secs(1),
+            // Trying costs a packet, and a member that is back must not wait for long.
+            backoff_max: Duration::from_millis(200),
             handshakes_max: 64,
             refusal_log_interval: Duration::from_secs(10),
         }

@@ -1,11 +1,13 @@
 //! The other members' way to us: taking connections, the handshake, and one seat per member.
 //!
 //! A stranger costs one of a bounded number of handshake slots, for a bounded time, and a few
-//! hundred bytes. A proven member takes its seat; whoever sat there before, an older connection of
-//! the same member, is closed first, and its `Inbound` dropped before the new one is made: requests
-//! of two connections never mix. Requests are handed over in the order they came in.
+//! hundred bytes; who has to leave when there are too many, `handshakes` tells. A proven member
+//! takes its seat; whoever sat there before, an older connection of the same member, is closed
+//! first, and its `Inbound` dropped before the new one is made: requests of two connections never
+//! mix. Requests are handed over in the order they came in.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,9 @@ use super::transport::{BoxStream, Listener};
 
 /// After a failed accept, mostly for want of file descriptors: time for some to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// So many are accepted before the other tasks of the thread, Raft among them, have their turn.
+const ACCEPTED_AT_ONCE_MAX: u32 = 16;
 
 /// Sends replies on the connection the requests came on.
 #[derive(Debug, Clone)]
@@ -59,31 +64,38 @@ impl Replies {
 }
 
 pub(super) async fn accept_connections(shared: Arc<Shared>, listener: Box<dyn Listener>) {
+    let mut accepted: u32 = 0;
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => receive(&shared, stream, remote),
             Err(error) => {
-                shared.accepted_refusals.note(RefusalKind::Crowded, "nobody", &error);
+                shared.accepted_refusals.note(RefusalKind::Crowded, &"nobody", &error);
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+        accepted = accepted.wrapping_add(1);
+        if accepted.is_multiple_of(ACCEPTED_AT_ONCE_MAX) {
+            tokio::task::yield_now().await;
         }
     }
 }
 
-fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: String) {
-    let Ok(slot) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        let detail = "too many handshakes at once";
-        return shared.accepted_refusals.note(RefusalKind::Crowded, &remote, &detail);
-    };
+fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: SocketAddr) {
+    let mut slot = shared.handshakes.enter(remote.ip().into());
     let task_shared = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let greeted = greet(&task_shared, &mut stream).await;
+        let refusals = &task_shared.accepted_refusals;
+        let greeted = tokio::select! {
+            greeted = greet(&task_shared, &mut stream) => greeted,
+            _ = &mut slot.evicted => {
+                let detail = "too many handshakes at once, and the oldest of this source";
+                return refusals.note(RefusalKind::Crowded, &remote, &detail);
+            }
+        };
         drop(slot);
         match greeted {
-            Ok(greeting) => serve(&task_shared, stream, greeting, &remote).await,
-            Err(error) => {
-                task_shared.accepted_refusals.note((&error).into(), &remote, &error);
-            }
+            Ok(greeting) => serve(&task_shared, stream, greeting, remote).await,
+            Err(error) => refusals.note((&error).into(), &remote, &error),
         }
     });
 }
@@ -95,17 +107,20 @@ async fn greet(shared: &Shared, stream: &mut BoxStream) -> Result<Greeting, Hand
     timeout(limit, greeting).await.unwrap_or(Err(HandshakeError::Timeout))
 }
 
-async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remote: &str) {
-    let Greeting { id, address, .. } = greeting;
+async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remote: SocketAddr) {
+    let Greeting { id, address, name } = greeting;
     Counters::add(&shared.counters.accepts, 1);
-    shared.set_address(id, address).seen();
+    let peer = shared.set_address(id, address);
+    peer.set_name(&name);
+    peer.seen();
+    shared.handshakes.know(id, remote.ip().into());
     let mut seat = Seat::take(shared, id).await;
     let ending = tokio::select! {
         end = exchange(shared, stream, id) => end.err().unwrap_or(Ending::Here),
         _ = &mut seat.replaced => Ending::Replaced,
     };
     if let Ending::Frame(error) = &ending {
-        shared.accepted_refusals.note(RefusalKind::BadFrame, remote, error);
+        shared.accepted_refusals.note(RefusalKind::BadFrame, &remote, error);
     }
     tracing::debug!("the connection from member {id} ended: {ending}");
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Service;
 use super::handshake::Credentials;
+use super::handshakes::Handshakes;
 use super::options::{NetOptions, PeerId};
 use super::peer::Peer;
 use super::refusal::RefusalLog;
@@ -24,10 +24,9 @@ pub(super) struct Shared {
     pub transport: Arc<dyn Transport>,
     pub service: Arc<dyn Service>,
     pub counters: Counters,
-    /// Refusals of connections made to us, and of those we made.
+    /// Refusals of connections made to us. A peer tells itself of those that we made.
     pub accepted_refusals: RefusalLog,
-    pub opened_refusals: RefusalLog,
-    pub handshakes: Arc<Semaphore>,
+    pub handshakes: Arc<Handshakes>,
     pub seats: Seats,
     pub tasks: Tasks,
     peers: Mutex<BTreeMap<PeerId, Arc<Peer>>>,
@@ -41,9 +40,8 @@ impl Shared {
         service: Arc<dyn Service>,
     ) -> Shared {
         Shared {
-            accepted_refusals: RefusalLog::new("accepted", options.refusal_log_interval),
-            opened_refusals: RefusalLog::new("opened", options.refusal_log_interval),
-            handshakes: Arc::new(Semaphore::new(options.handshakes_max)),
+            accepted_refusals: RefusalLog::new(options.refusal_log_interval),
+            handshakes: Handshakes::new(options.handshakes_max),
             options,
             credentials,
             transport,

@@ -16,6 +16,7 @@ use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::Config;
+use crate::net::{PeerId, Unreached};
 use crate::raft::state_machine::Applied;
 use crate::reads::mode::{ReadMode, Way};
 use crate::reads::{Read, Reads};
@@ -207,6 +208,18 @@ impl Handle {
         let _ = self.with(|running| running.set_address(id, address));
     }
 
+    /// Asks each of these members, at these addresses, whether it is there and is who it is taken
+    /// for, all at once and for no longer than `limit`. The answers have the order of the question.
+    pub fn reach(
+        &self,
+        peers: Vec<(u64, String)>,
+        limit: Duration,
+        reply: Reply<Vec<std::result::Result<(), Unreached>>>,
+    ) -> Result<()> {
+        let peers = peers.into_iter().map(|(id, address)| (PeerId(id), address)).collect();
+        self.with(|running| running.net.reach_all(peers, limit, |answers| reply(Ok(answers))))
+    }
+
     pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {
         self.running.read().as_ref().map(ask).ok_or(Error::Stopped)
     }
@@ -215,7 +228,8 @@ impl Handle {
         &self.config
     }
 
-    /// Lets go of what the member shared but its table; requests are refused as stopped from now on.
+    /// Lets go of what the member shared but its table; requests are refused as stopped from now
+    /// on.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
     }

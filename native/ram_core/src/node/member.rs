@@ -66,6 +66,7 @@ impl Member {
             tracing::error!("the log did not close well: {error}");
         }
         parts.worker.close();
+        parts.transfer.close();
     }
 }
 
@@ -122,6 +123,7 @@ async fn serve(
     }
     // A snapshot of much data would hold up all that follows.
     parts.worker.give_up();
+    parts.transfer.give_up();
     tasks.shutdown().await;
 }
 

@@ -1,10 +1,11 @@
 //! One member: its threads, its queues, its place in the cluster.
 //!
-//! A member is three threads: "ram-core" runs a single-threaded Tokio runtime with raft, the
-//! network and the queues; "ram-log" writes and syncs the log (one in memory needs none);
-//! "ram-snapshot" writes and reads snapshots and backups. A request comes in from any thread, waits
-//! in one bounded queue, and is answered by one call of its reply, on "ram-core". The caller's time
-//! limit is the caller's: it may stop waiting at any time.
+//! A member is four threads: "ram-core" runs a single-threaded Tokio runtime with raft, the network
+//! and the queues; "ram-log" writes and syncs the log (one in memory needs none); "ram-snapshot"
+//! writes snapshots, and writes and reads backups; "ram-transfer" takes snapshots from others and
+//! reads what is sent to them, which must not wait for one that is written. A request comes in from
+//! any thread, waits in one bounded queue, and is answered by one call of its reply, on "ram-core".
+//! The caller's time limit is the caller's: it may stop waiting at any time.
 //!
 //! The road of a write: [`Handle::write`] -> [`proposer`] -> [`route`] -> raft -> store -> reply.
 //! The road of a read: [`Handle::look`] -> `reads` -> table, with a read lease ([`leases`]);
@@ -14,7 +15,7 @@
 //! and the threads it is given ([`Surroundings`]). [`Node`] gives it the real ones. The simulator
 //! (`ram_sim`) gives it others.
 //!
-//! Stopping joins all three threads. A panic in them ends the member and is reported as its
+//! Stopping joins all four threads. A panic in them ends the member and is reported as its
 //! failure; it never leaves them.
 
 pub mod backup;

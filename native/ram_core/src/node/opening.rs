@@ -33,6 +33,7 @@ pub(super) struct Parts {
     pub log: Log,
     pub newest: Newest,
     pub worker: Worker,
+    pub transfer: Worker,
     pub service: RaftService,
     pub members: Members,
     pub applied: Applied,
@@ -62,7 +63,8 @@ pub(super) async fn open(
     surroundings: Surroundings,
     on_event: OnEvent,
 ) -> Result<Parts> {
-    let (worker, disk) = (surroundings.worker.clone(), surroundings.disk.clone());
+    let workers = [surroundings.worker.clone(), surroundings.transfer.clone()];
+    let disk = surroundings.disk.clone();
     let opened = match identify(&disk, config, birth) {
         Ok(identity) => {
             let opened = open_as(config, identity, birth, surroundings, on_event).await;
@@ -71,7 +73,7 @@ pub(super) async fn open(
         Err(error) => Err(error),
     };
     // What was not opened is not closed by anybody else.
-    opened.inspect_err(|_| worker.close())
+    opened.inspect_err(|_| workers.iter().for_each(Worker::close))
 }
 
 async fn open_as(
@@ -81,14 +83,15 @@ async fn open_as(
     surroundings: Surroundings,
     on_event: OnEvent,
 ) -> Result<Parts> {
-    let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
+    let Surroundings { disk, transport, open_log, worker, transfer, values, clock } = surroundings;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
     let mut raft_config = raft_config(config)?;
     let hold = Duration::from_millis(raft_config.election_timeout_max);
     let spans = Spans { lease: config.read_lease(), hold };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
     vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
-    let machine = StateMachine::open(disk.clone(), worker.clone(), values, reads.clone());
+    let (writes, takes) = (worker.clone(), transfer.clone());
+    let machine = StateMachine::open(disk.clone(), writes, takes, values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
     check_snapshot(&disk, &log, applied.index())?;
@@ -96,11 +99,17 @@ async fn open_as(
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let newest = store.newest();
     let on_removed = Box::new(move || on_event(Event::Removed));
-    let service =
-        RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
+    let service = RaftService::new(
+        applied.clone(),
+        reads.clone(),
+        disk.clone(),
+        transfer.clone(),
+        on_removed,
+    );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
-    let network = Network::new(net.clone(), reads.clone(), config.limits.frame_bytes_max);
+    let pack_bytes_max = config.limits.frame_bytes_max;
+    let network = Network::new(net.clone(), reads.clone(), transfer.clone(), pack_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     raft_config.enable_elect = reads.may_vote();
     let raft_config = Arc::new(raft_config);
@@ -116,7 +125,19 @@ async fn open_as(
     let members =
         Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
     service.serve(raft.clone(), members.clone());
-    Ok(Parts { raft, net, log, newest, worker, service, members, applied, reads, identity })
+    Ok(Parts {
+        raft,
+        net,
+        log,
+        newest,
+        worker,
+        transfer,
+        service,
+        members,
+        applied,
+        reads,
+        identity,
+    })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.

@@ -21,8 +21,10 @@ pub struct Surroundings {
     pub disk: Arc<dyn Disk>,
     pub transport: Arc<dyn Transport>,
     pub open_log: OpenLog,
-    /// Writes and reads snapshots and backups.
+    /// Writes snapshots, and writes and reads backups.
     pub worker: Worker,
+    /// Takes snapshots from others, and reads what is sent to them.
+    pub transfer: Worker,
     /// Holds the values in memory.
     pub values: Arc<dyn Values>,
     /// What read leases are measured on.
@@ -56,6 +58,7 @@ impl Surroundings {
             transport: Arc::new(TcpTransport::default()),
             open_log: Box::new(|disk| Log::open(disk, options)),
             worker: Worker::start("ram-snapshot").map_err(Error::failed)?,
+            transfer: Worker::start("ram-transfer").map_err(Error::failed)?,
             values,
             clock: Arc::new(BootClock),
         })

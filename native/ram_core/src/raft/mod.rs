@@ -26,6 +26,7 @@ mod catch_up;
 pub mod clock;
 pub mod elections;
 pub mod entry;
+mod incoming;
 pub mod leader;
 pub mod log_store;
 pub mod members;

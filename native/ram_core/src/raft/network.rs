@@ -36,6 +36,7 @@ use super::acks::{append, held, stream_answer};
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::types::{Member, TypeConfig, Vote};
+use super::worker::Worker;
 use crate::codec;
 use crate::limits::PIECE_BYTES_MAX;
 use crate::log::{self, LogError};
@@ -55,13 +56,15 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 pub struct Network {
     net: Arc<Net>,
     reads: Reads,
+    /// Reads the pieces of snapshots.
+    transfer: Worker,
     piece_bytes: usize,
 }
 
 impl Network {
     /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
-    pub fn new(net: Arc<Net>, reads: Reads, pack_bytes_max: usize) -> Self {
-        Network { net, reads, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
+    pub fn new(net: Arc<Net>, reads: Reads, transfer: Worker, pack_bytes_max: usize) -> Self {
+        Network { net, reads, transfer, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -70,8 +73,9 @@ impl Network {
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
-        let (net, reads, piece_bytes) = (self.net.clone(), self.reads.clone(), self.piece_bytes);
-        Peer { peer, net, reads, piece_bytes, is_held }
+        self.net.set_name(peer, &member.name);
+        let (net, reads, transfer) = (self.net.clone(), self.reads.clone(), self.transfer.clone());
+        Peer { peer, net, reads, transfer, piece_bytes: self.piece_bytes, is_held }
     }
 }
 
@@ -92,6 +96,7 @@ pub struct Peer {
     peer: PeerId,
     net: Arc<Net>,
     reads: Reads,
+    transfer: Worker,
     piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
     is_held: bool,
@@ -232,7 +237,10 @@ impl Peer {
         vote: Vote,
         snapshot: Snapshot,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let source = open_source(&snapshot.snapshot)?;
+        let file = snapshot.snapshot.clone();
+        let source = self.transfer.run(move || Ok(Arc::new(file.source()?))).await;
+        let unsent = |error: io::Error| unsent(&error, self.transfer.is_closing());
+        let source = source.map_err(unsent)?;
         let file_bytes = source.length_bytes();
         let (mut offset, mut piece) = (0, Bytes::new());
         loop {
@@ -243,10 +251,23 @@ impl Peer {
                 SnapshotProgress::Done { vote } => return Ok(SnapshotResponse::new(vote)),
                 SnapshotProgress::Continue { offset: next } => offset = next,
             }
-            piece = read_piece(&source, offset, self.piece_bytes)
-                .map_err(|error| storage_error(&error.into()))?;
+            let (source, bytes) = (source.clone(), self.piece_bytes);
+            let read = self.transfer.run(move || Ok(read_piece(&source, offset, bytes)?)).await;
+            piece = read.map_err(unsent)?;
         }
     }
+}
+
+/// A file that is gone has a newer one in its place: openraft asks for that when it tries again. A
+/// member that stops has not failed.
+fn unsent(error: &io::Error, is_stopping: bool) -> StreamingError<TypeConfig> {
+    if error.kind() == io::ErrorKind::NotFound || is_stopping {
+        return StreamingError::Network(NetworkError::new(error));
+    }
+    StreamingError::StorageError(StorageError::read_snapshot(
+        None,
+        openraft::impls::BoxedErrorSource::from_error(error),
+    ))
 }
 
 fn read_piece(source: &log::SnapshotFile, offset: u64, bytes: usize) -> Result<Bytes, LogError> {
@@ -307,24 +328,6 @@ where
     })
 }
 
-/// A file that is gone has a newer one in its place: openraft asks for that when it tries again.
-fn open_source(file: &SnapshotFile) -> Result<log::SnapshotFile, StreamingError<TypeConfig>> {
-    log::SnapshotFile::open(file.disk.as_ref(), file.index).map_err(|error| {
-        let error = io::Error::from(error);
-        match error.kind() {
-            io::ErrorKind::NotFound => StreamingError::Network(NetworkError::new(&error)),
-            _ => storage_error(&error),
-        }
-    })
-}
-
-fn storage_error(error: &io::Error) -> StreamingError<TypeConfig> {
-    StreamingError::StorageError(StorageError::read_snapshot(
-        None,
-        openraft::impls::BoxedErrorSource::from_error(error),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,7 +385,10 @@ mod tests {
     #[test]
     fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
         let disk = Arc::new(log::MemoryDisk::default());
-        let gone = open_source(&SnapshotFile { disk, index: 7 });
-        assert!(matches!(gone, Err(StreamingError::Network(_))), "{:?}", gone.err());
+        let gone = io::Error::from(SnapshotFile::at(disk, 7).source().err().unwrap());
+        assert!(matches!(unsent(&gone, false), StreamingError::Network(_)), "{gone}");
+        let broken = io::Error::other("broken");
+        assert!(matches!(unsent(&broken, false), StreamingError::StorageError(_)));
+        assert!(matches!(unsent(&broken, true), StreamingError::Network(_)));
     }
 }

@@ -11,32 +11,30 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use openraft::async_runtime::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::asked::Asked;
+use super::incoming::{Incoming, Origin};
 use super::leader;
 use super::members::Members;
 use super::patience::Arrivals;
-use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotProgress};
-use super::snapshot::SnapshotFile;
+use super::rpc::{self, Answer, AppendAnswer, Refusal};
 use super::state_machine::Applied;
 use super::succession::Callers;
 use super::types::{Raft, TypeConfig};
 use super::worker::Worker;
 use crate::codec::{self, DecodeError};
-use crate::log::{Disk, SnapshotReceiver};
+use crate::log::Disk;
 use crate::net::{Inbound, PeerId, Replies, Service};
 use crate::reads::Reads;
 use crate::reads::grants::{Ask, Refused};
 
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 type Append = (u64, AppendEntriesRequest<TypeConfig>);
 
 /// Appends of one connection that wait for raft; the connection reads no further then.
@@ -65,12 +63,9 @@ struct Shared {
     callers: Callers,
     arrivals: Arrivals,
     reads: Reads,
-    disk: Arc<dyn Disk>,
-    worker: Worker,
+    incoming: Incoming,
     on_removed: OnRemoved,
     asked: Asked,
-    /// Guards the snapshot that is arriving: one at a time, from the one leader.
-    arriving: Mutex<Option<Arriving>>,
 }
 
 #[derive(Clone)]
@@ -79,21 +74,15 @@ struct Serving {
     members: Members,
 }
 
-struct Arriving {
-    index: u64,
-    file_bytes: u64,
-    receiver: SnapshotReceiver,
-}
-
 impl RaftService {
     pub fn new(
         applied: Applied,
         reads: Reads,
         disk: Arc<dyn Disk>,
-        worker: Worker,
+        transfer: Worker,
         on_removed: OnRemoved,
     ) -> Self {
-        let arriving = Mutex::new(None);
+        let incoming = Incoming::new(disk, transfer, applied.clone());
         let serving = RwLock::new(None);
         let asked = Asked::new(ASKED_BYTES_MAX);
         let (callers, arrivals) = (Callers::default(), Arrivals::default());
@@ -104,11 +93,9 @@ impl RaftService {
                 callers,
                 arrivals,
                 reads,
-                disk,
-                worker,
+                incoming,
                 on_removed,
                 asked,
-                arriving,
             }),
         }
     }
@@ -141,7 +128,8 @@ impl Service for RaftService {
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         self.shared.callers.came(peer.0);
-        Box::new(Connection { peer, shared: self.shared.clone(), appends: None, replies })
+        let (shared, origin) = (self.shared.clone(), Origin::of(peer.0));
+        Box::new(Connection { peer, shared, appends: None, origin, replies })
     }
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
@@ -201,12 +189,14 @@ struct Connection {
     shared: Arc<Shared>,
     /// From the first append on: a peer may connect while this member is still starting.
     appends: Option<mpsc::Sender<Append>>,
+    origin: Origin,
     replies: Replies,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.callers.went(self.peer.0);
+        self.shared.incoming.ended(&self.origin);
     }
 }
 
@@ -239,8 +229,10 @@ impl Inbound for Connection {
                 raft.handle_transfer_leader(request).await
             }),
             rpc::SNAPSHOT => {
-                let shared = self.shared.clone();
-                self.spawn(id, body, move |piece| async move { shared.receive(raft, piece).await });
+                let (incoming, origin) = (self.shared.incoming.clone(), self.origin.clone());
+                let receive =
+                    move |piece| async move { incoming.receive(&raft, origin, piece).await };
+                self.spawn(id, body, receive);
             }
             rpc::PROPOSE => {
                 self.work(id, body.len(), async move { leader::propose(&raft, body).await })
@@ -324,56 +316,6 @@ impl Connection {
             reply(&replies, id, Bytes::from(codec::encode(&work.await)));
         });
     }
-}
-
-impl Shared {
-    async fn receive(
-        self: Arc<Self>,
-        raft: Raft,
-        piece: SnapshotPiece,
-    ) -> Result<SnapshotProgress, io::Error> {
-        let meta = piece.meta.clone();
-        let index = meta.last_log_id.map_or(0, |log_id| log_id.index());
-        let complete = match self.take_piece(index, &piece)? {
-            Take::More { offset } => return Ok(SnapshotProgress::Continue { offset }),
-            Take::Complete(receiver) => receiver,
-        };
-        let worker = self.worker.clone();
-        self.worker.run(move || Ok(complete.finish(|| worker.go_on())?)).await?;
-        let snapshot = Snapshot { meta, snapshot: SnapshotFile { disk: self.disk.clone(), index } };
-        let installed = raft.install_full_snapshot(piece.vote, snapshot).await;
-        let vote = installed.map_err(io::Error::other)?.vote;
-        Ok(SnapshotProgress::Done { vote })
-    }
-
-    fn take_piece(&self, index: u64, piece: &SnapshotPiece) -> io::Result<Take> {
-        let mut arriving = self.arriving.lock();
-        let same = |a: &Arriving| a.index == index && a.file_bytes == piece.file_bytes;
-        let mut current = match arriving.take() {
-            Some(current) if same(&current) => current,
-            // A leftover of another snapshot is removed when it is dropped.
-            _ => {
-                let disk = self.disk.clone();
-                let receiver = SnapshotReceiver::create(disk, index, piece.file_bytes)?;
-                Arriving { index, file_bytes: piece.file_bytes, receiver }
-            }
-        };
-        if piece.offset == current.receiver.received_bytes() {
-            current.receiver.write_at(piece.offset, &piece.piece)?;
-            self.applied.count_snapshot_step();
-        }
-        let offset = current.receiver.received_bytes();
-        if offset >= piece.file_bytes {
-            return Ok(Take::Complete(current.receiver));
-        }
-        *arriving = Some(current);
-        Ok(Take::More { offset })
-    }
-}
-
-enum Take {
-    More { offset: u64 },
-    Complete(SnapshotReceiver),
 }
 
 fn reply(replies: &Replies, id: u64, body: Bytes) {

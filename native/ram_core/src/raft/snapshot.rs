@@ -15,7 +15,9 @@ use std::time::Instant;
 use super::types::SnapshotMeta;
 use crate::codec;
 use crate::limits::BLOCK_BYTES;
-use crate::log::{self, Disk, LogError, SnapshotReader, SnapshotReceiver, SnapshotWriter};
+use crate::log::{
+    self, Disk, LogError, ReceivedSnapshot, SnapshotReader, SnapshotReceiver, SnapshotWriter,
+};
 use crate::store::sessions;
 use crate::store::table::{Frozen, Item, Table};
 use crate::store::value::Values;
@@ -24,20 +26,52 @@ use crate::store::{Ledger, Store};
 /// A snapshot may say anything; 16 bytes are reserved for each.
 const ENTRIES_PRESIZED_MAX: u64 = 64 * 1024 * 1024;
 
-/// A finished snapshot file, named by the index of the last log id it holds.
+/// A whole snapshot, known by the index of the last log id it holds.
 #[derive(Debug, Clone)]
 pub struct SnapshotFile {
     pub disk: Arc<dyn Disk>,
     pub index: u64,
+    /// One that has arrived and is not accepted: the last clone removes it.
+    received: Option<Arc<ReceivedSnapshot>>,
 }
 
 impl SnapshotFile {
+    /// A snapshot of this member.
+    pub fn at(disk: Arc<dyn Disk>, index: u64) -> SnapshotFile {
+        SnapshotFile { disk, index, received: None }
+    }
+
+    pub fn received(received: ReceivedSnapshot) -> SnapshotFile {
+        let (disk, index) = (received.disk().clone(), received.index());
+        SnapshotFile { disk, index, received: Some(Arc::new(received)) }
+    }
+
+    /// Makes one that has arrived a snapshot of this member.
+    pub fn accept(self) -> io::Result<SnapshotFile> {
+        if let Some(received) = &self.received {
+            received.accept()?;
+        }
+        Ok(SnapshotFile::at(self.disk, self.index))
+    }
+
+    fn open(&self) -> Result<SnapshotReader, LogError> {
+        match &self.received {
+            Some(received) => received.open(),
+            None => SnapshotReader::open(self.disk.as_ref(), self.index),
+        }
+    }
+
+    /// Its bytes, for another member.
+    pub fn source(&self) -> Result<log::SnapshotFile, LogError> {
+        log::SnapshotFile::open(self.disk.as_ref(), self.index)
+    }
+
     /// The same snapshot on `disk`, copied there if it is on another one.
     pub fn on(self, disk: &Arc<dyn Disk>) -> io::Result<SnapshotFile> {
         if Arc::ptr_eq(&self.disk, disk) {
             return Ok(self);
         }
-        let source = log::SnapshotFile::open(self.disk.as_ref(), self.index)?;
+        let source = self.source()?;
         let mut copy = SnapshotReceiver::create(disk.clone(), self.index, source.length_bytes())?;
         let mut piece = vec![0; BLOCK_BYTES];
         while copy.received_bytes() < source.length_bytes() {
@@ -45,8 +79,7 @@ impl SnapshotFile {
             let bytes = source.read_at(offset, &mut piece)?;
             copy.write_at(offset, piece.get(..bytes).unwrap_or_default())?;
         }
-        copy.finish(|| Ok(()))?;
-        Ok(SnapshotFile { disk: disk.clone(), index: self.index })
+        Ok(SnapshotFile::received(copy.check(|| Ok(()))?))
     }
 }
 
@@ -95,7 +128,7 @@ pub fn write(
     frozen.walk(|piece| go_on().and_then(|()| Ok(block.add(piece, &mut writer)?)))?;
     block.flush(&mut writer)?;
     writer.finish()?;
-    Ok(SnapshotFile { disk, index })
+    Ok(SnapshotFile::at(disk, index))
 }
 
 fn write_parts(head: &Head, writer: &mut SnapshotWriter) -> Result<(), LogError> {
@@ -160,7 +193,7 @@ impl Block {
 
 /// What a snapshot is of, without reading more than its first block.
 pub fn meta(file: &SnapshotFile) -> io::Result<SnapshotMeta> {
-    let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
+    let mut reader = file.open()?;
     Ok(read_front(&mut reader)?.meta)
 }
 
@@ -199,7 +232,7 @@ pub fn read(
     values: Arc<dyn Values>,
     go_on: impl Fn() -> io::Result<()>,
 ) -> io::Result<(Head, Store)> {
-    let mut reader = SnapshotReader::open(file.disk.as_ref(), file.index)?;
+    let mut reader = file.open()?;
     let head = read_head(&mut reader)?;
     let table = Arc::new(Table::with_capacity(head.entries.min(ENTRIES_PRESIZED_MAX) as usize));
     while let Some(block) = reader.next().transpose()? {
@@ -216,7 +249,7 @@ pub fn read(
 /// The newest snapshot on this disk.
 pub fn latest(disk: &Arc<dyn Disk>) -> io::Result<Option<SnapshotFile>> {
     let index = log::latest_snapshot(disk.as_ref())?;
-    Ok(index.map(|index| SnapshotFile { disk: disk.clone(), index }))
+    Ok(index.map(|index| SnapshotFile::at(disk.clone(), index)))
 }
 
 #[cfg(test)]

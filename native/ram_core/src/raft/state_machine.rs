@@ -92,7 +92,10 @@ impl Applied {
 
 pub struct StateMachine {
     disk: Arc<dyn Disk>,
+    /// Writes snapshots.
     worker: Worker,
+    /// Reads those of others, which must not wait for one of this member's.
+    transfer: Worker,
     values: Arc<dyn Values>,
     store: Store,
     last_applied: Option<LogId>,
@@ -106,6 +109,7 @@ impl StateMachine {
     pub fn open(
         disk: Arc<dyn Disk>,
         worker: Worker,
+        transfer: Worker,
         values: Arc<dyn Values>,
         reads: Reads,
     ) -> io::Result<Self> {
@@ -131,6 +135,7 @@ impl StateMachine {
         Ok(StateMachine {
             disk,
             worker,
+            transfer,
             values,
             store,
             last_applied: head.meta.last_log_id,
@@ -259,17 +264,20 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         file: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
-        let (worker, applied) = (self.worker.clone(), self.applied.clone());
+        let (transfer, applied) = (self.transfer.clone(), self.applied.clone());
         let install = move || {
             let file = file.on(&disk)?;
             let go_on = || {
                 applied.count_snapshot_step();
-                worker.go_on()
+                transfer.go_on()
             };
             let (head, store) = snapshot::read(&file, values, go_on)?;
+            // What can be read, and raft wants: from now on a start goes on from it.
+            let file = file.accept()?;
+            remove_older(disk.as_ref(), file.index)?;
             Ok((file, head, store))
         };
-        let (file, head, store) = self.worker.run(install).await?;
+        let (file, head, store) = self.transfer.run(install).await?;
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(Cause::Snapshot);
         self.store.take_over(store);
@@ -278,7 +286,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.last_applied = head.meta.last_log_id;
         self.applied.index.send_replace(index_of(&head.meta));
         self.reads.applied(index_of(&head.meta));
-        remove_older(self.disk.as_ref(), file.index)?;
         self.current = Some(Snapshot { meta: head.meta, snapshot: file });
         Ok(())
     }

@@ -50,7 +50,8 @@ fn build(
     let worker = Worker::start("ram-snapshot").unwrap();
     let second = Duration::from_secs(1);
     let reads = Reads::new(1, true, Spans { lease: second, hold: 2 * second }, Arc::new(BootClock));
-    let machine = StateMachine::open(disk, worker.clone(), Arc::new(Plain), reads.clone()).unwrap();
+    let (writes, takes) = (worker.clone(), Worker::inline());
+    let machine = StateMachine::open(disk, writes, takes, Arc::new(Plain), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
     (Guard { log, worker, _folder: folder }, store, machine)
 }
@@ -165,7 +166,8 @@ async fn another_vote_makes_a_lease_void_and_the_same_one_does_not() {
 #[tokio::test]
 async fn a_proposal_of_very_many_commands_is_checked_and_applied_with_pauses() {
     let disk = Arc::new(MemoryDisk::default());
-    let machine = StateMachine::open(disk, Worker::inline(), Arc::new(Plain), reads());
+    let machine =
+        StateMachine::open(disk, Worker::inline(), Worker::inline(), Arc::new(Plain), reads());
     let mut machine = machine.unwrap();
     let table = machine.applied().table().clone();
     let put = Command::Put { key: b"k", value: b"v" }.encode();
@@ -226,7 +228,13 @@ impl Disk for Outdated {
 #[tokio::test]
 async fn a_snapshot_that_is_replaced_while_it_is_looked_up_is_looked_up_again() {
     let disk = Arc::new(Outdated::default());
-    let machine = StateMachine::open(disk.clone(), Worker::inline(), Arc::new(Plain), reads());
+    let machine = StateMachine::open(
+        disk.clone(),
+        Worker::inline(),
+        Worker::inline(),
+        Arc::new(Plain),
+        reads(),
+    );
     let mut machine = machine.unwrap();
     for index in [1, 2] {
         *disk.listing.lock() = None;

@@ -75,6 +75,6 @@ fn snapshots_and_checked_files_last_when_they_are_reported_written() {
     let other = CachedDisk::default();
     let mut receiver = SnapshotReceiver::create(Arc::new(other.clone()), 7, length as u64).unwrap();
     receiver.write_at(0, &bytes).unwrap();
-    receiver.finish(|| Ok(())).unwrap();
+    receiver.check(|| Ok(())).unwrap().accept().unwrap();
     assert_eq!(bytes_of(&lost(&other), &snapshot_name(7)), bytes);
 }

@@ -25,7 +25,7 @@ fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), LogError> {
         let mut piece = [0; 3];
         let offset = receiver.received_bytes();
         match file.read_at(offset, &mut piece)? {
-            0 => return receiver.finish(|| Ok(())),
+            0 => return receiver.check(|| Ok(()))?.accept(),
             count => receiver.write_at(offset, &piece[..count])?,
         }
     }
@@ -176,7 +176,7 @@ fn pieces_out_of_order_or_beyond_the_announced_length_are_refused() {
     }
     assert_eq!(receiver.received_bytes(), 5);
     receiver.write_at(5, b"67").unwrap();
-    receiver.finish(|| Ok(())).unwrap_err();
+    receiver.check(|| Ok(())).unwrap_err();
     assert_eq!(disk.list().unwrap(), Vec::<String>::new());
 
     let length = write(&disk, 7);
@@ -184,5 +184,5 @@ fn pieces_out_of_order_or_beyond_the_announced_length_are_refused() {
     let other = Arc::new(MemoryDisk::new());
     let mut receiver = SnapshotReceiver::create(other, 7, length + 1).unwrap();
     receiver.write_at(0, &bytes).unwrap();
-    receiver.finish(|| Ok(())).unwrap_err();
+    receiver.check(|| Ok(())).unwrap_err();
 }

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 pub(super) const TERM: u64 = 5;
 /// The snapshot holds the log up to here.
-const LATER: u64 = 100;
+pub(super) const LATER: u64 = 100;
 
 /// Its leases last for seconds.
 pub(super) fn patient() -> Config {
@@ -74,7 +74,7 @@ pub(super) async fn append(
 }
 
 /// All of a snapshot in one piece, in which the key is `new`.
-fn snapshot_piece(members: Membership) -> SnapshotPiece {
+pub(super) fn snapshot_piece(members: Membership) -> SnapshotPiece {
     let disk = memory();
     let mut store = Store::empty(Arc::new(Plain));
     store.apply(1, &command::open_session()).unwrap();

@@ -3,6 +3,7 @@
 mod leases;
 mod promise;
 mod refusals;
+mod snapshots;
 mod starting;
 
 use bytes::Bytes;

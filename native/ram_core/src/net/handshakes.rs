@@ -1,0 +1,232 @@
+//! Connections that have proven nothing yet: how many there may be, and which one is closed when
+//! there are too many.
+//!
+//! A newcomer always gets a slot. When that is one too many, the source with the most unproven
+//! connections loses its oldest: a flood displaces itself, and among those who share a source with
+//! it a member, whose handshake takes a round trip, is gone before its turn comes. Where a member
+//! was last proven there are [`KNOWN_SHARE`] slots that no other source takes away.
+//!
+//! A source is an IPv4 address, or the 64 bits of an IPv6 address that its network assigns.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::options::PeerId;
+
+/// Unproven connections that the source of a member may have, whatever the others do: it opens one
+/// at a time, and several members may share an address.
+const KNOWN_SHARE: usize = 8;
+
+/// Where connections come from, as far as one host cannot choose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = address.to_bits() & !u128::from(u64::MAX);
+                Source(IpAddr::V6(Ipv6Addr::from_bits(network)))
+            }
+            address => Source(address),
+        }
+    }
+}
+
+pub(super) struct Handshakes {
+    count_max: usize,
+    /// Guards who is in, and the decision who has to leave.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The oldest first. No queue is empty.
+    unproven: BTreeMap<Source, VecDeque<Unproven>>,
+    count: usize,
+    last_serial: u64,
+    /// Where each member has come from last.
+    known: BTreeMap<PeerId, Source>,
+}
+
+struct Unproven {
+    serial: u64,
+    /// Dropping it asks the connection to end.
+    _stay: oneshot::Sender<()>,
+}
+
+/// A place among the unproven; dropped when something was proven, or nothing will be.
+pub(super) struct Slot {
+    pool: Arc<Handshakes>,
+    source: Source,
+    serial: u64,
+    /// Resolves when the slot is taken away.
+    pub evicted: oneshot::Receiver<()>,
+}
+
+impl Handshakes {
+    pub fn new(count_max: usize) -> Arc<Handshakes> {
+        Arc::new(Handshakes { count_max, state: Mutex::default() })
+    }
+
+    /// Takes a slot, perhaps from another connection.
+    pub fn enter(self: &Arc<Handshakes>, source: Source) -> Slot {
+        let (stay, evicted) = oneshot::channel();
+        let mut state = self.state.lock();
+        state.last_serial += 1;
+        let serial = state.last_serial;
+        state.unproven.entry(source).or_default().push_back(Unproven { serial, _stay: stay });
+        state.count += 1;
+        if state.count > self.count_max {
+            state.evict();
+        }
+        Slot { pool: Arc::clone(self), source, serial, evicted }
+    }
+
+    /// A member was reached there: it may come from there, too, until it has come from elsewhere.
+    pub fn expect(&self, member: PeerId, source: Source) {
+        self.state.lock().known.entry(member).or_insert(source);
+    }
+
+    /// A member has come from there and proven itself.
+    pub fn know(&self, member: PeerId, source: Source) {
+        self.state.lock().known.insert(member, source);
+    }
+
+    pub fn forget(&self, member: PeerId) {
+        self.state.lock().known.remove(&member);
+    }
+
+    /// How many have proven nothing yet.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.state.lock().count
+    }
+}
+
+impl State {
+    fn evict(&mut self) {
+        let known = |source: &Source| self.known.values().any(|of| of == source);
+        let rank = |(source, queue): &(&Source, &VecDeque<Unproven>)| {
+            let share = if known(source) { KNOWN_SHARE } else { 0 };
+            let oldest = queue.front().map_or(0, |unproven| unproven.serial);
+            (queue.len().saturating_sub(share), queue.len(), std::cmp::Reverse(oldest))
+        };
+        let victim = self.unproven.iter().max_by_key(rank);
+        let victim = victim.and_then(|(source, queue)| Some((*source, queue.front()?.serial)));
+        if let Some((source, serial)) = victim {
+            self.leave(source, serial);
+        }
+    }
+
+    fn leave(&mut self, source: Source, serial: u64) {
+        let Some(queue) = self.unproven.get_mut(&source) else { return };
+        let before = queue.len();
+        queue.retain(|unproven| unproven.serial != serial);
+        self.count -= before - queue.len();
+        if queue.is_empty() {
+            self.unproven.remove(&source);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pool.state.lock().leave(self.source, self.serial);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn is_evicted(slot: &mut Slot) -> bool {
+        slot.evicted.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+
+    #[test]
+    fn a_flood_displaces_its_own_oldest_and_nobody_from_elsewhere() {
+        let pool = Handshakes::new(4);
+        let mut member = pool.enter(source("10.0.0.2"));
+        let mut flood: Vec<Slot> = (0..100).map(|_| pool.enter(source("10.0.0.9"))).collect();
+        let evicted: Vec<bool> = flood.iter_mut().map(is_evicted).collect();
+        assert!(!is_evicted(&mut member));
+        assert!(evicted[..97].iter().all(|evicted| *evicted), "{evicted:?}");
+        assert!(evicted[97..].iter().all(|evicted| !evicted), "{evicted:?}");
+    }
+
+    #[test]
+    fn who_shares_the_source_of_a_flood_outlives_as_many_newcomers_as_there_are_slots() {
+        let pool = Handshakes::new(4);
+        let mut member = pool.enter(source("10.0.0.9"));
+        let _flood: Vec<Slot> = (0..3).map(|_| pool.enter(source("10.0.0.9"))).collect();
+        assert!(!is_evicted(&mut member));
+    }
+
+    #[test]
+    fn a_flood_from_many_sources_does_not_take_the_slots_of_a_known_member() {
+        let pool = Handshakes::new(4);
+        pool.know(PeerId(2), source("10.0.0.2"));
+        let mut member = pool.enter(source("10.0.0.2"));
+        let mut stranger = pool.enter(source("10.0.0.3"));
+        let flood = (4..200).map(|host| pool.enter(source(&format!("10.0.0.{host}"))));
+        let _flood: Vec<Slot> = flood.collect();
+        assert!(!is_evicted(&mut member));
+        assert!(is_evicted(&mut stranger));
+    }
+
+    #[test]
+    fn beyond_its_share_a_known_source_is_as_any_other() {
+        let pool = Handshakes::new(4 + KNOWN_SHARE);
+        pool.know(PeerId(2), source("10.0.0.2"));
+        let mut stranger = pool.enter(source("10.0.0.3"));
+        let flood = (0..100).map(|_| pool.enter(source("10.0.0.2")));
+        let mut flood: Vec<Slot> = flood.collect();
+        assert!(!is_evicted(&mut stranger));
+        let left = flood.iter_mut().filter_map(|slot| (!is_evicted(slot)).then_some(()));
+        assert_eq!(left.count(), 3 + KNOWN_SHARE);
+    }
+
+    #[test]
+    fn a_slot_that_is_given_back_is_free() {
+        let pool = Handshakes::new(2);
+        let mut first = pool.enter(source("10.0.0.2"));
+        (0..100).for_each(|_| drop(pool.enter(source("10.0.0.9"))));
+        assert!(!is_evicted(&mut first));
+        drop(first);
+        let state = pool.state.lock();
+        assert_eq!((state.count, state.unproven.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_was_only_reached_is_expected_from_there_until_it_comes_from_elsewhere() {
+        let pool = Handshakes::new(1);
+        let is_kept = |host: &str| {
+            let mut member = pool.enter(source(host));
+            let _newcomer = pool.enter(source("10.0.0.9"));
+            !is_evicted(&mut member)
+        };
+        pool.expect(PeerId(2), source("10.0.0.2"));
+        assert!(is_kept("10.0.0.2"));
+        pool.know(PeerId(2), source("10.0.0.3"));
+        pool.expect(PeerId(2), source("10.0.0.2"));
+        assert!(is_kept("10.0.0.3") && !is_kept("10.0.0.2"));
+        pool.forget(PeerId(2));
+        assert!(!is_kept("10.0.0.3"));
+    }
+
+    #[test]
+    fn a_host_cannot_choose_among_sources() {
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:2:3"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:10.0.0.2"), source("10.0.0.2"));
+    }
+}

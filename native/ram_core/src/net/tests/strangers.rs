@@ -1,0 +1,96 @@
+//! Who knows no cookie and has connections: floods of them, held open or full of garbage, and what
+//! members notice of it.
+
+use super::*;
+
+use std::net::SocketAddr;
+use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A socket from an address of its own, as all of 127.0.0.0/8 is this host.
+async fn connect_from(source: &str, to: &str) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(source.parse().unwrap(), 0))?;
+    socket.connect(to.parse().unwrap()).await
+}
+
+/// As many connections at once as are left of `sockets`, each held until the other side closes it,
+/// and then opened again; every other one says something that makes no sense.
+fn flood(source: &'static str, to: String, sockets: usize) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for number in 0..sockets {
+        let to = to.clone();
+        tasks.spawn(async move {
+            loop {
+                if let Ok(mut stream) = connect_from(source, &to).await {
+                    if number % 2 == 0 {
+                        let _ = stream.write_all(&[0x5a; 100]).await;
+                    }
+                    wait_closed(&mut stream).await;
+                }
+            }
+        });
+    }
+    tasks
+}
+
+#[tokio::test]
+async fn silent_strangers_hold_few_slots_for_a_short_time() {
+    let (a, b) = pair_with(|options| {
+        options.handshakes_max = 2;
+        options.handshake_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let mut oldest = b.raw_stranger().await;
+    let _silent = (b.raw_stranger().await, b.raw_stranger().await);
+    wait_closed(&mut oldest).await;
+    assert_eq!(b.refused(RefusalKind::Crowded), 1);
+    wait_until("they time out", || b.refused(RefusalKind::Timeout) == 2).await;
+    a.call(2, ECHO, b"").await.unwrap();
+}
+
+/// More sockets than there are slots, on the address that the member has, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_get_in_while_strangers_take_every_slot_again_and_again() {
+    let (a, b) = pair().await;
+    let _flood = flood("127.0.0.1", b.net.advertised(), 4 * b.net.shared.options.handshakes_max);
+    wait_until("the slots are taken", || b.refused(RefusalKind::Crowded) > 200).await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let began = Instant::now();
+        a.net.set_address(PeerId(2), b.net.advertised());
+        let limit = Duration::from_secs(1);
+        while a.net.call(PeerId(2), ECHO, Bytes::new(), limit).await.is_err() {
+            assert!(began.elapsed() < limit, "locked out");
+        }
+        longest = longest.max(began.elapsed());
+        a.net.forget(PeerId(2));
+    }
+    println!("the longest way in: {longest:?}, {:?}", b.net.stats().refusals);
+    assert!(b.net.stats().accepts >= 20);
+}
+
+#[tokio::test]
+async fn a_member_does_not_lose_its_slot_to_a_flood_from_another_address() {
+    let mut small = options(2);
+    small.handshakes_max = 4;
+    let b = start(small).await;
+    let mut member = connect_from("127.0.0.2", &b.net.advertised()).await.unwrap();
+    wait_until("it has its slot", || b.net.shared.handshakes.count() == 1).await;
+    let _flood = flood("127.0.0.1", b.net.advertised(), 16);
+    wait_until("it was displaced", || b.refused(RefusalKind::Crowded) > 100).await;
+    within(handshake::initiate(&mut member, &raw_credentials(), PeerId(2))).await.unwrap();
+}
+
+#[tokio::test]
+async fn tens_of_thousands_of_connections_that_come_and_go_leave_nothing() {
+    let (a, b) = pair().await;
+    a.call(2, ECHO, b"").await.unwrap();
+    for _ in 0..20_000 {
+        drop(b.raw_stranger().await);
+    }
+    wait_until("they are gone", || b.net.shared.handshakes.count() == 0).await;
+    a.call(2, ECHO, b"").await.unwrap();
+    assert_eq!((a.net.stats().connects, b.net.stats().accepts), (1, 1));
+}
