@@ -82,6 +82,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let elections = Elections::of(raft.clone(), reads.clone());
     tasks.spawn(elections.keep_promise());
+    tasks.spawn(elections.keep_still());
     tasks.spawn(vote_hold::settle(&parts.log, &reads));
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });

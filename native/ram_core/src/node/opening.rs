@@ -18,6 +18,7 @@ use crate::raft::network::Network;
 use crate::raft::recover;
 use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
+use crate::raft::terms::{Terms, may_grow};
 use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::vote_hold;
 use crate::raft::worker::Worker;
@@ -92,14 +93,23 @@ async fn open_as(
     check_snapshot(&disk, &log, applied.index())?;
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
+    let saved_vote = store.saved_vote().map_err(Error::failed)?;
+    let terms = Terms::begin(saved_vote.as_ref(), reads.clock.clone(), config.election_timeout_max);
     let on_removed = Box::new(move || on_event(Event::Removed));
-    let service =
-        RaftService::new(applied.clone(), reads.clone(), disk.clone(), worker.clone(), on_removed);
+    let service = RaftService::new(
+        applied.clone(),
+        reads.clone(),
+        terms.clone(),
+        disk.clone(),
+        worker.clone(),
+        on_removed,
+    );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
-    let network = Network::new(net.clone(), reads.clone(), config.limits.frame_bytes_max);
+    let network = Network::new(net.clone(), reads.clone(), terms, config.limits.frame_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
-    raft_config.enable_elect = reads.may_vote();
+    let can_campaign = saved_vote.is_none_or(|vote| may_grow(vote.leader_id.term));
+    raft_config.enable_elect = reads.may_vote() && can_campaign;
     let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;

@@ -32,9 +32,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{append, held, stream_answer};
+use super::acks::{append, believe, held, stream_answer};
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
+use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use crate::codec;
 use crate::limits::PIECE_BYTES_MAX;
@@ -55,13 +56,14 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 pub struct Network {
     net: Arc<Net>,
     reads: Reads,
+    terms: Terms,
     piece_bytes: usize,
 }
 
 impl Network {
     /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
-    pub fn new(net: Arc<Net>, reads: Reads, pack_bytes_max: usize) -> Self {
-        Network { net, reads, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
+    pub fn new(net: Arc<Net>, reads: Reads, terms: Terms, pack_bytes_max: usize) -> Self {
+        Network { net, reads, terms, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -70,8 +72,8 @@ impl Network {
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
-        let (net, reads, piece_bytes) = (self.net.clone(), self.reads.clone(), self.piece_bytes);
-        Peer { peer, net, reads, piece_bytes, is_held }
+        let (net, reads, terms) = (self.net.clone(), self.reads.clone(), self.terms.clone());
+        Peer { peer, net, reads, terms, piece_bytes: self.piece_bytes, is_held }
     }
 }
 
@@ -92,6 +94,7 @@ pub struct Peer {
     peer: PeerId,
     net: Arc<Net>,
     reads: Reads,
+    terms: Terms,
     piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
     is_held: bool,
@@ -104,6 +107,18 @@ impl Peer {
         }
         let kept = "this member promised not to campaign yet";
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
+    }
+
+    async fn ask_for_vote(
+        &self,
+        kind: u8,
+        request: &VoteRequest<TypeConfig>,
+        timeout: Duration,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.may_campaign()?;
+        let response: VoteResponse<TypeConfig> = self.ask(kind, request, timeout).await?;
+        believe(&self.terms, self.peer, &response.vote)?;
+        Ok(response)
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(
@@ -145,7 +160,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         let term = request.vote.leader_id.term;
-        let answer = append(&self.net, self.peer, &self.reads, request);
+        let answer = append(&self.net, self.peer, (&self.reads, &self.terms), request);
         let answer = tokio::time::timeout(option.hard_ttl(), async {
             let (answer, acked) = answer.await?;
             if self.is_held
@@ -171,8 +186,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let (net, peer, reads) = (self.net.clone(), self.peer, self.reads.clone());
+        let terms = self.terms.clone();
         let barrier = self.is_held.then(|| reads.barrier.clone());
-        let send = move |request| stream_answer(&net, peer, &reads, request);
+        let send = move |request| stream_answer(&net, peer, (&reads, &terms), request);
         let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()
@@ -183,8 +199,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.may_campaign()?;
-        self.ask(rpc::VOTE, &request, option.hard_ttl()).await
+        self.ask_for_vote(rpc::VOTE, &request, option.hard_ttl()).await
     }
 
     async fn pre_vote(
@@ -192,8 +207,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.may_campaign()?;
-        self.ask(rpc::PRE_VOTE, &request, option.hard_ttl()).await
+        self.ask_for_vote(rpc::PRE_VOTE, &request, option.hard_ttl()).await
     }
 
     async fn full_snapshot(
@@ -240,7 +254,10 @@ impl Peer {
             let request = SnapshotPiece { vote, meta, file_bytes, offset, piece };
             let progress = self.ask(rpc::SNAPSHOT, &request, PIECE_TIMEOUT).await?;
             match progress {
-                SnapshotProgress::Done { vote } => return Ok(SnapshotResponse::new(vote)),
+                SnapshotProgress::Done { vote } => {
+                    believe(&self.terms, self.peer, &vote)?;
+                    return Ok(SnapshotResponse::new(vote));
+                }
                 SnapshotProgress::Continue { offset: next } => offset = next,
             }
             piece = read_piece(&source, offset, self.piece_bytes)

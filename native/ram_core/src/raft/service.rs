@@ -28,7 +28,8 @@ use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotPro
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
 use super::succession::Callers;
-use super::types::{Raft, TypeConfig};
+use super::terms::{self, Claim, Disbelief, Terms};
+use super::types::{Raft, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::codec::{self, DecodeError};
 use crate::log::{Disk, SnapshotReceiver};
@@ -65,6 +66,7 @@ struct Shared {
     callers: Callers,
     arrivals: Arrivals,
     reads: Reads,
+    terms: Terms,
     disk: Arc<dyn Disk>,
     worker: Worker,
     on_removed: OnRemoved,
@@ -89,6 +91,7 @@ impl RaftService {
     pub fn new(
         applied: Applied,
         reads: Reads,
+        terms: Terms,
         disk: Arc<dyn Disk>,
         worker: Worker,
         on_removed: OnRemoved,
@@ -104,6 +107,7 @@ impl RaftService {
                 callers,
                 arrivals,
                 reads,
+                terms,
                 disk,
                 worker,
                 on_removed,
@@ -229,18 +233,26 @@ impl Inbound for Connection {
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
             rpc::APPEND => self.append(raft, id, body),
             rpc::VOTE => {
-                let reads = reads.clone();
-                self.spawn(id, body, move |request| vote(raft, reads, request));
+                let (reads, heard) = (reads.clone(), self.hearing(&raft));
+                self.spawn(id, body, move |request: VoteRequest<TypeConfig>| async move {
+                    heard.candidate(&request.vote).map_err(|no| no.to_string())?;
+                    vote(raft, reads, request).await
+                });
             }
+            // It changes nothing here, whoever asks.
             rpc::PRE_VOTE => {
                 self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
             }
+            // It is heeded if it comes in the name of the leader that this member follows.
             rpc::TRANSFER_LEADER => self.spawn(id, body, move |request| async move {
                 raft.handle_transfer_leader(request).await
             }),
             rpc::SNAPSHOT => {
-                let shared = self.shared.clone();
-                self.spawn(id, body, move |piece| async move { shared.receive(raft, piece).await });
+                let (shared, heard) = (self.shared.clone(), self.hearing(&raft));
+                self.spawn(id, body, move |piece: SnapshotPiece| async move {
+                    heard.snapshot(&piece).map_err(io::Error::other)?;
+                    shared.receive(raft, piece).await
+                });
             }
             rpc::PROPOSE => {
                 self.work(id, body.len(), async move { leader::propose(&raft, body).await })
@@ -272,7 +284,12 @@ impl Connection {
         Bytes::from(codec::encode(&granted))
     }
 
+    fn hearing(&self, raft: &Raft) -> Hearing {
+        Hearing { sender: self.peer.0, raft: raft.clone(), terms: self.shared.terms.clone() }
+    }
+
     fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
+        let heard = self.hearing(&raft);
         let appends = self.appends.get_or_insert_with(|| {
             let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
             let hold = self.shared.reads.spans.hold;
@@ -280,7 +297,10 @@ impl Connection {
             appends
         });
         let sent = match rpc::decode_append(body) {
-            Ok(request) => appends.try_send((id, request)).map_err(|e| e.to_string()),
+            Ok(request) => match heard.leader(&request.vote) {
+                Ok(()) => appends.try_send((id, request)).map_err(|e| e.to_string()),
+                Err(no) => Err(no.to_string()),
+            },
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = sent {
@@ -323,6 +343,33 @@ impl Connection {
         tokio::spawn(async move {
             reply(&replies, id, Bytes::from(codec::encode(&work.await)));
         });
+    }
+}
+
+/// What one peer says of terms, before raft hears of it.
+struct Hearing {
+    sender: u64,
+    raft: Raft,
+    terms: Terms,
+}
+
+impl Hearing {
+    fn candidate(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_candidate(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    fn leader(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    fn snapshot(&self, piece: &SnapshotPiece) -> Result<(), String> {
+        let ends = piece.meta.last_log_id.as_ref();
+        if !ends.is_none_or(|log_id| terms::fits(log_id, &piece.vote)) {
+            return Err("a snapshot of another term than its leader's, or without an end".into());
+        }
+        self.leader(&piece.vote).map_err(|no| no.to_string())
     }
 }
 

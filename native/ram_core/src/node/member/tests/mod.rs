@@ -4,6 +4,7 @@ mod leases;
 mod promise;
 mod refusals;
 mod starting;
+mod terms;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
