@@ -45,6 +45,7 @@ mod server;
 mod shared;
 mod stats;
 pub mod transport;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;

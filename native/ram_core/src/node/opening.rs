@@ -4,11 +4,11 @@ use openraft::SnapshotPolicy;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Birth;
 use super::folder::{self, Contents};
 use super::identity::{ClusterId, Identity, MEMBER};
 use super::running::Running;
 use super::surroundings::Surroundings;
-use super::{Birth, Event, OnEvent};
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
@@ -59,12 +59,11 @@ pub(super) async fn open(
     config: &Config,
     birth: Birth,
     surroundings: Surroundings,
-    on_event: OnEvent,
 ) -> Result<Parts> {
     let (worker, disk) = (surroundings.worker.clone(), surroundings.disk.clone());
     let opened = match identify(&disk, config, birth) {
         Ok(identity) => {
-            let opened = open_as(config, identity, birth, surroundings, on_event).await;
+            let opened = open_as(config, identity, birth, surroundings).await;
             opened.inspect_err(|_| undo(&disk, birth))
         }
         Err(error) => Err(error),
@@ -78,7 +77,6 @@ async fn open_as(
     mut identity: Identity,
     birth: Birth,
     surroundings: Surroundings,
-    on_event: OnEvent,
 ) -> Result<Parts> {
     let Surroundings { disk, transport, open_log, worker, values, clock } = surroundings;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
@@ -95,14 +93,12 @@ async fn open_as(
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let saved_vote = store.saved_vote().map_err(Error::failed)?;
     let terms = Terms::begin(saved_vote.as_ref(), reads.clock.clone(), config.election_timeout_max);
-    let on_removed = Box::new(move || on_event(Event::Removed));
     let service = RaftService::new(
         applied.clone(),
         reads.clone(),
         terms.clone(),
         disk.clone(),
         worker.clone(),
-        on_removed,
     );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
@@ -148,7 +144,7 @@ fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Ident
 /// there was nothing when it entered. One that was there before is left as it is.
 fn undo(disk: &Arc<dyn Disk>, birth: Birth) {
     if let Birth::Fresh(_) = birth
-        && let Err(error) = folder::erase(disk)
+        && let Err(error) = folder::undo_join(disk)
     {
         tracing::error!("{error}; the next start tries again");
     }

@@ -33,6 +33,7 @@ pub mod members;
 pub mod network;
 pub mod patience;
 pub mod recover;
+pub mod removal;
 pub mod rpc;
 pub mod service;
 pub mod snapshot;

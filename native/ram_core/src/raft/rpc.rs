@@ -27,6 +27,9 @@ pub const LEASE: u8 = 9;
 /// Asks a member how far it has come: `catch_up::Progress`.
 pub const PROGRESS: u8 = 10;
 
+/// Asks a member whether the asking one was removed.
+pub const IS_REMOVED: u8 = 11;
+
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;
 

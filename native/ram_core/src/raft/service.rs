@@ -24,6 +24,7 @@ use super::asked::Asked;
 use super::leader;
 use super::members::Members;
 use super::patience::Arrivals;
+use super::removal::Rumour;
 use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::state_machine::Applied;
@@ -49,9 +50,6 @@ const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 const PROMISED: &str = "this member promised not to vote yet";
 
-/// Called when a peer says that this member was removed from the cluster.
-pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
-
 /// Answers peers. Made before the raft it serves, which needs the network to be made.
 #[derive(Clone)]
 pub struct RaftService {
@@ -69,7 +67,7 @@ struct Shared {
     terms: Terms,
     disk: Arc<dyn Disk>,
     worker: Worker,
-    on_removed: OnRemoved,
+    rumour: Rumour,
     asked: Asked,
     /// Guards the snapshot that is arriving: one at a time, from the one leader.
     arriving: Mutex<Option<Arriving>>,
@@ -94,7 +92,6 @@ impl RaftService {
         terms: Terms,
         disk: Arc<dyn Disk>,
         worker: Worker,
-        on_removed: OnRemoved,
     ) -> Self {
         let arriving = Mutex::new(None);
         let serving = RwLock::new(None);
@@ -110,7 +107,7 @@ impl RaftService {
                 terms,
                 disk,
                 worker,
-                on_removed,
+                rumour: Rumour::default(),
                 asked,
                 arriving,
             }),
@@ -125,6 +122,11 @@ impl RaftService {
     /// Whose large request is on its way to this member.
     pub fn arrivals(&self) -> &Arrivals {
         &self.shared.arrivals
+    }
+
+    /// What is said of this member's removal.
+    pub fn rumour(&self) -> &Rumour {
+        &self.shared.rumour
     }
 
     /// From now on requests are served.
@@ -150,7 +152,7 @@ impl Service for RaftService {
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
         if reason == rpc::REASON_REMOVED {
-            (self.shared.on_removed)();
+            self.shared.rumour.heard();
         }
     }
 }
@@ -268,6 +270,10 @@ impl Inbound for Connection {
                 let last_index = raft.metrics().borrow_watched().last_log_index;
                 let progress = self.shared.applied.progress(last_index.unwrap_or(0));
                 reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
+            }
+            rpc::IS_REMOVED => {
+                let is_removed = self.shared.applied.is_removed(self.peer.0);
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(is_removed)));
             }
             unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
         }
