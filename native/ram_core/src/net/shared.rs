@@ -24,9 +24,8 @@ pub(super) struct Shared {
     pub transport: Arc<dyn Transport>,
     pub service: Arc<dyn Service>,
     pub counters: Counters,
-    /// Refusals of connections made to us, and of those we made.
+    /// Refusals of connections made to us. A peer tells itself of those that we made.
     pub accepted_refusals: RefusalLog,
-    pub opened_refusals: RefusalLog,
     pub handshakes: Arc<Semaphore>,
     pub seats: Seats,
     pub tasks: Tasks,
@@ -41,8 +40,7 @@ impl Shared {
         service: Arc<dyn Service>,
     ) -> Shared {
         Shared {
-            accepted_refusals: RefusalLog::new("accepted", options.refusal_log_interval),
-            opened_refusals: RefusalLog::new("opened", options.refusal_log_interval),
+            accepted_refusals: RefusalLog::new(options.refusal_log_interval),
             handshakes: Arc::new(Semaphore::new(options.handshakes_max)),
             options,
             credentials,
@@ -67,12 +65,16 @@ impl Shared {
         self.peers.lock().remove(&id)
     }
 
-    /// Takes down where a peer is; the last word wins.
-    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
-        let peer = match self.peers.lock().entry(id) {
+    pub fn add_peer(&self, id: PeerId) -> Arc<Peer> {
+        match self.peers.lock().entry(id) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Peer::new(id)))),
-        };
+        }
+    }
+
+    /// Takes down where a peer is; the last word wins.
+    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
+        let peer = self.add_peer(id);
         peer.set_address(address);
         peer
     }

@@ -68,10 +68,12 @@ impl Network {
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
         let peer = PeerId(target);
+        self.net.set_home(peer, &member.address);
         // The address book is newer than the log, where it knows the member at all.
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
+        self.net.set_name(peer, &member.name);
         let (net, reads, terms) = (self.net.clone(), self.reads.clone(), self.terms.clone());
         Peer { peer, net, reads, terms, piece_bytes: self.piece_bytes, is_held }
     }
