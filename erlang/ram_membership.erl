@@ -52,7 +52,8 @@ add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
 add_known(Node, Cluster, Id, Address) ->
     case change({add, Id, atom_to_binary(Node), Address}, ?CATCH_UP_MS) of
         {error, {removed, _Name}} ->
-            case ram_node:erase(Node, Id) of
+            %% One peer's word, for all that is known here: nothing is deleted for it.
+            case ram_node:set_aside(Node, Id) of
                 ok -> add_fresh(Node, Cluster);
                 {error, Reason} -> {error, ram_cluster:failed(Node, Reason)}
             end;
@@ -127,7 +128,8 @@ remove(Node) ->
         {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.
 
-%% This node may hear of its removal from its peers before the answer comes, and erases itself then.
+%% This node may hear of its removal from its peers before the answer comes, and has set its data
+%% aside then.
 left(none) -> ok;
 left(_) -> {error, noproc}.
 

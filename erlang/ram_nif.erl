@@ -2,7 +2,8 @@
 -module(ram_nif).
 
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
-         member_recover/3, member_erase/1, member_abandon/1, folder_look/1, folder_erase/2]).
+         member_recover/3, member_erase/1, member_set_aside/1, member_abandon/1, folder_look/1,
+         folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
@@ -60,9 +61,13 @@ member_set_address(_Member, _Id, _Address) -> ?NOT_LOADED.
           {ok, member(), LastLogIndex :: non_neg_integer()} | {error, term()}.
 member_recover(_Member, _Old, _New) -> ?NOT_LOADED.
 
-%% Both stop the member; the second erases it only if its log never had an entry.
+%% All stop the member; the second keeps its files under other names, the third erases it only if
+%% its log never had an entry.
 -spec member_erase(member()) -> ok | {error, term()}.
 member_erase(_Member) -> ?NOT_LOADED.
+
+-spec member_set_aside(member()) -> {ok, Prefix :: binary()} | {error, term()}.
+member_set_aside(_Member) -> ?NOT_LOADED.
 
 -spec member_abandon(member()) -> ok | {error, joined | term()}.
 member_abandon(_Member) -> ?NOT_LOADED.

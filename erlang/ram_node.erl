@@ -14,8 +14,8 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--export([check/1, start_link/1, describe/1, join/4, joined/2, abandon/2, erase/2, restart/0,
-         failure/0, recover/3]).
+-export([check/1, start_link/1, describe/1, join/4, joined/2, abandon/2, erase/2, set_aside/2,
+         restart/0, failure/0, recover/3]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export_type([description/0]).
 
@@ -80,6 +80,11 @@ abandon(Node, Cluster) ->
 -spec erase(node(), any | binary() | pos_integer()) -> ok | {error, term()}.
 erase(Node, Only) ->
     call(Node, {erase, Only}).
+
+%% @doc Stops the member with this Raft id, which the cluster has removed, and moves its data aside.
+-spec set_aside(node(), pos_integer()) -> ok | {error, term()}.
+set_aside(Node, Id) ->
+    call(Node, {set_aside, Id}).
 
 -spec restart() -> ok | {error, term()}.
 restart() ->
@@ -147,6 +152,11 @@ handle_call({erase, _Only}, _From, #state{member = Member} = State) when Member 
     erased(ram_nif:member_erase(Member), closed(State));
 handle_call({erase, Only}, _From, #state{config = #{data_dir := Dir}} = State) ->
     erased(ram_nif:folder_erase(Dir, known_cluster(Only, State)), State);
+handle_call({set_aside, Id}, _From, State) ->
+    case description(State) of
+        #{id := Id} -> aside(State);
+        _ -> {reply, {error, other_member}, State}
+    end;
 handle_call(restart, _From, #state{member = undefined} = State) ->
     case start_again(State) of
         #state{member = undefined, failure = undefined} = None -> {reply, {error, noproc}, None};
@@ -188,9 +198,8 @@ handle_info({nodeup, Node}, State) ->
     tell_address([Node], State),
     {noreply, State};
 handle_info({ram_member, removed}, #state{member = Member} = State) when Member =/= undefined ->
-    ?LOG_NOTICE("ram: this node was removed from its cluster; its data is deleted"),
-    {reply, _, Erased} = erased(ram_nif:member_erase(Member), closed(State)),
-    {noreply, Erased};
+    {reply, _, Aside} = aside(State),
+    {noreply, Aside};
 handle_info({ram_member, {failed, Text}}, State) ->
     ?LOG_ERROR("ram: the member stopped: ~ts; ram:restart_server() starts it again", [Text]),
     {noreply, (stop_member(State))#state{failure = {failed, Text}}};
@@ -311,6 +320,17 @@ closed(State) ->
 flush_events() ->
     receive {ram_member, _} -> flush_events()
     after 0 -> ok
+    end.
+
+%% Its cluster has removed the member; what it held is kept until somebody says that it may go.
+aside(#state{member = Member, config = #{data_dir := Dir}} = State) ->
+    case ram_nif:member_set_aside(Member) of
+        {ok, Prefix} ->
+            ?LOG_NOTICE("ram: this node was removed from its cluster; its data are kept as ~ts*",
+                        [filename:join(Dir, Prefix)]),
+            erased(ok, closed(State));
+        {error, _} = Error ->
+            erased(Error, closed(State))
     end.
 
 %% The reply, and what is left when the files are gone, or some of them are not: the next look

@@ -208,7 +208,8 @@ a_node_removed_while_it_was_down_learns_it_when_it_comes_back(Config) ->
     ?assertEqual(ok, call(Run, 1, remove_node, [ram_peers:node(Run, 3)])),
     Node = ram_peers:restart(Run, 3),
     ram_peers:eventually(fun() -> raised(Run, 3, get, [k]) =:= noproc end),
-    ram_peers:eventually(fun() -> not filelib:is_dir(ram_peers:data_dir(Run, 3)) end),
+    Member = filename:join(ram_peers:data_dir(Run, 3), "member"),
+    ram_peers:eventually(fun() -> not filelib:is_file(Member) end),
     ram_peers:all_agree(Run, [1, 2]),
     ?assertEqual(ok, call(Run, 1, add_node, [Node])),
     ram_peers:all_agree(Run, [1, 2, 3]).

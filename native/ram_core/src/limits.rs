@@ -57,6 +57,10 @@ pub const DECODED_BYTES_MAX: usize = BLOCK_BYTES_MAX + 16 * MIB;
 /// No number among the settings is above this, so that no arithmetic on them overflows.
 pub const SETTING_MAX: u64 = 1 << 53;
 
+/// No term, log index or revision is above this, so that counting one on never overflows. One a
+/// millisecond reaches it in 285,000 years; what claims to be beyond it is damaged, or a lie.
+pub const COUNTER_MAX: u64 = 1 << 53;
+
 /// The least that a node may be told to pack into a message.
 pub const FRAME_BYTES_MIN: usize = 64 * KIB;
 

@@ -26,6 +26,12 @@ pub enum Fault {
     ForgetLongestPromise,
     /// A new member is made a voter before it has anything.
     PromoteUnready,
+    /// Whatever term a peer speaks of is taken for one.
+    BelieveAnyTerm,
+    /// A peer of no configuration moves the term, also while a leader is heard.
+    HeedUnknownPeers,
+    /// A member that one peer says was removed takes that for a removal.
+    BelieveOneRemoval,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -45,7 +51,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 10] = [
+        pub const ALL: [Fault; 13] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -56,6 +62,9 @@ mod active {
             Fault::AssumeOwnPromise,
             Fault::ForgetLongestPromise,
             Fault::PromoteUnready,
+            Fault::BelieveAnyTerm,
+            Fault::HeedUnknownPeers,
+            Fault::BelieveOneRemoval,
         ];
 
         pub fn name(self) -> &'static str {
@@ -70,6 +79,9 @@ mod active {
                 Fault::AssumeOwnPromise => "assume_own_promise",
                 Fault::ForgetLongestPromise => "forget_longest_promise",
                 Fault::PromoteUnready => "promote_unready",
+                Fault::BelieveAnyTerm => "believe_any_term",
+                Fault::HeedUnknownPeers => "heed_unknown_peers",
+                Fault::BelieveOneRemoval => "believe_one_removal",
             }
         }
 

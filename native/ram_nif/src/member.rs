@@ -192,6 +192,16 @@ fn member_erase<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
     terms::done(env, member.node.erase())
 }
 
+/// Stops the member, which its cluster has removed, and moves its data aside:
+/// `{ok, Prefix} | {error, Reason}`, with how the names of its files begin now.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_set_aside<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
+    match member.node.set_aside() {
+        Ok(prefix) => (terms::ok(), terms::binary(env, prefix.as_bytes())).encode(env),
+        Err(cause) => terms::error(env, &cause),
+    }
+}
+
 /// As `member_erase`, if the member never had an entry in its log; else `{error, joined}`, and it
 /// has stopped.
 #[rustler::nif(schedule = "DirtyIo")]

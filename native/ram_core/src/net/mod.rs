@@ -47,6 +47,7 @@ mod shared;
 mod stats;
 pub mod transport;
 mod unreached;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +132,12 @@ impl Net {
     /// Takes down where a peer is. Later news win, also those of the peer's own handshake.
     pub fn set_address(&self, peer: PeerId, address: String) {
         self.shared.set_address(peer, address);
+    }
+
+    /// Where a peer was when it became a member: tried in turn with what was taken down since, when
+    /// that fails. Whoever knows the cookie can say where a peer is, and this it cannot change.
+    pub fn set_home(&self, peer: PeerId, address: &str) {
+        self.shared.add_peer(peer).set_home(address);
     }
 
     /// Takes down the name of a peer, for those who read of it.

@@ -37,6 +37,10 @@ pub(super) struct Peer {
 #[derive(Default)]
 struct State {
     address: Option<String>,
+    /// Where it was when it became a member.
+    home: Option<String>,
+    /// The last attempt failed, and it was not made there.
+    is_homes_turn: bool,
     name: Option<String>,
     attempts: Attempts,
     link: Option<Link>,
@@ -75,6 +79,22 @@ impl Peer {
         }
     }
 
+    pub fn set_home(&self, address: &str) {
+        let mut state = self.state.lock();
+        if state.home.as_deref() != Some(address) {
+            state.home = Some(address.to_owned());
+        }
+    }
+
+    /// Where to try next. What a handshake said may be wrong, or a lie: so the two take turns.
+    fn next_address(&self) -> Option<String> {
+        let mut state = self.state.lock();
+        let (told, home) = (state.address.clone(), state.home.clone());
+        let is_homes_turn = state.is_homes_turn;
+        state.is_homes_turn = !is_homes_turn;
+        if is_homes_turn { home.or(told) } else { told.or(home) }
+    }
+
     pub fn set_name(&self, name: &str) {
         let mut state = self.state.lock();
         if state.name.as_deref() != Some(name) {
@@ -85,6 +105,13 @@ impl Peer {
     /// The peer has shown that it is alive.
     pub fn seen(&self) {
         self.state.lock().end_backoff();
+    }
+
+    /// The next attempt is made at once, and where the peer is said to be.
+    fn start_over(&self) {
+        let mut state = self.state.lock();
+        state.end_backoff();
+        state.is_homes_turn = false;
     }
 
     pub fn status(&self, accepted: bool) -> PeerStatus {
@@ -120,7 +147,7 @@ impl Peer {
     /// Waits for a sign of life, on the connection that stands or on a new one.
     pub async fn reach(self: &Arc<Peer>, shared: &Arc<Shared>) -> Result<(), NetError> {
         loop {
-            self.seen();
+            self.start_over();
             let (lane, fresh) = self.lane(&shared.options)?;
             let echo = lane.echo();
             if fresh {
@@ -191,6 +218,7 @@ impl Peer {
         let ended = {
             let mut state = self.state.lock();
             state.end_backoff();
+            state.is_homes_turn = false;
             state.last_error = None;
             state.name = Some(name.clone());
             if let Some(link) = state.link_of(lane) {
@@ -277,7 +305,7 @@ impl LinkRun {
 
     async fn open(&self) -> Result<(BoxStream, Greeting), NetError> {
         let unknown = || self.peer.unreachable(UnreachedCause::NoAddress, &NO_ADDRESS);
-        let address = self.peer.address().ok_or_else(unknown)?;
+        let address = self.peer.next_address().ok_or_else(unknown)?;
         let opened = self.open_at(&address).await;
         opened.inspect_err(|failure| self.peer.not_reached(&self.shared, &address, failure))
     }

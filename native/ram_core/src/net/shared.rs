@@ -65,12 +65,16 @@ impl Shared {
         self.peers.lock().remove(&id)
     }
 
-    /// Takes down where a peer is; the last word wins.
-    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
-        let peer = match self.peers.lock().entry(id) {
+    pub fn add_peer(&self, id: PeerId) -> Arc<Peer> {
+        match self.peers.lock().entry(id) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Peer::new(id)))),
-        };
+        }
+    }
+
+    /// Takes down where a peer is; the last word wins.
+    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
+        let peer = self.add_peer(id);
         peer.set_address(address);
         peer
     }

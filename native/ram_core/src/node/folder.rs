@@ -10,13 +10,16 @@
 //!   left: if its log has no entry, it is undone.
 //! - *Erasing*: `member` becomes `erasing` first, which is removed last. So a folder with `erasing`
 //!   is one that somebody with the right to do so began to erase: that is finished.
+//! - *Being removed*: the data of a member that its cluster has removed are moved aside, and the
+//!   folder holds nothing then: see `aside`.
 //!
 //! Used by `member` when it opens, by [`Node`](super::Node) and by the NIF.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER};
+use super::aside;
+use super::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
 use crate::log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
 use crate::log::{latest_snapshot, write_checked};
 use crate::raft::log_store::LogStore;
@@ -50,6 +53,9 @@ pub fn look(data_dir: &Path) -> Result<Contents> {
 pub fn contents(disk: &Arc<dyn Disk>) -> Result<Contents> {
     let names = list(disk)?;
     let has = |name: &str| names.iter().any(|found| found == name);
+    if has(REMOVING) && !has(MEMBER) && !has(ERASING) {
+        return aside::finish(disk, is_own).map(|_| Contents::Nothing);
+    }
     match (has(MEMBER), has(JOINING), has(ERASING)) {
         (true, _, false) if !names.iter().any(|name| is_segment(name)) => {
             Err(stray(disk, "the file `member`, but no log"))
@@ -93,12 +99,30 @@ pub fn has_log(disk: &Arc<dyn Disk>) -> Result<bool> {
     Ok(last.map_err(|error| Error::Unreadable(error.to_string()))?.is_some() || snapshot.is_some())
 }
 
-/// Removes all of ram's own files, and the folder, if it was made for them. What could not be
-/// removed is named by the error, and is removed by a later start or call.
+/// Removes all of ram's own files, and the folder, if it was made for them; of what was moved aside
+/// only what is of the same cluster. What could not be removed is named by the error, and is
+/// removed by a later start or call.
 pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
+    let cluster = Identity::load(disk, MEMBER).map(|identity| identity.cluster);
+    let made_folder = clear(disk)?;
+    aside::erase(disk, cluster.ok())?;
+    disk.leave(made_folder);
+    Ok(())
+}
+
+/// As [`erase`], after a join of which nothing came: nobody has said that anything else may go.
+pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
     let made_folder = clear(disk)?;
     disk.leave(made_folder);
     Ok(())
+}
+
+/// Moves a member that its cluster has removed aside: the folder holds nothing then. Returns how
+/// the names of its files begin now.
+pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<String> {
+    let prefix = aside::move_member(disk, is_own)?;
+    disk.leave(false);
+    Ok(prefix)
 }
 
 /// Returns whether the folder was made for what was in it.
@@ -141,7 +165,11 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
     let Some(disk) = RealDisk::open_existing(data_dir).map_err(unreadable)? else { return Ok(()) };
     let disk: Arc<dyn Disk> = Arc::new(disk);
     match (only, contents(&disk)) {
-        (_, Ok(Contents::Nothing)) => Ok(()),
+        (only, Ok(Contents::Nothing)) => {
+            let erased = aside::erase(&disk, only);
+            disk.leave(false);
+            erased
+        }
         (Some(cluster), Ok(Contents::Member(identity))) if identity.cluster != cluster => {
             Err(Error::OtherCluster)
         }
@@ -157,7 +185,7 @@ fn list(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {
 /// A file that ram makes; others are never touched.
 fn is_own(name: &str) -> bool {
     let whole = name.strip_suffix(".tmp").unwrap_or(name);
-    is_log_file(name) || [MEMBER, JOINING, ERASING].contains(&whole)
+    is_log_file(name) || [MEMBER, JOINING, ERASING, REMOVING].contains(&whole)
 }
 
 /// A file that says that there was a member. Marks that were never finished do not.

@@ -18,6 +18,8 @@ pub(super) const MEMBER: &str = "member";
 pub(super) const JOINING: &str = "joining";
 /// The identity of one that is about to leave.
 pub(super) const ERASING: &str = "erasing";
+/// The identity of one that was removed, and is about to be moved aside: see `aside`.
+pub(super) const REMOVING: &str = "removing";
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterId(pub [u8; 16]);

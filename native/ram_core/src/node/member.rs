@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::raft::elections::Elections;
 use crate::raft::leader;
 use crate::raft::patience;
+use crate::raft::removal;
 use crate::raft::succession;
 use crate::raft::types::Raft;
 use crate::raft::vote_hold;
@@ -47,7 +48,7 @@ impl Member {
         surroundings: Surroundings,
         on_event: OnEvent,
     ) -> Result<Member> {
-        let parts = opening::open(&config, birth, surroundings, on_event.clone()).await?;
+        let parts = opening::open(&config, birth, surroundings).await?;
         let config = Arc::new(config);
         let (handle, queues) = Handle::new(config.clone(), parts.running());
         Ok(Member { config, parts, queues, handle, on_event })
@@ -83,6 +84,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let elections = Elections::of(raft.clone(), reads.clone());
     tasks.spawn(elections.keep_promise());
+    tasks.spawn(elections.keep_still());
     tasks.spawn(vote_hold::settle(&parts.log, &reads));
     let watched = reads.barrier.clone();
     tasks.spawn(async move { watched.watch_ends().await });
@@ -116,8 +118,12 @@ async fn serve(
         entrance: queues.entrance,
     };
     tasks.spawn(backup::serve(queues.backups, desk));
+    let rumour = parts.service.rumour().clone();
     tokio::select! {
         () = stop => {}
+        () = removal::proven(parts.raft.clone(), parts.net.clone(), rumour) => {
+            on_event(Event::Removed);
+        }
         reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
         reason = panicked(&mut tasks) => on_event(Event::Failed(reason)),
     }

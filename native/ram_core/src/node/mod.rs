@@ -18,6 +18,7 @@
 //! Stopping joins all four threads. A panic in them ends the member and is reported as its
 //! failure; it never leaves them.
 
+mod aside;
 pub mod backup;
 pub mod folder;
 mod handle;
@@ -185,11 +186,17 @@ impl Node {
         folder::erase(&self.stop_holding()?)
     }
 
+    /// Stops this member, which its cluster has removed, and moves its data aside. Blocks. Returns
+    /// how the names of its files begin now.
+    pub fn set_aside(&self) -> Result<String> {
+        folder::set_aside(&self.stop_holding()?)
+    }
+
     /// Stops this member, and removes its data if its log proves that it never was one: without an
     /// entry it has acknowledged nothing. [`Error::Joined`]: it was, and nothing is removed.
     pub fn abandon(&self) -> Result<()> {
         let disk = self.stop_holding()?;
-        if folder::has_log(&disk)? { Err(Error::Joined) } else { folder::erase(&disk) }
+        if folder::has_log(&disk)? { Err(Error::Joined) } else { folder::undo_join(&disk) }
     }
 
     /// Stops without letting anybody else at the data.

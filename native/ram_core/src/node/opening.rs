@@ -4,11 +4,11 @@ use openraft::SnapshotPolicy;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Birth;
 use super::folder::{self, Contents};
 use super::identity::{ClusterId, Identity, MEMBER};
 use super::running::Running;
 use super::surroundings::Surroundings;
-use super::{Birth, Event, OnEvent};
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
@@ -18,6 +18,7 @@ use crate::raft::network::Network;
 use crate::raft::recover;
 use crate::raft::service::RaftService;
 use crate::raft::state_machine::{Applied, StateMachine};
+use crate::raft::terms::{Terms, may_grow};
 use crate::raft::types::{Member as Peer, Raft};
 use crate::raft::vote_hold;
 use crate::raft::worker::Worker;
@@ -61,13 +62,12 @@ pub(super) async fn open(
     config: &Config,
     birth: Birth,
     surroundings: Surroundings,
-    on_event: OnEvent,
 ) -> Result<Parts> {
     let workers = [surroundings.worker.clone(), surroundings.transfer.clone()];
     let disk = surroundings.disk.clone();
     let opened = match identify(&disk, config, birth) {
         Ok(identity) => {
-            let opened = open_as(config, identity, birth, surroundings, on_event).await;
+            let opened = open_as(config, identity, birth, surroundings).await;
             opened.inspect_err(|_| undo(&disk, birth))
         }
         Err(error) => Err(error),
@@ -81,7 +81,6 @@ async fn open_as(
     mut identity: Identity,
     birth: Birth,
     surroundings: Surroundings,
-    on_event: OnEvent,
 ) -> Result<Parts> {
     let Surroundings { disk, transport, open_log, worker, transfer, values, clock } = surroundings;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
@@ -98,20 +97,22 @@ async fn open_as(
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let newest = store.newest();
-    let on_removed = Box::new(move || on_event(Event::Removed));
+    let saved_vote = store.saved_vote().map_err(Error::failed)?;
+    let terms = Terms::begin(saved_vote.as_ref(), reads.clock.clone(), config.election_timeout_max);
     let service = RaftService::new(
         applied.clone(),
         reads.clone(),
+        terms.clone(),
         disk.clone(),
         transfer.clone(),
-        on_removed,
     );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let pack_bytes_max = config.limits.frame_bytes_max;
-    let network = Network::new(net.clone(), reads.clone(), transfer.clone(), pack_bytes_max);
+    let network = Network::new(net.clone(), reads.clone(), terms, transfer.clone(), pack_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
-    raft_config.enable_elect = reads.may_vote();
+    let can_campaign = saved_vote.is_none_or(|vote| may_grow(vote.leader_id.term));
+    raft_config.enable_elect = reads.may_vote() && can_campaign;
     let raft_config = Arc::new(raft_config);
     let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;
@@ -162,7 +163,7 @@ fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Ident
 /// there was nothing when it entered. One that was there before is left as it is.
 fn undo(disk: &Arc<dyn Disk>, birth: Birth) {
     if let Birth::Fresh(_) = birth
-        && let Err(error) = folder::erase(disk)
+        && let Err(error) = folder::undo_join(disk)
     {
         tracing::error!("{error}; the next start tries again");
     }

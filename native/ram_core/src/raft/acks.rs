@@ -9,7 +9,7 @@
 
 use futures_util::{Stream, StreamExt, stream};
 use openraft::entry::RaftEntry;
-use openraft::errors::{NetworkError, RPCError};
+use openraft::errors::{NetworkError, RPCError, Unreachable};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use super::network::{RpcError, answer, rpc_error};
 use super::rpc::{self, AppendAnswer};
-use super::types::{LogId, TypeConfig};
+use super::terms::Terms;
+use super::types::{LogId, TypeConfig, Vote};
 use crate::net::{Net, PeerId};
 use crate::reads::Reads;
 use crate::reads::barrier::Barrier;
@@ -33,19 +34,26 @@ pub type Acked = (AppendEntriesResponse<TypeConfig>, Option<u64>);
 pub fn append(
     net: &Arc<Net>,
     peer: PeerId,
-    reads: &Reads,
+    (reads, terms): (&Reads, &Terms),
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Result<Acked, RpcError>> + Send + use<> {
     let (term, last) = (request.vote.leader_id.term, last_of(&request));
-    let (barrier, sent) = (reads.barrier.clone(), reads.clock.now());
+    let (barrier, sent, terms) = (reads.barrier.clone(), reads.clock.now(), terms.clone());
     let asked = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
     async move {
         let reply = asked.map_err(rpc_error)?.await.map_err(rpc_error)?;
         let AppendAnswer { response, hold } = answer(&reply)?;
         let upto = match &response {
             // It follows another, and holds its vote for that one.
-            AppendEntriesResponse::HigherVote(_) => return Ok((response, None)),
+            AppendEntriesResponse::HigherVote(vote) => {
+                believe(&terms, peer, vote)?;
+                return Ok((response, None));
+            }
             AppendEntriesResponse::Conflict => None,
+            AppendEntriesResponse::PartialSuccess(upto) if *upto > last => {
+                let error = NetworkError::from_string("more was acknowledged than was sent");
+                return Err(RPCError::Network(error));
+            }
             AppendEntriesResponse::PartialSuccess(upto) => *upto,
             AppendEntriesResponse::Success => last,
         };
@@ -55,17 +63,23 @@ pub fn append(
     }
 }
 
+/// A vote in an answer, which Raft adopts if it is higher.
+pub(super) fn believe(terms: &Terms, peer: PeerId, vote: &Vote) -> Result<(), RpcError> {
+    let heard = terms.hear_answer(peer.0, vote.leader_id.term);
+    heard.map_err(|no| RPCError::Unreachable(Unreachable::from_string(no.to_string())))
+}
+
 /// An answer as a stream has it, and what it acknowledges: the term and the index.
 pub type Answered = (Result<StreamAppendResult<TypeConfig>, RpcError>, u64, u64);
 
 pub fn stream_answer(
     net: &Arc<Net>,
     peer: PeerId,
-    reads: &Reads,
+    (reads, terms): (&Reads, &Terms),
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Answered> + Send + use<> {
     let (prev, last, term) = (request.prev_log_id, last_of(&request), request.vote.leader_id.term);
-    let response = append(net, peer, reads, request);
+    let response = append(net, peer, (reads, terms), request);
     async move {
         match response.await {
             // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.

@@ -7,12 +7,16 @@
 //! - A promise, given before a restart (`reads::promise`): until it is over.
 //! - Patience with a large entry of the leader (`patience`): while its bytes arrive.
 //!
+//! - A vote in a term beyond all (`terms`): for good, since there is no term to campaign in.
+//!
 //! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps.
 //! Votes for others are `service`'s matter.
 
+use openraft::async_runtime::WatchReceiver;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+use super::terms;
 use super::types::Raft;
 use crate::reads::Reads;
 
@@ -48,9 +52,28 @@ impl Elections {
         async move { held.0.reads.promise_ends().await }
     }
 
+    /// Holds elections off as long as it is awaited, if the term cannot grow.
+    pub fn keep_still(&self) -> impl Future<Output = ()> + Send + use<> {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        let held = (!terms::may_grow(term)).then(|| {
+            tracing::error!(
+                "the saved vote has term {term}, which no election reaches: this member takes part \
+                 in none; wipe its data and add the node again, or, if this befell a majority, \
+                 ram:force_recover/1"
+            );
+            self.hold_off()
+        });
+        async move {
+            if let Some(_held) = held {
+                std::future::pending().await
+            }
+        }
+    }
+
     /// Campaigns now, by a pre-vote, unless this member keeps a promise.
     pub async fn campaign(&self) {
-        if self.reads.may_vote() {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        if self.reads.may_vote() && terms::may_grow(term) {
             // Raft has stopped; then so does whoever awaits this.
             let _ = self.raft.trigger().elect(true).await;
         }

@@ -143,6 +143,11 @@ impl LogStore {
         }
     }
 
+    /// `None`: this member never voted, and never followed a leader.
+    pub fn saved_vote(&self) -> io::Result<Option<Vote>> {
+        self.slot(VOTE)
+    }
+
     /// The longest vote hold that may be alive: see `vote_hold`. `None`: none was ever saved.
     pub fn longest_hold(&self) -> io::Result<Option<Duration>> {
         self.slot(LONGEST_HOLD)

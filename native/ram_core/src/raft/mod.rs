@@ -14,6 +14,7 @@
 //! - an entry's payload is encoded once: log, wire and apply pass the same bytes; of its content
 //!   only the keys are asked for, of `store/`, to mark them as pending;
 //! - what `reads/` must know it is told where it happens: an append, an acknowledgement, a vote;
+//! - no message of another member moves the term further than elections can: [`terms`];
 //! - an I/O error ends the member. It is never retried over: after a failed fdatasync the page
 //!   cache says nothing about the disk.
 //!
@@ -33,11 +34,13 @@ pub mod members;
 pub mod network;
 pub mod patience;
 pub mod recover;
+pub mod removal;
 pub mod rpc;
 pub mod service;
 pub mod snapshot;
 pub mod state_machine;
 pub mod succession;
+pub mod terms;
 mod turns;
 pub mod types;
 pub mod vote_hold;

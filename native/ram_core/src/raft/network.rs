@@ -32,9 +32,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{append, held, stream_answer};
+use super::acks::{append, believe, held, stream_answer};
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
+use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::codec;
@@ -56,6 +57,7 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 pub struct Network {
     net: Arc<Net>,
     reads: Reads,
+    terms: Terms,
     /// Reads the pieces of snapshots.
     transfer: Worker,
     piece_bytes: usize,
@@ -63,19 +65,34 @@ pub struct Network {
 
 impl Network {
     /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
-    pub fn new(net: Arc<Net>, reads: Reads, transfer: Worker, pack_bytes_max: usize) -> Self {
-        Network { net, reads, transfer, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
+    pub fn new(
+        net: Arc<Net>,
+        reads: Reads,
+        terms: Terms,
+        transfer: Worker,
+        pack_bytes_max: usize,
+    ) -> Self {
+        let piece_bytes = pack_bytes_max.min(PIECE_BYTES_MAX);
+        Network { net, reads, terms, transfer, piece_bytes }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
         let peer = PeerId(target);
+        self.net.set_home(peer, &member.address);
         // The address book is newer than the log, where it knows the member at all.
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
         self.net.set_name(peer, &member.name);
-        let (net, reads, transfer) = (self.net.clone(), self.reads.clone(), self.transfer.clone());
-        Peer { peer, net, reads, transfer, piece_bytes: self.piece_bytes, is_held }
+        Peer {
+            peer,
+            net: self.net.clone(),
+            reads: self.reads.clone(),
+            terms: self.terms.clone(),
+            transfer: self.transfer.clone(),
+            piece_bytes: self.piece_bytes,
+            is_held,
+        }
     }
 }
 
@@ -96,6 +113,7 @@ pub struct Peer {
     peer: PeerId,
     net: Arc<Net>,
     reads: Reads,
+    terms: Terms,
     transfer: Worker,
     piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
@@ -109,6 +127,18 @@ impl Peer {
         }
         let kept = "this member promised not to campaign yet";
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
+    }
+
+    async fn ask_for_vote(
+        &self,
+        kind: u8,
+        request: &VoteRequest<TypeConfig>,
+        timeout: Duration,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        self.may_campaign()?;
+        let response: VoteResponse<TypeConfig> = self.ask(kind, request, timeout).await?;
+        believe(&self.terms, self.peer, &response.vote)?;
+        Ok(response)
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(
@@ -150,7 +180,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         let term = request.vote.leader_id.term;
-        let answer = append(&self.net, self.peer, &self.reads, request);
+        let answer = append(&self.net, self.peer, (&self.reads, &self.terms), request);
         let answer = tokio::time::timeout(option.hard_ttl(), async {
             let (answer, acked) = answer.await?;
             if self.is_held
@@ -176,8 +206,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let (net, peer, reads) = (self.net.clone(), self.peer, self.reads.clone());
+        let terms = self.terms.clone();
         let barrier = self.is_held.then(|| reads.barrier.clone());
-        let send = move |request| stream_answer(&net, peer, &reads, request);
+        let send = move |request| stream_answer(&net, peer, (&reads, &terms), request);
         let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()
@@ -188,8 +219,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.may_campaign()?;
-        self.ask(rpc::VOTE, &request, option.hard_ttl()).await
+        self.ask_for_vote(rpc::VOTE, &request, option.hard_ttl()).await
     }
 
     async fn pre_vote(
@@ -197,8 +227,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.may_campaign()?;
-        self.ask(rpc::PRE_VOTE, &request, option.hard_ttl()).await
+        self.ask_for_vote(rpc::PRE_VOTE, &request, option.hard_ttl()).await
     }
 
     async fn full_snapshot(
@@ -248,7 +277,10 @@ impl Peer {
             let request = SnapshotPiece { vote, meta, file_bytes, offset, piece };
             let progress = self.ask(rpc::SNAPSHOT, &request, PIECE_TIMEOUT).await?;
             match progress {
-                SnapshotProgress::Done { vote } => return Ok(SnapshotResponse::new(vote)),
+                SnapshotProgress::Done { vote } => {
+                    believe(&self.terms, self.peer, &vote)?;
+                    return Ok(SnapshotResponse::new(vote));
+                }
                 SnapshotProgress::Continue { offset: next } => offset = next,
             }
             let (source, bytes) = (source.clone(), self.piece_bytes);

@@ -16,15 +16,30 @@ use std::io;
 use super::entry;
 use super::log_store::LogStore;
 use super::types::{Entry, LogId, Member, Membership, Vote};
+use crate::limits::COUNTER_MAX;
+
+/// A term beyond those of the log, and of the vote, if elections can have led to that. If not, the
+/// vote came from a damaged member, and may be given up: it binds this member towards members of
+/// the old cluster, of which none is heard any more, and no leader of the new one has a term yet.
+fn next_term(vote: Option<&Vote>, last: Option<&LogId>) -> io::Result<u64> {
+    let logged = last.map_or(0, entry::term_of);
+    let voted = vote.map_or(0, |vote| vote.leader_id.term);
+    let term = next(voted.max(logged)).or_else(|| next(logged));
+    term.ok_or_else(|| io::Error::other(format!("the last entry has term {logged}, beyond all")))
+}
+
+fn next(number: u64) -> Option<u64> {
+    (number < COUNTER_MAX).then(|| number.saturating_add(1))
+}
 
 /// Writes an entry that makes `id` the only member, in a term that no leader of the old cluster
 /// had. Returns its log id.
 pub async fn make_sole_voter(mut store: LogStore, id: u64, member: Member) -> io::Result<LogId> {
     let vote = store.read_vote().await?;
     let last = store.last_log_id()?;
-    let voted_term = vote.map_or(0, |vote: Vote| vote.leader_id.term);
-    let term = voted_term.max(last.as_ref().map_or(0, entry::term_of)) + 1;
-    let index = last.map_or(0, |log_id| log_id.index() + 1);
+    let term = next_term(vote.as_ref(), last.as_ref())?;
+    let index = last.map_or(Some(0), |log_id| next(log_id.index()));
+    let index = index.ok_or_else(|| io::Error::other("the log ends at an index of no log"))?;
     let membership = Membership::from(BTreeMap::from([(id, member)]));
     let sole =
         Entry { log_id: entry::log_id(term, index), payload: EntryPayload::Membership(membership) };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::entry;
+use super::terms;
 use super::types::{LogId, Member, SnapshotMeta, TypeConfig, Vote};
 use crate::codec::{self, DecodeError};
 
@@ -25,6 +26,9 @@ pub const CHANGE_MEMBER: u8 = 8;
 pub const LEASE: u8 = 9;
 /// Asks a member how far it has come: `catch_up::Progress`.
 pub const PROGRESS: u8 = 10;
+
+/// Asks a member whether the asking one was removed.
+pub const IS_REMOVED: u8 = 11;
 
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;
@@ -129,6 +133,19 @@ struct AppendHeader {
     entry_bytes: Vec<u32>,
 }
 
+impl AppendHeader {
+    /// Do the numbers fit each other? Raft counts on from them.
+    fn check(&self) -> Result<(), DecodeError> {
+        let mut named = self.prev_log_id.iter().chain(&self.leader_commit);
+        let first = self.prev_log_id.as_ref().map_or(0, |prev| prev.index().saturating_add(1));
+        let is_behind = self.entry_bytes.is_empty() || self.first_index == first;
+        if is_behind && named.all(|log_id| terms::fits(log_id, &self.vote)) {
+            return Ok(());
+        }
+        Err(DecodeError::new("append request", "log ids that do not fit each other"))
+    }
+}
+
 /// The pieces of an append request; payloads are shared with the entries, not copied.
 pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>) -> Vec<Bytes> {
     let mut bodies = Vec::with_capacity(request.entries.len() * 2 + 1);
@@ -160,10 +177,15 @@ pub fn decode_append(mut bytes: Bytes) -> Result<AppendEntriesRequest<TypeConfig
     let length = u32::from_le_bytes(length.as_ref().try_into().map_err(|_| cut())?);
     let header = split(&mut bytes, length as usize).ok_or_else(cut)?;
     let header: AppendHeader = codec::decode("append header", &header)?;
+    header.check()?;
     let mut entries = Vec::with_capacity(header.entry_bytes.len());
     for (index, length) in (header.first_index..).zip(header.entry_bytes) {
         let body = split(&mut bytes, length as usize).ok_or_else(cut)?;
-        entries.push(entry::decode(index, body)?);
+        let entry = entry::decode(index, body)?;
+        if !terms::fits(&entry.log_id, &header.vote) {
+            return Err(DecodeError::new("append request", "an entry of a later term"));
+        }
+        entries.push(entry);
     }
     if !bytes.is_empty() {
         return Err(DecodeError::new("append request", "trailing bytes"));

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,10 +25,12 @@ use super::incoming::{Incoming, Origin};
 use super::leader;
 use super::members::Members;
 use super::patience::Arrivals;
-use super::rpc::{self, Answer, AppendAnswer, Refusal};
+use super::removal::Rumour;
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece};
 use super::state_machine::Applied;
 use super::succession::Callers;
-use super::types::{Raft, TypeConfig};
+use super::terms::{self, Claim, Disbelief, Terms};
+use super::types::{Raft, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::codec::{self, DecodeError};
 use crate::log::Disk;
@@ -46,9 +49,6 @@ const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 const PROMISED: &str = "this member promised not to vote yet";
 
-/// Called when a peer says that this member was removed from the cluster.
-pub type OnRemoved = Box<dyn Fn() + Send + Sync>;
-
 /// Answers peers. Made before the raft it serves, which needs the network to be made.
 #[derive(Clone)]
 pub struct RaftService {
@@ -63,8 +63,9 @@ struct Shared {
     callers: Callers,
     arrivals: Arrivals,
     reads: Reads,
+    terms: Terms,
     incoming: Incoming,
-    on_removed: OnRemoved,
+    rumour: Rumour,
     asked: Asked,
 }
 
@@ -78,9 +79,9 @@ impl RaftService {
     pub fn new(
         applied: Applied,
         reads: Reads,
+        terms: Terms,
         disk: Arc<dyn Disk>,
         transfer: Worker,
-        on_removed: OnRemoved,
     ) -> Self {
         let incoming = Incoming::new(disk, transfer, applied.clone());
         let serving = RwLock::new(None);
@@ -93,8 +94,9 @@ impl RaftService {
                 callers,
                 arrivals,
                 reads,
+                terms,
                 incoming,
-                on_removed,
+                rumour: Rumour::default(),
                 asked,
             }),
         }
@@ -108,6 +110,11 @@ impl RaftService {
     /// Whose large request is on its way to this member.
     pub fn arrivals(&self) -> &Arrivals {
         &self.shared.arrivals
+    }
+
+    /// What is said of this member's removal.
+    pub fn rumour(&self) -> &Rumour {
+        &self.shared.rumour
     }
 
     /// From now on requests are served.
@@ -134,7 +141,7 @@ impl Service for RaftService {
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
         if reason == rpc::REASON_REMOVED {
-            (self.shared.on_removed)();
+            self.shared.rumour.heard();
         }
     }
 }
@@ -219,20 +226,27 @@ impl Inbound for Connection {
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
             rpc::APPEND => self.append(raft, id, body),
             rpc::VOTE => {
-                let reads = reads.clone();
-                self.spawn(id, body, move |request| vote(raft, reads, request));
+                let (reads, heard) = (reads.clone(), self.hearing(&raft));
+                self.spawn(id, body, move |request: VoteRequest<TypeConfig>| async move {
+                    heard.candidate(&request.vote).map_err(|no| no.to_string())?;
+                    vote(raft, reads, request).await
+                });
             }
+            // It changes nothing here, whoever asks.
             rpc::PRE_VOTE => {
                 self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
             }
+            // It is heeded if it comes in the name of the leader that this member follows.
             rpc::TRANSFER_LEADER => self.spawn(id, body, move |request| async move {
                 raft.handle_transfer_leader(request).await
             }),
             rpc::SNAPSHOT => {
                 let (incoming, origin) = (self.shared.incoming.clone(), self.origin.clone());
-                let receive =
-                    move |piece| async move { incoming.receive(&raft, origin, piece).await };
-                self.spawn(id, body, receive);
+                let heard = self.hearing(&raft);
+                self.spawn(id, body, move |piece: SnapshotPiece| async move {
+                    heard.snapshot(&piece).map_err(io::Error::other)?;
+                    incoming.receive(&raft, origin, piece).await
+                });
             }
             rpc::PROPOSE => {
                 self.work(id, body.len(), async move { leader::propose(&raft, body).await })
@@ -249,6 +263,10 @@ impl Inbound for Connection {
                 let progress = self.shared.applied.progress(last_index.unwrap_or(0));
                 reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
             }
+            rpc::IS_REMOVED => {
+                let is_removed = self.shared.applied.is_removed(self.peer.0);
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(is_removed)));
+            }
             unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
         }
     }
@@ -264,7 +282,12 @@ impl Connection {
         Bytes::from(codec::encode(&granted))
     }
 
+    fn hearing(&self, raft: &Raft) -> Hearing {
+        Hearing { sender: self.peer.0, raft: raft.clone(), terms: self.shared.terms.clone() }
+    }
+
     fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
+        let heard = self.hearing(&raft);
         let appends = self.appends.get_or_insert_with(|| {
             let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
             let hold = self.shared.reads.spans.hold;
@@ -272,7 +295,10 @@ impl Connection {
             appends
         });
         let sent = match rpc::decode_append(body) {
-            Ok(request) => appends.try_send((id, request)).map_err(|e| e.to_string()),
+            Ok(request) => match heard.leader(&request.vote) {
+                Ok(()) => appends.try_send((id, request)).map_err(|e| e.to_string()),
+                Err(no) => Err(no.to_string()),
+            },
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = sent {
@@ -315,6 +341,33 @@ impl Connection {
         tokio::spawn(async move {
             reply(&replies, id, Bytes::from(codec::encode(&work.await)));
         });
+    }
+}
+
+/// What one peer says of terms, before raft hears of it.
+struct Hearing {
+    sender: u64,
+    raft: Raft,
+    terms: Terms,
+}
+
+impl Hearing {
+    fn candidate(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_candidate(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    fn leader(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    fn snapshot(&self, piece: &SnapshotPiece) -> Result<(), String> {
+        let ends = piece.meta.last_log_id.as_ref();
+        if !ends.is_none_or(|log_id| terms::fits(log_id, &piece.vote)) {
+            return Err("a snapshot of another term than its leader's, or without an end".into());
+        }
+        self.leader(&piece.vote).map_err(|no| no.to_string())
     }
 }
 

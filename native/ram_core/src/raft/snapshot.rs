@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::types::SnapshotMeta;
 use crate::codec;
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, COUNTER_MAX};
 use crate::log::{
     self, Disk, LogError, ReceivedSnapshot, SnapshotReader, SnapshotReceiver, SnapshotWriter,
 };
@@ -203,6 +203,10 @@ fn read_front(reader: &mut SnapshotReader) -> io::Result<Front> {
 
 fn read_head(reader: &mut SnapshotReader) -> io::Result<Head> {
     let Front { meta, revision, entries } = read_front(reader)?;
+    let index = meta.last_log_id.as_ref().map_or(0, |log_id| log_id.index());
+    if revision.max(index) > COUNTER_MAX {
+        return Err(io::Error::other("a snapshot of more changes than there can be"));
+    }
     let mut head = Head { meta, entries, ..Head::default() };
     head.ledger.revision = revision;
     loop {
@@ -286,6 +290,19 @@ mod tests {
         let (read, restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         assert_eq!(read, head);
         assert_eq!(restored.ledger(), store.ledger());
+    }
+
+    /// The next change would count on from there.
+    #[test]
+    fn a_snapshot_of_more_changes_than_there_can_be_is_refused() {
+        for (revision, is_right) in [(COUNTER_MAX, true), (COUNTER_MAX + 1, false)] {
+            let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+            let frozen = Store::empty(Arc::new(Plain)).table().freeze(0).unwrap();
+            let mut head = Head::default();
+            head.ledger.revision = revision;
+            let file = write(disk, &head, &frozen, || Ok(())).unwrap();
+            assert_eq!(read(&file, Arc::new(Plain), || Ok(())).is_ok(), is_right);
+        }
     }
 
     /// What makes a retry harmless has to survive as what it wrote does.

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// e, the bound on what a clock drifts.
 pub const DRIFT_PERCENT: u32 = 1;
 
+/// Longer than any setting allows: what others tell is cut to this, so that no product overflows.
+const SPAN_MAX: Duration = Duration::from_secs(1 << 50);
+
 /// A reading of a member's clock, in nanoseconds since a moment of no meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
@@ -73,18 +76,18 @@ pub async fn reached(clock: &dyn Clock, moment: impl Fn() -> Time) {
 
 /// `span` (1 - e): what a holder counts, so that its slow clock holds no longer than `span`.
 pub fn shortened(span: Duration) -> Duration {
-    span * (100 - DRIFT_PERCENT) / 100
+    span.min(SPAN_MAX) * (100 - DRIFT_PERCENT) / 100
 }
 
 /// `span` (1 + e): what a grantor counts, so that its fast clock waits for all of `span`.
 pub fn lengthened(span: Duration) -> Duration {
-    span * (100 + DRIFT_PERCENT) / 100
+    span.min(SPAN_MAX) * (100 + DRIFT_PERCENT) / 100
 }
 
 /// `span` (1 - e) / (1 + e): what is left of another member's `span` for certain, when its clock
 /// may be fast and one's own slow.
 pub fn of_another(span: Duration) -> Duration {
-    span * (100 - DRIFT_PERCENT) / (100 + DRIFT_PERCENT)
+    span.min(SPAN_MAX) * (100 - DRIFT_PERCENT) / (100 + DRIFT_PERCENT)
 }
 
 #[cfg(test)]
@@ -107,5 +110,14 @@ mod tests {
         assert!(slow_ends <= fast_ends);
         // What the holder counts on a slow clock is over before the grantor's fast one says so.
         assert!(shortened(span).as_secs_f64() / 0.99 <= lengthened(span).as_secs_f64() / 1.01);
+    }
+    /// A peer that told of one ended the member with a panic.
+    #[test]
+    fn the_longest_span_of_all_is_no_trouble() {
+        for span in [shortened(Duration::MAX), lengthened(Duration::MAX), of_another(Duration::MAX)]
+        {
+            assert!(span > Duration::from_secs(1 << 40));
+            assert_eq!(Time::from_ns(7).after(span), Time::NEVER);
+        }
     }
 }

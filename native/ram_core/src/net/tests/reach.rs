@@ -103,3 +103,24 @@ async fn a_connection_that_stands_is_believed_only_when_it_answers() {
     let (answer, _stream) = within(async { tokio::join!(asked, frozen) }).await;
     assert!(answer.is_err(), "{answer:?}");
 }
+
+/// Whoever knows the cookie can say so of any member, and it cut all that had no connection then.
+#[tokio::test]
+async fn a_member_that_is_said_to_be_elsewhere_is_found_where_it_was_when_it_became_one() {
+    let (a, b) = pair().await;
+    let (reserved, nobody) = failure::nobody();
+    a.net.set_home(PeerId(2), &b.net.advertised());
+    for _ in 0..3 {
+        a.net.set_address(PeerId(2), nobody.to_string());
+        within(async {
+            while a.call(2, ECHO, b"").await.is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        assert_eq!(reach(&a, &nobody.to_string()).await, Ok(()), "on the connection that stands");
+        a.net.shared.peer(PeerId(2)).unwrap().close();
+        assert!(reach(&a, &nobody.to_string()).await.is_err(), "a question is of that address");
+    }
+    drop(reserved);
+}

@@ -37,9 +37,13 @@ fn put(value: &[u8]) -> Bytes {
 }
 
 pub(super) fn members(of: &Member) -> Membership {
-    let peer = Peer { name: "peer@here".into(), address: "127.0.0.1:1".into() };
-    let members = BTreeMap::from([(of.parts.identity.id, as_peer(of)), (PEER, peer)]);
-    Membership::from(members)
+    members_with(of, &[PEER])
+}
+
+fn members_with(of: &Member, peers: &[u64]) -> Membership {
+    let peer = |id: &u64| (*id, Peer { name: "peer@here".into(), address: "127.0.0.1:1".into() });
+    let own = (of.parts.identity.id, as_peer(of));
+    Membership::from(peers.iter().map(peer).chain([own]).collect::<BTreeMap<_, _>>())
 }
 
 /// The log that the played leader has: two members, a session, and a put of `old`.
@@ -140,8 +144,8 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
 #[tokio::test]
 async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
-    let (id, members, reads) =
-        (member.parts.identity.id, members(&member), member.parts.reads.clone());
+    let members = members_with(&member, &[PEER, PEER + 1]);
+    let (id, reads) = (member.parts.identity.id, member.parts.reads.clone());
     let former = Player::beside(&member, PEER).await;
     let newer = Player::beside(&member, PEER + 1).await;
     let (term, lasts) = (TERM + 1, reads.spans.lease);

@@ -3,8 +3,10 @@
 mod leases;
 mod promise;
 mod refusals;
+mod removal;
 mod snapshots;
 mod starting;
+mod terms;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ use crate::reads::grants::{Grant, Refused};
 use crate::reads::mode::ReadMode;
 use crate::store::value::Plain;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -35,8 +38,17 @@ const CLUSTER: ClusterId = ClusterId([7; 16]);
 const PEER: u64 = 9;
 
 async fn open_member(disk: &Arc<dyn Disk>, config: Config, birth: Birth) -> Member {
+    open_telling(disk, config, birth, Arc::new(|_| {})).await
+}
+
+async fn open_telling(
+    disk: &Arc<dyn Disk>,
+    config: Config,
+    birth: Birth,
+    on_event: OnEvent,
+) -> Member {
     let surroundings = Surroundings::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
-    Member::open(config, birth, surroundings, Arc::new(|_| {})).await.unwrap()
+    Member::open(config, birth, surroundings, on_event).await.unwrap()
 }
 
 fn memory() -> Arc<dyn Disk> {
@@ -79,17 +91,30 @@ struct Player {
     answer: Arc<Mutex<LeaseAnswer>>,
     /// Guards what proposals are answered with; `None`: as a peer that does not lead.
     proposals: Arc<Mutex<Option<Bytes>>>,
+    /// It says that who comes was removed.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Player {
     async fn beside(member: &Member, id: u64) -> Player {
+        let player = Player::at_home(member, id).await;
+        player.net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
+        player
+    }
+
+    /// It knows the member, and not where it is.
+    async fn at_home(member: &Member, id: u64) -> Player {
+        Player::with_cookie(Cookie::new(member.config.cookie.clone()), id).await
+    }
+
+    async fn with_cookie(cookie: Cookie, id: u64) -> Player {
         let (answer, proposals) = (Arc::default(), Arc::default());
-        let cookie = Cookie::new(member.config.cookie.clone());
+        let refuses = Arc::new(AtomicBool::new(false));
         let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
-        let service = Arc::new(Answering(Arc::clone(&answer), Arc::clone(&proposals)));
+        let service = Answering(Arc::clone(&answer), Arc::clone(&proposals), refuses.clone());
+        let service = Arc::new(service);
         let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
-        net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
-        Player { net, answer, proposals }
+        Player { net, answer, proposals, refuses }
     }
 
     async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
@@ -97,11 +122,11 @@ impl Player {
     }
 }
 
-struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>);
+struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>, Arc<AtomicBool>);
 
 impl Service for Answering {
     fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
-        Ok(())
+        if self.2.load(Ordering::SeqCst) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
