@@ -1,9 +1,10 @@
 //! A snapshot on its way to this member: pieces into a file, the file to raft.
 //!
 //! Only the leader of a term sends one, in its own name, and only a term that this member has not
-//! left behind; one at a time arrives. What has come goes with the connection that it came on, so
-//! no connection leaves more behind than it can fill while it stands. A file becomes a snapshot of
-//! this member when raft has accepted it (`state_machine`): until then it has a temporary name,
+//! left behind; one at a time arrives. What has come is removed when the connection that it came on
+//! has ended and the same leader does not go on with it on another within [`GRACE`]: connections
+//! that break often must not make a large snapshot begin anew each time. A file becomes a snapshot
+//! of this member when raft has accepted it (`state_machine`): until then it has a temporary name,
 //! which a crash or a refusal leaves nothing of.
 //!
 //! The announced length is not bounded but by the data of the leader: space is taken as bytes come,
@@ -15,6 +16,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -26,6 +28,9 @@ use super::types::{Metrics, Raft, TypeConfig};
 use super::worker::Worker;
 use crate::limits::PIECE_BYTES_MAX;
 use crate::log::{Disk, SnapshotReceiver};
+
+/// Longer than it takes to connect again.
+const GRACE: Duration = Duration::from_secs(2);
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -110,11 +115,12 @@ impl Incoming {
         Ok(SnapshotProgress::Done { vote: installed.map_err(io::Error::other)?.vote })
     }
 
-    /// What has come on this connection goes with it.
+    /// What has come on this connection goes a little later, unless it goes on.
     pub fn ended(&self, origin: &Origin) {
         origin.has_ended.store(true, atomic::Ordering::Relaxed);
         let (incoming, origin) = (self.clone(), origin.clone());
         let forget = async move {
+            tokio::time::sleep(GRACE).await;
             let mut arriving = incoming.arriving.lock().await;
             if let Some(half) = arriving.take_if(|arriving| arriving.origin.is(&origin)) {
                 incoming.remove(half).await;
@@ -136,10 +142,10 @@ impl Incoming {
         let index = piece.meta.last_log_id.map_or(0, |log_id| log_id.index());
         let write = move || {
             let same = |a: &Arriving| {
-                a.origin.is(&origin) && a.index == index && a.file_bytes == piece.file_bytes
+                a.origin.peer == origin.peer && a.index == index && a.file_bytes == piece.file_bytes
             };
             let mut current = match former {
-                Some(current) if same(&current) => current,
+                Some(current) if same(&current) => Arriving { origin, ..current },
                 former => {
                     // Before another of this name is made.
                     drop(former);

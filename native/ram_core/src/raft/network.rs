@@ -10,44 +10,40 @@
 //! openraft when the barrier lets it pass; heartbeats pass at once, since they acknowledge nothing
 //! new. No vote is asked for while this member keeps a promise (`reads::promise`).
 
+mod outgoing;
+
 use bytes::Bytes;
 use futures_util::future::Either;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use openraft::OptionalSend;
 use openraft::base::{BoxFuture, BoxStream};
-use openraft::errors::{
-    ErrorSource, NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable,
-};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::{OptionalSend, StorageError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use super::acks::{append, believe, held, stream_answer};
-use super::rpc::{self, SnapshotPiece, SnapshotProgress};
+use super::rpc;
 use super::snapshot::SnapshotFile;
 use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::codec;
 use crate::limits::PIECE_BYTES_MAX;
-use crate::log::{self, LogError};
 use crate::net::{Net, NetError, PeerId};
 use crate::reads::Reads;
 
 /// Append requests on the way to one follower, those without entries included.
 const APPENDS_IN_FLIGHT_MAX: usize = 16;
-/// For one piece, and for the installation after the last.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
 
 pub(super) type RpcError = RPCError<TypeConfig>;
@@ -258,57 +254,6 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     }
 }
 
-impl Peer {
-    /// Sends the file piece by piece. The receiver says where to go on, so what it has of the same
-    /// snapshot from a connection that broke is not sent again.
-    async fn send_snapshot(
-        &self,
-        vote: Vote,
-        snapshot: Snapshot,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let file = snapshot.snapshot.clone();
-        let source = self.transfer.run(move || Ok(Arc::new(file.source()?))).await;
-        let unsent = |error: io::Error| unsent(&error, self.transfer.is_closing());
-        let source = source.map_err(unsent)?;
-        let file_bytes = source.length_bytes();
-        let (mut offset, mut piece) = (0, Bytes::new());
-        loop {
-            let meta = snapshot.meta.clone();
-            let request = SnapshotPiece { vote, meta, file_bytes, offset, piece };
-            let progress = self.ask(rpc::SNAPSHOT, &request, PIECE_TIMEOUT).await?;
-            match progress {
-                SnapshotProgress::Done { vote } => {
-                    believe(&self.terms, self.peer, &vote)?;
-                    return Ok(SnapshotResponse::new(vote));
-                }
-                SnapshotProgress::Continue { offset: next } => offset = next,
-            }
-            let (source, bytes) = (source.clone(), self.piece_bytes);
-            let read = self.transfer.run(move || Ok(read_piece(&source, offset, bytes)?)).await;
-            piece = read.map_err(unsent)?;
-        }
-    }
-}
-
-/// A file that is gone has a newer one in its place: openraft asks for that when it tries again. A
-/// member that stops has not failed.
-fn unsent(error: &io::Error, is_stopping: bool) -> StreamingError<TypeConfig> {
-    if error.kind() == io::ErrorKind::NotFound || is_stopping {
-        return StreamingError::Network(NetworkError::new(error));
-    }
-    StreamingError::StorageError(StorageError::read_snapshot(
-        None,
-        openraft::impls::BoxedErrorSource::from_error(error),
-    ))
-}
-
-fn read_piece(source: &log::SnapshotFile, offset: u64, bytes: usize) -> Result<Bytes, LogError> {
-    let mut piece = vec![0; bytes];
-    let bytes = source.read_at(offset, &mut piece)?;
-    piece.truncate(bytes);
-    Ok(Bytes::from(piece))
-}
-
 /// Sends what `input` has and hands back the answers in order; takes no more from it while entries
 /// are on their way.
 fn pipeline<S, F>(
@@ -411,16 +356,5 @@ mod tests {
         (3..5).for_each(answer);
         drop(requests);
         assert_eq!(replies.collect::<Vec<_>>().await, [3, 4]);
-    }
-
-    /// A leader stopped when it began to send a snapshot while the next one took its place.
-    #[test]
-    fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
-        let disk = Arc::new(log::MemoryDisk::default());
-        let gone = io::Error::from(SnapshotFile::at(disk, 7).source().err().unwrap());
-        assert!(matches!(unsent(&gone, false), StreamingError::Network(_)), "{gone}");
-        let broken = io::Error::other("broken");
-        assert!(matches!(unsent(&broken, false), StreamingError::StorageError(_)));
-        assert!(matches!(unsent(&broken, true), StreamingError::Network(_)));
     }
 }

@@ -279,7 +279,7 @@ mod tests {
     fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
         let shards = &Shards::with_capacity(0);
         shards.replace(Pair(1, 10));
-        let at = shard_of(shards.hasher.hash_one(&1u64));
+        let at = shard_of(shards.hasher.hash_one(1u64));
         let (walking, is_walking) = channel();
         let (has_read, is_read) = channel();
         thread::scope(|scope| {
