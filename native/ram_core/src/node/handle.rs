@@ -207,6 +207,12 @@ impl Handle {
         let _ = self.with(|running| running.set_address(id, address));
     }
 
+    /// The secret that members prove from now on: see [`Net::set_cookie`](crate::net::Net).
+    pub fn set_cookie(&self, cookie: Vec<u8>) {
+        // A member that has stopped is given the cookie when it starts again.
+        let _ = self.with(|running| running.set_cookie(cookie));
+    }
+
     pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {
         self.running.read().as_ref().map(ask).ok_or(Error::Stopped)
     }

@@ -29,6 +29,10 @@ impl Running {
         self.net.set_address(PeerId(id), address);
     }
 
+    pub fn set_cookie(&self, cookie: Vec<u8>) {
+        self.net.set_cookie(cookie);
+    }
+
     /// The newest log entry, also when it was purged.
     fn last_log_id(&self) -> Option<LogId> {
         // A log that cannot be read has failed, which the failure tells.
@@ -44,6 +48,16 @@ impl Running {
             quorum: reads.counts.quorum(),
             lease: if left.is_zero() { Err(reads.lease.cause()) } else { Ok(left) },
         }
+    }
+
+    /// Is it a member, and the only one in every configuration that it knows of?
+    pub fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let newest = metrics.membership_config.membership().clone();
+        [newest, self.applied.membership()].iter().all(|membership| {
+            let mut ids = membership.nodes().map(|(id, _)| *id);
+            ids.next() == Some(self.identity.id) && ids.next().is_none()
+        })
     }
 
     pub fn status(&self) -> Status {
