@@ -5,9 +5,10 @@
          member_set_cookie/2, member_rename/3, member_recover/3, member_erase/1, member_abandon/1,
          folder_look/1, folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
--export([fetch_now/3, get_now/4, read/5, sync/3, change/4, backup/4, restore/4, cancel/2]).
+-export([fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4, backup/4, restore/4,
+         cancel/2]).
 -export([key_encode/1, key_decode/1]).
--export_type([member/0, change/0, reply/0]).
+-export_type([member/0, change/0, reply/0, cause/0]).
 
 -on_load(load/0).
 
@@ -19,6 +20,11 @@
                 | {add, Id :: pos_integer(), Name :: binary(), Address :: binary()}
                 | {remove, Name :: binary()}
                 | {remove_one, Id :: pos_integer(), Name :: binary()}.
+
+%% Why a member is not reached.
+-type cause() :: no_address | unknown_host | connection_refused | no_route | timeout | not_ours
+               | version | wrong_cookie | wrong_cluster | wrong_peer | not_admitted | closed
+               | failed.
 
 %% In priv/ of the application; or beside this beam, where people copy beams into one flat folder.
 load() ->
@@ -120,6 +126,13 @@ sync(_Member, _Ref, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec change(member(), reference(), change(), non_neg_integer()) -> reply().
 change(_Member, _Ref, _Change, _TimeoutMs) -> ?NOT_LOADED.
+
+%% Are these members where they are said to be, and are they who they are said to be? The answer is
+%% `{ok, [ok | {unreached, cause(), Text :: binary()}]}', in the order of the question. The address
+%% is taken down, as by member_set_address/3, and the connection is the one that requests will use.
+-spec reach(member(), reference(), [{Id :: pos_integer(), Address :: binary()}],
+            LimitMs :: non_neg_integer()) -> reply().
+reach(_Member, _Ref, _Peers, _LimitMs) -> ?NOT_LOADED.
 
 %% The answer comes when the file is done, whatever its size; the time limit is of each step that
 %% needs the cluster.

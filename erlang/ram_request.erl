@@ -9,7 +9,7 @@
 
 -export([set_member/3, clear_member/0, member/0]).
 -export([get/2, get/4, fetch/1, fetch/3, put/2, put_many/1, delete/1, delete_many/1, update/3]).
--export([sync/0, sync/1, change/2, status/0, timeout_ms/0]).
+-export([sync/0, sync/1, change/2, reach/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 
 %% A call less each: about 1 % of a get.
@@ -186,6 +186,15 @@ sync(TimeoutMs) ->
 change(Change, TimeoutMs) ->
     {Member, _, _} = running(),
     call(Member, fun(Ref) -> ram_nif:change(Member, Ref, Change, TimeoutMs) end, TimeoutMs).
+
+%% @doc Are these members at these addresses? Each answer tells why not, within the limit; they have
+%% the order of the question.
+-spec reach([{pos_integer(), binary()}], pos_integer()) ->
+          {ok, [ok | {unreached, ram_nif:cause(), binary()}]} | {error, term()}.
+reach(Peers, LimitMs) ->
+    {Member, TimeoutMs, _} = running(),
+    Reach = fun(Ref) -> ram_nif:reach(Member, Ref, Peers, LimitMs) end,
+    call(Member, Reach, LimitMs + TimeoutMs).
 
 -spec backup(binary()) -> ok | {error, ram_error:cluster_error()}.
 backup(Path) ->

@@ -362,6 +362,22 @@ fn decode_change(change: Term) -> NifResult<Change> {
     Ok(Change::Initialize(members))
 }
 
+/// Are these members, `[{Id, Address}]`, where they are said to be, and are they who they are said
+/// to be? The answer is `{ok, [ok | {unreached, Cause, Text}]}`, in the order of the question.
+#[rustler::nif]
+fn reach<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    reference: Term<'a>,
+    peers: Vec<(u64, String)>,
+    limit_ms: u64,
+) -> Term<'a> {
+    queue(env, member, (reference, READ_LOST), |ticket| {
+        let reply = Box::new(move |reached| ticket.answer(|env| terms::reached(env, reached)));
+        member.node.reach(peers, timeout(limit_ms), reply)
+    })
+}
+
 /// True: the request was still waiting and no message will come. False: the message is there or on
 /// its way.
 #[rustler::nif]

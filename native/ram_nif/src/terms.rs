@@ -2,7 +2,7 @@
 
 use ram_core::Error;
 use ram_core::config::{Config, Storage};
-use ram_core::net::RefusalKind;
+use ram_core::net::{Outage, PeerStatus, RefusalKind, Unreached, UnreachedCause};
 use ram_core::node::Status;
 use ram_core::node::identity::ClusterId;
 use ram_core::node::status::{ReadStatus, Role, Standing};
@@ -37,6 +37,10 @@ mod atoms {
         // refusals
         not_ours, version, wrong_cookie, wrong_cluster, wrong_peer, refused, closed, crowded,
         bad_frame,
+        // peers, and why one is not reached
+        peers, name, connected, accepted, queued_bytes, in_flight, outage, cause, text, lasts_ms,
+        attempts, connect_failures, unreached, no_address, unknown_host, connection_refused,
+        no_route, not_admitted,
     }
 }
 pub use atoms::ok;
@@ -178,6 +182,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
         Storage::Disk => (atoms::disk(), text(&config.data_dir.to_string_lossy())),
         Storage::Memory => (atoms::memory(), atoms::undefined().encode(env)),
     };
+    let peers: Vec<Term> = status.peers.iter().map(|each| peer(env, each)).collect();
     let undefined = atoms::undefined().encode(env);
     let failure = status.failure.as_deref().map_or(undefined, text);
     let leader = status.leader.map_or(undefined, |id| id.encode(env));
@@ -205,6 +210,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
         .with(atoms::reads(), reads(env, &status.reads))
         .with(atoms::log(), log(env, status))
         .with(atoms::net(), net(env, status))
+        .with(atoms::peers(), peers)
         .1
 }
 
@@ -263,9 +269,77 @@ fn net<'a>(env: Env<'a>, status: &Status) -> Term<'a> {
         .with(atoms::bytes_sent(), status.net.bytes_sent)
         .with(atoms::bytes_received(), status.net.bytes_received)
         .with(atoms::connects(), status.net.connects)
+        .with(atoms::connect_failures(), status.net.connect_failures)
         .with(atoms::accepts(), status.net.accepts)
         .with(atoms::refusals(), refusals.1)
         .1
+}
+
+fn peer<'a>(env: Env<'a>, peer: &PeerStatus) -> Term<'a> {
+    let undefined = atoms::undefined().encode(env);
+    let text = |text: &Option<String>| {
+        text.as_ref().map_or(undefined, |text| binary(env, text.as_bytes()))
+    };
+    let outage = peer.outage.as_ref().map_or(undefined, |outage| self::outage(env, outage));
+    Map::new(env)
+        .with(atoms::id(), peer.id.0)
+        .with(atoms::name(), text(&peer.name))
+        .with(atoms::address(), text(&peer.address))
+        .with(atoms::connected(), peer.connected)
+        .with(atoms::accepted(), peer.accepted)
+        .with(atoms::queued_bytes(), peer.queued_bytes)
+        .with(atoms::in_flight(), peer.in_flight)
+        .with(atoms::outage(), outage)
+        .1
+}
+
+fn outage<'a>(env: Env<'a>, outage: &Outage) -> Term<'a> {
+    let lasts_ms = u64::try_from(outage.lasts.as_millis()).unwrap_or(u64::MAX);
+    Map::new(env)
+        .with(atoms::address(), binary(env, outage.address.as_bytes()))
+        .with(atoms::cause(), unreached(outage.cause))
+        .with(atoms::text(), binary(env, outage.text.as_bytes()))
+        .with(atoms::lasts_ms(), lasts_ms)
+        .with(atoms::attempts(), outage.attempts)
+        .1
+}
+
+/// `{ok, [ok | {unreached, Cause, Text}]} | {error, Reason}`
+pub fn reached<'a>(
+    env: Env<'a>,
+    answers: ram_core::Result<Vec<Result<(), Unreached>>>,
+) -> Term<'a> {
+    let each = |answer: &Result<(), Unreached>| match answer {
+        Ok(()) => atoms::ok().encode(env),
+        Err(Unreached { cause, text }) => {
+            (atoms::unreached(), unreached(*cause), binary(env, text.as_bytes())).encode(env)
+        }
+    };
+    match answers {
+        Ok(answers) => {
+            let answers: Vec<Term> = answers.iter().map(each).collect();
+            (atoms::ok(), answers).encode(env)
+        }
+        Err(cause) => error(env, &cause),
+    }
+}
+
+fn unreached(cause: UnreachedCause) -> Atom {
+    match cause {
+        UnreachedCause::NoAddress => atoms::no_address(),
+        UnreachedCause::UnknownHost => atoms::unknown_host(),
+        UnreachedCause::ConnectionRefused => atoms::connection_refused(),
+        UnreachedCause::NoRoute => atoms::no_route(),
+        UnreachedCause::Timeout => atoms::timeout(),
+        UnreachedCause::NotOurs => atoms::not_ours(),
+        UnreachedCause::Version => atoms::version(),
+        UnreachedCause::WrongCookie => atoms::wrong_cookie(),
+        UnreachedCause::WrongCluster => atoms::wrong_cluster(),
+        UnreachedCause::WrongPeer => atoms::wrong_peer(),
+        UnreachedCause::NotAdmitted => atoms::not_admitted(),
+        UnreachedCause::Closed => atoms::closed(),
+        UnreachedCause::Failed => atoms::failed(),
+    }
 }
 
 fn refusal(kind: RefusalKind) -> Atom {

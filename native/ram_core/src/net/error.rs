@@ -4,12 +4,13 @@ use thiserror::Error;
 
 use super::handshake::HandshakeError;
 use super::options::PeerId;
+use super::unreached::{Unreached, UnreachedCause};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NetError {
     /// There is no connection and there was none for this request: nothing was sent.
     #[error("member {peer} is not reachable: {reason}")]
-    Unreachable { peer: PeerId, reason: String },
+    Unreachable { peer: PeerId, cause: UnreachedCause, reason: String },
     /// The connection ended after the request was, or may have been, sent.
     #[error("the connection to member {peer} broke: {reason}")]
     Broken { peer: PeerId, reason: String },
@@ -42,14 +43,30 @@ impl NetError {
     pub(super) fn of_handshake(peer: PeerId, error: &HandshakeError) -> NetError {
         match error {
             HandshakeError::Refused { code } => NetError::Refused { peer, code: *code },
-            other => NetError::Unreachable { peer, reason: other.to_string() },
+            other => NetError::Unreachable { peer, cause: other.into(), reason: other.to_string() },
         }
+    }
+
+    /// Why the peer was not reached, for whoever tried.
+    pub(super) fn unreached(&self) -> Unreached {
+        let (cause, text) = match self {
+            NetError::Unreachable { cause, reason, .. } => (*cause, reason.clone()),
+            NetError::Refused { .. } => (UnreachedCause::NotAdmitted, self.to_string()),
+            NetError::Timeout { .. } => (UnreachedCause::Timeout, self.to_string()),
+            NetError::Broken { reason, .. } => (UnreachedCause::Closed, reason.clone()),
+            NetError::Closed => (UnreachedCause::Closed, self.to_string()),
+            NetError::Overloaded { .. }
+            | NetError::FrameTooLarge { .. }
+            | NetError::Listen { .. }
+            | NetError::BadOption { .. } => (UnreachedCause::Failed, self.to_string()),
+        };
+        Unreached { cause, text }
     }
 
     /// The same failure for a request that was already on its way.
     pub(super) fn after_sending(self) -> NetError {
         match self {
-            NetError::Unreachable { peer, reason } => NetError::Broken { peer, reason },
+            NetError::Unreachable { peer, reason, .. } => NetError::Broken { peer, reason },
             other => other,
         }
     }

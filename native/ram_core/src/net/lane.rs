@@ -37,6 +37,8 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct State {
     slots: HashMap<u64, Slot, RandomState>,
+    /// Who waits for the echo of a ping.
+    echoes: Vec<oneshot::Sender<Result<(), NetError>>>,
     failure: Option<NetError>,
 }
 
@@ -78,6 +80,24 @@ impl Lane {
         }
     }
 
+    /// A ping, and the wait for an echo or for the end of the lane.
+    pub fn echo(&self) -> Result<oneshot::Receiver<Result<(), NetError>>, NetError> {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.state.lock();
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state.echoes.retain(|waiting| !waiting.is_closed());
+            if state.echoes.len() >= IN_FLIGHT_MAX {
+                return Err(NetError::Overloaded { peer: self.peer });
+            }
+            state.echoes.push(sender);
+        }
+        self.ping();
+        Ok(receiver)
+    }
+
     pub fn ping(&self) {
         let body = Body::from(Bytes::new());
         // A closed lane needs no ping.
@@ -100,6 +120,11 @@ impl Lane {
 
     /// Hands a reply to its request, if somebody still waits for it.
     pub fn answer(&self, id: u64, body: Bytes) {
+        if id == PING_ID {
+            let echoes = std::mem::take(&mut self.state.lock().echoes);
+            echoes.into_iter().for_each(|waiting| _ = waiting.send(Ok(())));
+            return;
+        }
         let slot = self.state.lock().slots.remove(&id);
         if let Some(slot) = slot {
             let _ = slot.reply.send(Ok(body));
@@ -108,12 +133,13 @@ impl Lane {
 
     /// Ends the lane: what was not sent fails with `failure`, what may have been sent as broken.
     pub fn close(&self, failure: &NetError) {
-        let slots = {
+        let (slots, echoes) = {
             let mut state = self.state.lock();
             state.failure.get_or_insert_with(|| failure.clone());
-            std::mem::take(&mut state.slots)
+            (std::mem::take(&mut state.slots), std::mem::take(&mut state.echoes))
         };
         self.outbox.close();
+        echoes.into_iter().for_each(|waiting| _ = waiting.send(Err(failure.clone())));
         // In the order they were asked: the map has another one in each process.
         let mut slots: Vec<(u64, Slot)> = slots.into_iter().collect();
         slots.sort_unstable_by_key(|(id, _)| *id);
@@ -176,6 +202,7 @@ impl Drop for PendingReply {
 #[cfg(test)]
 mod tests {
     use super::super::frame::Batch;
+    use super::super::unreached::UnreachedCause;
     use super::*;
     use bytes::Buf;
 
@@ -209,7 +236,8 @@ mod tests {
         let sent = lane.request(1, Body::from(vec![1])).unwrap();
         assert!(write(&lane) > 0);
         let unsent = lane.request(1, Body::from(vec![2])).unwrap();
-        lane.close(&NetError::Unreachable { peer: PEER, reason: "gone".to_owned() });
+        let (cause, reason) = (UnreachedCause::Closed, "gone".to_owned());
+        lane.close(&NetError::Unreachable { peer: PEER, cause, reason });
         assert!(sent.now_or_never().unwrap().unwrap_err().sent());
         assert!(!unsent.now_or_never().unwrap().unwrap_err().sent());
         assert!(matches!(lane.request(1, Body::from(vec![3])), Err(NetError::Unreachable { .. })));

@@ -45,6 +45,7 @@ mod server;
 mod shared;
 mod stats;
 pub mod transport;
+mod unreached;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub use refusal::RefusalKind;
 pub use server::Replies;
 pub use stats::{NetStats, PeerStatus};
 pub use transport::{TcpTransport, Transport};
+pub use unreached::{Outage, Unreached, UnreachedCause};
 
 use handshake::Credentials;
 use shared::Shared;
@@ -138,6 +140,44 @@ impl Net {
         self.shared.set_address(peer, address);
     }
 
+    /// Takes down the name of a peer, for those who read of it.
+    pub fn set_name(&self, peer: PeerId, name: &str) {
+        if let Some(peer) = self.shared.peer(peer) {
+            peer.set_name(name);
+        }
+    }
+
+    /// Is the peer at this address, which is taken down, and is it who it is taken for? Connects
+    /// without regard to the back-off, or asks on the connection that stands.
+    pub fn reach(
+        &self,
+        peer: PeerId,
+        address: String,
+        limit: Duration,
+    ) -> impl Future<Output = Result<(), Unreached>> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let peer = shared.set_address(peer, address);
+            match tokio::time::timeout(limit, peer.reach(&shared)).await {
+                Ok(reached) => reached.map_err(|error| error.unreached()),
+                Err(_) => Err(peer.late()),
+            }
+        }
+    }
+
+    /// [`Net::reach`] for several peers at once; `reply` gets the answers in the order of the
+    /// question. May be called from any thread; never calls `reply` when this is shut down.
+    pub fn reach_all(
+        &self,
+        peers: Vec<(PeerId, String)>,
+        limit: Duration,
+        reply: impl FnOnce(Vec<Result<(), Unreached>>) + Send + 'static,
+    ) {
+        let asked = peers.into_iter().map(|(peer, address)| self.reach(peer, address, limit));
+        let answers = futures_util::future::join_all(asked);
+        self.shared.tasks.spawn(async move { reply(answers.await) });
+    }
+
     pub fn address(&self, peer: PeerId) -> Option<String> {
         self.shared.peer(peer)?.address()
     }
@@ -174,8 +214,10 @@ impl Net {
         if self.shared.tasks.is_shut_down() {
             return Err(NetError::Closed);
         }
-        let reason = "its address is not known".to_owned();
-        let peer = self.shared.peer(to).ok_or(NetError::Unreachable { peer: to, reason })?;
+        let peer = self.shared.peer(to).ok_or_else(|| {
+            let (cause, reason) = (UnreachedCause::NoAddress, peer::NO_ADDRESS.to_owned());
+            NetError::Unreachable { peer: to, cause, reason }
+        })?;
         peer.send(&self.shared, kind, body)
     }
 

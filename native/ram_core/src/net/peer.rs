@@ -17,12 +17,15 @@ use tokio::time::{Instant, timeout};
 use super::connection::{Arrival, Ending, Traffic, read_frames, watch_for_stall, write_frames};
 use super::error::NetError;
 use super::frame::Body;
-use super::handshake::{HandshakeError, initiate};
+use super::handshake::{Greeting, HandshakeError, initiate};
 use super::lane::{Lane, PendingReply};
 use super::options::{NetOptions, PeerId};
 use super::shared::Shared;
 use super::stats::{Counters, PeerStatus};
 use super::transport::BoxStream;
+use super::unreached::{Attempts, Unreached, UnreachedCause};
+
+pub(super) const NO_ADDRESS: &str = "its address is not known";
 
 pub(super) struct Peer {
     id: PeerId,
@@ -33,6 +36,8 @@ pub(super) struct Peer {
 #[derive(Default)]
 struct State {
     address: Option<String>,
+    name: Option<String>,
+    attempts: Attempts,
     link: Option<Link>,
     /// Attempts that failed since one succeeded.
     failures: u32,
@@ -69,6 +74,13 @@ impl Peer {
         }
     }
 
+    pub fn set_name(&self, name: &str) {
+        let mut state = self.state.lock();
+        if state.name.as_deref() != Some(name) {
+            state.name = Some(name.to_owned());
+        }
+    }
+
     /// The peer has shown that it is alive.
     pub fn seen(&self) {
         self.state.lock().end_backoff();
@@ -79,12 +91,14 @@ impl Peer {
         let lane = state.link.as_ref().map(|link| &link.lane);
         PeerStatus {
             id: self.id,
+            name: state.name.clone(),
             address: state.address.clone(),
             connected: state.link.as_ref().is_some_and(|link| link.connected),
             accepted,
             queued_bytes: lane.map_or(0, |lane| lane.outbox.queued_bytes()),
             in_flight: lane.map_or(0, |lane| lane.in_flight_count()),
             last_error: state.last_error.as_ref().map(NetError::to_string),
+            outage: state.attempts.outage(Instant::now()),
         }
     }
 
@@ -102,11 +116,35 @@ impl Peer {
         pending
     }
 
+    /// Waits for a sign of life, on the connection that stands or on a new one.
+    pub async fn reach(self: &Arc<Peer>, shared: &Arc<Shared>) -> Result<(), NetError> {
+        loop {
+            self.seen();
+            let (lane, fresh) = self.lane(&shared.options)?;
+            let echo = lane.echo();
+            if fresh {
+                self.connect(shared, lane);
+            }
+            match echo?.await.unwrap_or(Err(NetError::Closed)) {
+                // That attempt began before the call, perhaps at another address.
+                Err(_) if !fresh => {}
+                reached => return reached,
+            }
+        }
+    }
+
+    /// Why the peer is not reached by now.
+    pub fn late(&self) -> Unreached {
+        let outage = self.state.lock().attempts.outage(Instant::now());
+        let text = outage.map_or("no answer in time".to_owned(), |outage| outage.text);
+        Unreached { cause: UnreachedCause::Timeout, text }
+    }
+
     /// Ends the connection; its requests fail.
     pub fn close(&self) {
         let link = self.state.lock().link.take();
         if let Some(link) = link {
-            link.lane.close(&self.unreachable(&Ending::Here));
+            link.lane.close(&self.ended_with(&Ending::Here));
             if let Some(task) = link.task {
                 task.abort();
             }
@@ -148,12 +186,22 @@ impl Peer {
         }
     }
 
-    fn connected(&self, lane: &Arc<Lane>) {
-        let mut state = self.state.lock();
-        state.end_backoff();
-        state.last_error = None;
-        if let Some(link) = state.link_of(lane) {
-            link.connected = true;
+    fn connected(&self, lane: &Arc<Lane>, name: String) {
+        let ended = {
+            let mut state = self.state.lock();
+            state.end_backoff();
+            state.last_error = None;
+            state.name = Some(name.clone());
+            if let Some(link) = state.link_of(lane) {
+                link.connected = true;
+            }
+            state.attempts.succeeded(Instant::now())
+        };
+        if let Some(outage) = ended {
+            let (id, attempts, seconds) = (self.id, outage.attempts, outage.lasts.as_secs());
+            tracing::info!(
+                "member {id} {name} is reached again, after {attempts} attempts in {seconds} s"
+            );
         }
     }
 
@@ -172,8 +220,29 @@ impl Peer {
         lane.close(failure);
     }
 
-    fn unreachable(&self, reason: &dyn ToString) -> NetError {
-        NetError::Unreachable { peer: self.id, reason: reason.to_string() }
+    fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
+        NetError::Unreachable { peer: self.id, cause, reason: reason.to_string() }
+    }
+
+    fn ended_with(&self, ending: &Ending) -> NetError {
+        self.unreachable(UnreachedCause::Closed, ending)
+    }
+
+    /// An attempt failed: it is counted, and told if it is news.
+    fn not_reached(&self, shared: &Shared, address: &str, failure: &NetError) {
+        Counters::add(&shared.counters.connect_failures, 1);
+        let Unreached { cause, text } = failure.unreached();
+        let interval = shared.options.refusal_log_interval;
+        let (is_due, name) = {
+            let mut state = self.state.lock();
+            let last = Unreached { cause, text: text.clone() };
+            let is_due = state.attempts.failed(address.to_owned(), last, Instant::now(), interval);
+            (is_due, state.name.clone().unwrap_or_default())
+        };
+        if is_due {
+            let id = self.id;
+            tracing::warn!("member {id} {name} is not reached at {address}: {text} ({cause:?})");
+        }
     }
 }
 
@@ -200,40 +269,48 @@ struct LinkRun {
 impl LinkRun {
     async fn run(mut self) {
         self.failure = Some(match self.open().await {
-            Ok(stream) => self.serve(stream).await,
+            Ok((stream, greeting)) => self.serve(stream, greeting).await,
             Err(failure) => failure,
         });
     }
 
-    async fn open(&self) -> Result<BoxStream, NetError> {
+    async fn open(&self) -> Result<(BoxStream, Greeting), NetError> {
+        let unknown = || self.peer.unreachable(UnreachedCause::NoAddress, &NO_ADDRESS);
+        let address = self.peer.address().ok_or_else(unknown)?;
+        let opened = self.open_at(&address).await;
+        opened.inspect_err(|failure| self.peer.not_reached(&self.shared, &address, failure))
+    }
+
+    async fn open_at(&self, address: &str) -> Result<(BoxStream, Greeting), NetError> {
         let options = &self.shared.options;
-        let address = self.peer.address();
-        let address = address.ok_or_else(|| self.peer.unreachable(&"its address is not known"))?;
-        let connecting = self.shared.transport.connect(&address);
+        let connecting = self.shared.transport.connect(address);
         let mut stream = match timeout(options.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| self.peer.unreachable(&error))?,
-            Err(_) => return Err(self.peer.unreachable(&"connecting took too long")),
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(self.peer.unreachable((&error).into(), &error)),
+            Err(_) => {
+                let late = &"connecting took too long";
+                return Err(self.peer.unreachable(UnreachedCause::Timeout, late));
+            }
         };
         let greeting = initiate(&mut stream, &self.shared.credentials, self.peer.id);
         match timeout(options.handshake_timeout, greeting).await {
-            Ok(Ok(_)) => Ok(stream),
-            Ok(Err(error)) => Err(self.refused(&address, &error)),
-            Err(_) => Err(self.refused(&address, &HandshakeError::Timeout)),
+            Ok(Ok(greeting)) => Ok((stream, greeting)),
+            Ok(Err(error)) => Err(self.refused(&error)),
+            Err(_) => Err(self.refused(&HandshakeError::Timeout)),
         }
     }
 
-    fn refused(&self, address: &str, error: &HandshakeError) -> NetError {
-        self.shared.opened_refusals.note(error.into(), address, error);
+    fn refused(&self, error: &HandshakeError) -> NetError {
         if let HandshakeError::Refused { code } = error {
             self.shared.service.refused_by(self.peer.id, *code);
         }
         NetError::of_handshake(self.peer.id, error)
     }
 
-    async fn serve(&self, stream: BoxStream) -> NetError {
+    async fn serve(&self, stream: BoxStream, greeting: Greeting) -> NetError {
         let Shared { counters, options, .. } = &*self.shared;
         Counters::add(&counters.connects, 1);
-        self.peer.connected(&self.lane);
+        self.peer.connected(&self.lane, greeting.name);
         let lane = &self.lane;
         let traffic = Traffic::new(counters);
         let (reader, writer) = split(stream);
@@ -249,13 +326,13 @@ impl LinkRun {
         };
         let ending = ended.err().unwrap_or(Ending::Here);
         tracing::debug!("the connection to member {} ended: {ending}", self.peer.id);
-        self.peer.unreachable(&ending)
+        self.peer.ended_with(&ending)
     }
 }
 
 impl Drop for LinkRun {
     fn drop(&mut self) {
-        let failure = self.failure.take().unwrap_or_else(|| self.peer.unreachable(&Ending::Here));
+        let failure = self.failure.take().unwrap_or_else(|| self.peer.ended_with(&Ending::Here));
         self.peer.ended(&self.shared.options, &self.lane, &failure);
     }
 }

@@ -1,5 +1,6 @@
-//! Counts refused connections by kind, and logs them so that a flood of strangers does not become a
-//! flood of lines: at most one line per kind and interval, with the count since the last one.
+//! Counts connections that were refused here by kind, and logs them so that a flood of strangers
+//! does not become a flood of lines: at most one line per kind and interval, with the count since
+//! the last one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::handshake::HandshakeError;
 
-/// Why a connection was refused, here or by the other side.
+/// Why a connection to this member was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
     NotOurs,
@@ -59,11 +60,8 @@ impl From<&HandshakeError> for RefusalKind {
     }
 }
 
-/// One direction's refusals.
 #[derive(Debug)]
 pub(super) struct RefusalLog {
-    /// The side the lines speak of: "accepted" or "opened".
-    side: &'static str,
     interval: Duration,
     entries: [Entry; RefusalKind::ALL.len()],
 }
@@ -82,16 +80,15 @@ struct Line {
 }
 
 impl RefusalLog {
-    pub fn new(side: &'static str, interval: Duration) -> RefusalLog {
-        RefusalLog { side, interval, entries: Default::default() }
+    pub fn new(interval: Duration) -> RefusalLog {
+        RefusalLog { interval, entries: Default::default() }
     }
 
     /// Counts one refusal; `detail` and the remote address are those of the last one in a line.
     pub fn note(&self, kind: RefusalKind, remote: &str, detail: &dyn std::fmt::Display) {
-        let side = self.side;
         if let Some(count) = self.count(kind, Instant::now()) {
             tracing::warn!(
-                "refused {count} {side} connections since the last line: {kind:?}, \
+                "refused {count} accepted connections since the last line: {kind:?}, \
                  last with {remote}: {detail}"
             );
         }
@@ -125,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_refusals_is_one_line_per_kind_and_interval() {
-        let log = RefusalLog::new("accepted", Duration::from_secs(10));
+        let log = RefusalLog::new(Duration::from_secs(10));
         let start = Instant::now();
         let cookie = RefusalKind::WrongCookie;
         assert_eq!(log.count(cookie, start), Some(1));

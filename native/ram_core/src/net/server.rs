@@ -96,9 +96,11 @@ async fn greet(shared: &Shared, stream: &mut BoxStream) -> Result<Greeting, Hand
 }
 
 async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remote: &str) {
-    let Greeting { id, address, .. } = greeting;
+    let Greeting { id, address, name } = greeting;
     Counters::add(&shared.counters.accepts, 1);
-    shared.set_address(id, address).seen();
+    let peer = shared.set_address(id, address);
+    peer.set_name(&name);
+    peer.seen();
     let mut seat = Seat::take(shared, id).await;
     let ending = tokio::select! {
         end = exchange(shared, stream, id) => end.err().unwrap_or(Ending::Here),

@@ -24,9 +24,8 @@ pub(super) struct Shared {
     pub transport: Arc<dyn Transport>,
     pub service: Arc<dyn Service>,
     pub counters: Counters,
-    /// Refusals of connections made to us, and of those we made.
+    /// Refusals of connections made to us. A peer tells itself of those that we made.
     pub accepted_refusals: RefusalLog,
-    pub opened_refusals: RefusalLog,
     pub handshakes: Arc<Semaphore>,
     pub seats: Seats,
     pub tasks: Tasks,
@@ -41,8 +40,7 @@ impl Shared {
         service: Arc<dyn Service>,
     ) -> Shared {
         Shared {
-            accepted_refusals: RefusalLog::new("accepted", options.refusal_log_interval),
-            opened_refusals: RefusalLog::new("opened", options.refusal_log_interval),
+            accepted_refusals: RefusalLog::new(options.refusal_log_interval),
             handshakes: Arc::new(Semaphore::new(options.handshakes_max)),
             options,
             credentials,

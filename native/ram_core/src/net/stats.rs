@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::options::PeerId;
 use super::refusal::RefusalKind;
+use super::unreached::Outage;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -12,6 +13,7 @@ pub(super) struct Counters {
     pub bytes_sent: AtomicU64,
     pub bytes_received: AtomicU64,
     pub connects: AtomicU64,
+    pub connect_failures: AtomicU64,
     pub accepts: AtomicU64,
 }
 
@@ -28,6 +30,7 @@ impl Counters {
             bytes_sent: read(&self.bytes_sent),
             bytes_received: read(&self.bytes_received),
             connects: read(&self.connects),
+            connect_failures: read(&self.connect_failures),
             accepts: read(&self.accepts),
             refusals,
         }
@@ -43,6 +46,8 @@ pub struct NetStats {
     pub bytes_received: u64,
     /// Connections opened by us that passed the handshake.
     pub connects: u64,
+    /// Attempts of ours that ended before that.
+    pub connect_failures: u64,
     /// Connections opened by others that passed the handshake.
     pub accepts: u64,
     /// Connections to us that we refused, by kind; every kind is listed.
@@ -59,6 +64,8 @@ impl NetStats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
     pub id: PeerId,
+    /// Its Erlang node, if it has said so or somebody has.
+    pub name: Option<String>,
     pub address: Option<String>,
     /// Our connection to it stands.
     pub connected: bool,
@@ -70,4 +77,6 @@ pub struct PeerStatus {
     pub in_flight: usize,
     /// Why the last connection, or attempt, of ours ended; none while connected.
     pub last_error: Option<String>,
+    /// Attempts that failed since one succeeded.
+    pub outage: Option<Outage>,
 }

@@ -22,7 +22,7 @@ pub type BoxStream = Box<dyn Stream>;
 
 /// How connections are made and taken.
 pub trait Transport: Send + Sync {
-    /// Opens a connection to `host:port`.
+    /// Opens a connection to `host:port`; `NotFound` when the host has no address.
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>>;
 
     /// Listens on `host`, on any free port when `port` is 0.
@@ -71,7 +71,8 @@ impl Transport for TcpTransport {
 
 async fn connect_tcp(source: Option<IpAddr>, address: &str) -> io::Result<BoxStream> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for target in lookup_host(address).await? {
+    let unknown = |error| io::Error::new(io::ErrorKind::NotFound, error);
+    for target in lookup_host(address).await.map_err(unknown)? {
         let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = source.filter(|source| reaches(*source, target.ip())) {
             socket.bind(SocketAddr::new(source, 0))?;

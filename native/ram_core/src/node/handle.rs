@@ -16,6 +16,7 @@ use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::Config;
+use crate::net::{PeerId, Unreached};
 use crate::raft::state_machine::Applied;
 use crate::reads::mode::{ReadMode, Way};
 use crate::reads::{Read, Reads};
@@ -211,6 +212,18 @@ impl Handle {
     pub fn set_cookie(&self, cookie: Vec<u8>) {
         // A member that has stopped is given the cookie when it starts again.
         let _ = self.with(|running| running.set_cookie(cookie));
+    }
+
+    /// Asks each of these members, at these addresses, whether it is there and is who it is taken
+    /// for, all at once and for no longer than `limit`. The answers have the order of the question.
+    pub fn reach(
+        &self,
+        peers: Vec<(u64, String)>,
+        limit: Duration,
+        reply: Reply<Vec<std::result::Result<(), Unreached>>>,
+    ) -> Result<()> {
+        let peers = peers.into_iter().map(|(id, address)| (PeerId(id), address)).collect();
+        self.with(|running| running.net.reach_all(peers, limit, |answers| reply(Ok(answers))))
     }
 
     pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {

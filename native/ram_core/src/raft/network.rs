@@ -70,6 +70,7 @@ impl Network {
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());
         }
+        self.net.set_name(peer, &member.name);
         let (net, reads, piece_bytes) = (self.net.clone(), self.reads.clone(), self.piece_bytes);
         Peer { peer, net, reads, piece_bytes, is_held }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpSocket;
 
 /// An address where nobody listens, for as long as the socket is kept.
-fn nobody() -> (TcpSocket, SocketAddr) {
+pub(super) fn nobody() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -115,13 +115,7 @@ async fn a_silent_peer_that_owes_an_answer_is_given_up() {
     let forgotten = a.net.call(PeerId(2), ECHO, Bytes::new(), Duration::from_millis(50));
     let frozen = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let own = Credentials {
-            cookie: Cookie::new("monster"),
-            cluster: ClusterId([7; 16]),
-            id: PeerId(2),
-            name: "ram@box2".to_owned(),
-            address: "nowhere:1".to_owned(),
-        };
+        let own = Credentials { id: PeerId(2), ..raw_credentials() };
         handshake::accept(&mut stream, &own, |_| b.admit(PeerId(1), "ram@box1")).await.unwrap();
         stream
     };

@@ -2,6 +2,7 @@
 //! a limit.
 
 mod failure;
+mod reach;
 mod traffic;
 
 use std::collections::VecDeque;
@@ -146,19 +147,22 @@ impl Member {
     /// A socket to this member that has proven to be member 1, to misbehave with.
     async fn raw_peer(&self) -> TcpStream {
         let mut stream = self.raw_stranger().await;
-        let credentials = Credentials {
-            cookie: Cookie::new("monster"),
-            cluster: ClusterId([7; 16]),
-            id: PeerId(1),
-            name: "ram@box1".to_owned(),
-            address: "nowhere:1".to_owned(),
-        };
-        within(handshake::initiate(&mut stream, &credentials, PeerId(2))).await.unwrap();
+        within(handshake::initiate(&mut stream, &raw_credentials(), PeerId(2))).await.unwrap();
         stream
     }
 
     async fn raw_stranger(&self) -> TcpStream {
         TcpStream::connect(self.net.advertised()).await.unwrap()
+    }
+}
+
+fn raw_credentials() -> Credentials {
+    Credentials {
+        cookie: Cookie::new("monster"),
+        cluster: ClusterId([7; 16]),
+        id: PeerId(1),
+        name: "ram@box1".to_owned(),
+        address: "nowhere:1".to_owned(),
     }
 }
 
