@@ -27,7 +27,8 @@
 %%
 %% Operations on the cluster return `ok' or `{error, Reason}'; the reasons are those of
 %% `ram_error:cluster_error()'. On a node that runs no member they raise `noproc', except
-%% {@link start_cluster/1} and {@link stop_cluster/1}, which may be called anywhere.
+%% {@link start_cluster/1}, {@link stop_cluster/1} and {@link status/0}, which may be called
+%% anywhere.
 %%
 %% == Example ==
 %% ```
@@ -93,15 +94,40 @@ start() ->
 stop() ->
     application:stop(ram).
 
-%% @doc Makes a cluster of these nodes, starting the application on them as needed.
+%% @doc Finds the cluster of these nodes, or makes it, starting the application on them as needed.
 %%
-%% Returns when every node serves. Called again with the same nodes, also from several nodes at
-%% once, it answers `ok'. When some of the nodes belong to another cluster nothing is changed and
-%% the answer is `{error, {already_clustered, Nodes}}'. When a node fails the others are as before.
-%% When the data folder of a node cannot be read it is not touched, and the answer says what to do:
-%% `{error, {failed, Node, Reason}}', or `{error, {running_on, Others, {failed, Node, Reason}}}'
-%% while the others serve the cluster. A node whose data came late, on a volume that was mounted
-%% meanwhile, serves them. An empty list, or anything that is not a list of nodes, raises `badarg'.
+%% An application may call it at every start, on every node, in any order:
+%%
+%% ```
+%% start(_Type, _Arguments) ->
+%%     {ok, Nodes} = application:get_env(my_app, nodes),
+%%     case ram:start_cluster(Nodes) of
+%%         ok -> my_sup:start_link();
+%%         {error, Reason} -> {error, Reason}
+%%     end.
+%% '''
+%%
+%% <ul>
+%% <li>On a node that serves it answers `ok' as soon as there is a majority: also when other members
+%%     are down, and when the list is older than an add_node/1 or a remove_node/1. Nodes of the list
+%%     that are no members are left as they are, and named in the log.</li>
+%% <li>While no node of the list has a cluster, those that cannot be reached over Erlang
+%%     distribution are waited for, and told of in the log: for 30 s, unless the option `wait_ms' of
+%%     {@link start_cluster/2} says otherwise; then it is `{error, {unreachable, Nodes}}'. When all
+%%     have come and none has a cluster it is made; it answers when every node serves.</li>
+%% <li>A member that lost its data (storage `memory', or a disk that was wiped) is made a member
+%%     anew. One that was removed is not: `{error, {already_clustered, Nodes}}' names those that
+%%     have the cluster, and add_node/1 on one of them takes it in. The same is the answer, and
+%%     nothing is changed, when nodes of the list have different clusters.</li>
+%% <li>Nodes that do not reach each other over ram's own connections are named within ten seconds,
+%%     with the address and the cause: `{error, {not_reached, Node, Address, Cause}}'. Each node is
+%%     as it was before the call then.</li>
+%% <li>When the data folder of a node cannot be read it is not touched, and the answer says what to
+%%     do: `{error, {failed, Node, Reason}}'. While the others serve it is
+%%     `{error, {running_on, Others, Reason}}'. A node whose data came late, on a volume that was
+%%     mounted meanwhile, serves them.</li>
+%% </ul>
+%% An empty list, or anything that is not a list of nodes, raises `badarg'.
 -spec start_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 start_cluster(Nodes) ->
     start_cluster(Nodes, #{}).
@@ -112,24 +138,30 @@ start_cluster(Nodes) ->
 %% counts, which is `disk' unless it says otherwise. A node that is set to another storage is an
 %% error: `{error, {storage_mismatch, Node, Set, Asked}}'.
 %%
-%% Nodes of a running cluster that came back without their data (storage `memory', or a disk that
-%% was wiped) are made new members of it. When a majority lost its data there is no cluster any
-%% more: `{error, {majority_lost, Nodes}}'.
--spec start_cluster([node()], #{storage => disk | memory}) ->
+%% Neither changes a cluster that is there: asked for with the other storage it is the same error.
+%%
+%% `wait_ms': for how long, in milliseconds, nodes that cannot be reached, or a majority, are waited
+%% for; 0 to be told at once, 30000 by default.
+%%
+%% When a majority lost its data there is no cluster any more: `{error, {majority_lost, Nodes}}'.
+-spec start_cluster([node()], #{storage => disk | memory, wait_ms => non_neg_integer()}) ->
           ok | {error, ram_error:cluster_error()}.
 start_cluster(Nodes, Options) when is_map(Options) ->
-    Unknown = maps:keys(maps:without([storage], Options)),
-    case {Unknown, maps:get(storage, Options, any)} of
-        {[], Storage} when Storage =:= any; Storage =:= disk; Storage =:= memory ->
-            ram_cluster:start(checked_nodes(Nodes), Storage);
-        {[], _} ->
-            ram_error:badarg([Nodes, Options], 2, "storage must be disk or memory");
-        {[Key | _], _} ->
-            Why = io_lib:format("must hold known options only, not ~tp", [Key]),
-            ram_error:badarg([Nodes, Options], 2, Why)
-    end;
+    Checked = maps:fold(fun(Key, Value, Set) ->
+                                case start_option(Key, Value) of
+                                    ok -> Set#{Key => Value};
+                                    Why -> ram_error:badarg([Nodes, Options], 2, Why)
+                                end
+                        end, #{storage => any, wait_ms => 30000}, Options),
+    ram_bootstrap:start(checked_nodes(Nodes), Checked);
 start_cluster(Nodes, Options) ->
     ram_error:badarg([Nodes, Options], 2, "must be a map of options").
+
+start_option(storage, Storage) when Storage =:= disk; Storage =:= memory -> ok;
+start_option(storage, _) -> "storage must be disk or memory";
+start_option(wait_ms, Ms) when is_integer(Ms), Ms >= 0, Ms =< 604800000 -> ok;
+start_option(wait_ms, _) -> "wait_ms must be an integer of 0 to 604800000";
+start_option(Key, _) -> io_lib:format("must hold known options only, not ~tp", [Key]).
 
 %% @doc Stops the members on these nodes and deletes their data: ram's own files, under the lock of
 %% the folder, and nothing else.
@@ -380,8 +412,14 @@ leader() ->
 %% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered
 %% in the call, `local', after a wait for a key that was being written, `waited', and by a `quorum';
 %% and the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments')
-%% and `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it
-%% is `node', `role' (down) and `failure', the reason.
+%% and `net' (frames, bytes, connections, `refusals' by kind), `storage' (disk or memory) and
+%% `data_dir', an absolute path (`undefined' for what is kept in memory).
+%%
+%% Where no member runs it says so, and never raises: `node', `data_dir', `storage' as it is set
+%% (`any': as the cluster is made), and either `role' down with the `failure' of the member, or
+%% `role' none with the `reason': `not_started' (the application does not run), `no_cluster',
+%% `unnamed' (`-name undefined': the node gets its name with its first connection), or `busy' (with
+%% its data: ask again).
 -spec status() -> map().
 status() ->
     ram_cluster:status().

@@ -7,12 +7,12 @@
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Args) ->
     case ram_config:read() of
-        {ok, Config} -> start_checked(Config, ram_node:check(Config));
+        {ok, Settings} -> start_checked(Settings, ram_node:check(Settings));
         {error, Reason} -> {error, Reason}
     end.
 
-start_checked(Config, ok) -> ram_sup:start_link(Config);
-start_checked(_Config, {error, Reason}) -> {error, Reason}.
+start_checked(Settings, ok) -> ram_sup:start_link(Settings);
+start_checked(_Settings, {error, Reason}) -> {error, Reason}.
 
 -spec stop(term()) -> ok.
 stop(_State) ->

@@ -1,18 +1,14 @@
-%% Clusters made and changed. These functions run in the calling process and ask the ram_node of
-%% each node over Erlang distribution; who is a member is decided by the log alone.
-%%
-%% Making a cluster: every node joins under a new cluster id as an incarnation that nobody knows;
-%% the first node of the sorted list then writes all of them into the log as its first entry. Before
-%% that entry there is nothing to lose, so a failure is undone by wiping those who joined. One node
-%% is the place where calls with the same nodes meet, so they are served one after the other.
+%% Clusters looked at, ended and recovered, and what making them (ram_bootstrap) and changing them
+%% (ram_membership) have in common. These functions run in the calling process and ask the ram_node
+%% of each node over Erlang distribution; who is a member is decided by the log alone.
 -module(ram_cluster).
 
--export([start/2, stop/1, recover/2]).
--export([nodes/0, leader/0, status/0, form/2]).
-%% For ram_membership.
--export([at/4, start_application/1, find/1, join/3, abandon/2, holds_cluster/1, failed/2]).
+-export([stop/1, recover/2]).
+-export([nodes/0, leader/0, status/0]).
+%% For ram_bootstrap and ram_membership.
+-export([at/4, start_application/1, find/1, find_running/1, join/3, abandon/2, holds_cluster/1,
+         failed/2, first_error/1]).
 
--define(TIMEOUT_MS, 30000).
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
 %% For how long, and how often, a folder that is held is looked at.
@@ -21,33 +17,6 @@
 
 -type storage() :: any | disk | memory.
 -type result() :: ok | {error, ram_error:cluster_error()}.
-
--spec start([node()], storage()) -> result().
-start(Nodes, Storage) ->
-    case start_application(Nodes) of
-        ok -> at(hd(Nodes), ?MODULE, form, [Nodes, Storage]);
-        {error, _} = Error -> Error
-    end.
-
-%% @doc Runs on the first of the nodes, in the order of the calls.
--spec form([node()], storage()) -> result().
-form(Nodes, Storage) ->
-    Lock = {?MODULE, self()},
-    global:trans(Lock, fun() -> form_or_find(Nodes, Storage) end, [node()]).
-
-form_or_find(Nodes, Storage) ->
-    Found = [{Node, find(Node)} || Node <- Nodes],
-    Broken = [{Node, failed(Node, Reason)} || {Node, {error, Reason}} <- Found],
-    Known = [{Node, Description} || {Node, #{} = Description} <- Found],
-    case {[Each || {_, Description} = Each <- Known, holds_cluster(Description)], Broken} of
-        {[], []} -> make_afresh(Known, Nodes, Storage);
-        {[], [{_, Reason} | _]} -> {error, Reason};
-        {Members, _} ->
-            case is_cluster_of(Nodes, Members) of
-                true -> complete(Nodes, [Node || {Node, _} <- Members], Broken);
-                false -> {error, {already_clustered, [Node || {Node, _} <- Members]}}
-            end
-    end.
 
 %% @doc What is on a node. A member that failed is started again: what failed it may be mended. A
 %% process that is not there may be about to start again, and the folder may be held by its former
@@ -61,6 +30,14 @@ find(Node, LeftMs) ->
         {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, LeftMs);
         {error, noproc} when LeftMs > 0 -> find_later(Node, LeftMs);
         Found -> Found
+    end.
+
+%% @doc As find/1; a node on which ram does not run is not waited for.
+-spec find_running(node()) -> ram_node:description().
+find_running(Node) ->
+    case ram_node:describe(Node) of
+        {error, noproc} = Error -> Error;
+        _ -> find(Node)
     end.
 
 find_later(Node, LeftMs) ->
@@ -78,14 +55,6 @@ describe_started(Node) ->
             Description
     end.
 
-%% What a broken attempt left behind goes first, where it proves to hold nothing.
-make_afresh(Leftovers, Nodes, Storage) ->
-    Undone = [abandon(Node, Cluster) || {Node, #{cluster := Cluster}} <- Leftovers],
-    case first_error(Undone) of
-        ok -> make(Nodes, Storage);
-        {error, _} = Error -> Error
-    end.
-
 %% @doc Undoes a join of which nothing came, where it proves that nothing did.
 -spec abandon(node(), binary()) -> result().
 abandon(Node, Cluster) ->
@@ -95,29 +64,8 @@ abandon(Node, Cluster) ->
         {error, Reason} -> {error, failed(Node, Reason)}
     end.
 
-%% The cluster is there. Nodes of it that came back without their data (storage memory, or a disk
-%% that was wiped) are made new members, as long as the others can vote for that. One whose data
-%% cannot be read did not lose them.
-complete(Nodes, Kept, Broken) ->
-    Blank = (Nodes -- Kept) -- [Node || {Node, _} <- Broken],
-    case 2 * length(Kept) > length(Nodes) of
-        _ when Blank =:= [], Broken =:= [] ->
-            sync(Nodes);
-        true ->
-            Added = [at(hd(Kept), ram_membership, add, [Node]) || Node <- Blank],
-            case first_error(Added ++ [{error, Why} || {_, Why} <- Broken]) of
-                ok -> ok;
-                {error, Why} -> running_on(Nodes, Broken, Why)
-            end;
-        false when Blank =:= [] ->
-            running_on(Nodes, Broken, element(2, hd(Broken)));
-        false ->
-            {error, {majority_lost, Blank}}
-    end.
-
-running_on(_Nodes, [], Why) -> {error, Why};
-running_on(Nodes, Broken, Why) -> {error, {running_on, Nodes -- [N || {N, _} <- Broken], Why}}.
-
+%% @doc The first of these that is none.
+-spec first_error([result()]) -> result().
 first_error(Results) ->
     case [Error || {error, _} = Error <- Results] of
         [] -> ok;
@@ -130,41 +78,7 @@ first_error(Results) ->
 holds_cluster(#{joined := Joined, forming := Forming}) ->
     Joined orelse Forming.
 
-is_cluster_of(Nodes, [{_, #{cluster := Cluster}} | _] = Members) ->
-    Clusters = lists:usort([Id || {_, #{cluster := Id}} <- Members]),
-    Views = [lists:usort(Each) || {_, #{members := [_ | _] = Each}} <- Members],
-    Clusters =:= [Cluster] andalso Views =/= [] andalso lists:all(fun(V) -> V =:= Nodes end, Views).
-
-make(Nodes, Storage) ->
-    Cluster = rand:bytes(16),
-    case join_all(Nodes, {Cluster, Storage}, []) of
-        {ok, Members} ->
-            %% This node is the first of them.
-            Made = at(node(), ram_request, change, [{initialize, Members}, ?TIMEOUT_MS]),
-            Result = case Made of
-                         ok -> sync(Nodes);
-                         {error, Reason} -> {error, ram_error:cluster(Reason)}
-                     end,
-            lists:foreach(fun(Node) -> ram_node:joined(Node, Cluster) end, Nodes),
-            Result;
-        {error, _} = Error ->
-            Error
-    end.
-
-join_all([], _What, Joined) ->
-    {ok, lists:reverse([Member || {_Node, Member} <- Joined])};
-%% All are stored alike: `any' is what the first node is set to.
-join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
-    case join(Node, Cluster, Storage) of
-        {ok, Member, Found} ->
-            join_all(Nodes, {Cluster, Found}, [{Node, Member} | Joined]);
-        {error, Reason} ->
-            %% Nobody has heard of them yet. One that cannot be reached is undone by the next call.
-            _ = [ram_node:abandon(Each, Cluster) || {Each, _} <- Joined],
-            {error, Reason}
-    end.
-
-%% @doc Also returns how it is stored there.
+%% @doc Makes a node a new incarnation that nobody knows yet. Also returns how it is stored there.
 -spec join(node(), binary(), storage()) ->
           {ok, {pos_integer(), binary(), binary()}, disk | memory}
         | {error, ram_error:cluster_error()}.
@@ -187,18 +101,10 @@ failed(Node, {storage_mismatch, Set, Asked}) -> {storage_mismatch, Node, Set, As
 failed(_Node, {config, Key, Why}) -> {bad_config, Key, Why};
 failed(Node, {not_erased, Text}) -> {not_erased, Node, Text};
 failed(_Node, {failed, _, _} = Reason) -> Reason;
+failed(_Node, {not_started, _, _} = Reason) -> Reason;
+failed(_Node, {not_reached, _, _, _} = Reason) -> Reason;
+failed(_Node, {timeout, _} = Reason) -> Reason;
 failed(Node, Reason) -> {failed, Node, Reason}.
-
-%% Every node sees a leader and has applied what made it a member.
-sync(Nodes) ->
-    Failed = [{Node, Why} || Node <- Nodes, Why <- [sync_node(Node)], Why =/= ok],
-    case Failed of
-        [] -> ok;
-        [{_, Why} | _] -> {error, {running_on, Nodes -- [N || {N, _} <- Failed], Why}}
-    end.
-
-sync_node(Node) ->
-    at(Node, ram_request, sync, []).
 
 -spec stop([node()]) -> result().
 stop(Nodes) ->
@@ -271,7 +177,7 @@ recover_from(Keeper, Others, Members, Cluster) ->
 
 %% The cluster is the keeper's by now. Of the others only what they had of the former one goes.
 rejoin(Keeper, Others, Former) ->
-    case sync([Keeper]) of
+    case at(Keeper, ram_request, sync, []) of
         ok -> first_error([rejoin_one(Keeper, Node, Former) || Node <- Others]);
         {error, _} = Error -> Error
     end.
@@ -291,15 +197,12 @@ nodes() ->
 leader() ->
     name_of_leader(ram_request:status()).
 
+%% @doc Never raises: where no member runs it says so, and why.
 -spec status() -> map().
 status() ->
-    case ram_request:member() of
-        undefined -> failed(ram_node:failure());
-        _Member -> running()
+    try running()
+    catch error:noproc -> ram_node:status()
     end.
-
-failed(undefined) -> ram_error:failure(noproc);
-failed(Reason) -> #{node => node(), role => down, failure => Reason}.
 
 running() ->
     #{members := Members} = Status = ram_request:status(),

@@ -2,29 +2,51 @@
 %% wrong form, is an error that names it. Times are milliseconds, sizes are bytes.
 -module(ram_config).
 
--export([read/0, check/1, reads/1]).
--export_type([config/0]).
+-export([read/0, check/1, named/2, reads/1]).
+-export_type([settings/0, config/0]).
 
 -define(WEEK_MS, 604800000).
 
+%% What does not depend on the name of the node. `data_root': where its folder is by default.
+-type settings() :: #{data_dir := default | binary(), data_root := binary(),
+                      listen_host := default | binary(), atom() => term()}.
 -type config() :: #{name := binary(), data_dir := binary(),
                     storage := any | disk | memory,
                     listen_host := binary(), listen_port := inet:port_number(),
                     advertise := binary(), call_timeout_ms := pos_integer(),
                     reads := ram:reads(), read_lease_ms := pos_integer() | nil, atom() => term()}.
 
-%% @doc The configuration of this node.
--spec read() -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
+%% @doc The settings of this node.
+-spec read() -> {ok, settings()} | {error, {bad_config, atom(), iodata()}}.
 read() ->
     check([Pair || {Key, _} = Pair <- application:get_all_env(ram), Key =/= included_applications]).
 
 %% @doc Checks a list of settings and fills in the defaults.
--spec check([{atom(), term()}]) -> {ok, config()} | {error, {bad_config, atom(), iodata()}}.
+-spec check([{atom(), term()}]) -> {ok, settings()} | {error, {bad_config, atom(), iodata()}}.
 check(Settings) ->
     try {ok, timeouts(lists:foldl(fun set/2, defaults(), Settings))}
     catch
         throw:{bad_config, Key, Why} -> {error, {bad_config, Key, Why}}
     end.
+
+%% @doc The settings as they are for a node of this name.
+-spec named(settings(), node()) -> config().
+named(#{data_root := Root, data_dir := Dir, listen_host := Host} = Settings, Node) ->
+    Named = (maps:remove(data_root, Settings))#{name => atom_to_binary(Node),
+                                                data_dir := data_dir(Dir, Root, Node)},
+    case {Host, ram_distribution:listen(Node), Settings} of
+        {default, {Listen, Known}, #{advertise := <<>>}} ->
+            Named#{listen_host := Listen, advertise := Known};
+        {default, {Listen, _Known}, _} ->
+            Named#{listen_host := Listen};
+        _ ->
+            Named
+    end.
+
+data_dir(default, Root, Node) ->
+    unicode:characters_to_binary(filename:join(Root, atom_to_list(Node)));
+data_dir(Dir, _Root, _Node) ->
+    Dir.
 
 %% @doc Whether this is a way to read, in the environment or as an option.
 -spec reads(term()) -> ok | {error, iodata()}.
@@ -32,10 +54,9 @@ reads(Reads) when Reads =:= lease; Reads =:= quorum; Reads =:= local -> ok;
 reads(_) -> {error, "must be lease, quorum or local"}.
 
 defaults() ->
-    #{name => atom_to_binary(node()),
-      data_dir => path(filename:join("ram_data", atom_to_list(node()))),
+    #{data_dir => default, data_root => path("ram_data"),
       storage => any,
-      listen_host => host(), listen_port => 0, advertise => <<>>,
+      listen_host => default, listen_port => 0, advertise => <<>>,
       call_timeout_ms => 5000, reads => lease,
       heartbeat_ms => 40, election_timeout_min_ms => 120, election_timeout_max_ms => 200,
       %% The library finds one that the other times allow.
@@ -43,13 +64,6 @@ defaults() ->
       snapshot_every => 20000,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
       queue_bytes_max => 64 bsl 20, queue_requests_max => 65536, frame_bytes_max => 64 bsl 20}.
-
-%% Erlang names a node that is not distributed nonode@nohost: it can have no peers.
-host() ->
-    case is_alive() of
-        true -> list_to_binary(tl(string:find(atom_to_list(node()), "@")));
-        false -> <<"127.0.0.1">>
-    end.
 
 set({data_dir, Dir}, Config) ->
     try Config#{data_dir := path(filename:join([Dir]))}

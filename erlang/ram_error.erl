@@ -15,7 +15,9 @@
       | {key_too_large, BytesMax :: pos_integer()}
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
-      | {unreadable_value, Key :: term()}.
+      | {unreadable_value, Key :: term()}
+        %% A defect of ram that the leader noticed. Nothing happened.
+      | {refused, Why :: binary()}.
 
 -type cluster_error() ::
         {unreachable, [node()]}                 % no answer over Erlang distribution

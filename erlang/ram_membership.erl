@@ -77,13 +77,44 @@ add_fresh(Node, Cluster) ->
 add_fresh(Node, Cluster, Storage) ->
     case ram_cluster:join(Node, Cluster, Storage) of
         {ok, {Id, Name, Address}, _Stored} ->
-            case change({add, Id, Name, Address}, ?CATCH_UP_MS) of
-                ok -> added(Node, Cluster);
-                {error, _} = Error -> undone(Node, Cluster, Id, Error)
+            case is_connected({Node, Id, Address}) of
+                ok -> add_joined(Node, Cluster, {add, Id, Name, Address});
+                {error, _} = Error -> unreached(Node, Cluster, Error)
             end;
         {error, _} = Error ->
             Error
     end.
+
+add_joined(Node, Cluster, {add, Id, _Name, _Address} = Add) ->
+    case change(Add, ?CATCH_UP_MS) of
+        ok -> added(Node, Cluster);
+        {error, _} = Error -> undone(Node, Cluster, Id, Error)
+    end.
+
+%% Does this node reach the new member, and does that one reach the others? It has to when it is to
+%% be elected. Members that this node does not reach either are down.
+is_connected({Node, _Id, _Address} = New) ->
+    Members = ram_reach:members(),
+    case ram_reach:unreached([New]) of
+        [Reason | _] -> {error, Reason};
+        [] -> reaches(Members, ram_cluster:at(Node, ram_reach, unreached, [Members]))
+    end.
+
+reaches(_Members, []) ->
+    ok;
+reaches(Members, Unreached) when is_list(Unreached) ->
+    Down = [Name || {not_reached, Name, _, _} <- ram_reach:unreached(Members)],
+    ram_cluster:first_error([{error, Why} || Why <- Unreached, not is_down(Why, Down)]);
+reaches(_Members, {error, _} = Error) ->
+    Error.
+
+is_down({not_reached, Name, _, _}, Down) -> lists:member(Name, Down);
+is_down(_Reason, _Down) -> false.
+
+%% Nobody has heard of it.
+unreached(Node, Cluster, Error) ->
+    _ = ram_node:abandon(Node, Cluster),
+    Error.
 
 added(Node, Cluster) ->
     ok = ram_node:joined(Node, Cluster),
@@ -123,7 +154,7 @@ remove(Node) ->
     #{cluster := Cluster, id := Own} = ram_request:status(),
     case change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
         ok when Node =:= node() -> erased(Node, ram_node:erase(Node, Own));
-        ok -> erase_removed(Node, Cluster, ram_cluster:find(Node));
+        ok -> erase_removed(Node, Cluster, ram_cluster:find_running(Node));
         {error, noproc} when Node =:= node() -> left(ram_node:describe(Node));
         {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.

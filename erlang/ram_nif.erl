@@ -2,8 +2,8 @@
 -module(ram_nif).
 
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
-         member_recover/3, member_erase/1, member_set_aside/1, member_abandon/1, folder_look/1,
-         folder_erase/2]).
+         member_set_cookie/2, member_rename/3, member_recover/3, member_erase/1,
+         member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
@@ -56,6 +56,15 @@ member_status(_Member) -> ?NOT_LOADED.
 
 -spec member_set_address(member(), pos_integer(), binary()) -> ok.
 member_set_address(_Member, _Id, _Address) -> ?NOT_LOADED.
+
+%% For the handshakes that come.
+-spec member_set_cookie(member(), binary()) -> ok.
+member_set_cookie(_Member, _Cookie) -> ?NOT_LOADED.
+
+%% `joined': it is not the only member of its cluster, and goes on as it was; else it is stopped.
+-spec member_rename(member(), map(), New :: binary()) ->
+          {ok, member()} | {error, joined | term()}.
+member_rename(_Member, _Config, _New) -> ?NOT_LOADED.
 
 -spec member_recover(member(), Old :: binary(), New :: binary()) ->
           {ok, member(), LastLogIndex :: non_neg_integer()} | {error, term()}.

@@ -23,7 +23,7 @@ all() ->
 
 init_per_suite(Config) ->
     Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [],
-                          #{flags => ["+t", ?ATOMS_MAX]}),
+                          #{args => ["+t", ?ATOMS_MAX]}),
     ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
     [{run, Run} | Config].
 

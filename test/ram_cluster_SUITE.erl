@@ -50,7 +50,7 @@ started(Config) ->
 before_a_cluster_is_started_requests_raise_noproc(Config) ->
     Run = run(Config),
     Requests = [{get, [k]}, {fetch, [k]}, {put, [k, v]}, {delete, [k]},
-                {update, [k, v, fun erlang:'-'/1]}, {nodes, []}, {leader, []}, {status, []},
+                {update, [k, v, fun erlang:'-'/1]}, {nodes, []}, {leader, []},
                 {add_node, [ram_peers:node(Run, 2)]}, {remove_node, [ram_peers:node(Run, 2)]}],
     Raise = fun() ->
                     [?assertEqual({F, noproc}, {F, raised(Run, 1, F, A)}) || {F, A} <- Requests]

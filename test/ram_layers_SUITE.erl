@@ -11,8 +11,9 @@
          modules_keep_their_limits/1,
          tests_keep_their_width/1]).
 
--define(MODULES, [ram, ram_app, ram_cluster, ram_config, ram_error, ram_membership, ram_nif,
-                  ram_node, ram_request, ram_sup, ram_update]).
+-define(MODULES, [ram, ram_app, ram_bootstrap, ram_cluster, ram_config, ram_distribution, ram_error,
+                  ram_member, ram_membership, ram_nif, ram_node, ram_reach, ram_request, ram_sup,
+                  ram_update]).
 
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
@@ -33,7 +34,7 @@ callers(Module, Config) ->
     lists:usort([Caller || {Caller, _} <- Calls, Caller =/= Module]).
 
 only_requests_and_the_node_call_the_native_library(Config) ->
-    ?assertEqual([ram_node, ram_request], callers(ram_nif, Config)).
+    ?assertEqual([ram_member, ram_node, ram_request], callers(ram_nif, Config)).
 
 nothing_inside_calls_the_facade(Config) ->
     ?assertEqual([], callers(ram, Config)).
@@ -41,7 +42,7 @@ nothing_inside_calls_the_facade(Config) ->
 the_facade_calls_no_process_and_no_library_directly(Config) ->
     {ok, Calls} = xref:q(proplists:get_value(xref, Config), "ME | ram : Mod"),
     Called = [Module || {ram, Module} <- Calls, lists:member(Module, ?MODULES -- [ram])],
-    ?assertEqual([ram_cluster, ram_error, ram_membership, ram_node, ram_request],
+    ?assertEqual([ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node, ram_request],
                  lists:usort(Called)).
 
 every_exported_function_has_a_spec(_Config) ->

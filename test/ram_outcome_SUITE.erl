@@ -60,6 +60,7 @@ outcome_tells_what_certainly_did_not_happen_from_the_rest(Config) ->
     ?assertEqual(error, ram_peers:call(Run, 1, fetch, [k])),
     ?assertEqual(0, maps:get(entries, ram_peers:call(Run, 1, status, []))),
     ?assertEqual(not_applied, Outcome({overloaded, {ram, Node}})),
+    ?assertEqual(not_applied, Outcome({refused, <<"why">>})),
     [?assertEqual(unknown, Outcome(Reason))
      || Reason <- [{timeout, {ram, Node}}, {failed, <<"why">>}, something_else]],
     ok = ram_peers:call(Run, 2, stop, []),

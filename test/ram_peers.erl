@@ -8,7 +8,7 @@
 %% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
 %% `each_start' adds to the environment of a node whenever it starts, by its number and whether it
-%% has data. `flags' are more of the virtual machine's, for all nodes.
+%% has data; `args' are more words for every VM.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
@@ -23,11 +23,11 @@
 
 -type wires() :: links | direct | spaces.
 -type each_start() :: fun((pos_integer(), HasData :: boolean()) -> [{atom(), term()}]).
--type options() :: #{wires => wires(), clocks => boolean(),
-                     each_start => each_start(), flags => [string()]}.
+-type options() :: #{wires => wires(), clocks => boolean(), args => [string()],
+                     each_start => each_start()}.
 -type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
                  count := pos_integer(), table := ets:tid(), keeper := pid(), env := list(),
-                 each_start := each_start(), flags := [string()]}.
+                 each_start := each_start(), args := [string()]}.
 
 -define(CALL_MS, 60000).
 
@@ -52,8 +52,8 @@ start(Count, Folder0, Env, Options) ->
     {Keeper, Table, Links} = start_keeper(Wires),
     Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
-            each_start => maps:get(each_start, Options, fun(_, _) -> [] end),
-            flags => maps:get(flags, Options, [])},
+            args => maps:get(args, Options, []),
+            each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
     lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
 
@@ -91,30 +91,39 @@ start_node(Run, I) ->
 
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
 start_node(Run, I, More) ->
-    #{folder := Folder, table := Table, env := Env, each_start := Each, flags := Flags} = Run,
+    #{folder := Folder, table := Table, env := Env, each_start := Each} = Run,
     Address = address(Run, I),
+    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++
+        Each(I, filelib:is_dir(data_dir(Run, I))) ++ More,
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
                 %% A write beyond `file_limit' shall be an error and not a signal.
                 exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec " ++ network(Run, I, Address)
                                      ++ " erl \"$@\"", "erl"]},
                 env => clock(Run, I),
-                args => code_paths() ++
+                args => maps:get(args, Run) ++ code_paths() ++ settings(Settings) ++
                     ["-setcookie", "ram_test", "-start_epmd", "false",
                      "-epmd_module", "ram_test_epmd",
                      "-ram_test_epmd", filename:join(Folder, "epmd"),
                      "-kernel", "prevent_overlapping_partitions", "false",
                      "-kernel", "inet_dist_use_interface", interface(Address),
-                     "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none" | Flags]},
+                     "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]},
     {ok, Peer, Node} = peer:start(Options),
     OsPid = peer:call(Peer, os, getpid, []),
     ets:insert(Table, {I, Peer, OsPid}),
-    Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++
-        Each(I, filelib:is_dir(data_dir(Run, I))) ++ More,
-    ok = peer:call(Peer, application, load, [ram]),
-    [ok = peer:call(Peer, application, set_env, [ram, Key, Value]) || {Key, Value} <- Settings],
+    %% Another node may have had it started already.
+    case peer:call(Peer, application, load, [ram]) of
+        ok -> ok;
+        {error, {already_loaded, ram}} -> ok
+    end,
     ok = peer:call(Peer, logger, set_primary_config, [level, notice]),
     Node.
+
+%% From the first moment: the later of two settings of one key counts.
+settings(Settings) ->
+    Last = maps:from_list(Settings),
+    lists:append([["-ram", atom_to_list(Key), lists:flatten(io_lib:format("~0tp", [Value]))]
+                  || {Key, Value} <- maps:to_list(Last)]).
 
 wire(#{wires := links, links := Links}, I, Address) ->
     Link = ram_links:link_to(Links, I, Address),

@@ -44,7 +44,8 @@ provoked(failure) ->
      {key_too_large, ram_SUITE, a_key_over_the_limit_is_refused_with_the_limit},
      {batch_too_large, ram_batch_SUITE, a_batch_over_the_limit_is_refused_with_the_limit},
      {unreadable_value, ram_values_SUITE,
-      a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it}];
+      a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it},
+     {refused, ram_outcome_SUITE, outcome_tells_what_certainly_did_not_happen_from_the_rest}];
 %% Returned by operations on the cluster.
 provoked(cluster_error) ->
     [{unreachable, ram_cluster_SUITE,

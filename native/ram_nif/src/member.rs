@@ -150,7 +150,10 @@ fn member_stop<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 #[rustler::nif]
 fn member_status<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
     match member.node.status() {
-        Ok(status) => (terms::ok(), terms::status(env, &status, member.waiters.len())).encode(env),
+        Ok(status) => {
+            let config = member.node.config();
+            (terms::ok(), terms::status(env, &status, config, member.waiters.len())).encode(env)
+        }
         Err(cause) => terms::error(env, &cause),
     }
 }
@@ -184,6 +187,29 @@ fn member_recover<'a>(
         }
         Err(cause) => terms::error(env, &cause),
     })
+}
+
+/// `member_rename(Member, Config, New) -> {ok, NewMember} | {error, joined | Reason}`: the only
+/// member of its cluster goes on under another name, as that of the cluster New. `joined`: it is
+/// not the only one, and it goes on as it was; else it is stopped.
+#[rustler::nif(schedule = "DirtyIo")]
+fn member_rename<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    config: StartConfig<'a>,
+    new: Binary<'a>,
+) -> NifResult<Term<'a>> {
+    let new = <[u8; 16]>::try_from(new.as_slice()).map_err(|_| rustler::Error::BadArg)?;
+    Ok(match member.node.rename(config.config(), ClusterId(new), notify(env.pid())) {
+        Ok(node) => (terms::ok(), self::member(env, node)).encode(env),
+        Err(cause) => terms::error(env, &cause),
+    })
+}
+
+#[rustler::nif]
+fn member_set_cookie<'a>(env: Env<'a>, member: &'a MemberResource, cookie: Binary<'a>) -> Term<'a> {
+    member.node.set_cookie(cookie.to_vec());
+    terms::ok().encode(env)
 }
 
 /// Stops the member and removes its data: `ok | {error, Reason}`.

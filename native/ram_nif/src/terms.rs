@@ -1,6 +1,7 @@
 //! Values of the core as terms.
 
 use ram_core::Error;
+use ram_core::config::{Config, Storage};
 use ram_core::net::{Outage, PeerStatus, RefusalKind, Unreached, UnreachedCause};
 use ram_core::node::Status;
 use ram_core::node::identity::ClusterId;
@@ -27,7 +28,7 @@ mod atoms {
         // status
         cluster, id, address, role, leader, candidate, follower, learner, voter, down, term,
         members, last_log_index, last_log_term, applied_index, snapshot_index, purged_index,
-        entries, entry_bytes, applied_groups, failure,
+        entries, entry_bytes, applied_groups, failure, storage, disk, memory, data_dir,
         log, net, syncs, bytes_written, disk_bytes, segments, records, frames_sent, frames_received,
         bytes_sent, bytes_received, connects, accepts, refusals, waiting,
         // how reads are answered, and why not by lease
@@ -157,7 +158,7 @@ impl<'a> Map<'a> {
     }
 }
 
-pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
+pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize) -> Term<'a> {
     let text = |text: &str| binary(env, text.as_bytes());
     let members: Vec<Term> = status
         .members
@@ -176,6 +177,10 @@ pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
         Role::Follower => atoms::follower(),
         Role::Learner => atoms::learner(),
         Role::Down => atoms::down(),
+    };
+    let (storage, data_dir) = match config.storage {
+        Storage::Disk => (atoms::disk(), text(&config.data_dir.to_string_lossy())),
+        Storage::Memory => (atoms::memory(), atoms::undefined().encode(env)),
     };
     let peers: Vec<Term> = status.peers.iter().map(|each| peer(env, each)).collect();
     let undefined = atoms::undefined().encode(env);
@@ -200,6 +205,8 @@ pub fn status<'a>(env: Env<'a>, status: &Status, waiting: usize) -> Term<'a> {
         .with(atoms::applied_groups(), status.applied_groups)
         .with(atoms::failure(), failure)
         .with(atoms::waiting(), waiting)
+        .with(atoms::storage(), storage)
+        .with(atoms::data_dir(), data_dir)
         .with(atoms::reads(), reads(env, &status.reads))
         .with(atoms::log(), log(env, status))
         .with(atoms::net(), net(env, status))

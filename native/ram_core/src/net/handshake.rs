@@ -226,7 +226,9 @@ impl Credentials {
     /// The proof of one role over all that was said; each part with its length, so that no two
     /// conversations give the same bytes.
     fn mac(&self, role: &[u8], said: &[&[u8]]) -> Result<Hmac<Sha256>, HandshakeError> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.cookie.bytes())
+        let mut mac = self
+            .cookie
+            .with(Hmac::<Sha256>::new_from_slice)
             .map_err(|_| HandshakeError::WrongCookie)?;
         mac.update(role);
         mac.update(&WIRE_VERSION.to_be_bytes());

@@ -129,6 +129,14 @@ impl Net {
         self.shared.credentials.address.clone()
     }
 
+    /// The cookie of the handshakes that come; connections that stand were proven and stay. An
+    /// empty one proves nothing and is not taken.
+    pub fn set_cookie(&self, cookie: Vec<u8>) {
+        if !cookie.is_empty() {
+            self.shared.credentials.cookie.replace(cookie);
+        }
+    }
+
     /// Takes down where a peer is. Later news win, also those of the peer's own handshake.
     pub fn set_address(&self, peer: PeerId, address: String) {
         self.shared.set_address(peer, address);

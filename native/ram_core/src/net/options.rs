@@ -1,7 +1,10 @@
 //! What a member says about itself and its limits when its network starts.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use super::error::NetError;
 use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
@@ -21,17 +24,23 @@ impl fmt::Display for PeerId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClusterId(pub [u8; 16]);
 
-/// The secret that members share. It never appears in a log line.
+/// The secret that members share. It never appears in a log line. Clones are the same cookie: a
+/// new one replaces it in all of them, for the handshakes that come.
 #[derive(Clone)]
-pub struct Cookie(Vec<u8>);
+pub struct Cookie(Arc<RwLock<Vec<u8>>>);
 
 impl Cookie {
     pub fn new(bytes: impl Into<Vec<u8>>) -> Cookie {
-        Cookie(bytes.into())
+        Cookie(Arc::new(RwLock::new(bytes.into())))
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    /// Calls `read` with the bytes; for moments.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.0.read())
+    }
+
+    pub(super) fn replace(&self, bytes: Vec<u8>) {
+        *self.0.write() = bytes;
     }
 }
 
@@ -95,7 +104,7 @@ impl NetOptions {
 
     pub(super) fn check(&self) -> Result<(), NetError> {
         let refuse = |reason: &str| Err(NetError::BadOption { reason: reason.to_owned() });
-        if self.cookie.bytes().is_empty() {
+        if self.cookie.with(<[u8]>::is_empty) {
             return refuse("the cookie is empty");
         }
         if self.node_name.len() > NAME_BYTES_MAX {
@@ -111,7 +120,7 @@ impl NetOptions {
     }
 
     /// The address that others are told.
-    pub(super) fn advertised(&self, local_port: u16) -> Result<String, NetError> {
+    pub fn advertised(&self, local_port: u16) -> Result<String, NetError> {
         let host = self.advertise.as_deref().unwrap_or_else(|| self.default_host());
         let address = with_port(host, local_port);
         if address.len() > ADDRESS_BYTES_MAX {

@@ -208,6 +208,12 @@ impl Handle {
         let _ = self.with(|running| running.set_address(id, address));
     }
 
+    /// The secret that members prove from now on: see [`Net::set_cookie`](crate::net::Net).
+    pub fn set_cookie(&self, cookie: Vec<u8>) {
+        // A member that has stopped is given the cookie when it starts again.
+        let _ = self.with(|running| running.set_cookie(cookie));
+    }
+
     /// Asks each of these members, at these addresses, whether it is there and is who it is taken
     /// for, all at once and for no longer than `limit`. The answers have the order of the question.
     pub fn reach(

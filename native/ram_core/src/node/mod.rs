@@ -58,6 +58,7 @@ pub use handle::Handle;
 use identity::ClusterId;
 pub use member::Member;
 use proposer::Write;
+use running::Running;
 pub use status::Status;
 pub use surroundings::{OpenLog, Surroundings};
 
@@ -172,11 +173,33 @@ impl Node {
         if self.status()?.cluster != old {
             return Err(Error::OtherCluster);
         }
-        let config = self.handle.config().clone();
+        self.start_alone(self.handle.config().clone(), new, on_event)
+    }
+
+    /// Stops this member, if it is the only one of its cluster, and starts it under the name and
+    /// with the settings of `config`, as the only one of the cluster `new`, with the data it has:
+    /// nobody else knows it under its former name. Blocks. [`Error::Joined`], and nothing happened,
+    /// when its cluster has, or is about to have, another member.
+    pub fn rename(&self, config: Config, new: ClusterId, on_event: OnEvent) -> Result<Node> {
+        config.check()?;
+        if !self.handle.with(Running::is_alone)? {
+            return Err(Error::Joined);
+        }
+        self.start_alone(config, new, on_event).map(|(node, _)| node)
+    }
+
+    fn start_alone(
+        &self,
+        config: Config,
+        new: ClusterId,
+        on_event: OnEvent,
+    ) -> Result<(Node, u64)> {
+        let known_as = self.handle.config().name.clone();
         let disk = self.stop_holding()?;
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(Error::failed)?;
-        let last_log_index = runtime.block_on(opening::recover(&config, &disk, new))?;
+        let recovered = runtime.block_on(opening::recover(&known_as, &config, &disk, new));
+        let last_log_index = recovered?;
         let node = Node::start_on(disk, config, self.values.clone(), Birth::Again, on_event)?;
         Ok((node, last_log_index))
     }

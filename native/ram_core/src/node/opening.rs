@@ -11,7 +11,7 @@ use super::running::Running;
 use super::surroundings::Surroundings;
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
-use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
+use crate::net::{self, Cookie, Net, NetError, NetOptions, PeerId, Transport};
 use crate::raft::log_store::{LogStore, Newest};
 use crate::raft::members::Members;
 use crate::raft::network::Network;
@@ -144,18 +144,24 @@ async fn open_as(
 /// A fresh member enters the folder here; [`folder::complete`] ends that.
 fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
     match (birth, folder::contents(disk)?) {
-        (Birth::Again, Contents::Member(known)) if known.name == config.name => Ok(known),
-        (Birth::Again, Contents::Member(known)) => Err(Error::Config {
-            key: "data_dir".into(),
-            reason: format!("the data in {} belongs to node {}", disk.place(), known.name),
-        }),
-        (Birth::Again, Contents::Nothing) => Err(Error::Stopped),
+        (Birth::Again, contents) => identity_of(&config.name, contents, disk),
         (Birth::Fresh(_), Contents::Member(_)) => Err(Error::OtherCluster),
         (Birth::Fresh(cluster), Contents::Nothing) => {
             let fresh = Identity::new(cluster, &config.name, disk.is_new())?;
             folder::begin(disk, &fresh)?;
             Ok(fresh)
         }
+    }
+}
+
+fn identity_of(name: &str, contents: Contents, disk: &Arc<dyn Disk>) -> Result<Identity> {
+    match contents {
+        Contents::Member(known) if known.name == name => Ok(known),
+        Contents::Member(known) => Err(Error::Config {
+            key: "data_dir".into(),
+            reason: format!("the data in {} belongs to node {}", disk.place(), known.name),
+        }),
+        Contents::Nothing => Err(Error::Stopped),
     }
 }
 
@@ -182,13 +188,20 @@ fn check_snapshot(disk: &Arc<dyn Disk>, log: &Log, snapshot_index: u64) -> Resul
     }
 }
 
-/// Makes the stopped member that lies on this disk the only one of a new cluster: see
-/// `raft::recover`. Returns the index of the last log entry that it kept.
-pub async fn recover(config: &Config, disk: &Arc<dyn Disk>, new: ClusterId) -> Result<u64> {
-    let mut identity = identify(disk, config, Birth::Again)?;
+/// Makes the stopped member that lies on this disk, known as a node of this name, the only one of
+/// a new cluster: see `raft::recover`. From now on its name is that of `config`. Returns the index
+/// of the last log entry that it kept.
+pub async fn recover(
+    known_as: &str,
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+    new: ClusterId,
+) -> Result<u64> {
+    let mut identity = identity_of(known_as, folder::contents(disk)?, disk)?;
+    identity.name.clone_from(&config.name);
+    let address = net_options(config, &identity).advertised(identity.port);
+    let address = address.map_err(|error| listen_error(&error))?;
     let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
-    let listening = format!("{}:{}", config.listen_host, identity.port);
-    let address = config.advertise.clone().unwrap_or(listening);
     let member = Peer { name: identity.name.clone(), address };
     let sole = recover::make_sole_voter(LogStore::new(log.clone()), identity.id, member).await;
     log.close().map_err(Error::failed)?;
@@ -212,22 +225,31 @@ async fn listen(
     };
     let mut result = Err(Error::failed("no port to listen on"));
     for port in ports {
-        let cookie = Cookie::new(config.cookie.clone());
-        let cluster = net::ClusterId(identity.cluster.0);
-        let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
-        options.listen_host = config.listen_host.clone();
+        let mut options = net_options(config, identity);
         options.listen_port = port;
-        options.advertise = config.advertise.clone();
         let service = Arc::new(service.clone());
         result = Net::start(options, transport.clone(), service)
             .await
             .map(Arc::new)
-            .map_err(|error| Error::Config { key: "listen".into(), reason: error.to_string() });
+            .map_err(|error| listen_error(&error));
         if result.is_ok() {
             break;
         }
     }
     result
+}
+
+fn net_options(config: &Config, identity: &Identity) -> NetOptions {
+    let cookie = Cookie::new(config.cookie.clone());
+    let cluster = net::ClusterId(identity.cluster.0);
+    let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
+    options.listen_host = config.listen_host.clone();
+    options.advertise = config.advertise.clone();
+    options
+}
+
+fn listen_error(error: &NetError) -> Error {
+    Error::Config { key: "listen".into(), reason: error.to_string() }
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config> {

@@ -30,6 +30,10 @@ impl Running {
         self.net.set_address(PeerId(id), address);
     }
 
+    pub fn set_cookie(&self, cookie: Vec<u8>) {
+        self.net.set_cookie(cookie);
+    }
+
     fn read_status(&self) -> ReadStatus {
         let reads = &self.reads;
         let left = reads.lease.until().since(reads.clock.now());
@@ -39,6 +43,16 @@ impl Running {
             quorum: reads.counts.quorum(),
             lease: if left.is_zero() { Err(reads.lease.cause()) } else { Ok(left) },
         }
+    }
+
+    /// Is it a member, and the only one in every configuration that it knows of?
+    pub fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let newest = metrics.membership_config.membership().clone();
+        [newest, self.applied.membership()].iter().all(|membership| {
+            let mut ids = membership.nodes().map(|(id, _)| *id);
+            ids.next() == Some(self.identity.id) && ids.next().is_none()
+        })
     }
 
     /// Reads no file: a disk that is slow or broken is one of the times when it is asked for.

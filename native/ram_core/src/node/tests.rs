@@ -291,3 +291,36 @@ fn a_removal_ends_the_addition_of_the_same_name_that_waits_for_its_learner() {
     assert_eq!(ids(&node), [id]);
     node.stop();
 }
+
+#[test]
+fn the_only_member_goes_on_with_its_data_under_a_new_name_and_in_a_new_cluster() {
+    let node = alone(Arc::new(|_| {}));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    let listens_on_all = Config { listen_host: "0.0.0.0".into(), ..config() };
+    let named = Config { name: "new@127.0.0.1".into(), ..listens_on_all };
+    let renamed = node.rename(named, ClusterId([8; 16]), Arc::new(|_| {})).unwrap();
+    answer(|deadline, reply| renamed.sync(deadline, reply)).unwrap();
+    let status = renamed.status().unwrap();
+    assert_eq!(status.cluster, ClusterId([8; 16]));
+    let members: Vec<(&str, &str)> = status
+        .members
+        .iter()
+        .map(|(_, member, _)| (member.name.as_str(), member.address.as_str()))
+        .collect();
+    assert_eq!(members, [("new@127.0.0.1", status.address.as_str())]);
+    assert!(status.address.starts_with("127.0.0.1:"), "{}", status.address);
+    let found = renamed.look(ReadMode::Local, b"k", |item| Some(item.is_some())).unwrap();
+    assert_eq!(found, Some(true));
+    assert!(put(&node, Instant::now() + LIMIT).is_err());
+    put(&renamed, Instant::now() + LIMIT).unwrap();
+}
+
+#[test]
+fn a_member_that_others_know_is_not_renamed_and_serves_on() {
+    let (node, _) = beside_learners(&["ram@there".to_owned()]);
+    let named = Config { name: "new@127.0.0.1".into(), ..config() };
+    let refused = node.rename(named, ClusterId([8; 16]), Arc::new(|_| {}));
+    assert_eq!(refused.err(), Some(Error::Joined));
+    put(&node, Instant::now() + LIMIT).unwrap();
+    assert_eq!(node.status().unwrap().cluster, ClusterId([7; 16]));
+}

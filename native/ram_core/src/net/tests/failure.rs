@@ -288,3 +288,28 @@ async fn a_port_in_use_and_bad_options_are_told_apart() {
         assert_eq!(matches!(error, NetError::Listen { .. }), listen, "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_new_cookie_is_proven_from_then_on_and_connections_that_stand_stay() {
+    let (a, b) = pair().await;
+    a.call(2, ECHO, b"").await.unwrap();
+    a.net.set_cookie(b"another".to_vec());
+    a.call(2, ECHO, b"").await.unwrap();
+    assert_eq!(a.net.stats().connects, 1);
+    b.net.forget(PeerId(1));
+    wait_until("the old cookie is refused", || {
+        a.net.set_address(PeerId(2), b.net.advertised());
+        let _ = a.net.send(PeerId(2), ECHO, Bytes::new());
+        b.refused(RefusalKind::WrongCookie) > 0
+    })
+    .await;
+    b.net.set_cookie(b"another".to_vec());
+    // What proves nothing is not taken.
+    b.net.set_cookie(Vec::new());
+    let call = async {
+        while a.call(2, ECHO, b"").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(call).await;
+}

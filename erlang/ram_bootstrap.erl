@@ -1,0 +1,360 @@
+%% Cluster bootstrap: what start_cluster does. It finds the cluster that some nodes have, waits for
+%% one that cannot be told yet, or makes it. These functions run in the calling process, on a node
+%% that serves (`confirm') or on the first of the nodes (`form'), and ask the ram_node of each node.
+%%
+%% A member that serves answers ok whatever the list says of nodes that are not members: one that
+%% was removed and erased looks like one that never was a member, and neither contradicts the
+%% cluster. What contradicts it is a node that holds another cluster. A node that has no cluster is
+%% made a member by this in two cases only: all listed nodes answered and none has one, so a new
+%% cluster is made; or it is a member by the word of the cluster and has no data, so it lost them.
+%% A node that was removed stays out.
+%%
+%% Making a cluster: every node joins under a new cluster id as an incarnation that nobody knows;
+%% every one of them proves that it reaches every other; then the first node of the sorted list
+%% writes all of them into the log as its first entry. Until that entry is committed nothing was
+%% acknowledged, so a failure is undone: see `undo'. One node is the place where calls with the same
+%% nodes meet, so they are served one after the other.
+-module(ram_bootstrap).
+
+-include_lib("kernel/include/logger.hrl").
+
+-export([start/2, confirm/3, form/2, look/0]).
+-export_type([options/0]).
+
+%% For how long a node is asked what it holds, and how often those that did not answer.
+-define(LOOK_MS, 10000).
+-define(LOOK_EVERY_MS, 200).
+%% For how long a majority is waited for in one go, and how often a caller that waits is told of.
+-define(ROUND_MS, 5000).
+%% How long the first entry of a new cluster may take, and a member until it has applied it; for
+%% what takes longer there is a reason, which ram_reach finds.
+-define(INITIALIZE_MS, 2000).
+-define(SYNC_MS, 5000).
+-define(SYNC_ROUNDS, 6).
+
+-type options() :: #{storage := any | disk | memory, wait_ms := non_neg_integer()}.
+-type result() :: ok | {error, ram_error:cluster_error()}.
+-type found() :: [{node(), ram_node:description()}].
+
+-spec start([node()], options()) -> result().
+start(Nodes, #{wait_ms := WaitMs} = Options) ->
+    %% One that is not distributed waits in vain.
+    Ms = case ram_distribution:name() of nonode@nohost -> 0; _ -> WaitMs end,
+    attempt(Nodes, Options, deadline(Ms), deadline(?ROUND_MS)).
+
+attempt(Nodes, Options, Deadline, TellAt) ->
+    Result = next(Nodes, Options, Deadline, look_at(Nodes)),
+    case {Result, left(Deadline)} of
+        %% Another caller was faster.
+        {found, _} ->
+            attempt(Nodes, Options, Deadline, TellAt);
+        {{error, {unreachable, Missing}}, LeftMs} when LeftMs > 0 ->
+            wait(Nodes, Options, Deadline, {TellAt, left(TellAt), LeftMs}, Missing);
+        %% The member has gone meanwhile: it has heard that it was removed.
+        {{error, noproc}, LeftMs} when LeftMs > 0 ->
+            wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
+        _ ->
+            Result
+    end.
+
+wait(Nodes, Options, Deadline, {_TellAt, 0, LeftMs}, Missing) ->
+    case ram_reach:refusing(Missing) of
+        [Reason | _] ->
+            {error, Reason};
+        [] ->
+            ?LOG_NOTICE("ram: start_cluster waits for ~0tp, which cannot be reached over Erlang "
+                        "distribution, for ~b s more", [Missing, LeftMs div 1000]),
+            attempt(Nodes, Options, Deadline, deadline(?ROUND_MS))
+    end;
+wait(Nodes, Options, Deadline, {TellAt, _, LeftMs}, _Missing) ->
+    timer:sleep(min(?LOOK_EVERY_MS, LeftMs)),
+    attempt(Nodes, Options, Deadline, TellAt).
+
+next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
+    case {serving(Found), broken(Found), unreachable(Found)} of
+        {[First | _] = Serving, _, _} ->
+            Left = Options#{wait_ms := left(Deadline)},
+            Confirmed = ram_cluster:at(First, ?MODULE, confirm, [Nodes, Left, Found]),
+            confirmed(Confirmed, Nodes, Serving);
+        {[], [{_, Reason} | _], _} ->
+            {error, Reason};
+        {[], [], []} ->
+            ram_cluster:at(hd(Nodes), ?MODULE, form, [Nodes, Storage]);
+        {[], [], Missing} ->
+            {error, {unreachable, Missing}}
+    end.
+
+%% A node that is no member of the cluster that the others have is not made one: it may have been
+%% removed.
+confirmed(ok, Nodes, Serving) ->
+    case lists:member(node(), Nodes) andalso not is_member(ram_node:describe(node())) of
+        true -> {error, {already_clustered, lists:sort(Serving)}};
+        false -> ok
+    end;
+confirmed(Error, _Nodes, _Serving) ->
+    Error.
+
+is_member(#{} = Description) -> ram_cluster:holds_cluster(Description);
+is_member(_None) -> false.
+
+%% @doc What the node that it runs on holds, once the application runs there.
+-spec look() -> ram_node:description().
+look() ->
+    case application:ensure_all_started(ram) of
+        {ok, _} -> ram_cluster:find(node());
+        {error, Why} -> {error, {not_started, node(), Why}}
+    end.
+
+%% This node first: if it serves, it is the one that confirms.
+-spec look_at([node()]) -> found().
+look_at(Nodes) ->
+    {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
+    [{Node, look()} || Node <- Here] ++
+        lists:zipwith(fun seen/2, Others, call_all(Others, ?MODULE, look, [], ?LOOK_MS)).
+
+seen(Node, {ok, Description}) -> {Node, Description};
+seen(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
+seen(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
+
+call_all(Nodes, Module, Function, Arguments, TimeoutMs) ->
+    lists:zipwith(fun answer/2, Nodes,
+                  erpc:multicall(Nodes, Module, Function, Arguments, TimeoutMs)).
+
+answer(_Node, {ok, Answer}) -> {ok, Answer};
+answer(Node, {error, {erpc, _}}) -> {error, {unreachable, [Node]}};
+answer(_Node, {_Class, {exception, Reason, _Stack}}) -> {error, Reason};
+answer(_Node, {_Class, Reason}) -> {error, Reason}.
+
+serving(Found) ->
+    [Node || {Node, #{joined := true, running := true}} <- Found].
+
+holders(Found) ->
+    [Node || {Node, #{} = Description} <- Found, ram_cluster:holds_cluster(Description)].
+
+broken(Found) ->
+    [{Node, ram_cluster:failed(Node, Reason)}
+     || {Node, {error, Reason}} <- Found, not is_unreachable(Reason)].
+
+unreachable(Found) ->
+    [Node || {Node, {error, Reason}} <- Found, is_unreachable(Reason)].
+
+is_unreachable({unreachable, _}) -> true;
+is_unreachable(_Reason) -> false.
+
+%% No data: of a cluster that has this node these are lost. What an attempt left that came to
+%% nothing is no data.
+blank(Found) ->
+    [Node || {Node, none} <- Found]
+        ++ [Node || {Node, #{} = Held} <- Found, not is_member(Held)].
+
+%%% The cluster is there. This runs on one of its members.
+
+%% @doc Whether this cluster is that of the nodes, of which this was found; members without their
+%% data are added to it again.
+-spec confirm([node()], options(), found()) -> result().
+confirm(Nodes, #{storage := Asked, wait_ms := WaitMs}, Found) ->
+    case ram_node:describe(node()) of
+        #{joined := true, cluster := Cluster, storage := Stored} ->
+            case [Node || {Node, #{cluster := Other} = Held} <- Found,
+                          is_member(Held), Other =/= Cluster] of
+                [_ | _] -> {error, {already_clustered, lists:sort(holders(Found))}};
+                [] when Asked =:= any; Asked =:= Stored -> serve(Nodes, Found, deadline(WaitMs));
+                [] -> {error, {storage_mismatch, node(), Stored, Asked}}
+            end;
+        {error, Reason} -> {error, ram_cluster:failed(node(), Reason)};
+        _ -> {error, noproc}
+    end.
+
+serve(Nodes, Found, Deadline) ->
+    Voters = voters(),
+    Lost = intersection(blank(Found), Voters),
+    Missing = intersection(unreachable(Found), Voters),
+    case Lost =:= [] orelse 2 * length(Voters -- Lost) > length(Voters) of
+        false ->
+            {error, {majority_lost, Lost}};
+        true ->
+            case ram_request:sync(?ROUND_MS) of
+                ok -> complete(Nodes, Found);
+                {error, timeout} -> no_majority(Nodes, Found, Missing, Deadline);
+                {error, Reason} -> {error, ram_error:cluster(Reason)}
+            end
+    end.
+
+%% Nodes that boot one after the other: the majority comes when they do.
+no_majority(Nodes, Found, Missing, Deadline) ->
+    Unreached = case Missing of
+                    [] -> ram_reach:unreached(ram_reach:members());
+                    _ -> []
+                end,
+    Voters = length(voters()),
+    case {left(Deadline), Missing, Unreached} of
+        %% The nodes are up, and do not hear each other.
+        {_, [], [Reason | _]} when 2 * length(Unreached) >= Voters -> {error, Reason};
+        {0, [], _} -> {error, ram_error:cluster(timeout)};
+        {0, _, _} -> {error, {unreachable, Missing}};
+        {LeftMs, _, _} ->
+            ?LOG_NOTICE("ram: start_cluster waits for a majority of the members, for ~b s more; "
+                        "not reached over Erlang distribution: ~0tp", [LeftMs div 1000, Missing]),
+            Again = unreachable(Found),
+            Seen = look_at(Again) ++ [Each || {Node, _} = Each <- Found,
+                                              not lists:member(Node, Again)],
+            serve(Nodes, Seen, Deadline)
+    end.
+
+%% As long as the others can vote for it, a member that lost its data is made a new one. One whose
+%% data cannot be read did not lose them. Members that cannot be reached at all are down: that is
+%% what a majority is for.
+complete(Nodes, Found) ->
+    Members = ram_cluster:nodes(),
+    Lost = intersection(blank(Found), Members),
+    Broken = [Each || {Node, _} = Each <- broken(Found), lists:member(Node, Members)],
+    Added = [{Node, Why} || Node <- Lost, {error, Why} <- [ram_membership:add(Node)]],
+    Others = [Node || Node <- intersection(holders(Found) ++ Lost, Members),
+                      Node =/= node(), not lists:keymember(Node, 1, Added)],
+    strangers(Nodes -- Members),
+    running_on(Nodes, Added ++ Broken ++ sync_others(Others, ?SYNC_ROUNDS)).
+
+running_on(_Nodes, []) -> ok;
+running_on(Nodes, [{First, Why} | _] = Failed) ->
+    {error, {running_on, Nodes -- [Node || {Node, _} <- Failed], reason(First, Why)}}.
+
+strangers([]) -> ok;
+strangers(Nodes) ->
+    ?LOG_WARNING("ram: start_cluster was called with ~0tp, no members of the cluster that this "
+                 "node serves; ram:add_node/1 makes members", [Nodes]).
+
+%% The nodes that are not in sync with what is committed, and why. One that is reached may have a
+%% lot to catch up with: it has some rounds.
+sync_others(Nodes, Rounds) ->
+    Answers = call_all(Nodes, ram_request, sync, [?SYNC_MS], ?SYNC_MS + 1000),
+    Failed = lists:append(lists:zipwith(fun not_synced/2, Nodes, Answers)),
+    Late = [Node || {Node, timeout} <- Failed],
+    case Late =/= [] andalso Rounds > 1 andalso unreached(Late) =:= [] of
+        true -> [Each || {_, Why} = Each <- Failed, Why =/= timeout]
+                    ++ sync_others(Late, Rounds - 1);
+        false -> Failed
+    end.
+
+not_synced(_Node, {ok, ok}) -> [];
+not_synced(Node, {ok, {error, Why}}) -> [{Node, Why}];
+not_synced(Node, {error, Why}) -> [{Node, Why}].
+
+unreached(Nodes) ->
+    ram_reach:unreached([Member || {Node, _, _} = Member <- ram_reach:members(),
+                                   lists:member(Node, Nodes)]).
+
+%% Why does it not hear of what is committed?
+reason(Node, timeout) ->
+    case unreached([Node]) of
+        [Reason | _] -> Reason;
+        [] -> {timeout, {ram, Node}}
+    end;
+reason(Node, Why) ->
+    ram_cluster:failed(Node, Why).
+
+voters() ->
+    #{members := Members} = ram_cluster:status(),
+    [Node || #{node := Node, standing := voter} <- Members].
+
+intersection(Nodes, Others) ->
+    [Node || Node <- lists:sort(Nodes), lists:member(Node, Others)].
+
+%%% There is none. This runs on the first of the nodes, in the order of the calls.
+
+%% @doc Makes a cluster of nodes that hold none; `found': meanwhile somebody did.
+-spec form([node()], any | disk | memory) -> result() | found.
+form(Nodes, Storage) ->
+    Lock = {?MODULE, self()},
+    global:trans(Lock, fun() -> form_one(Nodes, Storage) end, [node()]).
+
+form_one(Nodes, Storage) ->
+    Found = look_at(Nodes),
+    case {serving(Found), broken(Found), unreachable(Found), holders(Found)} of
+        {[_ | _], _, _, _} -> found;
+        {_, [{_, Reason} | _], _, _} -> {error, Reason};
+        {_, _, [_ | _] = Missing, _} -> {error, {unreachable, Missing}};
+        {_, _, _, [_ | _] = Holders} -> {error, {already_clustered, lists:sort(Holders)}};
+        {[], [], [], []} -> make_afresh(Found, Nodes, Storage)
+    end.
+
+%% What a broken attempt left behind goes first, where it proves to hold nothing.
+make_afresh(Found, Nodes, Storage) ->
+    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
+    case ram_cluster:first_error(Undone) of
+        ok -> make(Nodes, Storage);
+        {error, _} = Error -> Error
+    end.
+
+make(Nodes, Storage) ->
+    Cluster = rand:bytes(16),
+    case join_all(Nodes, {Cluster, Storage}, []) of
+        {ok, Members} ->
+            Result = make_of(Members, Cluster),
+            lists:foreach(fun(Node) -> ram_node:joined(Node, Cluster) end, Nodes),
+            Result;
+        {error, _} = Error ->
+            Error
+    end.
+
+join_all([], _What, Joined) ->
+    {ok, lists:reverse(Joined)};
+%% All are stored alike: `any' is what the first node is set to.
+join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
+    case ram_cluster:join(Node, Cluster, Storage) of
+        {ok, Member, Found} ->
+            join_all(Nodes, {Cluster, Found}, [{Node, Member} | Joined]);
+        {error, Reason} ->
+            ok = undo(Joined, Cluster),
+            {error, Reason}
+    end.
+
+make_of(Members, Cluster) ->
+    Reached = ram_reach:each_other([{Node, Id, Address} || {Node, {Id, _, Address}} <- Members]),
+    case Reached of
+        ok ->
+            Initial = [Member || {_Node, Member} <- Members],
+            Made = ram_request:change({initialize, Initial}, ?INITIALIZE_MS),
+            Failed = sync_others([Node || {Node, _} <- Members], 1),
+            made(Made, Failed, Members, Cluster);
+        {error, _} = Error ->
+            ok = undo(Members, Cluster),
+            Error
+    end.
+
+%% A node that is in sync has heard from a majority: the first entry is committed.
+made(_Made, [], _Members, _Cluster) ->
+    ok;
+made(_Made, Failed, Members, _Cluster) when length(Failed) < length(Members) ->
+    running_on([Node || {Node, _} <- Members], Failed);
+made(Made, [{Node, Why} | _], Members, Cluster) ->
+    Reason = case Made of
+                 ok -> reason(Node, Why);
+                 {error, Failure} -> ram_error:cluster(Failure)
+             end,
+    case undo_first(Members, Cluster) of
+        ok -> {error, Reason};
+        {error, _} -> {error, {running_on, [], Reason}}
+    end.
+
+%% Before the first entry nobody has acknowledged anything. A node that cannot be reached is undone
+%% by the next call.
+undo(Members, Cluster) ->
+    _ = [ram_node:abandon(Node, Cluster) || {Node, _} <- Members],
+    ok.
+
+%% This node, the first, has the entry in its log. If no other log has any entry, no majority ever
+%% held it, and none will, since those logs are gone then: nothing was acknowledged. For one node
+%% alone nothing proves that.
+undo_first([_Alone], _Cluster) ->
+    {error, joined};
+undo_first([{First, {Id, _Name, _Address}} | Others], Cluster) ->
+    case ram_cluster:first_error([ram_cluster:abandon(Node, Cluster) || {Node, _} <- Others]) of
+        ok -> ram_node:erase(First, Id);
+        {error, _} = Error -> Error
+    end.
+
+now_ms() -> erlang:monotonic_time(millisecond).
+
+deadline(Ms) -> now_ms() + Ms.
+
+left(Deadline) -> max(0, Deadline - now_ms()).
