@@ -154,7 +154,8 @@ async fn a_recovery_brings_back_a_member_with_a_vote_of_no_election() {
     for term in [FAR, FAR - 1, crate::limits::COUNTER_MAX] {
         let disk = poisoned(term).await;
         let config = timed(50, 150, 300);
-        crate::node::opening::recover(&config, &disk, ClusterId([8; 16])).await.unwrap();
+        let recovered = opening::recover(&config.name, &config, &disk, ClusterId([8; 16]));
+        recovered.await.unwrap();
         let member = open_member(&disk, config, Birth::Again).await;
         let raft = member.parts.raft.clone();
         let served = serve(member);
