@@ -104,6 +104,10 @@ impl Service for Answering {
         Ok(())
     }
 
+    fn knows(&self, _: PeerId) -> bool {
+        true
+    }
+
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
         Box::new(Caller { answer: self.0.clone(), proposals: self.1.clone(), replies })
     }

@@ -56,3 +56,20 @@ async fn a_write_that_the_leader_refuses_for_good_is_answered_at_once_as_refused
     assert_eq!(*told.lock(), Some(Err(Error::Refused("too strange".into()))));
     served.abort();
 }
+
+/// A new member knows nobody, and hears its first leader all the same.
+#[tokio::test]
+async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members, service) =
+        (member.parts.identity.id, members(&member), member.parts.service.clone());
+    let player = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    assert!(!service.knows(PeerId(PEER)));
+    let mut uncommitted = first_append(&members);
+    uncommitted.leader_commit = None;
+    append(&player, id, &uncommitted).await;
+    wait_until("it is known", || service.knows(PeerId(PEER))).await;
+    assert!(!service.knows(PeerId(PEER + 1)));
+    served.abort();
+}
