@@ -39,6 +39,17 @@ pub const SLOT_BYTES_MAX: usize = 64 * KIB;
 /// The longest body of a frame.
 pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_BYTES;
 
+/// Frames on their way to a member, all members' together. What is above waits, not read.
+pub const ARRIVING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+
+/// The same for guests together: proven peers that no configuration known here has. One of them may
+/// be a leader that this member has not heard of, so the largest frame fits.
+pub const GUESTS_ARRIVING_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// Guests that are connected at once. A new member knows nobody, so the members of a cluster that
+/// is made are guests of each other for a moment.
+pub const GUESTS_MAX: usize = 16;
+
 /// Log entries that are read, or sent in one message, together; a longer entry goes alone.
 pub const PACK_BYTES_MAX: usize = 4 * MIB;
 

@@ -10,9 +10,12 @@ use bytes::Buf;
 use futures_util::FutureExt;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
 
+use super::arriving::{Pace, Place, Room};
 use super::frame::{Batch, Decoder, Frame, FrameError, PING_ID};
 use super::lane::Lane;
+use super::options::NetOptions;
 use super::outbox::Outbox;
 use super::stats::Counters;
 
@@ -114,12 +117,46 @@ pub(super) enum Arrival {
     Part,
 }
 
+/// What bounds the frames that come on a connection.
+pub(super) struct Intake<'a> {
+    body_bytes_max: usize,
+    stall_timeout: Duration,
+    /// Where the replies to them wait.
+    replies: Option<&'a Outbox>,
+    /// Asked for each large frame: which room it needs.
+    room: &'a (dyn Fn() -> Room + Send + Sync),
+}
+
+impl<'a> Intake<'a> {
+    pub fn new(
+        options: &NetOptions,
+        replies: Option<&'a Outbox>,
+        room: &'a (dyn Fn() -> Room + Send + Sync),
+    ) -> Intake<'a> {
+        let NetOptions { frame_bytes_max, stall_timeout, .. } = *options;
+        Intake { body_bytes_max: frame_bytes_max, stall_timeout, replies, room }
+    }
+
+    async fn replies_have_room(&self) {
+        if let Some(replies) = self.replies {
+            replies.room().await;
+        }
+    }
+}
+
+/// A large frame while it comes.
+struct Coming {
+    room: Room,
+    _place: Place,
+    pace: Pace,
+}
+
 /// Reads frames, in order, into `handle`. With an outbox for replies it reads on only while they
-/// find room there, so that a peer which does not read its replies cannot make us collect them.
+/// find room there, so that a peer which does not read its replies cannot make us collect them; and
+/// a large frame only when there is room for it (`arriving`).
 pub(super) async fn read_frames<R, H>(
     mut stream: R,
-    body_bytes_max: usize,
-    replies: Option<&Outbox>,
+    intake: &Intake<'_>,
     traffic: &Traffic<'_>,
     mut handle: H,
 ) -> Result<(), Ending>
@@ -127,27 +164,59 @@ where
     R: AsyncRead + Unpin,
     H: FnMut(Arrival),
 {
-    let mut decoder = Decoder::new(body_bytes_max);
+    let mut decoder = Decoder::new(intake.body_bytes_max);
+    let mut coming: Option<Coming> = None;
     loop {
         while let Some(frame) = decoder.take_frame()? {
+            coming = None;
             Counters::add(&traffic.counters.frames_received, 1);
-            if let Some(replies) = replies {
-                replies.room().await;
-            }
+            intake.replies_have_room().await;
             handle(Arrival::Whole(frame));
         }
-        if let Some(replies) = replies {
-            replies.room().await;
-        }
-        let read = stream.read_buf(&mut decoder.room()).await?;
+        intake.replies_have_room().await;
+        let read = match (&mut coming, decoder.large_bytes()) {
+            (Some(coming), Some(_)) => {
+                match coming.read(&mut stream, &mut decoder, intake).await? {
+                    Some(read) => read,
+                    None => continue,
+                }
+            }
+            (None, Some(bytes)) => {
+                let room = (intake.room)();
+                let place = room.take(bytes).await;
+                coming = Some(Coming { room, _place: place, pace: Pace::default() });
+                continue;
+            }
+            (_, None) => stream.read_buf(&mut decoder.room()).await?,
+        };
         if read == 0 {
             return Err(Ending::Eof);
         }
         traffic.sign_of_life();
         Counters::add(&traffic.counters.bytes_received, read as u64);
-        if decoder.is_in_large() {
+        if decoder.large_bytes().is_some() {
             handle(Arrival::Part);
         }
+    }
+}
+
+impl Coming {
+    /// `None`: nothing has come, and it may be waited for further.
+    async fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut R,
+        decoder: &mut Decoder,
+        intake: &Intake<'_>,
+    ) -> Result<Option<usize>, Ending> {
+        let begun = Instant::now();
+        let left = self.pace.left(intake.stall_timeout);
+        let read = timeout(left, stream.read_buf(&mut decoder.room())).await;
+        let read = read.ok().transpose()?;
+        let (waited, bytes) = (begun.elapsed(), read.unwrap_or(0));
+        if !self.pace.goes_on(waited, bytes, &self.room, intake.stall_timeout) {
+            return Err(Ending::Stalled);
+        }
+        Ok(read)
     }
 }
 

@@ -230,9 +230,9 @@ impl Decoder {
         header.frame(body).map(Some)
     }
 
-    /// Is a large frame arriving that is not whole yet?
-    pub fn is_in_large(&self) -> bool {
-        self.large.is_some()
+    /// The length of the body of a large frame that is not whole yet.
+    pub fn large_bytes(&self) -> Option<usize> {
+        self.large.as_ref().map(|large| large.header.body_bytes)
     }
 
     /// The memory held for what arrived so far.

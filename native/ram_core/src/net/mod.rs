@@ -32,6 +32,7 @@
 //! packets on the way can take over a proven connection. Run members in a network of their own
 //! until TLS comes.
 
+mod arriving;
 mod connection;
 mod error;
 mod frame;
@@ -71,6 +72,10 @@ use shared::Shared;
 pub trait Service: Send + Sync {
     /// Whether a proven member may connect; if not, the reason code that it is told.
     fn admit(&self, peer: PeerId, name: &str) -> Result<(), u8>;
+
+    /// Is the peer a member, as far as this one knows? One that is not may connect, as one of few
+    /// guests: it may know more than this one does.
+    fn knows(&self, peer: PeerId) -> bool;
 
     /// A member has connected. The answer receives its requests, and is dropped with the
     /// connection, before another connection of the same member begins.
@@ -139,7 +144,7 @@ impl Net {
 
     /// Takes down where a peer is. Later news win, also those of the peer's own handshake.
     pub fn set_address(&self, peer: PeerId, address: String) {
-        self.shared.set_address(peer, address);
+        self.shared.set_address(peer, address, true);
     }
 
     /// Where a peer was when it became a member: tried in turn with what was taken down since, when
@@ -165,7 +170,7 @@ impl Net {
     ) -> impl Future<Output = Result<(), Unreached>> + Send + 'static {
         let shared = Arc::clone(&self.shared);
         async move {
-            let peer = shared.set_address(peer, address);
+            let peer = shared.set_address(peer, address, true);
             match tokio::time::timeout(limit, peer.reach(&shared)).await {
                 Ok(reached) => reached.map_err(|error| error.unreached()),
                 Err(_) => Err(peer.late()),

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::error::NetError;
 use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{ARRIVING_BYTES_MAX, FRAME_BYTES_MAX, GUESTS_ARRIVING_BYTES_MAX, GUESTS_MAX};
 
 /// A member of the cluster, as Raft knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,12 @@ pub struct NetOptions {
     pub advertise: Option<String>,
     /// The largest body of a request or a reply. A constant, alike on all members; tests shrink it.
     pub frame_bytes_max: usize,
+    /// Large frames that are on their way to us at once: of members, and of guests. Not below the
+    /// largest body.
+    pub arriving_bytes_max: usize,
+    pub guests_arriving_bytes_max: usize,
+    /// Connections of proven peers that the service does not know.
+    pub guests_max: usize,
     /// What may wait for the way to one peer, and as much again for the way back.
     pub peer_queue_bytes_max: usize,
     pub connect_timeout: Duration,
@@ -90,6 +96,9 @@ impl NetOptions {
             listen_port: 0,
             advertise: None,
             frame_bytes_max: FRAME_BYTES_MAX,
+            arriving_bytes_max: ARRIVING_BYTES_MAX,
+            guests_arriving_bytes_max: GUESTS_ARRIVING_BYTES_MAX,
+            guests_max: GUESTS_MAX,
             peer_queue_bytes_max: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
@@ -112,6 +121,9 @@ impl NetOptions {
         }
         if u32::try_from(self.frame_bytes_max).is_err() {
             return refuse("frame_bytes_max is 4 GiB or more");
+        }
+        if self.arriving_bytes_max.min(self.guests_arriving_bytes_max) < self.frame_bytes_max {
+            return refuse("the largest frame has no room to arrive");
         }
         if self.stall_timeout.is_zero() || self.backoff_min > self.backoff_max {
             return refuse("stall_timeout is zero, or backoff_min is above backoff_max");

@@ -15,7 +15,9 @@ use tokio::io::split;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Arrival, Ending, Traffic, read_frames, watch_for_stall, write_frames};
+use super::connection::{
+    Arrival, Ending, Intake, Traffic, read_frames, watch_for_stall, write_frames,
+};
 use super::error::NetError;
 use super::frame::Body;
 use super::handshake::{Greeting, HandshakeError, initiate};
@@ -41,6 +43,7 @@ struct State {
     home: Option<String>,
     /// The last attempt failed, and it was not made there.
     is_homes_turn: bool,
+    is_told: bool,
     name: Option<String>,
     attempts: Attempts,
     link: Option<Link>,
@@ -71,8 +74,14 @@ impl Peer {
         self.state.lock().address.clone()
     }
 
-    pub fn set_address(&self, address: String) {
+    /// Was its address told by somebody else, too?
+    pub fn is_told(&self) -> bool {
+        self.state.lock().is_told
+    }
+
+    pub fn set_address(&self, address: String, is_told: bool) {
         let mut state = self.state.lock();
+        state.is_told |= is_told;
         if state.address.as_ref() != Some(&address) {
             state.address = Some(address);
             state.end_backoff();
@@ -347,6 +356,8 @@ impl LinkRun {
         self.peer.connected(&self.lane, greeting.name);
         let lane = &self.lane;
         let traffic = Traffic::new(counters);
+        let room = || self.shared.members_room.clone();
+        let intake = Intake::new(options, None, &room);
         let (reader, writer) = split(stream);
         let answer = |arrival: Arrival| {
             if let Arrival::Whole(frame) = arrival {
@@ -354,7 +365,7 @@ impl LinkRun {
             }
         };
         let ended = tokio::select! {
-            end = read_frames(reader, options.frame_bytes_max, None, &traffic, answer) => end,
+            end = read_frames(reader, &intake, &traffic, answer) => end,
             end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,
             end = watch_for_stall(lane, &traffic, options.stall_timeout) => end,
         };

@@ -17,7 +17,7 @@ use tokio::io::split;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::connection::{Arrival, Ending, Traffic, is_ping, read_frames, write_frames};
+use super::connection::{Arrival, Ending, Intake, Traffic, is_ping, read_frames, write_frames};
 use super::error::NetError;
 use super::frame::{Body, Outgoing, PING_ID};
 use super::handshake::{Greeting, HandshakeError, accept};
@@ -110,10 +110,12 @@ async fn greet(shared: &Shared, stream: &mut BoxStream) -> Result<Greeting, Hand
 async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remote: SocketAddr) {
     let Greeting { id, address, name } = greeting;
     Counters::add(&shared.counters.accepts, 1);
-    let peer = shared.set_address(id, address);
+    let peer = shared.set_address(id, address, false);
     peer.set_name(&name);
     peer.seen();
-    shared.handshakes.know(id, remote.ip().into());
+    if shared.service.knows(id) {
+        shared.handshakes.know(id, remote.ip().into());
+    }
     let mut seat = Seat::take(shared, id).await;
     let ending = tokio::select! {
         end = exchange(shared, stream, id) => end.err().unwrap_or(Ending::Here),
@@ -123,6 +125,10 @@ async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remo
         shared.accepted_refusals.note(RefusalKind::BadFrame, &remote, error);
     }
     tracing::debug!("the connection from member {id} ended: {ending}");
+    drop(seat);
+    if !shared.seats.is_taken(id) {
+        shared.forget_guest(id);
+    }
 }
 
 async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), Ending> {
@@ -132,6 +138,11 @@ async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), 
     let mut inbound = shared.service.connected(id, replies);
     let traffic = Traffic::new(&shared.counters);
     let (reader, writer) = split(stream);
+    let room = || {
+        let is_member = shared.service.knows(id);
+        if is_member { shared.members_room.clone() } else { shared.guests_room.clone() }
+    };
+    let intake = Intake::new(&shared.options, Some(&outbox.0), &room);
     let handle = |arrival: Arrival| match arrival {
         Arrival::Part => inbound.arriving(),
         Arrival::Whole(frame) if is_ping(&frame) => {
@@ -142,7 +153,7 @@ async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), 
         Arrival::Whole(frame) => inbound.request(frame.id, frame.kind, frame.body),
     };
     tokio::select! {
-        end = read_frames(reader, frame_bytes_max, Some(&outbox.0), &traffic, handle) => end,
+        end = read_frames(reader, &intake, &traffic, handle) => end,
         end = write_frames(writer, &outbox.0, &traffic, |_| true) => end,
     }
 }
@@ -189,6 +200,20 @@ impl Seats {
     }
 }
 
+impl Occupants {
+    /// Guests have few seats: the one that has been there for longest goes.
+    fn make_room(&mut self, shared: &Shared, newcomer: PeerId) {
+        let is_guest = |peer: &PeerId| *peer != newcomer && !shared.service.knows(*peer);
+        let guests = self.by_peer.iter().filter(|(peer, _)| is_guest(peer));
+        let guests: Vec<(u64, PeerId)> = guests.map(|(peer, of)| (of.serial, *peer)).collect();
+        if guests.len() >= shared.options.guests_max
+            && let Some((_, oldest)) = guests.iter().min()
+        {
+            self.by_peer.remove(oldest);
+        }
+    }
+}
+
 struct Seat {
     shared: Arc<Shared>,
     peer: PeerId,
@@ -206,6 +231,9 @@ impl Seat {
             let mut occupants = shared.seats.occupants.lock();
             occupants.last_serial += 1;
             let serial = occupants.last_serial;
+            if !shared.service.knows(peer) {
+                occupants.make_room(shared, peer);
+            }
             (serial, occupants.by_peer.insert(peer, Occupant { serial, _stay: stay, gone }))
         };
         let seat = Seat { shared: Arc::clone(shared), peer, serial, replaced, _gone: gone_sender };

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Service;
+use super::arriving::Room;
 use super::handshake::Credentials;
 use super::handshakes::Handshakes;
 use super::options::{NetOptions, PeerId};
@@ -28,6 +29,9 @@ pub(super) struct Shared {
     pub accepted_refusals: RefusalLog,
     pub handshakes: Arc<Handshakes>,
     pub seats: Seats,
+    /// For large frames of members, and of guests.
+    pub members_room: Room,
+    pub guests_room: Room,
     pub tasks: Tasks,
     peers: Mutex<BTreeMap<PeerId, Arc<Peer>>>,
 }
@@ -41,6 +45,8 @@ impl Shared {
     ) -> Shared {
         Shared {
             accepted_refusals: RefusalLog::new(options.refusal_log_interval),
+            members_room: Room::new(options.arriving_bytes_max),
+            guests_room: Room::new(options.guests_arriving_bytes_max),
             handshakes: Handshakes::new(options.handshakes_max),
             options,
             credentials,
@@ -72,11 +78,21 @@ impl Shared {
         }
     }
 
-    /// Takes down where a peer is; the last word wins.
-    pub fn set_address(&self, id: PeerId, address: String) -> Arc<Peer> {
+    /// Takes down where a peer is; the last word wins. `is_told`: by the owner of this network, and
+    /// not by the peer itself.
+    pub fn set_address(&self, id: PeerId, address: String, is_told: bool) -> Arc<Peer> {
         let peer = self.add_peer(id);
-        peer.set_address(address);
+        peer.set_address(address, is_told);
         peer
+    }
+
+    /// Drops what is known of a guest by its own word alone.
+    pub fn forget_guest(&self, id: PeerId) {
+        let is_guest = |peer: &Arc<Peer>| !peer.is_told() && !self.service.knows(id);
+        if let Some(peer) = self.peer(id).filter(is_guest) {
+            self.remove_peer(id);
+            peer.close();
+        }
     }
 }
 

@@ -133,6 +133,16 @@ impl Service for RaftService {
         if self.shared.applied.is_removed(peer.0) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
+    /// A member of the configuration that is applied here, or of the newest in the log.
+    fn knows(&self, peer: PeerId) -> bool {
+        let in_log = |serving: &Serving| {
+            let metrics = serving.raft.metrics();
+            metrics.borrow_watched().membership_config.membership().get_node(&peer.0).is_some()
+        };
+        let is_applied = self.shared.applied.membership().get_node(&peer.0).is_some();
+        is_applied || self.shared.serving.read().as_ref().is_some_and(in_log)
+    }
+
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
         self.shared.callers.came(peer.0);
         let (shared, origin) = (self.shared.clone(), Origin::of(peer.0));

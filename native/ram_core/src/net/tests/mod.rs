@@ -2,6 +2,7 @@
 //! a limit.
 
 mod failure;
+mod guests;
 mod reach;
 mod strangers;
 mod traffic;
@@ -18,6 +19,9 @@ use super::frame::{Batch, Outgoing};
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Ids from here on are no members'.
+const GUESTS: u64 = 100;
 
 /// Kinds of request, as the test service understands them.
 const ECHO: u8 = 1;
@@ -55,6 +59,10 @@ impl Service for Witness {
             0 => Ok(()),
             code => Err(code),
         }
+    }
+
+    fn knows(&self, peer: PeerId) -> bool {
+        peer.0 < GUESTS
     }
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
@@ -147,8 +155,13 @@ impl Member {
 
     /// A socket to this member that has proven to be member 1, to misbehave with.
     async fn raw_peer(&self) -> TcpStream {
+        self.raw_peer_with(1).await
+    }
+
+    async fn raw_peer_with(&self, id: u64) -> TcpStream {
         let mut stream = self.raw_stranger().await;
-        within(handshake::initiate(&mut stream, &raw_credentials(), PeerId(2))).await.unwrap();
+        let own = Credentials { id: PeerId(id), ..raw_credentials() };
+        within(handshake::initiate(&mut stream, &own, PeerId(2))).await.unwrap();
         stream
     }
 

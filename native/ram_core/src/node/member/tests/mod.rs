@@ -129,6 +129,10 @@ impl Service for Answering {
         if self.2.load(Ordering::SeqCst) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
+    fn knows(&self, _: PeerId) -> bool {
+        true
+    }
+
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
         Box::new(Caller { answer: self.0.clone(), proposals: self.1.clone(), replies })
     }

@@ -86,3 +86,20 @@ async fn a_committed_entry_that_cannot_be_applied_ends_the_member_and_is_told_wi
         assert!(why.contains("start that version here"), "{why}");
     }
 }
+
+/// A new member knows nobody, and hears its first leader all the same.
+#[tokio::test]
+async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
+    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members, service) =
+        (member.parts.identity.id, members(&member), member.parts.service.clone());
+    let player = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    assert!(!service.knows(PeerId(PEER)));
+    let mut uncommitted = first_append(&members);
+    uncommitted.leader_commit = None;
+    append(&player, id, &uncommitted).await;
+    wait_until("it is known", || service.knows(PeerId(PEER))).await;
+    assert!(!service.knows(PeerId(PEER + 1)));
+    served.abort();
+}

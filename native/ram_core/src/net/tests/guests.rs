@@ -1,0 +1,98 @@
+//! Peers with the cookie that are no members, half frames, and what both may take.
+
+use super::*;
+
+const LARGE: usize = 1 << 20;
+
+/// A member of which frames of up to a megabyte fit the room of guests, and two that of members.
+fn roomy() -> NetOptions {
+    let mut options = options(2);
+    options.frame_bytes_max = LARGE;
+    options.arriving_bytes_max = 2 * LARGE;
+    options.guests_arriving_bytes_max = LARGE;
+    options.stall_timeout = Duration::from_millis(300);
+    options
+}
+
+/// Sends a frame but for its last byte.
+async fn half_a_frame(stream: &mut TcpStream) {
+    let frame = frame_bytes(1, ECHO, vec![7; LARGE]);
+    stream.write_all(&frame[..frame.len() - 1]).await.unwrap();
+}
+
+#[tokio::test]
+async fn half_frames_of_many_made_up_ids_take_the_room_of_one() {
+    let mut patient = roomy();
+    patient.stall_timeout = 10 * LIMIT;
+    let b = start(patient).await;
+    let before = b.net.stats().bytes_received;
+    let mut guests = Vec::new();
+    for id in 0..10 {
+        let mut guest = b.raw_peer_with(GUESTS + id).await;
+        let _ = tokio::time::timeout(Duration::from_millis(100), half_a_frame(&mut guest)).await;
+        guests.push(guest);
+    }
+    let taken = (b.net.stats().bytes_received - before) as usize;
+    assert!(taken >= LARGE, "{taken}");
+    assert!(taken <= LARGE + guests.len() * 2 * frame::READ_BYTES, "{taken}");
+    let member = start(options(1)).await;
+    member.net.set_address(PeerId(2), b.net.advertised());
+    member.net.call(PeerId(2), ECHO, vec![1; LARGE], LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_stalls_with_half_a_frame_loses_the_connection_and_others_get_the_room() {
+    let b = start(roomy()).await;
+    let mut silent = [b.raw_peer_with(11).await, b.raw_peer_with(12).await];
+    for stream in &mut silent {
+        half_a_frame(stream).await;
+    }
+    let member = start(options(1)).await;
+    member.net.set_address(PeerId(2), b.net.advertised());
+    member.net.call(PeerId(2), ECHO, vec![1; LARGE], LIMIT).await.unwrap();
+    for stream in &mut silent {
+        wait_closed(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_frame_that_comes_slowly_comes_whole_while_nobody_else_needs_the_room() {
+    let b = start(roomy()).await;
+    let mut slow = b.raw_peer().await;
+    let frame = frame_bytes(1, ECHO, vec![7; 2 * frame::READ_BYTES]);
+    for part in frame.chunks(frame.len() / 8) {
+        slow.write_all(part).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    wait_until("it has come", || b.witness.0.requests.lock().len() == 1).await;
+}
+
+#[tokio::test]
+async fn guests_have_few_seats_and_the_oldest_of_them_goes() {
+    let mut few = options(2);
+    few.guests_max = 2;
+    let b = start(few).await;
+    let member = b.raw_peer().await;
+    let mut guests = Vec::new();
+    for id in 0..4 {
+        guests.push(b.raw_peer_with(GUESTS + id).await);
+        wait_until("it sits", || b.net.shared.seats.is_taken(PeerId(GUESTS + id))).await;
+    }
+    for stream in &mut guests[..2] {
+        wait_closed(stream).await;
+    }
+    let sits = |id| b.net.shared.seats.is_taken(PeerId(id));
+    assert!(sits(1) && sits(GUESTS + 2) && sits(GUESTS + 3));
+    drop(member);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_guest_that_has_gone_unless_somebody_else_told_of_it() {
+    let b = start(options(2)).await;
+    b.net.set_address(PeerId(GUESTS), "127.0.0.1:1".to_owned());
+    for id in 0..3 {
+        drop(b.raw_peer_with(GUESTS + id).await);
+    }
+    let known = || b.net.peers().iter().map(|peer| peer.id.0).collect::<Vec<_>>();
+    wait_until("they are forgotten", || b.net.stats().accepts == 3 && known() == [GUESTS]).await;
+}
