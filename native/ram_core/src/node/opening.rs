@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::Birth;
 use super::folder::{self, Contents};
 use super::identity::{ClusterId, Identity, MEMBER};
+use super::quorum::Quorum;
 use super::running::Running;
 use super::surroundings::Surroundings;
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetOptions, PeerId, Transport};
+use crate::raft::heard::Heard;
 use crate::raft::log_store::LogStore;
 use crate::raft::members::Members;
 use crate::raft::network::Network;
@@ -38,6 +40,8 @@ pub(super) struct Parts {
     pub applied: Applied,
     pub reads: Reads,
     pub identity: Identity,
+    pub heard: Heard,
+    pub quorum: Quorum,
 }
 
 impl Parts {
@@ -49,6 +53,8 @@ impl Parts {
             identity: self.identity.clone(),
             applied: self.applied.clone(),
             reads: self.reads.clone(),
+            heard: self.heard.clone(),
+            quorum: self.quorum.clone(),
         }
     }
 }
@@ -93,16 +99,18 @@ async fn open_as(
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
     let saved_vote = store.saved_vote().map_err(Error::failed)?;
     let terms = Terms::begin(saved_vote.as_ref(), reads.clock.clone(), config.election_timeout_max);
+    let heard = Heard::new(reads.clock.clone());
     let service = RaftService::new(
         applied.clone(),
         reads.clone(),
-        terms.clone(),
+        (terms.clone(), heard.clone()),
         disk.clone(),
         worker.clone(),
     );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
-    let network = Network::new(net.clone(), reads.clone(), terms, config.limits.frame_bytes_max);
+    let told = (terms, heard.clone());
+    let network = Network::new(net.clone(), reads.clone(), told, config.limits.frame_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     let can_campaign = saved_vote.is_none_or(|vote| may_grow(vote.leader_id.term));
     raft_config.enable_elect = reads.may_vote() && can_campaign;
@@ -119,7 +127,8 @@ async fn open_as(
     let members =
         Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
     service.serve(raft.clone(), members.clone());
-    Ok(Parts { raft, net, log, worker, service, members, applied, reads, identity })
+    let quorum = Quorum::default();
+    Ok(Parts { raft, net, log, worker, service, members, applied, reads, identity, heard, quorum })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.

@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{append, believe, held, stream_answer};
+use super::acks::{Told, append, believe, held, stream_answer};
+use super::heard::Heard;
 use super::rpc::{self, SnapshotPiece, SnapshotProgress};
 use super::snapshot::SnapshotFile;
 use super::terms::Terms;
@@ -57,13 +58,15 @@ pub struct Network {
     net: Arc<Net>,
     reads: Reads,
     terms: Terms,
+    heard: Heard,
     piece_bytes: usize,
 }
 
 impl Network {
     /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
-    pub fn new(net: Arc<Net>, reads: Reads, terms: Terms, pack_bytes_max: usize) -> Self {
-        Network { net, reads, terms, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
+    pub fn new(net: Arc<Net>, reads: Reads, told: (Terms, Heard), pack_bytes_max: usize) -> Self {
+        let (terms, heard) = told;
+        Network { net, reads, terms, heard, piece_bytes: pack_bytes_max.min(PIECE_BYTES_MAX) }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -75,7 +78,8 @@ impl Network {
         }
         self.net.set_name(peer, &member.name);
         let (net, reads, terms) = (self.net.clone(), self.reads.clone(), self.terms.clone());
-        Peer { peer, net, reads, terms, piece_bytes: self.piece_bytes, is_held }
+        let (heard, piece_bytes) = (self.heard.clone(), self.piece_bytes);
+        Peer { peer, net, reads, terms, heard, piece_bytes, is_held }
     }
 }
 
@@ -97,6 +101,7 @@ pub struct Peer {
     net: Arc<Net>,
     reads: Reads,
     terms: Terms,
+    heard: Heard,
     piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
     is_held: bool,
@@ -109,6 +114,10 @@ impl Peer {
         }
         let kept = "this member promised not to campaign yet";
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { reads: &self.reads, terms: &self.terms, heard: &self.heard }
     }
 
     async fn ask_for_vote(
@@ -131,6 +140,7 @@ impl Peer {
     ) -> Result<A, RpcError> {
         let body = Bytes::from(codec::encode(request));
         let reply = self.net.call(self.peer, kind, body, timeout).await.map_err(rpc_error)?;
+        self.heard.from(self.peer.0);
         answer(&reply)
     }
 }
@@ -162,7 +172,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         let term = request.vote.leader_id.term;
-        let answer = append(&self.net, self.peer, (&self.reads, &self.terms), request);
+        let answer = append(&self.net, self.peer, self.told(), request);
         let answer = tokio::time::timeout(option.hard_ttl(), async {
             let (answer, acked) = answer.await?;
             if self.is_held
@@ -188,9 +198,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let (net, peer, reads) = (self.net.clone(), self.peer, self.reads.clone());
-        let terms = self.terms.clone();
+        let (terms, heard) = (self.terms.clone(), self.heard.clone());
         let barrier = self.is_held.then(|| reads.barrier.clone());
-        let send = move |request| stream_answer(&net, peer, (&reads, &terms), request);
+        let send = move |request| {
+            stream_answer(&net, peer, Told { reads: &reads, terms: &terms, heard: &heard }, request)
+        };
         let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()
