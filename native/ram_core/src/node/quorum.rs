@@ -17,8 +17,10 @@ use crate::raft::heard::Heard;
 use crate::raft::types::{Member, Metrics, Raft};
 use crate::reads::clock::{Clock, Time};
 
-/// In election timeouts: several elections that came to nothing.
+/// In election timeouts: several elections that came to nothing have taken longer.
 const LOST_AFTER: u32 = 4;
+/// And no less: a busy machine is no loss.
+const LOST_AFTER_MIN: Duration = Duration::from_secs(2);
 const CHECK_MIN: Duration = Duration::from_millis(20);
 
 /// Since when there is none. Clones share it.
@@ -44,7 +46,7 @@ pub struct Sight {
 /// To be awaited as long as the member runs.
 pub async fn watch(sight: Sight, quorum: Quorum) {
     let every = (sight.election_timeout / 2).max(CHECK_MIN);
-    let mut loss = Loss::new(sight.clock.now(), sight.election_timeout * LOST_AFTER, every);
+    let mut loss = Loss::new(sight.clock.now(), sight.bound(), every);
     loop {
         sleep(every).await;
         let metrics = sight.raft.metrics().borrow_watched().clone();
@@ -65,7 +67,7 @@ pub async fn watch(sight: Sight, quorum: Quorum) {
 
 impl Sight {
     fn bound(&self) -> Duration {
-        self.election_timeout * LOST_AFTER
+        (self.election_timeout * LOST_AFTER).max(LOST_AFTER_MIN)
     }
 
     fn has_majority(&self, metrics: &Metrics) -> bool {
