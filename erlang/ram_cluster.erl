@@ -205,11 +205,14 @@ status() ->
     end.
 
 running() ->
-    #{members := Members} = Status = ram_request:status(),
-    Status#{node => node(),
-            leader := name_of_leader(Status),
-            members := [#{node => binary_to_atom(Name), id => Id, address => Address,
-                          standing => Standing} || {Id, Name, Address, Standing} <- Members]}.
+    #{members := Members, heard := Heard, id := Own} = Status = ram_request:status(),
+    HeardMs = maps:from_list([{Own, 0} | Heard]),
+    (maps:remove(heard, Status))
+        #{node => node(),
+          leader := name_of_leader(Status),
+          members := [#{node => binary_to_atom(Name), id => Id, address => Address,
+                        standing => Standing, heard_ms => maps:get(Id, HeardMs, undefined)}
+                      || {Id, Name, Address, Standing} <- Members]}.
 
 name_of_leader(#{leader := Id, members := Members}) ->
     case lists:keyfind(Id, 1, Members) of

@@ -45,6 +45,8 @@ pub enum Guard {
     NewestVoters,
     /// A holder that is no voter, or no longer one, is waited for too.
     Outsiders,
+    /// A candidate of no configuration does not move the term of a node that heard its leader.
+    UnknownCandidates,
     /// Leases run out before a change of the voters, and none is granted until it is committed. A
     /// precaution: the invariants hold without it.
     ChangePauses,
@@ -71,6 +73,9 @@ pub enum Step {
     Change(usize),
     /// The leader looks who the voters are.
     See(usize),
+    /// A candidate that is in no configuration asks for a vote in the next term, and says that the
+    /// lead was transferred to it. It never leads.
+    Unknown(usize),
 }
 
 pub struct Cluster {
@@ -88,6 +93,8 @@ pub struct Cluster {
     pub voters: Voters,
     /// Who joins or leaves, one after the other.
     pub changes: &'static [usize],
+    /// There is a candidate of no configuration.
+    pub has_unknown_candidate: bool,
     /// No other writes, and no handing over: for a smaller space.
     pub only_changes: bool,
     /// The invariants to check.
@@ -142,6 +149,9 @@ impl Model for Cluster {
                 let voters = others.clone().filter(|v| self.may_vote(state, id, campaign, *v));
                 steps.extend(voters.map(|voter| Step::Vote(id, voter)));
             }
+            if self.has_unknown_candidate && self.hears_unknown(node) {
+                steps.push(Step::Unknown(id));
+            }
             if let Some(lead) = node.lead {
                 self.leads(state, id, &lead, steps);
             }
@@ -193,6 +203,16 @@ impl Cluster {
             && (lead.has_run_out() || !self.has(Guard::ChangePauses))
             && !node.is_changing()
             && node.log.term_at(node.applied) == node.term
+    }
+
+    /// What a leader promised by its grants it keeps in any case. What a follower promised stands on
+    /// the vote that it has: that is gone with another vote, whoever gets it.
+    fn hears_unknown(&self, node: &Node) -> bool {
+        let is_heard = match self.has(Guard::UnknownCandidates) {
+            true => node.promise == 0,
+            false => node.lead.is_none(),
+        };
+        is_heard && node.term < self.terms_max
     }
 
     fn may_vote(&self, state: &State, id: usize, campaign: Campaign, voter: usize) -> bool {

@@ -40,6 +40,7 @@ impl Cluster {
             Step::Campaign(id) => campaign(state, id, false),
             Step::TakeOver(id) => campaign(state, id, true),
             Step::Vote(candidate, voter) => vote(state, candidate, voter),
+            Step::Unknown(id) => hear_unknown(&mut state.nodes[id]),
             Step::HandOver(leader, heir) => {
                 state.nodes[heir].heir_in = Some(state.nodes[leader].term);
                 state.nodes[leader].lead.as_mut().unwrap().has_handed_over = true;
@@ -220,6 +221,12 @@ fn see_term(node: &mut Node, term: u8) {
     node.lead = None;
     node.campaign = None;
     node.lease = None;
+}
+
+fn hear_unknown(node: &mut Node) {
+    see_term(node, node.term + 1);
+    // Raft's own part of the promise is the age of the leader's vote.
+    node.promise = 0;
 }
 
 fn campaign(state: &mut State, id: usize, is_handed_over: bool) {

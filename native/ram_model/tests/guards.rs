@@ -34,6 +34,7 @@ fn cluster(without: Option<Guard>, rates: [u8; NODES]) -> Cluster {
         crashes_max: 1,
         voters: Voters(0b111),
         changes: &[],
+        has_unknown_candidate: false,
         only_changes: false,
         invariants: ALL,
         sights: &[],
@@ -202,6 +203,19 @@ fn a_grant_that_rests_on_voters_of_long_ago_makes_a_read_stale() {
 #[test]
 fn without_waiting_for_a_holder_that_is_no_voter_a_read_is_stale() {
     is_needed(removal(Guard::Outsiders, TRUE_CLOCKS));
+}
+
+/// It never leads; but whoever it takes from their leader may vote for another at once.
+#[test]
+fn an_unknown_candidate_that_moves_the_term_of_who_hears_a_leader_makes_a_read_stale() {
+    let cluster = two_leaders(Guard::UnknownCandidates, TRUE_CLOCKS);
+    is_needed(Cluster { has_unknown_candidate: true, terms_max: 3, ..cluster });
+}
+
+#[test]
+fn with_every_guard_the_invariants_hold_in_spite_of_an_unknown_candidate() {
+    let cluster = Cluster { has_unknown_candidate: true, ..cluster(None, [8, 12, 10]) };
+    holds(cluster, STEPS - 1);
 }
 
 // A leader that pauses does less, so these hold for one that does, too.

@@ -12,6 +12,7 @@ use ram_core::store::command::Answer;
 use ram_core::store::table::Item;
 use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
+use std::time::Duration;
 
 use crate::value::{self, Found};
 
@@ -34,6 +35,8 @@ mod atoms {
         // how reads are answered, and why not by lease
         reads, local, waited, quorum, lease, held, absent, not_asked, no_leader, no_answer,
         other_vote, snapshot, ran_out, not_leading, unconfirmed, lagging, changing, handing_over,
+        // who is there
+        quorum_lost_ms, heard,
         // refusals
         not_ours, version, wrong_cookie, wrong_cluster, wrong_peer, refused, closed, crowded,
         bad_frame,
@@ -186,6 +189,9 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
     let undefined = atoms::undefined().encode(env);
     let failure = status.failure.as_deref().map_or(undefined, text);
     let leader = status.leader.map_or(undefined, |id| id.encode(env));
+    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let lost_ms = status.without_quorum.map_or(undefined, |span| ms(span).encode(env));
+    let heard: Vec<(u64, u64)> = status.heard.iter().map(|(id, ago)| (*id, ms(*ago))).collect();
     Map::new(env)
         .with(atoms::cluster(), cluster(env, &status.cluster))
         .with(atoms::id(), status.id)
@@ -193,6 +199,9 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
         .with(atoms::role(), role)
         .with(atoms::leader(), leader)
         .with(atoms::term(), status.term)
+        .with(atoms::quorum(), status.without_quorum.is_none())
+        .with(atoms::quorum_lost_ms(), lost_ms)
+        .with(atoms::heard(), heard)
         .with(atoms::members(), members)
         .with(atoms::joined(), status.joined)
         .with(atoms::last_log_index(), status.last_log_index)

@@ -12,6 +12,7 @@ use super::handle::Handle;
 use super::leases;
 use super::opening::{self, Parts};
 use super::proposer;
+use super::quorum;
 use super::route::Route;
 use super::snapshots;
 use super::surroundings::Surroundings;
@@ -108,6 +109,14 @@ async fn serve(
     let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;
+    let sight = quorum::Sight {
+        raft: parts.raft.clone(),
+        net: parts.net.clone(),
+        heard: parts.heard.clone(),
+        clock: parts.reads.clock.clone(),
+        election_timeout: config.election_timeout_max,
+    };
+    tasks.spawn(quorum::watch(sight, parts.quorum.clone()));
     tasks.spawn(snapshots::keep(raft, log, applied, every));
     let desk = Desk {
         raft: parts.raft.clone(),

@@ -31,6 +31,7 @@ mod member;
 pub mod observation;
 mod opening;
 mod proposer;
+mod quorum;
 mod route;
 mod running;
 mod snapshots;

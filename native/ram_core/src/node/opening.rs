@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::Birth;
 use super::folder::{self, Contents};
 use super::identity::{ClusterId, Identity, MEMBER};
+use super::quorum::Quorum;
 use super::running::Running;
 use super::surroundings::Surroundings;
 use crate::config::Config;
 use crate::log::{Disk, Log, LogOptions};
 use crate::net::{self, Cookie, Net, NetError, NetOptions, PeerId, Transport};
+use crate::raft::heard::Heard;
 use crate::raft::log_store::{LogStore, Newest};
 use crate::raft::members::Members;
 use crate::raft::network::Network;
@@ -40,6 +42,8 @@ pub(super) struct Parts {
     pub applied: Applied,
     pub reads: Reads,
     pub identity: Identity,
+    pub heard: Heard,
+    pub quorum: Quorum,
 }
 
 impl Parts {
@@ -52,6 +56,8 @@ impl Parts {
             identity: self.identity.clone(),
             applied: self.applied.clone(),
             reads: self.reads.clone(),
+            heard: self.heard.clone(),
+            quorum: self.quorum.clone(),
         }
     }
 }
@@ -99,17 +105,19 @@ async fn open_as(
     let newest = store.newest();
     let saved_vote = store.saved_vote().map_err(Error::failed)?;
     let terms = Terms::begin(saved_vote.as_ref(), reads.clock.clone(), config.election_timeout_max);
+    let heard = Heard::new(reads.clock.clone());
     let service = RaftService::new(
         applied.clone(),
         reads.clone(),
-        terms.clone(),
+        (terms.clone(), heard.clone()),
         disk.clone(),
         transfer.clone(),
     );
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let pack_bytes_max = config.limits.frame_bytes_max;
-    let network = Network::new(net.clone(), reads.clone(), terms, transfer.clone(), pack_bytes_max);
+    let told = (terms, heard.clone());
+    let network = Network::new(net.clone(), reads.clone(), told, transfer.clone(), pack_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     let can_campaign = saved_vote.is_none_or(|vote| may_grow(vote.leader_id.term));
     raft_config.enable_elect = reads.may_vote() && can_campaign;
@@ -126,6 +134,7 @@ async fn open_as(
     let members =
         Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
     service.serve(raft.clone(), members.clone());
+    let quorum = Quorum::default();
     Ok(Parts {
         raft,
         net,
@@ -138,6 +147,8 @@ async fn open_as(
         applied,
         reads,
         identity,
+        heard,
+        quorum,
     })
 }
 

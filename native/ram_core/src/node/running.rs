@@ -5,10 +5,12 @@ use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 
 use super::identity::Identity;
+use super::quorum::Quorum;
 use super::status::{ReadStatus, Role, Standing, Status};
 use crate::log::Log;
 use crate::net::{Net, PeerId};
 use crate::raft::entry;
+use crate::raft::heard::Heard;
 use crate::raft::log_store::Newest;
 use crate::raft::state_machine::Applied;
 use crate::raft::types::Raft;
@@ -23,6 +25,8 @@ pub struct Running {
     pub identity: Identity,
     pub applied: Applied,
     pub reads: Reads,
+    pub heard: Heard,
+    pub quorum: Quorum,
 }
 
 impl Running {
@@ -66,18 +70,24 @@ impl Running {
         let voters: Vec<u64> = membership.voter_ids().collect();
         let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
         let members = membership.nodes();
+        let heard = membership.nodes().filter_map(|(id, _)| Some((*id, self.heard.ago(*id)?)));
+        let lost_since = self.quorum.lost_since();
         Status {
             cluster: self.identity.cluster,
             id: self.identity.id,
             address: self.net.advertised(),
             role: match (&metrics.running_state, metrics.state) {
                 (Err(_), _) | (_, ServerState::Shutdown) => Role::Down,
+                // It would lead if there were a majority.
+                (_, ServerState::Leader) if lost_since.is_some() => Role::Candidate,
                 (_, ServerState::Leader) => Role::Leader,
                 (_, ServerState::Candidate) => Role::Candidate,
                 (_, ServerState::Follower) => Role::Follower,
                 (_, ServerState::Learner) => Role::Learner,
             },
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|_| lost_since.is_none()),
+            without_quorum: lost_since.map(|since| self.reads.clock.now().since(since)),
+            heard: heard.collect(),
             term: metrics.current_term,
             members: members.map(|(id, member)| (*id, member.clone(), standing(id))).collect(),
             last_log_index: last_log_id.as_ref().map_or(0, |log_id| log_id.index()),

@@ -26,6 +26,10 @@ pub struct Status {
     pub role: Role,
     pub leader: Option<u64>,
     pub term: u64,
+    /// For how long there has been no majority, if there is none.
+    pub without_quorum: Option<Duration>,
+    /// How long ago the other members were heard, if they were since the start.
+    pub heard: Vec<(u64, Duration)>,
     /// The membership as of `applied_index`; before there is one, the newest in the log.
     pub members: Vec<(u64, Member, Standing)>,
     /// Its log has, or had, an entry: this member belongs to a cluster that was made.

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 
+use super::heard::Heard;
 use super::network::{RpcError, answer, rpc_error};
 use super::rpc::{self, AppendAnswer};
 use super::terms::Terms;
@@ -30,18 +31,28 @@ const ANSWERS_HELD_MAX: usize = 64;
 /// An answer, and the index that it acknowledges.
 pub type Acked = (AppendEntriesResponse<TypeConfig>, Option<u64>);
 
+/// Who is told of an answer, before Raft is.
+#[derive(Clone, Copy)]
+pub struct Told<'a> {
+    pub reads: &'a Reads,
+    pub terms: &'a Terms,
+    pub heard: &'a Heard,
+}
+
 /// Sends one append now; the future is its answer. The barrier learns of it at once.
 pub fn append(
     net: &Arc<Net>,
     peer: PeerId,
-    (reads, terms): (&Reads, &Terms),
+    told: Told<'_>,
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Result<Acked, RpcError>> + Send + use<> {
     let (term, last) = (request.vote.leader_id.term, last_of(&request));
-    let (barrier, sent, terms) = (reads.barrier.clone(), reads.clock.now(), terms.clone());
+    let (barrier, sent) = (told.reads.barrier.clone(), told.reads.clock.now());
+    let (terms, heard) = (told.terms.clone(), told.heard.clone());
     let asked = net.send(peer, rpc::APPEND, rpc::encode_append(&request));
     async move {
         let reply = asked.map_err(rpc_error)?.await.map_err(rpc_error)?;
+        heard.from(peer.0);
         let AppendAnswer { response, hold } = answer(&reply)?;
         let upto = match &response {
             // It follows another, and holds its vote for that one.
@@ -75,11 +86,11 @@ pub type Answered = (Result<StreamAppendResult<TypeConfig>, RpcError>, u64, u64)
 pub fn stream_answer(
     net: &Arc<Net>,
     peer: PeerId,
-    (reads, terms): (&Reads, &Terms),
+    told: Told<'_>,
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Answered> + Send + use<> {
     let (prev, last, term) = (request.prev_log_id, last_of(&request), request.vote.leader_id.term);
-    let response = append(net, peer, (reads, terms), request);
+    let response = append(net, peer, told, request);
     async move {
         match response.await {
             // openraft unwraps prev for a conflict, and an append to an empty log cannot conflict.

@@ -9,16 +9,19 @@
 //!
 //! - A vote in a term beyond all (`terms`): for good, since there is no term to campaign in.
 //!
-//! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps.
-//! Votes for others are `service`'s matter.
+//! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps, and
+//! so does a vote for another ([`vote`]).
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::raft::{VoteRequest, VoteResponse};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 use super::terms;
-use super::types::Raft;
+use super::types::{Raft, TypeConfig};
 use crate::reads::Reads;
+
+pub(super) const PROMISED: &str = "this member promised not to vote yet";
 
 /// Clones share the switch.
 #[derive(Clone)]
@@ -87,4 +90,20 @@ impl Drop for HeldOff {
         *held -= 1;
         elections.raft.runtime_config().elect(*held == 0);
     }
+}
+
+/// Votes, unless this member promised not to. It grants no lease meanwhile: whoever leads may be
+/// asked for one while the vote waits for raft, and that would be a promise to vote for nobody.
+pub(crate) async fn vote(
+    raft: Raft,
+    reads: Reads,
+    request: VoteRequest<TypeConfig>,
+) -> Result<VoteResponse<TypeConfig>, String> {
+    let _no_grant = reads.barrier.pause();
+    if !reads.may_vote() {
+        return Err(PROMISED.into());
+    }
+    let answer = raft.vote(request).await.map_err(|stopped| stopped.to_string())?;
+    debug_assert!(reads.may_vote() || !answer.vote_granted, "I3: no member votes in a promise");
+    Ok(answer)
 }

@@ -27,6 +27,7 @@ mod catch_up;
 pub mod clock;
 pub mod elections;
 pub mod entry;
+pub mod heard;
 mod incoming;
 pub mod leader;
 pub mod log_store;

@@ -31,7 +31,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{append, believe, held, stream_answer};
+use super::acks::{Told, append, believe, held, stream_answer};
+use super::heard::Heard;
 use super::rpc;
 use super::snapshot::SnapshotFile;
 use super::terms::Terms;
@@ -54,6 +55,7 @@ pub struct Network {
     net: Arc<Net>,
     reads: Reads,
     terms: Terms,
+    heard: Heard,
     /// Reads the pieces of snapshots.
     transfer: Worker,
     piece_bytes: usize,
@@ -64,12 +66,12 @@ impl Network {
     pub fn new(
         net: Arc<Net>,
         reads: Reads,
-        terms: Terms,
+        (terms, heard): (Terms, Heard),
         transfer: Worker,
         pack_bytes_max: usize,
     ) -> Self {
         let piece_bytes = pack_bytes_max.min(PIECE_BYTES_MAX);
-        Network { net, reads, terms, transfer, piece_bytes }
+        Network { net, reads, terms, heard, transfer, piece_bytes }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -85,6 +87,7 @@ impl Network {
             net: self.net.clone(),
             reads: self.reads.clone(),
             terms: self.terms.clone(),
+            heard: self.heard.clone(),
             transfer: self.transfer.clone(),
             piece_bytes: self.piece_bytes,
             is_held,
@@ -110,6 +113,7 @@ pub struct Peer {
     net: Arc<Net>,
     reads: Reads,
     terms: Terms,
+    heard: Heard,
     transfer: Worker,
     piece_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
@@ -123,6 +127,10 @@ impl Peer {
         }
         let kept = "this member promised not to campaign yet";
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { reads: &self.reads, terms: &self.terms, heard: &self.heard }
     }
 
     async fn ask_for_vote(
@@ -145,6 +153,7 @@ impl Peer {
     ) -> Result<A, RpcError> {
         let body = Bytes::from(codec::encode(request));
         let reply = self.net.call(self.peer, kind, body, timeout).await.map_err(rpc_error)?;
+        self.heard.from(self.peer.0);
         answer(&reply)
     }
 }
@@ -176,7 +185,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         let term = request.vote.leader_id.term;
-        let answer = append(&self.net, self.peer, (&self.reads, &self.terms), request);
+        let answer = append(&self.net, self.peer, self.told(), request);
         let answer = tokio::time::timeout(option.hard_ttl(), async {
             let (answer, acked) = answer.await?;
             if self.is_held
@@ -202,9 +211,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let (net, peer, reads) = (self.net.clone(), self.peer, self.reads.clone());
-        let terms = self.terms.clone();
+        let (terms, heard) = (self.terms.clone(), self.heard.clone());
         let barrier = self.is_held.then(|| reads.barrier.clone());
-        let send = move |request| stream_answer(&net, peer, (&reads, &terms), request);
+        let send = move |request| {
+            stream_answer(&net, peer, Told { reads: &reads, terms: &terms, heard: &heard }, request)
+        };
         let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);
         async move { Ok(replies) }.boxed()

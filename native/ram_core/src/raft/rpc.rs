@@ -198,6 +198,16 @@ pub fn decode_append(mut bytes: Bytes) -> Result<AppendEntriesRequest<TypeConfig
     })
 }
 
+/// What most requests are answered with.
+pub(super) fn encode_answer<A: Serialize, E: ToString>(answer: Result<A, E>) -> Bytes {
+    let answer = answer.map_err(|error| error.to_string());
+    Bytes::from(codec::encode(&answer))
+}
+
+pub(super) fn stopped(reason: impl ToString) -> Bytes {
+    Bytes::from(codec::encode(&Err::<(), String>(reason.to_string())))
+}
+
 fn split(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
     (bytes.len() >= length).then(|| bytes.split_to(length))
 }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use openraft::async_runtime::WatchReceiver;
-use openraft::raft::{AppendEntriesRequest, VoteRequest, VoteResponse};
+use openraft::raft::AppendEntriesRequest;
+use openraft::raft::VoteRequest;
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,16 +22,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::asked::Asked;
+use super::elections::{PROMISED, vote};
+use super::heard::Heard;
 use super::incoming::{Incoming, Origin};
 use super::leader;
 use super::members::Members;
 use super::patience::Arrivals;
 use super::removal::Rumour;
-use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece};
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, encode_answer, stopped};
 use super::state_machine::Applied;
 use super::succession::Callers;
-use super::terms::{self, Claim, Disbelief, Terms};
-use super::types::{Raft, TypeConfig, Vote};
+use super::terms::{Hearing, Terms};
+use super::types::{Raft, TypeConfig};
 use super::worker::Worker;
 use crate::codec::{self, DecodeError};
 use crate::log::Disk;
@@ -47,8 +50,6 @@ const APPENDS_WAITING_MAX: usize = 1024;
 /// not lead, so that it is sent again a little later.
 const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
-const PROMISED: &str = "this member promised not to vote yet";
-
 /// Answers peers. Made before the raft it serves, which needs the network to be made.
 #[derive(Clone)]
 pub struct RaftService {
@@ -64,6 +65,7 @@ struct Shared {
     arrivals: Arrivals,
     reads: Reads,
     terms: Terms,
+    heard: Heard,
     incoming: Incoming,
     rumour: Rumour,
     asked: Asked,
@@ -79,7 +81,7 @@ impl RaftService {
     pub fn new(
         applied: Applied,
         reads: Reads,
-        terms: Terms,
+        (terms, heard): (Terms, Heard),
         disk: Arc<dyn Disk>,
         transfer: Worker,
     ) -> Self {
@@ -95,6 +97,7 @@ impl RaftService {
                 arrivals,
                 reads,
                 terms,
+                heard,
                 incoming,
                 rumour: Rumour::default(),
                 asked,
@@ -184,22 +187,6 @@ async fn answer_appends(
     }
 }
 
-/// Votes, unless this member promised not to. It grants no lease meanwhile: whoever leads may be
-/// asked for one while the vote waits for raft, and that would be a promise to vote for nobody.
-pub(crate) async fn vote(
-    raft: Raft,
-    reads: Reads,
-    request: VoteRequest<TypeConfig>,
-) -> Result<VoteResponse<TypeConfig>, String> {
-    let _no_grant = reads.barrier.pause();
-    if !reads.may_vote() {
-        return Err(PROMISED.into());
-    }
-    let answer = raft.vote(request).await.map_err(|stopped| stopped.to_string())?;
-    debug_assert!(reads.may_vote() || !answer.vote_granted, "I3: no member votes in a promise");
-    Ok(answer)
-}
-
 /// One connection of one peer.
 struct Connection {
     peer: PeerId,
@@ -223,6 +210,7 @@ impl Inbound for Connection {
     }
 
     fn request(&mut self, id: u64, kind: u8, body: Bytes) {
+        self.shared.heard.from(self.peer.0);
         let Some(Serving { raft, members }) = self.shared.serving.read().clone() else {
             reply(&self.replies, id, stopped("this member is starting"));
             return;
@@ -354,44 +342,8 @@ impl Connection {
     }
 }
 
-/// What one peer says of terms, before raft hears of it.
-struct Hearing {
-    sender: u64,
-    raft: Raft,
-    terms: Terms,
-}
-
-impl Hearing {
-    fn candidate(&self, vote: &Vote) -> Result<(), Disbelief> {
-        let claim = Claim { sender: self.sender, vote };
-        self.terms.hear_candidate(claim, &self.raft.metrics().borrow_watched())
-    }
-
-    fn leader(&self, vote: &Vote) -> Result<(), Disbelief> {
-        let claim = Claim { sender: self.sender, vote };
-        self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
-    }
-
-    fn snapshot(&self, piece: &SnapshotPiece) -> Result<(), String> {
-        let ends = piece.meta.last_log_id.as_ref();
-        if !ends.is_none_or(|log_id| terms::fits(log_id, &piece.vote)) {
-            return Err("a snapshot of another term than its leader's, or without an end".into());
-        }
-        self.leader(&piece.vote).map_err(|no| no.to_string())
-    }
-}
-
 fn reply(replies: &Replies, id: u64, body: Bytes) {
     if let Err(error) = replies.send(id, body) {
         tracing::debug!("a reply was lost: {error}");
     }
-}
-
-fn encode_answer<A: Serialize, E: ToString>(answer: Result<A, E>) -> Bytes {
-    let answer = answer.map_err(|error| error.to_string());
-    Bytes::from(codec::encode(&answer))
-}
-
-fn stopped(reason: impl ToString) -> Bytes {
-    Bytes::from(codec::encode(&Err::<(), String>(reason.to_string())))
 }

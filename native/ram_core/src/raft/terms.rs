@@ -38,13 +38,15 @@
 //! them. Who speaks for another than itself is not heard at all.
 
 use openraft::Instant;
+use openraft::async_runtime::WatchReceiver;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry;
-use super::types::{LogId, Membership, Metrics, Vote};
+use super::rpc::SnapshotPiece;
+use super::types::{LogId, Membership, Metrics, Raft, Vote};
 use crate::limits::COUNTER_MAX;
 use crate::reads::clock::{Clock, Time};
 use crate::sabotage::{self, Fault};
@@ -73,6 +75,33 @@ impl fmt::Display for Disbelief {
 pub struct Claim<'a> {
     pub sender: u64,
     pub vote: &'a Vote,
+}
+
+/// What one peer says of terms, before raft hears of it.
+pub struct Hearing {
+    pub sender: u64,
+    pub raft: Raft,
+    pub terms: Terms,
+}
+
+impl Hearing {
+    pub fn candidate(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_candidate(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    pub fn leader(&self, vote: &Vote) -> Result<(), Disbelief> {
+        let claim = Claim { sender: self.sender, vote };
+        self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
+    }
+
+    pub fn snapshot(&self, piece: &SnapshotPiece) -> Result<(), String> {
+        let ends = piece.meta.last_log_id.as_ref();
+        if !ends.is_none_or(|log_id| fits(log_id, &piece.vote)) {
+            return Err("a snapshot of another term than its leader's, or without an end".into());
+        }
+        self.leader(&piece.vote).map_err(|no| no.to_string())
+    }
 }
 
 /// Clones share what was heard.

@@ -5,8 +5,8 @@ use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::raft::elections;
 use crate::raft::patience::{Arrivals, be_patient};
-use crate::raft::service;
 use crate::raft::succession::{Callers, succeed};
 use crate::raft::types::{TypeConfig, Vote};
 use crate::reads::grants::Ask;
@@ -64,13 +64,13 @@ async fn a_member_grants_no_lease_while_it_votes() {
         reads.barrier.grant(&ask, || Some(vec![BTreeSet::from([id])]))
     };
     let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
-    let mut voting = Box::pin(service::vote(raft, reads.clone(), request));
+    let mut voting = Box::pin(elections::vote(raft, reads.clone(), request));
     assert!(futures_util::poll!(voting.as_mut()).is_pending(), "raft has not seen it yet");
     assert_eq!(grant(), Err(Refused::Changing));
     assert!(!voting.await.unwrap().vote_granted, "its log is shorter");
     grant().unwrap();
     let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
-    let refused = service::vote(member.parts.raft.clone(), reads, request).await;
+    let refused = elections::vote(member.parts.raft.clone(), reads, request).await;
     assert!(refused.unwrap_err().contains("promised"));
 }
 
