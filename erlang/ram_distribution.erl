@@ -7,7 +7,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([name/0, cookie/1, network/0, listen/1]).
--export([warn/2, is_known_here_only/2, move_folder/2, misnamed/3]).
+-export([warn/2, is_known_here_only/2, move_folder/3, misnamed/3]).
 
 %% @doc `undefined' while a name is still to come.
 -spec name() -> node() | undefined.
@@ -94,10 +94,12 @@ addresses(Host, Family) ->
     end.
 
 %% @doc The data folder of a node that got another name, unless there is one of that name.
--spec move_folder(binary(), binary()) -> ok | {error, file:posix()}.
-move_folder(Dir, Dir) ->
+-spec move_folder(disk | memory, binary(), binary()) -> ok | {error, file:posix()}.
+move_folder(memory, _Dir, _NewDir) ->
     ok;
-move_folder(Dir, NewDir) ->
+move_folder(disk, Dir, Dir) ->
+    ok;
+move_folder(disk, Dir, NewDir) ->
     case file:read_link_info(NewDir) of
         {error, enoent} -> file:rename(Dir, NewDir);
         {ok, _} -> {error, eexist};

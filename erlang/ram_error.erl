@@ -4,7 +4,7 @@
 %% not do raises a `failure()'. What concerns the cluster is returned as `{error, cluster_error()}'.
 -module(ram_error).
 
--export([badarg/3, failure/1, outcome/1, cluster/1, format_error/2]).
+-export([badarg/3, failure/1, outcome/1, cluster/1, words/1, format_error/2]).
 -export_type([failure/0, cluster_error/0]).
 
 -type failure() ::
@@ -91,6 +91,11 @@ cluster({partly, Restored, Total, Reason}) -> {partly, Restored, Total, cluster(
 cluster({value_too_large, _, _} = Reason) -> Reason;
 cluster({key_too_large, _} = Reason) -> Reason;
 cluster(Reason) -> {failed, node(), Reason}.
+
+%% @doc Why a member does not run, for the log.
+-spec words(term()) -> iodata().
+words({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
+words(Reason) -> io_lib:format("~tp", [Reason]).
 
 -spec format_error(term(), erlang:stacktrace()) -> #{pos_integer() | general => iodata()}.
 format_error(badarg, [{_Module, _Function, _Arguments, Info} | _]) ->

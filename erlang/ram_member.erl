@@ -174,10 +174,7 @@ with_cookie(#state{cookie = Known, member = Member} = State) ->
     end.
 
 with_name(#state{config = Config} = State) ->
-    Known = case Config of
-                undefined -> undefined;
-                #{name := Name} -> binary_to_atom(Name)
-            end,
+    Known = case Config of undefined -> undefined; #{name := Name} -> binary_to_atom(Name) end,
     case ram_distribution:name() of
         Known -> State#state{misnamed = undefined};
         Node -> named(State, Node)
@@ -204,12 +201,11 @@ named(#state{misnamed = undefined, member = Member, settings = Settings} = State
         #{members := [_Alone]} -> renamed(State, Node, ram_config:named(Settings, Node));
         _ -> misnamed(State, Node, "the cluster has other members")
     end;
-named(State, _Node) ->
-    State.
+named(State, _Node) -> State.
 
 %% The folder has the name of the node by default, and goes along.
 renamed(#state{config = #{data_dir := Dir}} = State, Node, #{data_dir := NewDir} = New) ->
-    case moved(Dir, NewDir, State) of
+    case ram_distribution:move_folder(State#state.storage, Dir, NewDir) of
         ok -> renamed_in(State, Node, New);
         {error, Why} -> misnamed(State, Node, [NewDir, ": ", file:format_error(Why)])
     end.
@@ -223,14 +219,11 @@ renamed_in(#state{member = Member, config = #{data_dir := Dir}} = State, Node, N
                         [Node, NewDir]),
             serve(Renamed, State#state{config = New});
         {error, joined} ->
-            _ = moved(NewDir, Dir, State),
+            _ = ram_distribution:move_folder(State#state.storage, NewDir, Dir),
             misnamed(State, Node, "the cluster has other members");
         {error, Reason} ->
             failed(Reason, stop_member(State#state{config = New}))
     end.
-
-moved(_Dir, _NewDir, #state{storage = memory}) -> ok;
-moved(Dir, NewDir, _State) -> ram_distribution:move_folder(Dir, NewDir).
 
 misnamed(#state{config = #{name := Name}} = State, Node, Why) ->
     Text = ram_distribution:misnamed(Name, Node, Why),
@@ -296,17 +289,13 @@ start_member(Cluster, State) ->
 %% Told once. Another process may let go of the folder: it may be a former member of this very node
 %% that is stopping.
 failed(Reason, #state{failure = Known} = State) ->
-    Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [words(Reason)]),
+    Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [ram_error:words(Reason)]),
     State#state{failure = Reason, again = look_again(Reason, State)}.
 
 look_again({in_use, _}, #state{again = Timer}) ->
     _ = Timer =:= undefined orelse erlang:cancel_timer(Timer),
     erlang:send_after(?LOOK_AGAIN_MS, self(), look_again);
-look_again(_Reason, _State) ->
-    undefined.
-
-words({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
-words(Reason) -> io_lib:format("~tp", [Reason]).
+look_again(_Reason, _State) -> undefined.
 
 serve(Member, #state{config = #{call_timeout_ms := TimeoutMs, reads := Reads}} = State) ->
     ok = ram_nif:member_set_cookie(Member, State#state.cookie),
