@@ -9,6 +9,7 @@ mod starting;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::identity::ClusterId;
@@ -22,7 +23,7 @@ use crate::net::{
     TcpTransport,
 };
 use crate::raft::log_store::LogStore;
-use crate::raft::rpc;
+use crate::raft::rpc::{self, SnapshotProgress};
 use crate::raft::types::Member as Peer;
 use crate::reads::grants::{Grant, Refused};
 use crate::reads::mode::ReadMode;
@@ -77,19 +78,22 @@ struct Player {
     net: Net,
     /// Guards what it answers next.
     answer: Arc<Mutex<LeaseAnswer>>,
+    /// Pieces of snapshots that were sent to it; each is asked for again.
+    pieces: Arc<AtomicUsize>,
     /// Guards what proposals are answered with; `None`: as a peer that does not lead.
     proposals: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl Player {
     async fn beside(member: &Member, id: u64) -> Player {
-        let (answer, proposals) = (Arc::default(), Arc::default());
+        let (answer, proposals, pieces) = (Arc::default(), Arc::default(), Arc::default());
         let cookie = Cookie::new(member.config.cookie.clone());
         let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
-        let service = Arc::new(Answering(Arc::clone(&answer), Arc::clone(&proposals)));
+        let service =
+            Arc::new(Answering(Arc::clone(&answer), Arc::clone(&proposals), Arc::clone(&pieces)));
         let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
         net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
-        Player { net, answer, proposals }
+        Player { net, answer, pieces, proposals }
     }
 
     async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
@@ -97,7 +101,7 @@ impl Player {
     }
 }
 
-struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>);
+struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>, Arc<AtomicUsize>);
 
 impl Service for Answering {
     fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
@@ -109,7 +113,9 @@ impl Service for Answering {
     }
 
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        Box::new(Caller { answer: self.0.clone(), proposals: self.1.clone(), replies })
+        let Answering(answer, proposals, pieces) = self;
+        let (answer, proposals, pieces) = (answer.clone(), proposals.clone(), pieces.clone());
+        Box::new(Caller { answer, proposals, pieces, replies })
     }
 
     fn refused_by(&self, _: PeerId, _: u8) {}
@@ -118,6 +124,7 @@ impl Service for Answering {
 struct Caller {
     answer: Arc<Mutex<LeaseAnswer>>,
     proposals: Arc<Mutex<Option<Bytes>>>,
+    pieces: Arc<AtomicUsize>,
     replies: Replies,
 }
 
@@ -125,6 +132,11 @@ impl Inbound for Caller {
     fn request(&mut self, id: u64, kind: u8, _: Bytes) {
         let body = match kind {
             rpc::LEASE => self.answer.lock().as_ref().map(codec::encode),
+            rpc::SNAPSHOT => {
+                self.pieces.fetch_add(1, Ordering::Relaxed);
+                let progress = SnapshotProgress::Continue { offset: 0 };
+                Some(codec::encode(&Ok::<_, String>(progress)))
+            }
             rpc::PROPOSE if self.proposals.lock().is_some() => {
                 self.proposals.lock().as_ref().map(|bytes| bytes.to_vec())
             }
