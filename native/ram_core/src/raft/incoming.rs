@@ -81,15 +81,20 @@ impl Incoming {
         origin: Origin,
         piece: SnapshotPiece,
     ) -> io::Result<SnapshotProgress> {
-        let mut arriving = self.arriving.lock().await;
         let metrics = raft.metrics().borrow_watched().clone();
         if !is_of_its_leader(&piece, &origin) || contradicts(&piece, &metrics) {
             return Err(refused("no leader of this cluster sends such a snapshot"));
         }
-        // As raft itself would answer.
+        // Both as raft itself would answer.
         if matches!(piece.vote.partial_cmp(&metrics.vote), None | Some(Ordering::Less)) {
             return Ok(SnapshotProgress::Done { vote: metrics.vote });
         }
+        if piece.meta.last_log_id <= metrics.local_committed {
+            return Ok(SnapshotProgress::Done { vote: metrics.vote });
+        }
+        // Nobody waits here with a piece in memory: it is sent again.
+        let busy = |_| refused("another piece, or a whole snapshot, is being taken");
+        let mut arriving = self.arriving.try_lock().map_err(busy)?;
         if origin.has_ended.load(atomic::Ordering::Relaxed) {
             return Err(refused("its connection has ended"));
         }

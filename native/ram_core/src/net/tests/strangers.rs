@@ -94,3 +94,42 @@ async fn tens_of_thousands_of_connections_that_come_and_go_leave_nothing() {
     a.call(2, ECHO, b"").await.unwrap();
     assert_eq!((a.net.stats().connects, b.net.stats().accepts), (1, 1));
 }
+
+/// Passes bytes on to `to` and back, and keeps what was said to it.
+async fn recorder(to: String) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let said: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let recorded = Arc::clone(&said);
+    tokio::spawn(async move {
+        let (mut here, _) = listener.accept().await.unwrap();
+        let mut there = TcpStream::connect(to).await.unwrap();
+        let ((mut hears, mut tells), (mut answers, mut asks)) = (here.split(), there.split());
+        let ask = async {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = hears.read(&mut bytes).await {
+                recorded.lock().extend_from_slice(&bytes[..count]);
+                asks.write_all(&bytes[..count]).await.unwrap();
+            }
+        };
+        tokio::join!(ask, tokio::io::copy(&mut answers, &mut tells)).1.unwrap();
+    });
+    (address, said)
+}
+
+#[tokio::test]
+async fn a_connection_that_is_played_back_a_thousand_times_opens_nothing() {
+    let (a, b) = (start(options(1)).await, start(options(2)).await);
+    let (through, said) = recorder(b.net.advertised()).await;
+    a.net.set_address(PeerId(2), through);
+    a.call(2, ECHO, b"once").await.unwrap();
+    let said = said.lock().clone();
+    for _ in 0..1000 {
+        let mut stream = b.raw_stranger().await;
+        stream.write_all(&said).await.unwrap();
+        wait_closed(&mut stream).await;
+    }
+    wait_until("they are counted", || b.refused(RefusalKind::WrongCookie) == 1000).await;
+    a.call(2, ECHO, b"twice").await.unwrap();
+    assert_eq!((b.net.stats().accepts, b.witness.0.requests.lock().len()), (1, 2));
+}

@@ -10,7 +10,9 @@ mod terms;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::identity::ClusterId;
@@ -24,7 +26,7 @@ use crate::net::{
     TcpTransport,
 };
 use crate::raft::log_store::LogStore;
-use crate::raft::rpc;
+use crate::raft::rpc::{self, SnapshotProgress};
 use crate::raft::types::Member as Peer;
 use crate::reads::grants::{Grant, Refused};
 use crate::reads::mode::ReadMode;
@@ -87,12 +89,28 @@ type LeaseAnswer = Option<std::result::Result<Grant, Refused>>;
 /// A peer without a raft: it asks what the test wants, and answers requests for leases alone.
 struct Player {
     net: Net,
+    played: Played,
+}
+
+/// How it plays. Clones share it.
+#[derive(Clone, Default)]
+struct Played {
     /// Guards what it answers next.
     answer: Arc<Mutex<LeaseAnswer>>,
+    /// Pieces of snapshots that were sent to it; each is asked for again.
+    pieces: Arc<AtomicUsize>,
     /// Guards what proposals are answered with; `None`: as a peer that does not lead.
     proposals: Arc<Mutex<Option<Bytes>>>,
     /// It says that who comes was removed.
     refuses: Arc<AtomicBool>,
+}
+
+impl Deref for Player {
+    type Target = Played;
+
+    fn deref(&self) -> &Played {
+        &self.played
+    }
 }
 
 impl Player {
@@ -108,13 +126,11 @@ impl Player {
     }
 
     async fn with_cookie(cookie: Cookie, id: u64) -> Player {
-        let (answer, proposals) = (Arc::default(), Arc::default());
-        let refuses = Arc::new(AtomicBool::new(false));
+        let played = Played::default();
         let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
-        let service = Answering(Arc::clone(&answer), Arc::clone(&proposals), refuses.clone());
-        let service = Arc::new(service);
-        let net = Net::start(options, Arc::new(TcpTransport::default()), service).await.unwrap();
-        Player { net, answer, proposals, refuses }
+        let (transport, service) = (Arc::new(TcpTransport::default()), Arc::new(played.clone()));
+        let net = Net::start(options, transport, service).await.unwrap();
+        Player { net, played }
     }
 
     async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
@@ -122,11 +138,9 @@ impl Player {
     }
 }
 
-struct Answering(Arc<Mutex<LeaseAnswer>>, Arc<Mutex<Option<Bytes>>>, Arc<AtomicBool>);
-
-impl Service for Answering {
+impl Service for Played {
     fn admit(&self, _: PeerId, _: &str) -> std::result::Result<(), u8> {
-        if self.2.load(Ordering::SeqCst) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
+        if self.refuses.load(Ordering::SeqCst) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
     fn knows(&self, _: PeerId) -> bool {
@@ -134,24 +148,28 @@ impl Service for Answering {
     }
 
     fn connected(&self, _: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        Box::new(Caller { answer: self.0.clone(), proposals: self.1.clone(), replies })
+        Box::new(Caller { played: self.clone(), replies })
     }
 
     fn refused_by(&self, _: PeerId, _: u8) {}
 }
 
 struct Caller {
-    answer: Arc<Mutex<LeaseAnswer>>,
-    proposals: Arc<Mutex<Option<Bytes>>>,
+    played: Played,
     replies: Replies,
 }
 
 impl Inbound for Caller {
     fn request(&mut self, id: u64, kind: u8, _: Bytes) {
         let body = match kind {
-            rpc::LEASE => self.answer.lock().as_ref().map(codec::encode),
-            rpc::PROPOSE if self.proposals.lock().is_some() => {
-                self.proposals.lock().as_ref().map(|bytes| bytes.to_vec())
+            rpc::LEASE => self.played.answer.lock().as_ref().map(codec::encode),
+            rpc::SNAPSHOT => {
+                self.played.pieces.fetch_add(1, Ordering::Relaxed);
+                let progress = SnapshotProgress::Continue { offset: 0 };
+                Some(codec::encode(&Ok::<_, String>(progress)))
+            }
+            rpc::PROPOSE if self.played.proposals.lock().is_some() => {
+                self.played.proposals.lock().as_ref().map(|bytes| bytes.to_vec())
             }
             _ => Some(codec::encode(&Err::<(), String>("it is played".into()))),
         };

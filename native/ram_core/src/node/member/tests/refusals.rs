@@ -1,5 +1,7 @@
 //! What must not enter the log is refused by the leader, and whoever asked is told at once.
 
+use proptest::prelude::Rng;
+
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
 use crate::limits::PROPOSAL_BYTES_MAX;
@@ -101,5 +103,35 @@ async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
     append(&player, id, &uncommitted).await;
     wait_until("it is known", || service.knows(PeerId(PEER))).await;
     assert!(!service.knows(PeerId(PEER + 1)));
+    served.abort();
+}
+
+/// Whatever a proven peer says without meaning: it is told so, and nothing else happens.
+#[tokio::test]
+async fn tens_of_thousands_of_random_frames_harm_nobody() {
+    let member = open_member(&memory(), timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
+    let id = member.parts.identity.id;
+    found(&member).await;
+    let player = Player::beside(&member, PEER).await;
+    let raft = member.parts.raft.clone();
+    let served = serve(member);
+    let mut random = proptest::test_runner::TestRng::deterministic_rng(
+        proptest::test_runner::RngAlgorithm::ChaCha,
+    );
+    for _ in 0..40 {
+        let frames = (0..500).map(|_| {
+            let mut body = vec![0; (random.next_u32() % 64) as usize];
+            random.fill_bytes(&mut body);
+            player.net.call(PeerId(id), random.next_u32() as u8, body, LIMIT)
+        });
+        let answers = futures_util::future::join_all(frames.collect::<Vec<_>>()).await;
+        assert!(answers.iter().all(|answer| answer.is_ok()));
+    }
+    let metrics = raft.metrics().borrow_watched().clone();
+    assert_eq!((metrics.state, metrics.current_term), (ServerState::Leader, 1));
+    let opened: Answer<Outcome> =
+        codec::decode("answer", &player.ask(id, rpc::PROPOSE, command::open_session()).await)
+            .unwrap();
+    assert!(matches!(opened, Ok(Outcome::SessionOpened { .. })), "{opened:?}");
     served.abort();
 }

@@ -1,15 +1,19 @@
 //! Snapshots that a played leader sends: whose are taken, what is left of them, and where their
 //! bytes are written.
 
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use std::io;
 
 use super::leases::{LATER, TERM, append, first_append, members, patient, serve, snapshot_piece};
 use super::*;
 use crate::limits::PIECE_BYTES_MAX;
 use crate::log::DiskFile;
+use crate::raft::network::Network;
 use crate::raft::rpc::{SnapshotPiece, SnapshotProgress};
-use crate::raft::types::{Membership, Vote};
+use crate::raft::snapshot::SnapshotFile;
+use crate::raft::types::{Membership, TypeConfig, Vote};
 
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 type Taken = std::result::Result<SnapshotProgress, String>;
 
 async fn send(player: &Player, member: u64, piece: &SnapshotPiece) -> Taken {
@@ -124,6 +128,10 @@ struct Watched {
 struct WatchedFile(Box<dyn DiskFile>, Option<Watched>);
 
 impl Watched {
+    fn threads(&self) -> Vec<String> {
+        self.threads.lock().iter().cloned().collect()
+    }
+
     fn wrap(&self, name: &str, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
         let is_snapshot = name.contains("snapshot");
         Box::new(WatchedFile(file, is_snapshot.then(|| self.clone())))
@@ -189,19 +197,38 @@ impl DiskFile for WatchedFile {
 }
 
 #[tokio::test]
-async fn no_piece_of_a_snapshot_is_read_or_written_on_the_thread_of_heartbeats() {
+async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats() {
     let watched = Watched::default();
     let disk: Arc<dyn Disk> = Arc::new(watched.clone());
-    let (id, members, player, served) = follower(&disk).await;
+    let member = open_member(&disk, patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members) = (member.parts.identity.id, members(&member));
+    let (net, reads, transfer) =
+        (member.parts.net.clone(), member.parts.reads.clone(), member.parts.transfer.clone());
+    let player = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    append(&player, id, &first_append(&members)).await;
     let mut piece = snapshot_piece(members);
-    let whole = piece.piece.clone();
+    let (meta, whole) = (piece.meta.clone(), piece.piece.clone());
     let middle = whole.len() / 2;
     for (offset, bytes) in [(0, whole.slice(..middle)), (middle, whole.slice(middle..))] {
         (piece.offset, piece.piece) = (offset as u64, bytes);
         send(&player, id, &piece).await.unwrap();
     }
     assert_eq!(snapshots(&disk), [crate::log::snapshot_name(LATER)]);
-    let threads: Vec<String> = watched.threads.lock().iter().cloned().collect();
-    assert_eq!(threads, ["ram-transfer"]);
+    assert_eq!(watched.threads(), ["ram-transfer"]);
+
+    watched.threads.lock().clear();
+    let peer = Peer { name: "peer@here".into(), address: player.net.advertised() };
+    let mut way = Network::new(net, reads, transfer, 64).new_client(PEER, &peer).await;
+    let snapshot = Snapshot { meta, snapshot: SnapshotFile::at(disk, LATER) };
+    let option = RPCOption::new(LIMIT);
+    let vote = Vote::new_committed(TERM, PEER);
+    let sending = way.full_snapshot(vote, snapshot, std::future::pending(), option);
+    let asked = wait_until("pieces are sent", || player.pieces.load(Ordering::Relaxed) > 3);
+    tokio::select! {
+        sent = sending => panic!("each piece was asked for again: {sent:?}"),
+        () = asked => {}
+    }
+    assert_eq!(watched.threads(), ["ram-transfer"]);
     served.abort();
 }
