@@ -29,6 +29,8 @@ pub mod elections;
 pub mod entry;
 pub mod heard;
 pub mod leader;
+#[cfg(feature = "simulation")]
+pub mod lies;
 pub mod log_store;
 pub mod members;
 pub mod network;
