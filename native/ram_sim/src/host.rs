@@ -69,6 +69,7 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     for number in 0..clients {
         tasks.spawn_local(client::run(world.clone(), handle.clone(), host, start, number));
     }
+    let id = handle.status()?.id;
     let told = obey(world.clone(), handle, host, ordered);
     let noted = world.clone();
     let ends = async move {
@@ -76,7 +77,10 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
             biased;
             Some(event) = happened.recv() => {
                 let at_ns = now_ns();
-                noted.borrow_mut().trace.note(at_ns, (host, event));
+                noted.borrow_mut().trace.note(at_ns, (host, &event));
+                if event == Event::Removed {
+                    judge_removal(&noted, id);
+                }
             }
             () = told => {}
         }
@@ -84,6 +88,15 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     member.serve(ends).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+/// A member that believes that it was removed was: others know it, or did a moment ago.
+fn judge_removal(world: &World, id: u64) {
+    let mut state = world.borrow_mut();
+    let knows = state.running().any(|(_, other)| other.handle.knows_removed(id));
+    if !knows && !state.gone.contains(&id) {
+        state.violated("only_what_was_removed_is_given_up", format!("member {id}"));
+    }
 }
 
 type Prepared =

@@ -75,7 +75,7 @@ impl Joining {
         std::mem::take(&mut self.begun)
     }
 
-    fn learn(&mut self, state: &State) {
+    fn learn(&mut self, state: &mut State) {
         // Also those that came and went between two looks.
         self.ever.extend(state.refused.lock().unwrap().iter());
         for (_, running) in state.running() {
@@ -88,6 +88,8 @@ impl Joining {
                 self.members = members;
             }
         }
+        let is_gone = |id: &&u64| !self.members.contains_key(id);
+        state.gone = self.ever.iter().filter(is_gone).copied().collect();
     }
 
     fn make(&mut self, state: &State, ids: &[(usize, u64)]) {

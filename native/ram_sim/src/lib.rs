@@ -22,6 +22,7 @@ pub mod entropy;
 mod faults;
 pub mod fleet;
 mod host;
+mod impostor;
 mod invariants;
 mod joining;
 mod network;

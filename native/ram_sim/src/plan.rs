@@ -11,6 +11,8 @@ use crate::entropy;
 pub const PORT: u16 = 4100;
 pub const CLUSTER: ClusterId = ClusterId([7; 16]);
 
+pub const COOKIE: &[u8] = b"simulated";
+
 /// Of the raft of a member, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
@@ -120,7 +122,7 @@ impl Plan {
             listen_host: "0.0.0.0".into(),
             listen_port: PORT,
             advertise: None,
-            cookie: b"simulated".to_vec(),
+            cookie: COOKIE.to_vec(),
             heartbeat: Duration::from_millis(timeouts.heartbeat_ms),
             election_timeout_min: Duration::from_millis(timeouts.election_min_ms),
             election_timeout_max: Duration::from_millis(timeouts.election_max_ms),

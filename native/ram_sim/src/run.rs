@@ -9,6 +9,7 @@ use turmoil::Sim;
 
 use crate::faults::{Faults, wipe};
 use crate::host;
+use crate::impostor;
 use crate::invariants::{NewCostsNothing, Wall};
 use crate::joining::Joining;
 use crate::plan::{DEFAULT_TIMEOUTS, Plan, Timing, host_name};
@@ -79,6 +80,8 @@ fn build<'a>(world: &World) -> Sim<'a> {
         let world = world.clone();
         sim.host(host_name(number), move || host::live(world.clone(), number));
     }
+    let world = world.clone();
+    sim.host(impostor::HOST, move || impostor::live(world.clone()));
     sim
 }
 
@@ -216,6 +219,9 @@ impl Run {
         if state.plan.reads == ReadMode::Lease {
             report.count("member ms that read by lease", self.watch.lived_steps);
             report.count("member ms with a lease", self.watch.leased_steps);
+        }
+        for (lie, count) in &state.lies {
+            report.count(*lie, *count);
         }
         report.count("events", state.trace.events);
         report

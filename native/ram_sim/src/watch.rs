@@ -3,6 +3,7 @@
 use ram_core::node::observation::Observation;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::impostor::FAR_TERM;
 use crate::invariants::{HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, Sight};
 use crate::world::{RunningMember, State};
 
@@ -76,6 +77,9 @@ impl Watch {
         before: Option<Observation>,
         now: Observation,
     ) -> Result<(), (&'static str, String)> {
+        if now.term >= FAR_TERM {
+            return Err(("no_term_is_beyond_elections", format!("{now:?}")));
+        }
         let from = before.map_or(0, |before| before.applied_index);
         let read = |from: u64| {
             let range = from.max(now.first_index)..now.end_index;

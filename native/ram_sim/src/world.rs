@@ -28,6 +28,10 @@ pub struct State {
     pub clients_rest: bool,
     /// Ids of which a leader said that they were removed.
     pub refused: Arc<Mutex<BTreeSet<u64>>>,
+    /// Ids that were in a committed membership, and are in the newest that was seen no more.
+    pub gone: BTreeSet<u64>,
+    /// What the impostor has done, and how often.
+    pub lies: BTreeMap<&'static str, u64>,
     pub history: History,
     pub once: Once,
     pub trace: Trace,
@@ -91,6 +95,8 @@ impl State {
             now_ns: 0,
             clients_rest: false,
             refused: Arc::default(),
+            lies: BTreeMap::new(),
+            gone: BTreeSet::new(),
             history: History::new(Ties::Overlap),
             once: Once::default(),
             trace: Trace::default(),

@@ -24,6 +24,13 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::PromoteUnready => {
             &["a_voter_has_what_was_committed_when_it_came", "a_new_member_costs_no_quorum"]
         }
+        Fault::BelieveAnyTerm => &["no_term_is_beyond_elections"],
+        Fault::HeedUnknownPeers => &[
+            "an_unknown_peer_moves_no_term_while_a_leader_is_heard",
+            "no_lease_outlives_its_promise",
+            "linearizable",
+        ],
+        Fault::BelieveOneRemoval => &["only_what_was_removed_is_given_up"],
         Fault::ForgetRestartPromise | Fault::AssumeOwnPromise | Fault::ForgetLongestPromise => {
             &["no_lease_outlives_its_promise", "linearizable"]
         }

@@ -106,6 +106,23 @@ impl Handle {
         seen.collect()
     }
 
+    /// Was another member that leads heard just now? An unknown peer is not heard for a while then.
+    pub fn hears_leader(&self) -> bool {
+        let heard = self.with(|running| {
+            let metrics = running.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let leader = metrics.current_leader.filter(|leader| *leader != metrics.id);
+            let ago = leader.and_then(|leader| running.heard.ago(leader));
+            ago.is_some_and(|ago| ago < running.reads.spans.hold / 3)
+        });
+        heard.unwrap_or(false)
+    }
+
+    /// Does it know that this member was removed for good?
+    pub fn knows_removed(&self, id: u64) -> bool {
+        self.with(|running| running.applied.is_removed(id)).unwrap_or(false)
+    }
+
     /// What the table holds of these keys, and the index up to which it is applied.
     pub fn items(&self, keys: &[Bytes]) -> Option<(u64, Vec<Option<Item>>)> {
         self.with(|running| {

@@ -30,6 +30,8 @@ pub mod entry;
 pub mod heard;
 mod incoming;
 pub mod leader;
+#[cfg(feature = "simulation")]
+pub mod lies;
 pub mod log_store;
 pub mod members;
 pub mod network;

@@ -1,0 +1,145 @@
+//! A peer on a host of its own that knows the cookie and follows no rule. It asks for votes in terms
+//! that no election reaches, or as a candidate that no configuration has; and it says that members
+//! are where it is, and tells who comes there that it was removed.
+//!
+//! What it gets is judged here and in `watch`: the invariants are named below.
+
+use bytes::Bytes;
+use ram_core::net::{ClusterId, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
+use ram_core::raft::{lies, rpc};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+use crate::entropy;
+use crate::network::SimTransport;
+use crate::plan::{CLUSTER, COOKIE, address, pick};
+use crate::world::World;
+
+pub const HOST: &str = "impostor";
+/// A vote for an unknown candidate was given while the leader was heard.
+const UNKNOWN: &str = "an_unknown_peer_moves_no_term_while_a_leader_is_heard";
+/// No election reaches this one.
+pub const FAR_TERM: u64 = 1 << 62;
+const PORTS: std::ops::Range<u16> = 5000..60_000;
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// It waits for whom it has sent for.
+const LISTENS: Duration = Duration::from_secs(6);
+/// No member's id.
+const UNKNOWN_ID: u64 = 3;
+
+pub async fn live(world: World) -> turmoil::Result {
+    let seed = world.borrow().plan.seed;
+    let mut rng = entropy::stream(seed, "impostor", 0);
+    for port in PORTS.cycle() {
+        sleep(Duration::from_millis(rng.random_range(300..3000))).await;
+        if world.borrow().clients_rest {
+            continue;
+        }
+        let members = members(&world);
+        let Some(target) = pick(&mut rng, &members).copied() else { continue };
+        let named = members.iter().filter(|member| member.id != target.id);
+        let named = pick(&mut rng, &named.collect::<Vec<_>>()).map_or(UNKNOWN_ID, |named| named.id);
+        let lie = match rng.random_range(0..3) {
+            0 => ask_far(&mut rng, port, target, named).await,
+            1 => ask_as_unknown(&world, port, target).await,
+            _ => remove(port, target, named).await,
+        };
+        if let Some(lie) = lie {
+            *world.borrow_mut().lies.entry(lie).or_default() += 1;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    host: usize,
+    id: u64,
+    term: u64,
+}
+
+fn members(world: &World) -> Vec<Target> {
+    let state = world.borrow();
+    let members = state.running().filter_map(|(host, running)| {
+        let now = running.handle.observe()?;
+        Some(Target { host, id: now.id, term: now.term })
+    });
+    members.collect()
+}
+
+/// Each returns what it has done.
+async fn ask_far(rng: &mut StdRng, port: u16, target: Target, named: u64) -> Option<&'static str> {
+    let id = if rng.random_bool(0.5) { named } else { UNKNOWN_ID };
+    let net = start(port, id, target, false).await?;
+    let request = lies::vote_request(FAR_TERM + target.term, id);
+    // What comes of it is seen by `watch`.
+    let _ = net.call(PeerId(target.id), rpc::VOTE, request, ANSWER_MAX).await;
+    net.shutdown().await;
+    Some("lie of a far term")
+}
+
+async fn ask_as_unknown(world: &World, port: u16, target: Target) -> Option<&'static str> {
+    let net = start(port, UNKNOWN_ID, target, false).await?;
+    // So that the request is on its way for a moment only.
+    let is_connected =
+        net.call(PeerId(target.id), rpc::PROGRESS, Bytes::new(), ANSWER_MAX).await.is_ok();
+    let heard = world.borrow().hosts[target.host].running.clone();
+    let is_led = heard.is_some_and(|running| running.handle.hears_leader());
+    let asks = is_connected && is_led;
+    if asks {
+        let request = lies::vote_request(target.term + 1, UNKNOWN_ID);
+        let answer = net.call(PeerId(target.id), rpc::VOTE, request, ANSWER_MAX).await;
+        if answer.is_ok_and(|answer| lies::is_granted(&answer)) {
+            world.borrow_mut().violated(UNKNOWN, format!("{target:?}"));
+        }
+    }
+    net.shutdown().await;
+    asks.then_some("lie of an unknown candidate")
+}
+
+/// Says that the member `named` is here, and waits for the target, to tell it that it was removed.
+async fn remove(port: u16, target: Target, named: u64) -> Option<&'static str> {
+    let net = start(port, named, target, true).await?;
+    let _ = net.call(PeerId(target.id), rpc::PROGRESS, Bytes::new(), ANSWER_MAX).await;
+    tokio::spawn(async move {
+        sleep(LISTENS).await;
+        net.shutdown().await;
+    });
+    Some("lie of a removal")
+}
+
+async fn start(port: u16, id: u64, target: Target, refuses: bool) -> Option<Net> {
+    let mut options =
+        NetOptions::new(PeerId(id), ClusterId(CLUSTER.0), "ram@impostor", Cookie::new(COOKIE));
+    options.listen_host = "0.0.0.0".into();
+    options.listen_port = port;
+    options.advertise = Some(format!("{HOST}:{port}"));
+    let net = Net::start(options, Arc::new(SimTransport), Arc::new(Liar { refuses })).await.ok()?;
+    net.set_address(PeerId(target.id), address(target.host));
+    Some(net)
+}
+
+struct Liar {
+    refuses: bool,
+}
+
+impl Service for Liar {
+    fn admit(&self, _: PeerId, _: &str) -> Result<(), u8> {
+        if self.refuses { Err(rpc::REASON_REMOVED) } else { Ok(()) }
+    }
+
+    fn connected(&self, _: PeerId, _: Replies) -> Box<dyn Inbound> {
+        Box::new(Silent)
+    }
+
+    fn refused_by(&self, _: PeerId, _: u8) {}
+}
+
+struct Silent;
+
+impl Inbound for Silent {
+    fn request(&mut self, _: u64, _: u8, _: Bytes) {}
+}
