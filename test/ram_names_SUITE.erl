@@ -193,12 +193,27 @@ members_that_serve_take_a_new_cookie(Config) ->
     ?assertEqual(v, ram_peers:call(Run, 3, get, [1])),
     ram_peers:stop(Run).
 
-%% All at once, so that nobody finds anybody where it was.
+%% All at once, so that nobody finds anybody where it was; while the nodes are connected, and before
+%% they are.
 hidden_nodes_find_members_whose_ports_have_changed(Config) ->
     Run = ram_peers:start(3, folder_of(Config), [], #{wires => direct, args => ["-hidden"]}),
     All = ram_peers:nodes(Run),
     ok = ram_peers:call(Run, 1, start_cluster, [All]),
     ok = ram_peers:call(Run, 1, put, [k, v]),
+    with_other_ports(Run, fun() -> ok end),
+    ?assertEqual([], ram_peers:call(Run, 1, erlang, nodes, [])),
+    ram_peers:eventually(fun() -> ram_peers:call(Run, 2, get, [k]) =:= v end),
+    with_other_ports(Run, fun() -> [disconnect(Run, I, All) || I <- [1, 2, 3]] end),
+    [pong = ram_peers:call(Run, I, net_adm, ping, [Node]) || I <- [1, 2, 3], Node <- All],
+    ram_peers:eventually(fun() -> ram_peers:call(Run, 2, get, [k]) =:= v end),
+    ram_peers:stop(Run).
+
+disconnect(Run, I, All) ->
+    [ram_peers:call(Run, I, erlang, disconnect_node, [Node]) || Node <- All],
+    ram_peers:eventually(fun() -> ram_peers:call(Run, I, erlang, nodes, [connected]) =:= [] end).
+
+%% The application is started again on all nodes while their former ports are taken.
+with_other_ports(Run, Meanwhile) ->
     Ports = [begin
                  #{address := Address} = ram_peers:call(Run, I, status, []),
                  [Host, Port] = string:split(binary_to_list(Address), ":"),
@@ -210,11 +225,9 @@ hidden_nodes_find_members_whose_ports_have_changed(Config) ->
                  {ok, Listener} = gen_tcp:listen(Port, [{ip, Ip}, {reuseaddr, true}]),
                  Listener
              end || {Host, Port} <- Ports],
+    Meanwhile(),
     [ok = ram_peers:call(Run, I, start, []) || I <- [1, 2, 3]],
-    ?assertEqual([], ram_peers:call(Run, 1, erlang, nodes, [])),
-    ram_peers:eventually(fun() -> ram_peers:call(Run, 2, get, [k]) =:= v end),
-    [gen_tcp:close(Listener) || Listener <- Taken],
-    ram_peers:stop(Run).
+    [gen_tcp:close(Listener) || Listener <- Taken].
 
 a_node_listens_on_all_addresses_unless_its_host_is_local(_Config) ->
     [?assertEqual({Node, Listen}, {Node, element(1, ram_distribution:listen(Node))})
