@@ -131,6 +131,10 @@ impl Service for Liar {
         if self.refuses { Err(rpc::REASON_REMOVED) } else { Ok(()) }
     }
 
+    fn knows(&self, _: PeerId) -> bool {
+        true
+    }
+
     fn connected(&self, _: PeerId, _: Replies) -> Box<dyn Inbound> {
         Box::new(Silent)
     }

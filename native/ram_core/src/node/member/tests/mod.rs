@@ -12,7 +12,6 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::identity::ClusterId;
@@ -32,7 +31,7 @@ use crate::reads::grants::{Grant, Refused};
 use crate::reads::mode::ReadMode;
 use crate::store::value::Plain;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const CLUSTER: ClusterId = ClusterId([7; 16]);

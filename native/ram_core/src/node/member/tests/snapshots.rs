@@ -8,9 +8,11 @@ use super::leases::{LATER, TERM, append, first_append, members, patient, serve, 
 use super::*;
 use crate::limits::PIECE_BYTES_MAX;
 use crate::log::DiskFile;
+use crate::raft::heard::Heard;
 use crate::raft::network::Network;
 use crate::raft::rpc::{SnapshotPiece, SnapshotProgress};
 use crate::raft::snapshot::SnapshotFile;
+use crate::raft::terms::Terms;
 use crate::raft::types::{Membership, TypeConfig, Vote};
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
@@ -219,7 +221,11 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
 
     watched.threads.lock().clear();
     let peer = Peer { name: "peer@here".into(), address: player.net.advertised() };
-    let mut way = Network::new(net, reads, transfer, 64).new_client(PEER, &peer).await;
+    let told = (
+        Terms::begin(None, reads.clock.clone(), Duration::from_secs(1)),
+        Heard::new(reads.clock.clone()),
+    );
+    let mut way = Network::new(net, reads, told, transfer, 64).new_client(PEER, &peer).await;
     let snapshot = Snapshot { meta, snapshot: SnapshotFile::at(disk, LATER) };
     let option = RPCOption::new(LIMIT);
     let vote = Vote::new_committed(TERM, PEER);
