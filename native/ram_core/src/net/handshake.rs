@@ -119,10 +119,12 @@ where
     own.judge(welcome, expected)
 }
 
-/// The accepting side. `admit` is asked about a proven member of this cluster; its refusal is told.
+/// The accepting side. `named` is called when the hello names this cluster and this member: nothing
+/// is proven by that, but who only knocks at doors cannot guess it. `admit` is asked about a proven member of this cluster; its refusal is told.
 pub(super) async fn accept<S, A>(
     stream: &mut S,
     own: &Credentials,
+    named: impl FnOnce(),
     admit: A,
 ) -> Result<Greeting, HandshakeError>
 where
@@ -138,6 +140,9 @@ where
         other => other?,
     };
     let Hello { cluster, to, greeting } = Hello::parse(&hello)?;
+    if (cluster, to) == (own.cluster, own.id) {
+        named();
+    }
     let challenge = nonce()?;
     write_message(stream, &challenge).await?;
     let proof = read_message(stream).await?;

@@ -6,6 +6,10 @@
 //! it a member, whose handshake takes a round trip, is gone before its turn comes. Where a member
 //! was last proven there are [`KNOWN_SHARE`] slots that no other source takes away.
 //!
+//! One whose hello names this cluster and this member gives up its slot for one of [`NAMED_MAX`]
+//! others, which a flood of strangers does not reach: they cannot guess the id of the cluster. Who
+//! has recorded a hello can, and displaces others that did the same.
+//!
 //! A source is an IPv4 address, or the 64 bits of an IPv6 address that its network assigns.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +24,9 @@ use super::options::PeerId;
 /// Unproven connections that the source of a member may have, whatever the others do: it opens one
 /// at a time, and several members may share an address.
 const KNOWN_SHARE: usize = 8;
+
+/// Connections that know whom they have come to, and have proven nothing.
+const NAMED_MAX: usize = 64;
 
 /// Where connections come from, as far as one host cannot choose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +55,8 @@ struct State {
     /// The oldest first. No queue is empty.
     unproven: BTreeMap<Source, VecDeque<Unproven>>,
     count: usize,
+    /// The oldest first.
+    named: VecDeque<Unproven>,
     last_serial: u64,
     /// Where each member has come from last.
     known: BTreeMap<PeerId, Source>,
@@ -62,10 +71,16 @@ struct Unproven {
 /// A place among the unproven; dropped when something was proven, or nothing will be.
 pub(super) struct Slot {
     pool: Arc<Handshakes>,
-    source: Source,
-    serial: u64,
+    pub place: Place,
     /// Resolves when the slot is taken away.
     pub evicted: oneshot::Receiver<()>,
+}
+
+/// Which slot it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    source: Source,
+    serial: u64,
 }
 
 impl Handshakes {
@@ -84,7 +99,17 @@ impl Handshakes {
         if state.count > self.count_max {
             state.evict();
         }
-        Slot { pool: Arc::clone(self), source, serial, evicted }
+        Slot { pool: Arc::clone(self), place: Place { source, serial }, evicted }
+    }
+
+    /// The connection in this slot has named this cluster and this member.
+    pub fn named(&self, place: Place) {
+        let mut state = self.state.lock();
+        let Some(unproven) = state.take(place) else { return };
+        state.named.push_back(unproven);
+        if state.named.len() > NAMED_MAX {
+            state.named.pop_front();
+        }
     }
 
     /// A member was reached there: it may come from there, too, until it has come from elsewhere.
@@ -119,24 +144,30 @@ impl State {
         let victim = self.unproven.iter().max_by_key(rank);
         let victim = victim.and_then(|(source, queue)| Some((*source, queue.front()?.serial)));
         if let Some((source, serial)) = victim {
-            self.leave(source, serial);
+            self.take(Place { source, serial });
         }
     }
 
-    fn leave(&mut self, source: Source, serial: u64) {
-        let Some(queue) = self.unproven.get_mut(&source) else { return };
-        let before = queue.len();
-        queue.retain(|unproven| unproven.serial != serial);
-        self.count -= before - queue.len();
+    fn take(&mut self, Place { source, serial }: Place) -> Option<Unproven> {
+        let queue = self.unproven.get_mut(&source)?;
+        let at = queue.iter().position(|unproven| unproven.serial == serial)?;
+        let taken = queue.remove(at);
+        self.count -= 1;
         if queue.is_empty() {
             self.unproven.remove(&source);
         }
+        taken
+    }
+
+    fn leave(&mut self, place: Place) {
+        self.take(place);
+        self.named.retain(|unproven| unproven.serial != place.serial);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.pool.state.lock().leave(self.source, self.serial);
+        self.pool.state.lock().leave(self.place);
     }
 }
 
@@ -193,6 +224,25 @@ mod tests {
         assert!(!is_evicted(&mut stranger));
         let left = flood.iter_mut().filter_map(|slot| (!is_evicted(slot)).then_some(()));
         assert_eq!(left.count(), 3 + KNOWN_SHARE);
+    }
+
+    #[test]
+    fn who_has_named_the_cluster_is_out_of_reach_of_those_who_have_not() {
+        let pool = Handshakes::new(2);
+        let mut member = pool.enter(source("10.0.0.9"));
+        pool.named(member.place);
+        (0..100).for_each(|_| std::mem::forget(pool.enter(source("10.0.0.9"))));
+        assert!(!is_evicted(&mut member));
+        let enter = |_| {
+            let slot = pool.enter(source("10.0.0.8"));
+            pool.named(slot.place);
+            slot
+        };
+        let mut named: Vec<Slot> = (0..NAMED_MAX).map(enter).collect();
+        assert!(is_evicted(&mut member));
+        assert_eq!(named.iter_mut().filter_map(|slot| is_evicted(slot).then_some(())).count(), 0);
+        drop(named);
+        assert_eq!(pool.state.lock().named.len(), 0);
     }
 
     #[test]

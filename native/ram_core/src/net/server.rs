@@ -21,6 +21,7 @@ use super::connection::{Arrival, Ending, Intake, Traffic, is_ping, read_frames, 
 use super::error::NetError;
 use super::frame::{Body, Outgoing, PING_ID};
 use super::handshake::{Greeting, HandshakeError, accept};
+use super::handshakes::Place;
 use super::options::PeerId;
 use super::outbox::Outbox;
 use super::refusal::RefusalKind;
@@ -86,9 +87,9 @@ fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: SocketAddr) {
     shared.tasks.spawn(async move {
         let refusals = &task_shared.accepted_refusals;
         let greeted = tokio::select! {
-            greeted = greet(&task_shared, &mut stream) => greeted,
+            greeted = greet(&task_shared, &mut stream, slot.place) => greeted,
             _ = &mut slot.evicted => {
-                let detail = "too many handshakes at once, and the oldest of this source";
+                let detail = "too many handshakes at once, and the oldest of them";
                 return refusals.note(RefusalKind::Crowded, &remote, &detail);
             }
         };
@@ -100,9 +101,14 @@ fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: SocketAddr) {
     });
 }
 
-async fn greet(shared: &Shared, stream: &mut BoxStream) -> Result<Greeting, HandshakeError> {
+async fn greet(
+    shared: &Shared,
+    stream: &mut BoxStream,
+    place: Place,
+) -> Result<Greeting, HandshakeError> {
+    let named = || shared.handshakes.named(place);
     let admit = |greeting: &Greeting| shared.service.admit(greeting.id, &greeting.name);
-    let greeting = accept(stream, &shared.credentials, admit);
+    let greeting = accept(stream, &shared.credentials, named, admit);
     let limit = shared.options.handshake_timeout;
     timeout(limit, greeting).await.unwrap_or(Err(HandshakeError::Timeout))
 }

@@ -116,7 +116,9 @@ async fn a_silent_peer_that_owes_an_answer_is_given_up() {
     let frozen = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let own = Credentials { id: PeerId(2), ..raw_credentials() };
-        handshake::accept(&mut stream, &own, |_| b.admit(PeerId(1), "ram@box1")).await.unwrap();
+        handshake::accept(&mut stream, &own, || (), |_| b.admit(PeerId(1), "ram@box1"))
+            .await
+            .unwrap();
         stream
     };
     let (error, _stream) = within(async { tokio::join!(forgotten, frozen) }).await;

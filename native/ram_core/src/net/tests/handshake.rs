@@ -32,7 +32,7 @@ async fn meet_with(
 ) -> (Answer, Answer) {
     let (mut here, mut there) = duplex(1 << 16);
     let opening = async move { initiate(&mut here, initiator, PeerId(expected)).await };
-    let accepting = async move { accept(&mut there, acceptor, |_| admission).await };
+    let accepting = async move { accept(&mut there, acceptor, || (), |_| admission).await };
     timeout(LIMIT, async { tokio::join!(opening, accepting) }).await.unwrap()
 }
 
@@ -40,7 +40,7 @@ async fn accept_bytes(bytes: &[u8]) -> (Answer, Vec<u8>) {
     let (mut stranger, mut there) = duplex(1 << 16);
     stranger.write_all(bytes).await.unwrap();
     stranger.shutdown().await.unwrap();
-    let answer = timeout(LIMIT, accept(&mut there, &member(2), |_| Ok(()))).await.unwrap();
+    let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     drop(there);
     let mut told = Vec::new();
     stranger.read_to_end(&mut told).await.unwrap();
@@ -147,7 +147,7 @@ async fn nothing_that_is_said_can_be_altered_on_the_way() {
     for nth in 0..4 {
         let ((mut here, left), (right, mut there)) = (duplex(1 << 16), duplex(1 << 16));
         let opening = async move { initiate(&mut here, &member(1), PeerId(2)).await };
-        let accepting = async move { accept(&mut there, &member(2), |_| Ok(())).await };
+        let accepting = async move { accept(&mut there, &member(2), || (), |_| Ok(())).await };
         let all = async { tokio::join!(opening, accepting, alter(left, right, nth)) };
         let (opened, accepted, ()) = timeout(LIMIT, all).await.unwrap();
         assert!(opened.is_err(), "message {nth} altered: {opened:?}");
@@ -199,7 +199,7 @@ async fn a_message_longer_than_any_of_ours_is_not_waited_for() {
     message.put_u16(u16::try_from(MESSAGE_BYTES_MAX).unwrap() + 1);
     let (mut stranger, mut there) = duplex(1 << 16);
     stranger.write_all(&message).await.unwrap();
-    let answer = timeout(LIMIT, accept(&mut there, &member(2), |_| Ok(()))).await.unwrap();
+    let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     assert_eq!(answer, Err(HandshakeError::NotOurs));
 }
 

@@ -96,7 +96,7 @@ async fn a_connection_that_stands_is_believed_only_when_it_answers() {
     let asked = reach(&a, &address);
     let frozen = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        handshake::accept(&mut stream, &own, |_| Ok(())).await.unwrap();
+        handshake::accept(&mut stream, &own, || (), |_| Ok(())).await.unwrap();
         drop(listener);
         stream
     };
