@@ -71,21 +71,13 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     }
     let id = handle.status()?.id;
     let told = obey(world.clone(), handle, host, ordered);
-    let noted = world.clone();
-    let ends = async move {
-        tokio::select! {
-            biased;
-            Some(event) = happened.recv() => {
-                let at_ns = now_ns();
-                noted.borrow_mut().trace.note(at_ns, (host, &event));
-                if event == Event::Removed {
-                    judge_removal(&noted, id);
-                }
-            }
-            () = told => {}
+    member.serve(told).await;
+    while let Ok(event) = happened.try_recv() {
+        world.borrow_mut().trace.note(now_ns(), (host, &event));
+        if event == Event::Removed {
+            judge_removal(world, id);
         }
-    };
-    member.serve(ends).await;
+    }
     tasks.shutdown().await;
     Ok(())
 }

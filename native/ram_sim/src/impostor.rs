@@ -45,7 +45,7 @@ pub async fn live(world: World) -> turmoil::Result {
         let lie = match rng.random_range(0..3) {
             0 => ask_far(&mut rng, port, target, named).await,
             1 => ask_as_unknown(&world, port, target).await,
-            _ => remove(port, target, named).await,
+            _ => remove(port, target, missing(&world, target).unwrap_or(named)).await,
         };
         if let Some(lie) = lie {
             *world.borrow_mut().lies.entry(lie).or_default() += 1;
@@ -68,6 +68,14 @@ fn members(world: &World) -> Vec<Target> {
         Some(Target { host, id: now.id, term: now.term })
     });
     members.collect()
+}
+
+/// A member that the target knows and that is down: it does not say meanwhile where it really is.
+fn missing(world: &World, target: Target) -> Option<u64> {
+    let up: Vec<u64> = members(world).iter().map(|member| member.id).collect();
+    let state = world.borrow();
+    let known = state.hosts[target.host].running.as_ref()?.handle.seen_members();
+    known.into_keys().find(|id| !up.contains(id))
 }
 
 /// Each returns what it has done.
