@@ -12,8 +12,7 @@
 -define(PROCESSES, 60).
 %% Connections that a process keeps open; all together many more than a member takes.
 -define(KEPT, 60).
-%% Between two connections of a process, which gives some hundreds a second at each of three
-%% members.
+%% Between two connections of a process: some hundreds a second at each of three members.
 -define(PAUSE_MS, 25).
 
 %% @doc To all these places, from all these addresses of this host. Returns when it is under way.

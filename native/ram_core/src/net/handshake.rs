@@ -120,7 +120,8 @@ where
 }
 
 /// The accepting side. `named` is called when the hello names this cluster and this member: nothing
-/// is proven by that, but who only knocks at doors cannot guess it. `admit` is asked about a proven member of this cluster; its refusal is told.
+/// is proven by that, but who only knocks at doors cannot guess it. `admit` is asked about a proven
+/// member of this cluster; its refusal is told.
 pub(super) async fn accept<S, A>(
     stream: &mut S,
     own: &Credentials,

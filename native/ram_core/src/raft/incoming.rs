@@ -1,10 +1,10 @@
 //! A snapshot on its way to this member: pieces into a file, the file to raft.
 //!
 //! Only the leader of a term sends one, in its own name, and only a term that this member has not
-//! left behind; one at a time arrives. What has come is removed when the connection that it came on
-//! has ended and the same leader does not go on with it on another within [`GRACE`]: connections
-//! that break often must not make a large snapshot begin anew each time. A file becomes a snapshot
-//! of this member when raft has accepted it (`state_machine`): until then it has a temporary name,
+//! left behind; one at a time arrives. What has come goes with the connection that it came on,
+//! unless the same leader goes on with it on another one within [`KEPT`]: over a link that breaks
+//! now and then a large snapshot would never arrive otherwise. A file becomes a snapshot of
+//! this member when raft has accepted it (`state_machine`): until then it has a temporary name,
 //! which a crash or a refusal leaves nothing of.
 //!
 //! The announced length is not bounded but by the data of the leader: space is taken as bytes come,
@@ -24,13 +24,13 @@ use super::entry;
 use super::rpc::{SnapshotPiece, SnapshotProgress};
 use super::snapshot::{self, SnapshotFile};
 use super::state_machine::Applied;
-use super::types::{Metrics, Raft, TypeConfig};
+use super::types::{Metrics, Raft, SnapshotMeta, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::limits::PIECE_BYTES_MAX;
 use crate::log::{Disk, SnapshotReceiver};
 
-/// Longer than it takes to connect again.
-const GRACE: Duration = Duration::from_secs(2);
+/// What a leader needs to connect again and to go on, on a busy machine too.
+const KEPT: Duration = Duration::from_secs(5);
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -64,7 +64,8 @@ pub struct Incoming {
 
 struct Arriving {
     origin: Origin,
-    index: u64,
+    vote: Vote,
+    meta: SnapshotMeta,
     file_bytes: u64,
     receiver: SnapshotReceiver,
 }
@@ -120,12 +121,15 @@ impl Incoming {
         Ok(SnapshotProgress::Done { vote: installed.map_err(io::Error::other)?.vote })
     }
 
-    /// What has come on this connection goes a little later, unless it goes on.
+    /// What has come on this connection goes with it, if nobody goes on.
     pub fn ended(&self, origin: &Origin) {
         origin.has_ended.store(true, atomic::Ordering::Relaxed);
+        if self.arriving.try_lock().is_ok_and(|arriving| arriving.is_none()) {
+            return;
+        }
         let (incoming, origin) = (self.clone(), origin.clone());
         let forget = async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(KEPT).await;
             let mut arriving = incoming.arriving.lock().await;
             if let Some(half) = arriving.take_if(|arriving| arriving.origin.is(&origin)) {
                 incoming.remove(half).await;
@@ -146,16 +150,14 @@ impl Incoming {
         let (disk, applied) = (self.disk.clone(), self.applied.clone());
         let index = piece.meta.last_log_id.map_or(0, |log_id| log_id.index());
         let write = move || {
-            let same = |a: &Arriving| {
-                a.origin.peer == origin.peer && a.index == index && a.file_bytes == piece.file_bytes
-            };
             let mut current = match former {
-                Some(current) if same(&current) => Arriving { origin, ..current },
+                Some(current) if current.goes_on_with(&piece) => Arriving { origin, ..current },
                 former => {
                     // Before another of this name is made.
                     drop(former);
                     let receiver = SnapshotReceiver::create(disk, index, piece.file_bytes)?;
-                    Arriving { origin, index, file_bytes: piece.file_bytes, receiver }
+                    let SnapshotPiece { vote, ref meta, file_bytes, .. } = piece;
+                    Arriving { origin, vote, meta: meta.clone(), file_bytes, receiver }
                 }
             };
             if piece.offset == current.receiver.received_bytes() {
@@ -174,6 +176,13 @@ impl Incoming {
         });
         // Dropped all the same when the thread has ended.
         let _ = removed.await;
+    }
+}
+
+impl Arriving {
+    /// The same snapshot, of the same leader in the same term.
+    fn goes_on_with(&self, piece: &SnapshotPiece) -> bool {
+        self.vote == piece.vote && self.meta == piece.meta && self.file_bytes == piece.file_bytes
     }
 }
 

@@ -57,6 +57,29 @@ async fn half_a_snapshot_goes_with_its_connection() {
 }
 
 #[tokio::test]
+async fn its_leader_goes_on_with_half_a_snapshot_on_the_next_connection() {
+    let disk = memory();
+    let member = open_member(&disk, patient(), Birth::Fresh(CLUSTER)).await;
+    let (id, members) = (member.parts.identity.id, members(&member));
+    let player = Player::beside(&member, PEER).await;
+    let again = Player::beside(&member, PEER).await;
+    let served = serve(member);
+    append(&player, id, &first_append(&members)).await;
+    let sent = half(&members);
+    send(&player, id, &sent).await.unwrap();
+    player.net.shutdown().await;
+    let asked = SnapshotPiece { piece: Bytes::new(), ..sent.clone() };
+    let taken = send(&again, id, &asked).await.unwrap();
+    let half_bytes = sent.piece.len() as u64;
+    assert!(matches!(taken, SnapshotProgress::Continue { offset } if offset == half_bytes));
+    // In another term it is another leader, as far as anybody knows.
+    let later = SnapshotPiece { vote: Vote::new_committed(TERM + 1, PEER), ..asked };
+    let taken = send(&again, id, &later).await.unwrap();
+    assert!(matches!(taken, SnapshotProgress::Continue { offset: 0 }), "{taken:?}");
+    served.abort();
+}
+
+#[tokio::test]
 async fn another_snapshot_of_the_leader_takes_the_place_of_the_half_that_has_come() {
     let disk = memory();
     let (id, members, player, served) = follower(&disk).await;
