@@ -406,9 +406,10 @@ leader() ->
 %% @doc What this node knows of itself and its cluster.
 %%
 %% Among others: `node', `leader', `role' (leader, candidate, follower, learner), `term', `members'
-%% (a map for each: `node', `id', `address', `standing', and `heard_ms', how long ago this node heard of
-%% it), `quorum' (is a majority reached? if not, `quorum_lost_ms' says for how long it has not been, and
-%% nobody leads), `last_log_index', `last_log_term',
+%% (a map for each: `node', `id', `address', `standing', and `heard_ms', how long ago this node
+%% heard of it), `quorum' (is a majority reached? if not, `quorum_lost_ms' says for how long it has
+%% not been, and nobody leads), `peers' (a map for each other member: `address', `connected', and
+%% `outage', with the cause, when it is not reached), `last_log_index', `last_log_term',
 %% `applied_index', `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys
 %% and values), `applied_groups' (log entries with writes, applied here since the start), `waiting'
 %% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered

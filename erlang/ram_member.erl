@@ -11,9 +11,8 @@
 %% and the new name if nobody else knows it under the former. A member of several keeps its name,
 %% serves on, and is not taken for a node of the new one.
 %%
-%% A member that fails, for example because its disk is full, is closed and the reason is kept for
-%% status; the process and the VM go on, and restart brings it back. Nothing is deleted because
-%% something failed.
+%% A member that fails (its disk is full) is closed and the reason is kept for status; the process
+%% and the VM go on, and restart brings it back. Nothing is deleted because something failed.
 -module(ram_member).
 -behaviour(gen_server).
 
@@ -289,7 +288,8 @@ start_member(Cluster, State) ->
 %% Told once. Another process may let go of the folder: it may be a former member of this very node
 %% that is stopping.
 failed(Reason, #state{failure = Known} = State) ->
-    Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [ram_error:words(Reason)]),
+    Words = ram_error:words(Reason),
+    Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [Words]),
     State#state{failure = Reason, again = look_again(Reason, State)}.
 
 look_again({in_use, _}, #state{again = Timer}) ->
