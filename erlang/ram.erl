@@ -374,16 +374,16 @@ leader() ->
 %% @doc What this node knows of itself and its cluster.
 %%
 %% Among others: `node', `leader', `role' (leader, candidate, follower, learner), `term', `members'
-%% (a map for each: `node', `id', `address', `standing', and `heard_ms', how long ago this node heard of
-%% it), `quorum' (is a majority reached? if not, `quorum_lost_ms' says for how long it has not been, and
-%% nobody leads), `last_log_index', `last_log_term',
-%% `applied_index', `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys
-%% and values), `applied_groups' (log entries with writes, applied here since the start), `waiting'
-%% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered
-%% in the call, `local', after a wait for a key that was being written, `waited', and by a `quorum';
-%% and the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments')
-%% and `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it
-%% is `node', `role' (down) and `failure', the reason.
+%% (a map for each: `node', `id', `address', `standing', and `heard_ms', how long ago this node
+%% heard of it), `quorum' (is a majority reached? if not, `quorum_lost_ms' says for how long it has
+%% not been, and nobody leads), `last_log_index', `last_log_term', `applied_index',
+%% `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys and values),
+%% `applied_groups' (log entries with writes, applied here since the start), `waiting' (requests
+%% without an answer yet), `reads' (a {@type read_status()}: how many reads were answered in the
+%% call, `local', after a wait for a key that was being written, `waited', and by a `quorum'; and
+%% the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments') and
+%% `net' (frames, bytes, connections, `refusals' by kind). On a node whose member has failed it is
+%% `node', `role' (down) and `failure', the reason.
 -spec status() -> map().
 status() ->
     ram_cluster:status().

@@ -205,8 +205,8 @@ impl Cluster {
             && node.log.term_at(node.applied) == node.term
     }
 
-    /// What a leader promised by its grants it keeps in any case. What a follower promised stands on
-    /// the vote that it has: that is gone with another vote, whoever gets it.
+    /// What a leader promised by its grants it keeps in any case. What a follower promised stands
+    /// on the vote that it has: that is gone with another vote, whoever gets it.
     fn hears_unknown(&self, node: &Node) -> bool {
         let is_heard = match self.has(Guard::UnknownCandidates) {
             true => node.promise == 0,

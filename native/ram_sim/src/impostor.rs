@@ -1,6 +1,6 @@
-//! A peer on a host of its own that knows the cookie and follows no rule. It asks for votes in terms
-//! that no election reaches, or as a candidate that no configuration has; and it says that members
-//! are where it is, and tells who comes there that it was removed.
+//! A peer on a host of its own that knows the cookie and follows no rule. It asks for votes in
+//! terms that no election reaches, or as a candidate that no configuration has; and it says that
+//! members are where it is, and tells who comes there that it was removed.
 //!
 //! What it gets is judged here and in `watch`: the invariants are named below.
 

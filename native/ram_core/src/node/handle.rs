@@ -228,7 +228,8 @@ impl Handle {
         &self.config
     }
 
-    /// Lets go of what the member shared but its table; requests are refused as stopped from now on.
+    /// Lets go of what the member shared but its table; requests are refused as stopped from now
+    /// on.
     pub(crate) fn let_go(&self) {
         *self.running.write() = None;
     }

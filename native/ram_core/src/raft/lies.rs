@@ -7,8 +7,8 @@ use super::entry;
 use super::types::{TypeConfig, Vote};
 use crate::codec;
 
-/// A request for a vote, as if the lead had been transferred to the candidate, whose log is ahead of
-/// all others.
+/// A request for a vote, as if the lead had been transferred to the candidate, whose log is ahead
+/// of all others.
 pub fn vote_request(term: u64, candidate: u64) -> Bytes {
     let last = entry::log_id(term, 1 << 40);
     let mut request = VoteRequest::<TypeConfig>::new(Vote::new(term, candidate), Some(last));

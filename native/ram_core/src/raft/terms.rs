@@ -8,25 +8,26 @@
 //!
 //! # How far elections get
 //!
-//! A term grows by one where a candidate wins a pre-vote of a majority, and an election takes longer
-//! than a millisecond ([`TERMS_A_MS`]): two disks sync a vote. So the terms that this member may
-//! hear of lie below a line: the term it began with, and one for each millisecond since. A member
-//! that was away does not know for how long, so [`TERMS_AWAY_MAX`] come on top: a year in which a
-//! leader is elected each second. While a majority is away pre-votes fail, and terms stand still.
-//! A member that was away for more elections than these says so in its log, and is added afresh.
-//! The line rises with time, not with what is heard, so no number of messages moves it. One that has
-//! heard of no leader yet takes the term of its first for the beginning.
+//! A term grows by one where a candidate wins a pre-vote of a majority, and an election takes
+//! longer than a millisecond ([`TERMS_A_MS`]): two disks sync a vote. So the terms that this member
+//! may hear of lie below a line: the term it began with, and one for each millisecond since. A
+//! member that was away does not know for how long, so [`TERMS_AWAY_MAX`] come on top: a year in
+//! which a leader is elected each second. While a majority is away pre-votes fail, and terms stand
+//! still. A member that was away for more elections than these says so in its log, and is added
+//! afresh. The line rises with time, not with what is heard, so no number of messages moves it. One
+//! that has heard of no leader yet takes the term of its first for the beginning.
 //!
-//! Nothing is believed beyond [`COUNTER_MAX`], which no line reaches in 285,000 years. A member with
-//! a term beyond it on its disk does not campaign; the way out is `recover`.
+//! Nothing is believed beyond [`COUNTER_MAX`], which no line reaches in 285,000 years. A member
+//! with a term beyond it on its disk does not campaign; the way out is `recover`.
 //!
 //! # Unknown peers
 //!
 //! A peer that is in no configuration that this member knows, neither committed nor newest, may
-//! still be a voter: this member's log may be behind the change that added it, and in a cluster that
-//! lost others the vote of this member may be the one that it needs (Ongaro's thesis, section 4.1).
-//! Then a candidate from before that change cannot win, so refusing all unknown peers would end the
-//! cluster. But no such vote is needed while a leader is heard. So an unknown peer moves the term
+//! still be a voter: this member's log may be behind the change that added it, and in a cluster
+//! that lost others the vote of this member may be the one that it needs (Ongaro's thesis, section
+//! 4.1). Then a candidate from before that change cannot win, so refusing all unknown peers would
+//! end the cluster. But no such vote is needed while a leader is heard. So an unknown peer moves
+//! the term
 //!
 //! - only when this member has heard no leader for longer than an election timeout (a leadership
 //!   transfer, which needs no such silence, comes from a leader that has the votes of the others);
