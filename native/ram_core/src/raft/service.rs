@@ -7,10 +7,12 @@
 //! promise (`reads::promise`), and no lease is granted while it votes.
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use openraft::async_runtime::WatchReceiver;
-use openraft::raft::AppendEntriesRequest;
+use openraft::errors::RaftError;
+use openraft::raft::AppendEntriesResponse;
 use openraft::raft::VoteRequest;
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -41,10 +43,16 @@ use crate::net::{Inbound, PeerId, Replies, Service};
 use crate::reads::Reads;
 use crate::reads::grants::{Ask, Refused};
 
-type Append = (u64, AppendEntriesRequest<TypeConfig>);
+/// An append that raft has not begun with.
+type Append = (u64, BoxFuture<'static, AppendAnswered>);
+type AppendAnswered = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeConfig>>;
 
 /// Appends of one connection that wait for raft; the connection reads no further then.
 const APPENDS_WAITING_MAX: usize = 1024;
+
+/// Bytes of appends that came and are not answered, of all peers together. More is refused as by a
+/// member that has stopped, so that it is sent again a little later.
+const APPENDING_BYTES_MAX: u32 = 256 * 1024 * 1024;
 
 /// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
 /// not lead, so that it is sent again a little later.
@@ -69,6 +77,7 @@ struct Shared {
     incoming: Incoming,
     rumour: Rumour,
     asked: Asked,
+    appending: Asked,
 }
 
 #[derive(Clone)]
@@ -87,7 +96,7 @@ impl RaftService {
     ) -> Self {
         let incoming = Incoming::new(disk, transfer, applied.clone());
         let serving = RwLock::new(None);
-        let asked = Asked::new(ASKED_BYTES_MAX);
+        let (asked, appending) = (Asked::new(ASKED_BYTES_MAX), Asked::new(APPENDING_BYTES_MAX));
         let (callers, arrivals) = (Callers::default(), Arrivals::default());
         RaftService {
             shared: Arc::new(Shared {
@@ -101,6 +110,7 @@ impl RaftService {
                 incoming,
                 rumour: Rumour::default(),
                 asked,
+                appending,
             }),
         }
     }
@@ -159,12 +169,7 @@ impl Service for RaftService {
     }
 }
 
-async fn answer_appends(
-    raft: Raft,
-    hold: Duration,
-    mut waiting: mpsc::Receiver<Append>,
-    replies: Replies,
-) {
+async fn answer_appends(hold: Duration, mut waiting: mpsc::Receiver<Append>, replies: Replies) {
     let mut running = FuturesOrdered::new();
     loop {
         tokio::select! {
@@ -173,10 +178,9 @@ async fn answer_appends(
                 reply(&replies, id, answer);
             }
             next = waiting.recv() => match next {
-                Some((id, request)) => {
-                    let raft = raft.clone();
+                Some((id, append)) => {
                     running.push_back(async move {
-                        let response = raft.append_entries(request).await;
+                        let response = append.await;
                         let answer = response.map(|response| AppendAnswer { response, hold });
                         (id, encode_answer(answer))
                     });
@@ -285,16 +289,23 @@ impl Connection {
     }
 
     fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
-        let heard = self.hearing(&raft);
+        let (heard, bytes) = (self.hearing(&raft), body.len());
         let appends = self.appends.get_or_insert_with(|| {
             let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
             let hold = self.shared.reads.spans.hold;
-            tokio::spawn(answer_appends(raft, hold, waiting, self.replies.clone()));
+            tokio::spawn(answer_appends(hold, waiting, self.replies.clone()));
             appends
         });
         let sent = match rpc::decode_append(body) {
             Ok(request) => match heard.leader(&request.vote) {
-                Ok(()) => appends.try_send((id, request)).map_err(|e| e.to_string()),
+                Ok(()) => {
+                    let append = async move { raft.append_entries(request).await };
+                    let admitted = self.shared.appending.admit(bytes, append);
+                    let admitted = admitted.ok_or_else(|| "too many appends wait".to_owned());
+                    admitted.and_then(|append| {
+                        appends.try_send((id, append.boxed())).map_err(|e| e.to_string())
+                    })
+                }
                 Err(no) => Err(no.to_string()),
             },
             Err(error) => Err(error.to_string()),
