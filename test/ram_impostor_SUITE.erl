@@ -78,18 +78,18 @@ one_peer_that_says_that_a_member_was_removed_costs_it_nothing(Config) ->
     Run = run(Config),
     ok = call(Run, 1, put, [k, v]),
     Leader = ram_peers:leader(Run, 1),
-    [Lied, Other] = [1, 2, 3] -- [Leader],
-    Replaced = ram_impostor:target(Run, Leader),
-    {Liar, Address} = ram_impostor:refuse(Replaced),
-    ok = ram_impostor:plant(ram_impostor:target(Run, Lied), maps:get(id, Replaced), Address),
-    %% The member looks for its lost leader, and finds the liar.
+    Left = [1, 2, 3] -- [Leader],
+    #{id := Id} = Lost = ram_impostor:target(Run, Leader),
+    Targets = [ram_impostor:target(Run, I) || I <- Left],
+    {Liar, Address} = ram_impostor:refuse(Lost),
+    %% It cannot say any more where it is. Whoever leads next looks for it, and finds the liar.
     ok = ram_peers:kill(Run, Leader),
-    eventually(fun() -> ram_impostor:refusals(Liar) > 0 end),
-    ok = call(Run, Other, put, [k, w]),
-    ?assertEqual(w, call(Run, Lied, get, [k])),
-    ok = call(Run, Lied, put, [k, x]),
-    ?assert(filelib:is_file(filename:join(ram_peers:data_dir(Run, Lied), "member"))),
-    ?assertEqual([], aside(Run, Lied)),
+    [ok = ram_impostor:plant(Target, Id, Address) || Target <- Targets],
+    eventually(fun() -> ram_impostor:refusals(Liar) > 3 end),
+    [ok = call(Run, I, put, [I, w]) || I <- Left],
+    [?assertEqual(w, call(Run, I, get, [Each])) || I <- Left, Each <- Left],
+    [?assert(filelib:is_file(filename:join(ram_peers:data_dir(Run, I), "member"))) || I <- Left],
+    ?assertEqual([[], []], [aside(Run, I) || I <- Left]),
     ok = ram_impostor:stop(Liar).
 
 the_data_of_a_removed_node_are_kept_aside_until_its_folder_is_erased(Config) ->
