@@ -1,7 +1,7 @@
 //! How much the peers may have asked of a member, and wait for, at once.
 //!
-//! A leader that cannot commit must not collect what they send again and again, nor a follower whose
-//! disk does not keep up. Used by `service`, for all peers together.
+//! A leader that cannot commit must not collect what they send again and again, nor a follower
+//! whose disk does not keep up. Used by `service`, for all peers together.
 
 use std::future::Future;
 use std::sync::Arc;
