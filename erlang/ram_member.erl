@@ -235,8 +235,7 @@ look(#state{member = undefined, cluster = undefined} = State) -> start_again(Sta
 look(State) -> State.
 
 %% Serves the cluster that the data folder holds, if it holds one.
-start_again(#state{config = undefined} = State) ->
-    State;
+start_again(#state{config = undefined} = State) -> State;
 start_again(#state{config = #{data_dir := Dir, storage := Storage}} = State) ->
     case ram_nif:folder_look(Dir) of
         none ->
@@ -285,8 +284,7 @@ start_member(Cluster, State) ->
         {error, Reason} -> failed(Reason, State)
     end.
 
-%% Told once. Another process may let go of the folder: it may be a former member of this very node
-%% that is stopping.
+%% Told once. Who holds the folder may let go of it: a former member of this node that is stopping.
 failed(Reason, #state{failure = Known} = State) ->
     Words = ram_error:words(Reason),
     Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [Words]),
