@@ -103,14 +103,21 @@ stop() ->
 %%     {ok, Nodes} = application:get_env(my_app, nodes),
 %%     case ram:start_cluster(Nodes) of
 %%         ok -> my_sup:start_link();
+%%         {error, {running_on, Serving, Reason}} ->
+%%             %% Another member needs a hand.
+%%             logger:warning("ram: ~tp", [Reason]),
+%%             true = lists:member(node(), Serving),
+%%             my_sup:start_link();
 %%         {error, Reason} -> {error, Reason}
 %%     end.
 %% '''
 %%
 %% <ul>
-%% <li>On a node that serves it answers `ok' as soon as there is a majority: also when other members
-%%     are down, and when the list is older than an add_node/1 or a remove_node/1. Nodes of the list
-%%     that are no members are left as they are, and named in the log.</li>
+%% <li>On a node that serves it answers `ok' when there is a majority and the members that can be
+%%     reached have caught up (one that does not within half a minute is named by
+%%     `{running_on, Serving, Reason}'): also when other members are down, and when the list is
+%%     older than an add_node/1 or a remove_node/1. Nodes of the list that are no members are left
+%%     as they are, and named in the log.</li>
 %% <li>While no node of the list has a cluster, those that cannot be reached over Erlang
 %%     distribution are waited for, and told of in the log: for 30 s, unless the option `wait_ms' of
 %%     {@link start_cluster/2} says otherwise; then it is `{error, {unreachable, Nodes}}'. When all
@@ -189,8 +196,9 @@ add_node(Other) ->
 %% `{error, {not_erased, Node, Text}}': it is a member no more, and the file that `Text' names could
 %% not be deleted; the next start of the application there tries again.
 %%
-%% A node that is down is removed all the same; when it comes back its peers tell it, and it deletes
-%% its data then. The leader may be removed, also by itself; the last member may not.
+%% A node that is down is removed all the same; when it comes back its peers tell it, and when a
+%% majority of those that it knew confirms that, it keeps its data aside and serves no more. The
+%% leader may be removed, also by itself; the last member may not.
 -spec remove_node(node()) -> ok | {error, ram_error:cluster_error()}.
 remove_node(Node) when is_atom(Node) ->
     ram_membership:remove(Node);

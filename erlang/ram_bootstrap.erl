@@ -91,6 +91,11 @@ confirmed(ok, Nodes, Serving) ->
         true -> {error, {already_clustered, lists:sort(Serving)}};
         false -> ok
     end;
+confirmed({error, {running_on, _, _}} = Error, Nodes, Serving) ->
+    case confirmed(ok, Nodes, Serving) of
+        ok -> Error;
+        NoMember -> NoMember
+    end;
 confirmed(Error, _Nodes, _Serving) ->
     Error.
 
@@ -182,14 +187,13 @@ serve(Nodes, Found, Deadline) ->
 
 %% Nodes that boot one after the other: the majority comes when they do.
 no_majority(Nodes, Found, Missing, Deadline) ->
-    Unreached = case Missing of
-                    [] -> ram_reach:unreached(ram_reach:members());
-                    _ -> []
-                end,
-    Voters = length(voters()),
+    Up = [Member || {Node, _, _} = Member <- ram_reach:members(),
+                    not lists:member(Node, Missing)],
+    Unreached = ram_reach:unreached(Up),
+    IsHopeless = 2 * (length(Missing) + length(Unreached)) >= length(voters()),
     case {left(Deadline), Missing, Unreached} of
-        %% The nodes are up, and do not hear each other.
-        {_, [], [Reason | _]} when 2 * length(Unreached) >= Voters -> {error, Reason};
+        %% So many nodes are up, and do not hear each other.
+        {_, _, [Reason | _]} when IsHopeless -> {error, Reason};
         {0, [], _} -> {error, ram_error:cluster(timeout)};
         {0, _, _} -> {error, {unreachable, Missing}};
         {LeftMs, _, _} ->
@@ -212,7 +216,8 @@ complete(Nodes, Found) ->
     Others = [Node || Node <- intersection(holders(Found) ++ Lost, Members),
                       Node =/= node(), not lists:keymember(Node, 1, Added)],
     strangers(Nodes -- Members),
-    running_on(Nodes, Added ++ Broken ++ sync_others(Others, ?SYNC_ROUNDS)).
+    Late = sync_others(Others, ?SYNC_ROUNDS),
+    running_on(lists:sort([node() | Others]), Added ++ Broken ++ Late).
 
 running_on(_Nodes, []) -> ok;
 running_on(Nodes, [{First, Why} | _] = Failed) ->
@@ -348,10 +353,17 @@ undo(Members, Cluster) ->
 undo_first([_Alone], _Cluster) ->
     {error, joined};
 undo_first([{First, {Id, _Name, _Address}} | Others], Cluster) ->
-    case ram_cluster:first_error([ram_cluster:abandon(Node, Cluster) || {Node, _} <- Others]) of
-        ok -> ram_node:erase(First, Id);
-        {error, _} = Error -> Error
+    %% None goes while another has it: all of them are asked before.
+    Holders = [Node || {Node, _} <- Others, not is_empty(ram_node:describe(Node))],
+    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
+    case {Holders, ram_cluster:first_error(Undone)} of
+        {[], ok} -> ram_node:erase(First, Id);
+        {[], Error} -> Error;
+        {_, _} -> {error, joined}
     end.
+
+is_empty(#{joined := Joined}) -> not Joined;
+is_empty(_Unknown) -> false.
 
 now_ms() -> erlang:monotonic_time(millisecond).
 

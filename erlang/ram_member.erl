@@ -108,7 +108,8 @@ handle({recover, Old, New}, _From, #state{member = Member} = State) ->
             {reply, Error, State};
         {error, _} = Error ->
             {reply, Error, start_again(stop_member(State))}
-    end.
+    end;
+handle(_OfAnotherVersion, _From, State) -> {reply, {error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({joined, Cluster}, #state{cluster = Cluster, former = Former} = State) ->

@@ -57,10 +57,14 @@ add_known(Node, Cluster, Id, Address) ->
                 ok -> add_fresh(Node, Cluster);
                 {error, Reason} -> {error, ram_cluster:failed(Node, Reason)}
             end;
-        {error, Reason} = Error ->
+        {error, Reason} = Error when element(1, Reason) =:= not_reached;
+                                     element(1, Reason) =:= not_caught_up ->
+            %% The leader says so of what is no voter yet.
+            undone(Node, Cluster, Id, Error);
+        {error, Reason} ->
+            %% It may have been a member all the time.
             case is_certain(Reason) of
-                true -> undone(Node, Cluster, Id, Error);
-                %% It may have been a member all the time.
+                true -> {error, ram_error:cluster(Reason)};
                 false -> {error, ram_error:cluster(timeout)}
             end;
         ok ->

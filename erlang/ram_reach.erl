@@ -42,11 +42,15 @@ not_reached(_Other, ok) ->
 not_reached({Node, _Id, Address}, {unreached, _Cause, Text}) ->
     [{not_reached, Node, Address, <<"from ", (atom_to_binary(node()))/binary, ": ", Text/binary>>}].
 
-%% @doc The members of the cluster, as the member of this node knows them.
+%% @doc The members of the cluster, each where the member of this node has found it last; that may
+%% be elsewhere than where the log says that it was added.
 -spec members() -> [member()].
 members() ->
-    #{members := Members} = ram_cluster:status(),
-    [{Node, Id, Address} || #{node := Node, id := Id, address := Address} <- Members].
+    #{members := Members, peers := Peers, id := Own, address := Here} = ram_cluster:status(),
+    Seen = [{Id, Address} || #{id := Id, address := Address} <- Peers, is_binary(Address)],
+    Found = maps:from_list([{Own, Here} | Seen]),
+    [{Node, Id, maps:get(Id, Found, Address)}
+     || #{node := Node, id := Id, address := Address} <- Members].
 
 %% @doc Those of these nodes that are up, since something listens where they are registered, and
 %% that refuse Erlang distribution all the same: to wait for them would be in vain.
@@ -73,7 +77,12 @@ refuses(Node, Host, Port) ->
             Address = unicode:characters_to_binary(io_lib:format("~ts:~b", [Host, Port])),
             [{not_reached, Node, Address,
               <<"it refuses Erlang distribution; is the cookie the same on both nodes?">>}
-             || net_kernel:connect_node(Node) =/= true];
+             || is_refused(Node)];
         {error, _} ->
             []
     end.
+
+%% A node that is frozen, or busy, does not answer; one that refuses says so at once.
+is_refused(Node) ->
+    {Us, Connected} = timer:tc(net_kernel, connect_node, [Node]),
+    Connected =/= true andalso Us < ?CONNECT_MS * 1000.

@@ -347,7 +347,7 @@ use_long_key(Name) ->
     ok = ram:update(Key, 1, fun(N) -> N + 1 end),
     2 = ram:get(Key),
     ok = ram:put_many([{Key, 3}]),
-    {ok, 3} = ram:fetch(Key, #{reads => local}),
+    {ok, 3} = ram:fetch(Key),
     ok = ram:delete(Key),
     none = ram:get(Key, none, #{reads => lease}),
     %% What a local fun holds is not looked at.

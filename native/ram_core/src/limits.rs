@@ -48,7 +48,7 @@ pub const GUESTS_ARRIVING_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
 /// Guests that are connected at once. A new member knows nobody, so the members of a cluster that
 /// is made are guests of each other for a moment.
-pub const GUESTS_MAX: usize = 16;
+pub const GUESTS_MAX: usize = 64;
 
 /// Log entries that are read, or sent in one message, together; a longer entry goes alone.
 pub const PACK_BYTES_MAX: usize = 4 * MIB;

@@ -160,8 +160,8 @@ impl Net {
         }
     }
 
-    /// Is the peer at this address, which is taken down, and is it who it is taken for? Connects
-    /// without regard to the back-off, or asks on the connection that stands.
+    /// Is the peer at this address, and is it who it is taken for? Asks on the connection that
+    /// stands; without one the address is taken down, and tried without regard to the back-off.
     pub fn reach(
         &self,
         peer: PeerId,
@@ -170,7 +170,8 @@ impl Net {
     ) -> impl Future<Output = Result<(), Unreached>> + Send + 'static {
         let shared = Arc::clone(&self.shared);
         async move {
-            let peer = shared.set_address(peer, address, true);
+            let known = shared.peer(peer).filter(|peer| peer.is_connected());
+            let peer = known.unwrap_or_else(|| shared.set_address(peer, address, true));
             match tokio::time::timeout(limit, peer.reach(&shared)).await {
                 Ok(reached) => reached.map_err(|error| error.unreached()),
                 Err(_) => Err(peer.late()),

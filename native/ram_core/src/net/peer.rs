@@ -170,6 +170,10 @@ impl Peer {
         }
     }
 
+    pub fn is_connected(&self) -> bool {
+        self.state.lock().link.as_ref().is_some_and(|link| link.connected)
+    }
+
     /// Why the peer is not reached by now.
     pub fn late(&self) -> Unreached {
         let outage = self.state.lock().attempts.outage(Instant::now());

@@ -28,7 +28,7 @@ pub(super) fn move_member(disk: &Arc<dyn Disk>, is_own: impl Fn(&str) -> bool) -
 pub(super) fn finish(disk: &Arc<dyn Disk>, is_own: impl Fn(&str) -> bool) -> Result<String> {
     let prefix = prefix(&Identity::load(disk, REMOVING)?);
     for name in names(disk)? {
-        if name.starts_with(PREFIX) && !name.starts_with(&prefix) {
+        if is_aside(&name, &is_own) && !name.starts_with(&prefix) {
             failed(disk, &name, disk.remove(&name))?;
         } else if is_own(&name) && name != REMOVING {
             failed(disk, &name, disk.rename(&name, &format!("{prefix}{name}")))?;
@@ -41,9 +41,14 @@ pub(super) fn finish(disk: &Arc<dyn Disk>, is_own: impl Fn(&str) -> bool) -> Res
 }
 
 /// Removes what was moved aside, if it is of this cluster; `None`: of any.
-pub(super) fn erase(disk: &Arc<dyn Disk>, only: Option<ClusterId>) -> Result<()> {
-    let names = names(disk)?;
-    for member in names.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(MEMBER)) {
+pub(super) fn erase(
+    disk: &Arc<dyn Disk>,
+    only: Option<ClusterId>,
+    is_own: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let names: Vec<String> =
+        names(disk)?.into_iter().filter(|name| is_aside(name, &is_own)).collect();
+    for member in names.iter().filter(|name| name.ends_with(MEMBER)) {
         let cluster = Identity::load(disk, member).map(|identity| identity.cluster);
         let is_meant = only.is_none_or(|only| cluster.is_ok_and(|cluster| cluster == only));
         let prefix = member.strip_suffix(MEMBER).unwrap_or(member);
@@ -58,6 +63,12 @@ pub(super) fn erase(disk: &Arc<dyn Disk>, only: Option<ClusterId>) -> Result<()>
 
 fn prefix(identity: &Identity) -> String {
     format!("{PREFIX}{:x}-", identity.id)
+}
+
+/// A file of a member under the name that it has aside; others are never touched.
+fn is_aside(name: &str, is_own: impl Fn(&str) -> bool) -> bool {
+    let numbered = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+    numbered.is_some_and(|(id, of)| u64::from_str_radix(id, 16).is_ok() && is_own(of))
 }
 
 fn names(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {

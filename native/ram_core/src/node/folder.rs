@@ -105,7 +105,7 @@ pub fn has_log(disk: &Arc<dyn Disk>) -> Result<bool> {
 pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
     let cluster = Identity::load(disk, MEMBER).map(|identity| identity.cluster);
     let made_folder = clear(disk)?;
-    aside::erase(disk, cluster.ok())?;
+    aside::erase(disk, cluster.ok(), is_own)?;
     disk.leave(made_folder);
     Ok(())
 }
@@ -166,7 +166,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
     let disk: Arc<dyn Disk> = Arc::new(disk);
     match (only, contents(&disk)) {
         (only, Ok(Contents::Nothing)) => {
-            let erased = aside::erase(&disk, only);
+            let erased = aside::erase(&disk, only, is_own);
             disk.leave(false);
             erased
         }

@@ -109,10 +109,7 @@ impl Handle {
     /// Was another member that leads heard just now? An unknown peer is not heard for a while then.
     pub fn hears_leader(&self) -> bool {
         let heard = self.with(|running| {
-            let metrics = running.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let leader = metrics.current_leader.filter(|leader| *leader != metrics.id);
-            let ago = leader.and_then(|leader| running.heard.ago(leader));
+            let ago = running.terms.leader_heard_ago();
             ago.is_some_and(|ago| ago < running.reads.spans.hold / 3)
         });
         heard.unwrap_or(false)

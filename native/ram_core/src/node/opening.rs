@@ -42,6 +42,8 @@ pub(super) struct Parts {
     pub applied: Applied,
     pub reads: Reads,
     pub identity: Identity,
+    #[cfg(feature = "simulation")]
+    pub terms: Terms,
     pub heard: Heard,
     pub quorum: Quorum,
 }
@@ -56,6 +58,8 @@ impl Parts {
             identity: self.identity.clone(),
             applied: self.applied.clone(),
             reads: self.reads.clone(),
+            #[cfg(feature = "simulation")]
+            terms: self.terms.clone(),
             heard: self.heard.clone(),
             quorum: self.quorum.clone(),
         }
@@ -116,6 +120,8 @@ async fn open_as(
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let pack_bytes_max = config.limits.frame_bytes_max;
+    #[cfg(feature = "simulation")]
+    let watched = terms.clone();
     let told = (terms, heard.clone());
     let network = Network::new(net.clone(), reads.clone(), told, transfer.clone(), pack_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
@@ -147,6 +153,8 @@ async fn open_as(
         applied,
         reads,
         identity,
+        #[cfg(feature = "simulation")]
+        terms: watched,
         heard,
         quorum,
     })

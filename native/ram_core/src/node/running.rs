@@ -13,6 +13,8 @@ use crate::raft::entry;
 use crate::raft::heard::Heard;
 use crate::raft::log_store::Newest;
 use crate::raft::state_machine::Applied;
+#[cfg(feature = "simulation")]
+use crate::raft::terms::Terms;
 use crate::raft::types::Raft;
 use crate::reads::Reads;
 
@@ -25,6 +27,8 @@ pub struct Running {
     pub identity: Identity,
     pub applied: Applied,
     pub reads: Reads,
+    #[cfg(feature = "simulation")]
+    pub terms: Terms,
     pub heard: Heard,
     pub quorum: Quorum,
 }

@@ -211,6 +211,7 @@ impl Drop for Connection {
 impl Inbound for Connection {
     fn arriving(&mut self) {
         self.shared.arrivals.part_of(self.peer.0);
+        self.shared.heard.from(self.peer.0);
     }
 
     fn request(&mut self, id: u64, kind: u8, body: Bytes) {

@@ -140,6 +140,13 @@ impl Terms {
         Terms { clock, election_timeout, heard }
     }
 
+    /// How long ago the last leader was heard, for whoever watches a member.
+    #[cfg(feature = "simulation")]
+    pub fn leader_heard_ago(&self) -> Option<Duration> {
+        let at = self.heard.lock().leader_at?;
+        Some(self.clock.now().since(at))
+    }
+
     /// May a leader have this vote? `known`: what this member knows now.
     pub fn hear_leader(&self, claim: Claim<'_>, known: &Metrics) -> Result<(), Disbelief> {
         let (now, term) = (self.clock.now(), term_of(claim.vote));
