@@ -137,7 +137,8 @@ mod tests {
     /// A member with files of its own, beside a stranger's and what an earlier removal has left.
     fn folder_of(id: u64) -> Arc<Stopping> {
         let disk = MemoryDisk::default();
-        for name in ["log-newest", "notes", "removed-5-member", "removed-5-log-newest"] {
+        for name in ["log-newest", "removed-users.csv", "removed-5-member", "removed-5-log-newest"]
+        {
             disk.create(name).unwrap().write_at(name.as_bytes(), 0).unwrap();
         }
         let disk = Arc::new(Stopping { disk, left: AtomicUsize::new(usize::MAX) });
@@ -170,7 +171,7 @@ mod tests {
                 true => _ = folder::set_aside(&disk).unwrap(),
                 false => assert_eq!(folder::contents(&disk), Ok(Contents::Nothing)),
             }
-            let expected = ["notes", "removed-abc-log-newest", "removed-abc-member"];
+            let expected = ["removed-abc-log-newest", "removed-abc-member", "removed-users.csv"];
             assert_eq!(sorted(&disk), expected, "stopped after {steps} steps");
             let kept = Identity::load(&disk, "removed-abc-member").unwrap();
             assert_eq!((kept.id, kept.cluster), (0xabc, CLUSTER));
