@@ -89,10 +89,7 @@ impl Peer {
     }
 
     pub fn set_home(&self, address: &str) {
-        let mut state = self.state.lock();
-        if state.home.as_deref() != Some(address) {
-            state.home = Some(address.to_owned());
-        }
+        self.state.lock().home = Some(address.to_owned());
     }
 
     /// Where to try next. What a handshake said may be wrong, or a lie: so the two take turns.
