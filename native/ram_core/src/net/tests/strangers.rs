@@ -5,7 +5,7 @@ use super::*;
 
 use std::net::SocketAddr;
 use tokio::net::TcpSocket;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 /// A socket from an address of its own, as all of 127.0.0.0/8 is this host.
@@ -15,13 +15,24 @@ async fn connect_from(source: &str, to: &str) -> std::io::Result<TcpStream> {
     socket.connect(to.parse().unwrap()).await
 }
 
+/// Strangers on a thread of their own, as they are in use: members do not work for them.
+struct Flood(Option<Runtime>);
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// As many connections at once as are left of `sockets`, each held until the other side closes it,
 /// and then opened again; every other one says something that makes no sense.
-fn flood(source: &'static str, to: String, sockets: usize) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+fn flood(source: &'static str, to: String, sockets: usize) -> Flood {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     for number in 0..sockets {
         let to = to.clone();
-        tasks.spawn(async move {
+        runtime.spawn(async move {
             loop {
                 if let Ok(mut stream) = connect_from(source, &to).await {
                     if number % 2 == 0 {
@@ -32,7 +43,7 @@ fn flood(source: &'static str, to: String, sockets: usize) -> JoinSet<()> {
             }
         });
     }
-    tasks
+    Flood(Some(runtime))
 }
 
 #[tokio::test]
@@ -51,23 +62,25 @@ async fn silent_strangers_hold_few_slots_for_a_short_time() {
 }
 
 /// More sockets than there are slots, on the address that the member has, too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn members_get_in_while_strangers_take_every_slot_again_and_again() {
     let (a, b) = pair().await;
     let _flood = flood("127.0.0.1", b.net.advertised(), 4 * b.net.shared.options.handshakes_max);
     wait_until("the slots are taken", || b.refused(RefusalKind::Crowded) > 200).await;
-    let mut longest = Duration::ZERO;
+    let mut ways_in = Vec::new();
     for _ in 0..20 {
         let began = Instant::now();
         a.net.set_address(PeerId(2), b.net.advertised());
-        let limit = Duration::from_secs(1);
-        while a.net.call(PeerId(2), ECHO, Bytes::new(), limit).await.is_err() {
-            assert!(began.elapsed() < limit, "locked out");
+        while a.net.call(PeerId(2), ECHO, Bytes::new(), LIMIT).await.is_err() {
+            assert!(began.elapsed() < LIMIT, "locked out");
         }
-        longest = longest.max(began.elapsed());
+        ways_in.push(began.elapsed());
         a.net.forget(PeerId(2));
     }
-    println!("the longest way in: {longest:?}, {:?}", b.net.stats().refusals);
+    ways_in.sort();
+    println!("the ways in: {ways_in:?}, {:?}", b.net.stats().refusals);
+    // One attempt that the machine is too busy for costs a second alone.
+    assert!(ways_in[10] < Duration::from_secs(1), "{ways_in:?}");
     assert!(b.net.stats().accepts >= 20);
 }
 
