@@ -202,4 +202,17 @@ mod tests {
             assert_eq!(sorted(&disk).len(), left, "{cluster:?}");
         }
     }
+
+    /// Whose the erased data were is not known then, so nothing says that the others may go too.
+    #[test]
+    fn what_was_moved_aside_stays_when_a_member_is_erased_whose_identity_cannot_be_read() {
+        let disk = as_disk(&folder_of(0xabc));
+        folder::set_aside(&disk).unwrap();
+        let aside = sorted(&disk);
+        for name in [MEMBER, "erasing"] {
+            disk.create(name).unwrap().write_at(b"no identity", 0).unwrap();
+            folder::erase(&disk).unwrap();
+            assert_eq!(sorted(&disk), aside, "{name}");
+        }
+    }
 }

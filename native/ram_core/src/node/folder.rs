@@ -100,12 +100,14 @@ pub fn has_log(disk: &Arc<dyn Disk>) -> Result<bool> {
 }
 
 /// Removes all of ram's own files, and the folder, if it was made for them; of what was moved aside
-/// only what is of the same cluster. What could not be removed is named by the error, and is
-/// removed by a later start or call.
+/// only what is of the same cluster, and nothing when which one cannot be read. What could not be
+/// removed is named by the error, and is removed by a later start or call.
 pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
-    let cluster = Identity::load(disk, MEMBER).map(|identity| identity.cluster);
+    let known = [MEMBER, ERASING].into_iter().find_map(|name| Identity::load(disk, name).ok());
     let made_folder = clear(disk)?;
-    aside::erase(disk, cluster.ok(), is_own)?;
+    if let Some(identity) = known {
+        aside::erase(disk, Some(identity.cluster), is_own)?;
+    }
     disk.leave(made_folder);
     Ok(())
 }
