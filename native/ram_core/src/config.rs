@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::limits::{COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, SETTING_MAX};
-use crate::reads::clock::of_another;
-use crate::reads::mode::ReadMode;
 use crate::{Error, Result};
+use ram_lease::clock::of_another;
+use ram_lease::mode::ReadMode;
+use ram_limits::{COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, SETTING_MAX};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {

@@ -64,6 +64,15 @@ pub enum Error {
     Failed(String),
 }
 
+impl From<ram_lease::Unserved> for Error {
+    fn from(why: ram_lease::Unserved) -> Error {
+        match why {
+            ram_lease::Unserved::Timeout => Error::Timeout,
+            ram_lease::Unserved::Stopped => Error::Stopped,
+        }
+    }
+}
+
 impl Error {
     pub fn failed(cause: impl ToString) -> Error {
         Error::Failed(cause.to_string())

@@ -9,25 +9,24 @@
 //! - `log/`: how it lasts: segments, records, one writer;
 //! - `net/`: how bytes move: frames, handshake, connections.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-pub mod codec;
 pub mod config;
 pub mod error;
-pub mod limits;
-pub mod log;
-pub mod net;
 pub mod node;
-pub mod raft;
-mod readers;
-pub mod reads;
-pub mod sabotage;
-pub mod store;
-pub mod threads;
 
 pub use error::{Error, Result};
 pub use tracing;
+pub use {
+    ram_lease as reads, ram_limits as limits, ram_log as log, ram_net as net, ram_raft as raft,
+    ram_sabotage as sabotage, ram_threads as threads,
+};
+
+pub mod store {
+    pub use ram_store::*;
+    pub use ram_table::{table, value};
+}

@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ram_core::config::{Config, Limits, Storage};
-use ram_core::limits::{
-    COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, PACK_BYTES_MAX, SETTING_MAX,
-};
 use ram_core::node::identity::ClusterId;
 use ram_core::node::{Birth, Change, Node, Reply};
-use ram_core::raft::rpc::MemberChange;
-use ram_core::raft::types::Member;
-use ram_core::reads::mode::ReadMode;
-use ram_core::store::command::{Answer, Command};
-use ram_core::store::value::Plain;
 use ram_core::{Error, Result};
+use ram_lease::mode::ReadMode;
+use ram_limits::{
+    COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, PACK_BYTES_MAX, SETTING_MAX,
+};
+use ram_raft::rpc::MemberChange;
+use ram_raft::types::Member;
+use ram_store::command::{Answer, Command};
+use ram_table::value::Plain;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -73,9 +73,8 @@ fn put(node: &Node, key: &[u8], value: &[u8]) -> Result<Answer> {
 
 fn get(node: &Node, key: &[u8]) -> Option<Vec<u8>> {
     answered(|deadline, reply| node.sync(deadline, reply)).unwrap();
-    let value = |item: Option<&ram_core::store::table::Item>| {
-        Some(item.map(|item| item.value().into_owned()))
-    };
+    let value =
+        |item: Option<&ram_table::table::Item>| Some(item.map(|item| item.value().into_owned()));
     node.look(ReadMode::Local, key, value).unwrap().unwrap()
 }
 

@@ -13,11 +13,11 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ram_core::log::{Disk, Driver, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
-use ram_core::raft::rpc;
-use ram_core::store::Store;
-use ram_core::store::command::{self, Command, Expect, Stamp};
-use ram_core::store::value::Plain;
+use ram_log::{Disk, Driver, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
+use ram_raft::rpc;
+use ram_store::Store;
+use ram_store::command::{self, Command, Expect, Stamp};
+use ram_table::value::Plain;
 
 struct Fuzz {
     rng: TestRng,
@@ -129,7 +129,7 @@ fn a_mutated_snapshot_is_refused_or_is_what_was_written() {
     let blocks: Vec<Bytes> = (1..40).map(body).collect();
     blocks.iter().for_each(|block| writer.write_block(block).unwrap());
     writer.finish().unwrap();
-    let name = ram_core::log::snapshot_name(7);
+    let name = ram_log::snapshot_name(7);
     let mut fuzz = Fuzz::start("snapshot");
     let mut refused = 0;
     while fuzz.goes_on() {

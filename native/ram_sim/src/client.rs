@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use ram_check::{Action, Op, Outcome, Value};
 use ram_core::node::Handle;
-use ram_core::store::command::{Answer, Command, Expect};
-use ram_core::store::table::Item;
+use ram_store::command::{Answer, Command, Expect};
+use ram_table::table::Item;
 use rand::RngExt;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -15,7 +15,7 @@ pub struct Order {
     pub first_seed: u64,
     pub seeds: u64,
     pub seconds: u64,
-    /// The fault of `ram_core::sabotage` to arm.
+    /// The fault of `ram_sabotage` to arm.
     pub sabotage: Option<String>,
     /// Stop at the first violation.
     pub is_hunt: bool,

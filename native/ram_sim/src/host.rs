@@ -1,14 +1,14 @@
 //! The life of a host: a member on its disk, its clients, and the orders from outside.
 
-use ram_core::log::Driver;
-use ram_core::log::{Disk, Log, LogOptions};
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::observation::LeaseSight;
 use ram_core::node::{Birth, Change, Event, Handle, Member, Reply, Surroundings};
-use ram_core::raft::clock;
-use ram_core::raft::rpc::MemberChange;
-use ram_core::raft::worker::Worker;
-use ram_core::store::value::Plain;
+use ram_log::Driver;
+use ram_log::{Disk, Log, LogOptions};
+use ram_raft::clock;
+use ram_raft::rpc::MemberChange;
+use ram_raft::worker::Worker;
+use ram_table::value::Plain;
 use rand::RngExt;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -5,8 +5,8 @@
 //! What it gets is judged here and in `watch`: the invariants are named below.
 
 use bytes::Bytes;
-use ram_core::net::{ClusterId, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
-use ram_core::raft::{lies, rpc};
+use ram_net::{ClusterId, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
+use ram_raft::{lies, rpc};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::sync::Arc;

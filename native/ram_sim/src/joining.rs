@@ -5,7 +5,7 @@
 //! removed once, so an id that was in and is not any more is gone for good.
 
 use ram_core::node::status::Standing;
-use ram_core::raft::types::Member;
+use ram_raft::types::Member;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{address, host_name, node_name};

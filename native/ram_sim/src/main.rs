@@ -85,7 +85,7 @@ fn order(arguments: &[String]) -> Result<Order, String> {
 
 #[cfg(feature = "sabotage")]
 fn check_sabotage(name: &str) -> Result<(), String> {
-    let known = ram_core::sabotage::Fault::named(name);
+    let known = ram_sabotage::Fault::named(name);
     known.map(|_| ()).ok_or(format!("there is no sabotage {name}"))
 }
 

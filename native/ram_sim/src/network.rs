@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use ram_core::net::transport::{BoxStream, Listener, Transport};
+use ram_net::transport::{BoxStream, Listener, Transport};
 use turmoil::net::{TcpListener, TcpStream};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

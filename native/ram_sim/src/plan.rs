@@ -2,7 +2,7 @@
 
 use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::identity::ClusterId;
-use ram_core::reads::mode::ReadMode;
+use ram_lease::mode::ReadMode;
 use rand::{Rng, RngExt};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! history is judged.
 
 use ram_check::{Budget, Outcome, Verdict, check};
-use ram_core::reads::mode::ReadMode;
+use ram_lease::mode::ReadMode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use turmoil::Sim;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use ram_check::{History, Ties};
-use ram_core::log::{CachedDisk, Log};
 use ram_core::node::Handle;
 use ram_core::node::observation::LeaseSight;
-use ram_core::raft::types::Member;
+use ram_log::{CachedDisk, Log};
+use ram_raft::types::Member;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -4,7 +4,7 @@
 #![cfg(feature = "sabotage")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use ram_core::sabotage::Fault;
+use ram_sabotage::Fault;
 use ram_sim::fleet::{self, Order};
 use std::path::Path;
 

@@ -12,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::identity::{ClusterId, Identity, MEMBER, REMOVING};
-use crate::log::Disk;
 use crate::{Error, Result};
+use ram_log::Disk;
 
 const PREFIX: &str = "removed-";
 
@@ -86,7 +86,7 @@ fn failed<T>(disk: &Arc<dyn Disk>, name: &str, result: io::Result<T>) -> Result<
 mod tests {
     use super::super::folder::{self, Contents};
     use super::*;
-    use crate::log::{DiskFile, MemoryDisk};
+    use ram_log::{DiskFile, MemoryDisk};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const CLUSTER: ClusterId = ClusterId([7; 16]);

@@ -17,12 +17,12 @@ use super::image::{self, Head, Image};
 use super::load::{Load, Permit};
 use super::proposer::Write;
 use crate::config::Limits;
-use crate::raft::state_machine::Applied;
-use crate::raft::types::Raft;
-use crate::raft::worker::Worker;
-use crate::reads::Read;
-use crate::store::table::Frozen;
 use crate::{Error, Result};
+use ram_lease::Read;
+use ram_raft::state_machine::Applied;
+use ram_raft::types::Raft;
+use ram_raft::worker::Worker;
+use ram_table::table::Frozen;
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -134,7 +134,7 @@ impl Desk {
         });
         let read = Read { deadline: Instant::now() + timeout, from_index: None, ready };
         self.entrance.reads.send(read).await.map_err(|_| Error::Stopped)?;
-        synced.await.map_err(|_| Error::Stopped)?
+        Ok(synced.await.map_err(|_| Error::Stopped)??)
     }
 
     async fn work<T: Send + 'static>(

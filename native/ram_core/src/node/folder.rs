@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 use super::aside;
 use super::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
-use crate::log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
-use crate::log::{latest_snapshot, write_checked};
-use crate::raft::log_store::LogStore;
 use crate::{Error, Result};
+use ram_log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
+use ram_log::{latest_snapshot, write_checked};
+use ram_raft::log_store::LogStore;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contents {

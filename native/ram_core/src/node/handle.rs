@@ -16,13 +16,13 @@ use super::proposer::Write;
 use super::running::Running;
 use super::{Change, Queued, Queues, Reply, Status};
 use crate::config::Config;
-use crate::net::{PeerId, Unreached};
-use crate::raft::state_machine::Applied;
-use crate::reads::mode::{ReadMode, Way};
-use crate::reads::{Read, Reads};
-use crate::store::command::{Answer, Command};
-use crate::store::table::Item;
 use crate::{Error, Result};
+use ram_lease::mode::{ReadMode, Way};
+use ram_lease::{Read, Reads, Unserved};
+use ram_net::{PeerId, Unreached};
+use ram_raft::state_machine::Applied;
+use ram_store::command::{Answer, Command};
+use ram_table::table::Item;
 
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
@@ -108,7 +108,7 @@ impl Handle {
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
     /// alone: no queue, no wait, from any thread. `None`: it may not, ask [`Handle::read`]; or
     /// `look` returned it, and the read counts as none. For moments: see
-    /// [`Table::look`](crate::store::table::Table::look).
+    /// [`Table::look`](ram_table::table::Table::look).
     pub fn look<T>(
         &self,
         mode: ReadMode,
@@ -135,11 +135,11 @@ impl Handle {
         let applied = self.applied.clone();
         let permit = self.permit(key.len())?;
         let from_index = self.counted_way(mode, &key);
-        let ready = Box::new(move |ready: Result<()>| {
+        let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
             let share = |item: Option<&Item>| item.cloned();
             let get = |()| applied.table().look(&key, share).ok_or(Error::Stopped);
-            reply(ready.and_then(get));
+            reply(ready.map_err(Error::from).and_then(get));
         });
         enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
     }
@@ -167,9 +167,9 @@ impl Handle {
     /// Calls `reply` when this node has applied all that was acknowledged before the call.
     pub fn sync(&self, deadline: std::time::Instant, reply: Reply<()>) -> Result<()> {
         let permit = self.permit(0)?;
-        let ready = Box::new(move |ready| {
+        let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
-            reply(ready);
+            reply(ready.map_err(Error::from));
         });
         enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index: None, ready })
     }
@@ -208,7 +208,7 @@ impl Handle {
         let _ = self.with(|running| running.set_address(id, address));
     }
 
-    /// The secret that members prove from now on: see [`Net::set_cookie`](crate::net::Net).
+    /// The secret that members prove from now on: see [`Net::set_cookie`](ram_net::Net).
     pub fn set_cookie(&self, cookie: Vec<u8>) {
         // A member that has stopped is given the cookie when it starts again.
         let _ = self.with(|running| running.set_cookie(cookie));

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec;
-use crate::log::{Disk, read_checked, write_checked};
 use crate::{Error, Result};
+use ram_log::{Disk, read_checked, write_checked};
+use ram_store::codec;
 
 /// The identity of the member in the folder.
 pub(super) const MEMBER: &str = "member";

@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::identity::ClusterId;
-use crate::codec;
 use crate::config::Limits;
-use crate::log::{Disk, Kind, LogError, LoneFile, SnapshotReader, SnapshotWriter};
-use crate::raft::snapshot::{Block, Entry};
-use crate::raft::worker::Worker;
-use crate::store::command::Command;
-use crate::store::table::Frozen;
 use crate::{Error, Result};
+use ram_log::{Disk, Kind, LogError, LoneFile, SnapshotReader, SnapshotWriter};
+use ram_raft::snapshot::{Block, Entry};
+use ram_raft::worker::Worker;
+use ram_store::codec;
+use ram_store::command::Command;
+use ram_table::table::Frozen;
 
 const VERSION: u32 = 1;
 
@@ -146,8 +146,8 @@ fn refused(error: LogError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::table::{Item, Table};
-    use crate::store::value::Held;
+    use ram_table::table::{Item, Table};
+    use ram_table::value::Held;
     use std::fs;
     use std::path::PathBuf;
 

@@ -5,14 +5,14 @@ use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-use crate::codec;
-use crate::net::{Net, PeerId};
-use crate::raft::leader;
-use crate::raft::rpc;
-use crate::raft::types::Raft;
-use crate::reads::Reads;
-use crate::reads::grants::{Ask, Grant, Refused};
-use crate::reads::lease::Cause;
+use ram_lease::Reads;
+use ram_lease::grants::{Ask, Grant, Refused};
+use ram_lease::lease::Cause;
+use ram_net::{Net, PeerId};
+use ram_raft::leader;
+use ram_raft::rpc;
+use ram_raft::types::Raft;
+use ram_store::codec;
 
 /// So many times a lease is asked for while it lasts: one answer, or two, may be lost.
 const ASKED_IN_A_LEASE: u32 = 3;

@@ -18,15 +18,15 @@ use super::snapshots;
 use super::surroundings::Surroundings;
 use super::{Birth, Change, Event, OnEvent, Queued, Queues};
 use crate::config::Config;
-use crate::raft::elections::Elections;
-use crate::raft::leader;
-use crate::raft::patience;
-use crate::raft::removal;
-use crate::raft::succession;
-use crate::raft::types::Raft;
-use crate::raft::vote_hold;
-use crate::reads::{self, Reads};
 use crate::{Error, Result};
+use ram_lease::Reads;
+use ram_raft::elections::Elections;
+use ram_raft::leader;
+use ram_raft::patience;
+use ram_raft::removal;
+use ram_raft::succession;
+use ram_raft::types::Raft;
+use ram_raft::vote_hold;
 
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
 /// Changes of the cluster under way from here; more wait in their queue.
@@ -98,7 +98,7 @@ async fn serve(
         let route = reader.clone();
         async move { route.read_index(deadline).await }
     };
-    tasks.spawn(reads::serve(queues.reads, parts.applied.watch(), read_index));
+    tasks.spawn(ram_lease::serve(queues.reads, parts.applied.watch(), read_index));
     tasks.spawn(change_all(queues.changes, parts.raft.clone(), reads, route));
     tasks.spawn(parts.members.clone().finish_changes());
     let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());

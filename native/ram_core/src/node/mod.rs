@@ -48,17 +48,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::log::Disk;
-use crate::raft::rpc::MemberChange;
-use crate::raft::types::Member as Peer;
-use crate::reads::Read;
-use crate::store::value::Values;
-use crate::{Error, Result, threads};
+use crate::{Error, Result};
 use backup::Entrance;
 pub use handle::Handle;
 use identity::ClusterId;
 pub use member::Member;
 use proposer::Write;
+use ram_lease::Read;
+use ram_log::Disk;
+use ram_raft::rpc::MemberChange;
+use ram_raft::types::Member as Peer;
+use ram_table::value::Values;
 use running::Running;
 pub use status::Status;
 pub use surroundings::{OpenLog, Surroundings};
@@ -146,7 +146,7 @@ impl Node {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let run = move || run(config, birth, surroundings, on_event, stopped, ready);
-        let thread = threads::spawn("ram-core", run).map_err(Error::failed)?;
+        let thread = ram_threads::spawn("ram-core", run).map_err(Error::failed)?;
         let handle = match started.recv() {
             Ok(Ok(handle)) => handle,
             failed => {

@@ -9,8 +9,8 @@ use std::io;
 use std::ops::Range;
 
 use super::handle::Handle;
-use crate::raft::entry;
-use crate::store::table::Item;
+use ram_raft::entry;
+use ram_table::table::Item;
 
 /// One moment of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,23 +11,23 @@ use super::quorum::Quorum;
 use super::running::Running;
 use super::surroundings::Surroundings;
 use crate::config::Config;
-use crate::log::{Disk, Log, LogOptions};
-use crate::net::{self, Cookie, Net, NetError, NetOptions, PeerId, Transport};
-use crate::raft::heard::Heard;
-use crate::raft::log_store::{LogStore, Newest};
-use crate::raft::members::Members;
-use crate::raft::network::Network;
-use crate::raft::recover;
-use crate::raft::service::RaftService;
-use crate::raft::state_machine::{Applied, StateMachine};
-use crate::raft::terms::{Terms, may_grow};
-use crate::raft::types::{Member as Peer, Raft};
-use crate::raft::vote_hold;
-use crate::raft::worker::Worker;
-use crate::reads::Reads;
-use crate::reads::grants::Spans;
-use crate::reads::mode::ReadMode;
 use crate::{Error, Result};
+use ram_lease::Reads;
+use ram_lease::grants::Spans;
+use ram_lease::mode::ReadMode;
+use ram_log::{Disk, Log, LogOptions};
+use ram_net::{Cookie, Net, NetError, NetOptions, PeerId, Transport};
+use ram_raft::heard::Heard;
+use ram_raft::log_store::{LogStore, Newest};
+use ram_raft::members::Members;
+use ram_raft::network::Network;
+use ram_raft::recover;
+use ram_raft::service::RaftService;
+use ram_raft::state_machine::{Applied, StateMachine};
+use ram_raft::terms::{Terms, may_grow};
+use ram_raft::types::{Member as Peer, Raft};
+use ram_raft::vote_hold;
+use ram_raft::worker::Worker;
 
 /// All that a member owns while it runs.
 pub(super) struct Parts {
@@ -260,7 +260,7 @@ async fn listen(
 
 fn net_options(config: &Config, identity: &Identity) -> NetOptions {
     let cookie = Cookie::new(config.cookie.clone());
-    let cluster = net::ClusterId(identity.cluster.0);
+    let cluster = ram_net::ClusterId(identity.cluster.0);
     let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
     options.listen_host = config.listen_host.clone();
     options.advertise = config.advertise.clone();

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::load::Permit;
 use super::route::Route;
-use crate::limits::GROUP_WRITES_MAX;
-use crate::store::command::{self, Answer, Outcome, Stamp};
 use crate::{Error, Result};
+use ram_limits::GROUP_WRITES_MAX;
+use ram_store::command::{self, Answer, Outcome, Stamp};
 
 /// Groups of this node on the way at once: one is applied while the next is replicated.
 const GROUPS_IN_FLIGHT_MAX: usize = 4;

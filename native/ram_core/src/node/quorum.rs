@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-use crate::net::Net;
-use crate::raft::heard::Heard;
-use crate::raft::types::{Member, Metrics, Raft};
-use crate::reads::clock::{Clock, Time};
+use ram_lease::clock::{Clock, Time};
+use ram_net::Net;
+use ram_raft::heard::Heard;
+use ram_raft::types::{Member, Metrics, Raft};
 
 /// In election timeouts: several elections that came to nothing have taken longer.
 const LOST_AFTER: u32 = 4;

@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::codec;
-use crate::net::{Net, NetError, PeerId};
-use crate::raft::leader;
-use crate::raft::members::Members;
-use crate::raft::rpc::{self, Answer, MemberChange, Refusal};
-use crate::raft::types::{Member, Raft};
-use crate::sabotage::{self, Fault};
-use crate::store::command::Outcome;
 use crate::{Error, Result};
+use ram_net::{Net, NetError, PeerId};
+use ram_raft::leader;
+use ram_raft::members::Members;
+use ram_raft::rpc::{self, Answer, MemberChange, Refusal};
+use ram_raft::types::{Member, Raft};
+use ram_sabotage::{Fault, armed};
+use ram_store::codec;
+use ram_store::command::Outcome;
 
 /// After a refusal: short at first, since a fresh leader refuses until it has heard from a
 /// majority.
@@ -73,7 +73,7 @@ impl Route {
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {
-        if sabotage::armed(Fault::ReadWithoutIndex) {
+        if armed(Fault::ReadWithoutIndex) {
             return Some(0);
         }
         let own = || leader::read_index(&self.raft);

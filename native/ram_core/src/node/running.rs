@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::identity::Identity;
 use super::quorum::Quorum;
 use super::status::{ReadStatus, Role, Standing, Status};
-use crate::log::Log;
-use crate::net::{Net, PeerId};
-use crate::raft::entry;
-use crate::raft::heard::Heard;
-use crate::raft::log_store::Newest;
-use crate::raft::state_machine::Applied;
+use ram_lease::Reads;
+use ram_log::Log;
+use ram_net::{Net, PeerId};
+use ram_raft::entry;
+use ram_raft::heard::Heard;
+use ram_raft::log_store::Newest;
+use ram_raft::state_machine::Applied;
 #[cfg(feature = "simulation")]
-use crate::raft::terms::Terms;
-use crate::raft::types::Raft;
-use crate::reads::Reads;
+use ram_raft::terms::Terms;
+use ram_raft::types::Raft;
 
 /// Shared with the threads of callers; all of it may be read from any of them.
 pub struct Running {

@@ -12,9 +12,9 @@
 use openraft::async_runtime::WatchReceiver;
 use std::time::Duration;
 
-use crate::log::Log;
-use crate::raft::state_machine::Applied;
-use crate::raft::types::Raft;
+use ram_log::Log;
+use ram_raft::state_machine::Applied;
+use ram_raft::types::Raft;
 
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// What a log may take beside a table that is small: a segment.
@@ -59,8 +59,8 @@ fn dispensable(log: &Log, first: u64, table_bytes: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Driver, LogOptions, MemoryDisk};
     use bytes::Bytes;
+    use ram_log::{Driver, LogOptions, MemoryDisk};
     use std::sync::Arc;
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a member knows of itself and its cluster, for `ram:status/0` and for those who wait.
 
-use crate::log::LogStats;
-use crate::net::{NetStats, PeerStatus};
 use crate::node::identity::ClusterId;
-use crate::raft::types::Member;
-use crate::reads::lease::Cause;
+use ram_lease::lease::Cause;
+use ram_log::LogStats;
+use ram_net::{NetStats, PeerStatus};
+use ram_raft::types::Member;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::folder;
 use crate::config::{Config, Storage};
-use crate::log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk};
-use crate::net::{TcpTransport, Transport};
-use crate::raft::worker::Worker;
-use crate::reads::clock::{BootClock, Clock};
-use crate::store::value::Values;
 use crate::{Error, Result};
+use ram_lease::clock::{BootClock, Clock};
+use ram_log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk};
+use ram_net::{TcpTransport, Transport};
+use ram_raft::worker::Worker;
+use ram_table::value::Values;
 
 /// Opens the log of a member, and thereby decides who writes it.
 pub type OpenLog = Box<dyn FnOnce(Arc<dyn Disk>) -> std::result::Result<Log, LogError> + Send>;

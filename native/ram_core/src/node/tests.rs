@@ -8,15 +8,15 @@ use super::identity::ClusterId;
 use super::{Birth, Change, Event, Node, OnEvent, Reply};
 use crate::config::Config;
 use crate::config::tests::timed;
-use crate::log::{Disk, MemoryDisk};
-use crate::raft::rpc::MemberChange;
-use crate::raft::types::Member;
-use crate::reads::lease::Cause;
-use crate::reads::mode::ReadMode;
-use crate::store::command::{Answer, Command};
-use crate::store::table::Item;
-use crate::store::value::Plain;
 use crate::{Error, Result};
+use ram_lease::lease::Cause;
+use ram_lease::mode::ReadMode;
+use ram_log::{Disk, MemoryDisk};
+use ram_raft::rpc::MemberChange;
+use ram_raft::types::Member;
+use ram_store::command::{Answer, Command};
+use ram_table::table::Item;
+use ram_table::value::Plain;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

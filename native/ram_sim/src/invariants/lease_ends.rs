@@ -1,4 +1,4 @@
-//! I3 of `ram_core::reads`, as it shows. No read lease outlives the promise it rests on: once
+//! I3 of `ram_lease`, as it shows. No read lease outlives the promise it rests on: once
 //! another leads in a later term, no member may answer by the lease of a former one.
 //!
 //! A lease is shown once in each step, so it is held against the leaders of the steps before.

@@ -1,4 +1,4 @@
-//! I1 of `ram_core::reads`: nothing is committed that a holder of a read lease has not marked,
+//! I1 of `ram_lease`: nothing is committed that a holder of a read lease has not marked,
 //! unless it was told an index that is not below it. Entries are marked before they are in the log.
 //!
 //! A lease is shown once in each step, so it is held against what was committed before the step.

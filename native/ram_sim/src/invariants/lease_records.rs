@@ -1,4 +1,4 @@
-//! I2 of `ram_core::reads`: a lease that its holder takes to be alive is alive on the record of who
+//! I2 of `ram_lease`: a lease that its holder takes to be alive is alive on the record of who
 //! granted it, as long as that one leads.
 //!
 //! The two look at their clocks at different moments of a step. A lease is recorded before it is

@@ -28,7 +28,7 @@ use leader_completeness::LeaderCompleteness;
 use log_matching::LogMatching;
 use one_leader::OneLeader;
 use ram_core::node::observation::{Observation, SeenEntry};
-use ram_core::store::table::Item;
+use ram_table::table::Item;
 use ready_voters::ReadyVoters;
 use same_state::SameState;
 use std::collections::BTreeMap;

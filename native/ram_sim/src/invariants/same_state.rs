@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Checked, Sight};
-use ram_core::store::table::Item;
+use ram_table::table::Item;
 
 #[derive(Default)]
 pub struct SameState {

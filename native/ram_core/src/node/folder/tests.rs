@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::tests::timed;
 use crate::config::{Config, Storage};
-use crate::log::MemoryDisk;
 use crate::node::{Birth, Change, Node};
-use crate::raft::types::Member;
-use crate::store::command::Command;
-use crate::store::value::Plain;
+use ram_log::MemoryDisk;
+use ram_raft::types::Member;
+use ram_store::command::Command;
+use ram_table::value::Plain;
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
 const LIMIT: Duration = Duration::from_secs(30);

@@ -4,17 +4,17 @@ use openraft::EntryPayload;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
-use crate::log::SnapshotFile;
-use crate::raft::entry;
-use crate::raft::rpc::{AppendAnswer, MemberChange, SnapshotPiece, SnapshotProgress};
-use crate::raft::snapshot::{self, Head};
-use crate::raft::types::{
+use ram_lease::lease::Cause;
+use ram_log::SnapshotFile;
+use ram_raft::entry;
+use ram_raft::rpc::{AppendAnswer, MemberChange, SnapshotPiece, SnapshotProgress};
+use ram_raft::snapshot::{self, Head};
+use ram_raft::types::{
     Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
 };
-use crate::reads::lease::Cause;
-use crate::store::Store;
-use crate::store::command::{self, Command, Stamp};
-use crate::store::table::Item;
+use ram_store::Store;
+use ram_store::command::{self, Command, Stamp};
+use ram_table::table::Item;
 use tokio::task::JoinHandle;
 
 pub(super) const TERM: u64 = 5;

@@ -16,21 +16,21 @@ use std::time::Duration;
 
 use super::super::identity::ClusterId;
 use super::*;
-use crate::codec;
 use crate::config::Storage;
 use crate::config::tests::timed;
-use crate::log::{Disk, MemoryDisk};
-use crate::net::{
+use parking_lot::Mutex;
+use ram_lease::grants::{Grant, Refused};
+use ram_lease::mode::ReadMode;
+use ram_log::{Disk, MemoryDisk};
+use ram_net::{
     ClusterId as NetCluster, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service,
     TcpTransport,
 };
-use crate::raft::log_store::LogStore;
-use crate::raft::rpc::{self, SnapshotProgress};
-use crate::raft::types::Member as Peer;
-use crate::reads::grants::{Grant, Refused};
-use crate::reads::mode::ReadMode;
-use crate::store::value::Plain;
-use parking_lot::Mutex;
+use ram_raft::log_store::LogStore;
+use ram_raft::rpc::{self, SnapshotProgress};
+use ram_raft::types::Member as Peer;
+use ram_store::codec;
+use ram_table::value::Plain;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -132,7 +132,7 @@ impl Player {
         Player { net, played }
     }
 
-    async fn ask(&self, member: u64, kind: u8, body: impl Into<crate::net::Body>) -> Bytes {
+    async fn ask(&self, member: u64, kind: u8, body: impl Into<ram_net::Body>) -> Bytes {
         self.net.call(PeerId(member), kind, body, LIMIT).await.unwrap()
     }
 }

@@ -5,11 +5,11 @@ use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::raft::elections;
-use crate::raft::patience::{Arrivals, be_patient};
-use crate::raft::succession::{Callers, succeed};
-use crate::raft::types::{TypeConfig, Vote};
-use crate::reads::grants::Ask;
+use ram_lease::grants::Ask;
+use ram_raft::elections;
+use ram_raft::patience::{Arrivals, be_patient};
+use ram_raft::succession::{Callers, succeed};
+use ram_raft::types::{TypeConfig, Vote};
 
 fn config() -> Config {
     timed(50, 150, 700)

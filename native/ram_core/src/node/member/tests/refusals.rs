@@ -4,11 +4,11 @@ use proptest::prelude::Rng;
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
-use crate::limits::PROPOSAL_BYTES_MAX;
-use crate::raft::rpc::{Answer, Refusal};
-use crate::raft::types::Payload;
-use crate::store::command::{self, Command, Outcome, Stamp};
 use openraft::EntryPayload;
+use ram_limits::PROPOSAL_BYTES_MAX;
+use ram_raft::rpc::{Answer, Refusal};
+use ram_raft::types::Payload;
+use ram_store::command::{self, Command, Outcome, Stamp};
 
 /// In the log they would end every member, also at each further start.
 #[tokio::test]

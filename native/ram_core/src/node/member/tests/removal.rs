@@ -2,7 +2,7 @@
 
 use super::leases::{append, first_append, patient, serve};
 use super::*;
-use crate::raft::types::Membership;
+use ram_raft::types::Membership;
 
 const OTHER: u64 = PEER + 1;
 
@@ -34,7 +34,7 @@ impl Three {
     }
 
     /// The member asks a player for something, on a connection of its own.
-    async fn knock(&self, player: u64) -> std::result::Result<Bytes, crate::net::NetError> {
+    async fn knock(&self, player: u64) -> std::result::Result<Bytes, ram_net::NetError> {
         self.net.call(PeerId(player), rpc::PROGRESS, Bytes::new(), LIMIT).await
     }
 
@@ -65,7 +65,7 @@ async fn one_peer_that_says_that_a_member_was_removed_is_not_believed_and_two_of
     three.net.forget(PeerId(PEER));
     three.net.set_address(PeerId(PEER), three.peer.net.advertised());
     let refused = three.knock(PEER).await.unwrap_err();
-    assert!(matches!(refused, crate::net::NetError::Refused { .. }), "{refused}");
+    assert!(matches!(refused, ram_net::NetError::Refused { .. }), "{refused}");
     three.rounds(PEER, &three.other).await;
 
     three.other.refuses.store(true, Ordering::SeqCst);

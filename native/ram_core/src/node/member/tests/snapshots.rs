@@ -6,14 +6,14 @@ use std::io;
 
 use super::leases::{LATER, TERM, append, first_append, members, patient, serve, snapshot_piece};
 use super::*;
-use crate::limits::PIECE_BYTES_MAX;
-use crate::log::DiskFile;
-use crate::raft::heard::Heard;
-use crate::raft::network::Network;
-use crate::raft::rpc::{SnapshotPiece, SnapshotProgress};
-use crate::raft::snapshot::SnapshotFile;
-use crate::raft::terms::Terms;
-use crate::raft::types::{Membership, TypeConfig, Vote};
+use ram_limits::PIECE_BYTES_MAX;
+use ram_log::DiskFile;
+use ram_raft::heard::Heard;
+use ram_raft::network::Network;
+use ram_raft::rpc::{SnapshotPiece, SnapshotProgress};
+use ram_raft::snapshot::SnapshotFile;
+use ram_raft::terms::Terms;
+use ram_raft::types::{Membership, TypeConfig, Vote};
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 type Taken = std::result::Result<SnapshotProgress, String>;
@@ -85,9 +85,9 @@ async fn another_snapshot_of_the_leader_takes_the_place_of_the_half_that_has_com
     let (id, members, player, served) = follower(&disk).await;
     send(&player, id, &half(&members)).await.unwrap();
     let mut other = half(&members);
-    other.meta.last_log_id = Some(crate::raft::entry::log_id(TERM, LATER + 1));
+    other.meta.last_log_id = Some(ram_raft::entry::log_id(TERM, LATER + 1));
     send(&player, id, &other).await.unwrap();
-    assert_eq!(snapshots(&disk), [format!("{}.part", crate::log::snapshot_name(LATER + 1))]);
+    assert_eq!(snapshots(&disk), [format!("{}.part", ram_log::snapshot_name(LATER + 1))]);
     served.abort();
 }
 
@@ -102,7 +102,7 @@ async fn only_the_leader_of_a_term_that_is_not_over_sends_snapshots() {
         assert!(taken.is_err(), "{wrong:?}: {taken:?}");
     }
     let mut early = with_vote(Vote::new_committed(TERM - 1, PEER));
-    early.meta.last_log_id = Some(crate::raft::entry::log_id(TERM - 1, LATER));
+    early.meta.last_log_id = Some(ram_raft::entry::log_id(TERM - 1, LATER));
     let taken = send(&player, id, &early).await.unwrap();
     let now = Vote::new_committed(TERM, PEER);
     assert!(matches!(taken, SnapshotProgress::Done { vote } if vote == now), "{taken:?}");
@@ -120,7 +120,7 @@ async fn a_snapshot_that_contradicts_what_is_committed_is_refused_and_harms_nobo
     let (id, members, player, served) = follower(&disk).await;
     let mut wrong = snapshot_piece(members.clone());
     wrong.vote = Vote::new_committed(TERM + 1, PEER);
-    wrong.meta.last_log_id = Some(crate::raft::entry::log_id(TERM + 1, 2));
+    wrong.meta.last_log_id = Some(ram_raft::entry::log_id(TERM + 1, 2));
     assert!(send(&player, id, &wrong).await.is_err());
     let mut other_head = snapshot_piece(members.clone());
     other_head.meta.last_membership = Default::default();
@@ -128,7 +128,7 @@ async fn a_snapshot_that_contradicts_what_is_committed_is_refused_and_harms_nobo
     assert_eq!(snapshots(&disk), Vec::<String>::new());
     let taken = send(&player, id, &snapshot_piece(members)).await.unwrap();
     assert!(matches!(taken, SnapshotProgress::Done { .. }), "{taken:?}");
-    assert_eq!(snapshots(&disk), [crate::log::snapshot_name(LATER)]);
+    assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     served.abort();
 }
 
@@ -138,7 +138,7 @@ async fn a_snapshot_of_what_the_member_has_is_answered_and_leaves_nothing() {
     let (id, members, player, served) = follower(&disk).await;
     send(&player, id, &snapshot_piece(members.clone())).await.unwrap();
     send(&player, id, &snapshot_piece(members)).await.unwrap();
-    assert_eq!(snapshots(&disk), [crate::log::snapshot_name(LATER)]);
+    assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     served.abort();
 }
 
@@ -239,7 +239,7 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
         (piece.offset, piece.piece) = (offset as u64, bytes);
         send(&player, id, &piece).await.unwrap();
     }
-    assert_eq!(snapshots(&disk), [crate::log::snapshot_name(LATER)]);
+    assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     assert_eq!(watched.threads(), ["ram-transfer"]);
 
     watched.threads.lock().clear();

@@ -2,7 +2,7 @@
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
-use crate::log::tests::failing_disk::FailingDisk;
+use ram_log::FailingDisk;
 
 /// A member that had much to apply at its start took no append on a connection of before, for as
 /// long as that connection stood: it was there, voted, and followed nobody.

@@ -5,13 +5,13 @@ use openraft::storage::RaftLogStorage;
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
-use crate::raft::entry;
-use crate::raft::rpc::AppendAnswer;
-use crate::raft::types::{TypeConfig, Vote};
+use ram_raft::entry;
+use ram_raft::rpc::AppendAnswer;
+use ram_raft::types::{TypeConfig, Vote};
 
 const FAR: u64 = u64::MAX;
 
-fn far_log_id() -> crate::raft::types::LogId {
+fn far_log_id() -> ram_raft::types::LogId {
     entry::log_id(FAR, FAR)
 }
 
@@ -129,7 +129,7 @@ async fn poisoned(term: u64) -> Arc<dyn Disk> {
     let member = open_member(&disk, timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
     found(&member).await;
     member.serve(std::future::ready(())).await;
-    let log = crate::log::Log::open(disk.clone(), crate::log::LogOptions::default()).unwrap();
+    let log = ram_log::Log::open(disk.clone(), ram_log::LogOptions::default()).unwrap();
     LogStore::new(log.clone()).save_vote(&Vote::new(term, PEER)).await.unwrap();
     log.close().unwrap();
     disk
@@ -151,7 +151,7 @@ async fn a_member_with_a_vote_of_no_election_on_its_disk_opens_and_campaigns_nev
 
 #[tokio::test]
 async fn a_recovery_brings_back_a_member_with_a_vote_of_no_election() {
-    for term in [FAR, FAR - 1, crate::limits::COUNTER_MAX] {
+    for term in [FAR, FAR - 1, ram_limits::COUNTER_MAX] {
         let disk = poisoned(term).await;
         let config = timed(50, 150, 300);
         let recovered = opening::recover(&config.name, &config, &disk, ClusterId([8; 16]));

@@ -1,0 +1,88 @@
+//! The sizes that every member accepts, whatever it is set to: constants of the formats.
+//!
+//! All follow from one, [`PROPOSAL_BYTES_MAX`]: what carries a proposal (a log record, a frame, a
+//! block of a snapshot) has room for the largest and for what stands around it. What the callers of
+//! a node may write, and what it packs together, are settings of that node; `config` checks them
+//! against what is here. So no member's safety rests on another one's settings: whatever one of
+//! them may write, all can store, send, apply and put into a snapshot.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// The longest proposal, which is one log entry. A member holds it in memory as a whole, several
+/// times for moments (frame, record, table), so more would make one put cost gigabytes. Lengths in
+/// files and frames have 32 bits, which is far above.
+pub const PROPOSAL_BYTES_MAX: usize = 256 * MIB;
+
+/// Writes of callers in one group: a session remembers an answer for each.
+pub const GROUP_WRITES_MAX: usize = 4096;
+
+/// All commands of one group: what is left of a proposal beside its stamp and a count for each
+/// write.
+pub const COMMANDS_BYTES_MAX: usize = PROPOSAL_BYTES_MAX - 32 * KIB;
+
+/// What a command takes besides its key and value: its kind, two lengths, a revision.
+pub const COMMAND_OVERHEAD_BYTES: usize = 32;
+
+/// The values that conflicts in the answers of one group carry, together.
+pub const ANSWER_VALUES_BYTES_MAX: usize = MIB;
+
+/// What stands around a proposal in a record, and once more in a frame.
+const ENVELOPE_BYTES: usize = 64 * KIB;
+
+/// The longest record of the log.
+pub const RECORD_BYTES_MAX: usize = PROPOSAL_BYTES_MAX + ENVELOPE_BYTES;
+
+/// The longest value in a slot of the log: a vote, a log id.
+pub const SLOT_BYTES_MAX: usize = 64 * KIB;
+
+/// The longest body of a frame.
+pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_BYTES;
+
+/// Frames on their way to a member, all members' together. What is above waits, not read.
+pub const ARRIVING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+
+/// The same for guests together: proven peers that no configuration known here has. One of them may
+/// be a leader that this member has not heard of, so the largest frame fits.
+pub const GUESTS_ARRIVING_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// Guests that are connected at once. A new member knows nobody, so the members of a cluster that
+/// is made are guests of each other for a moment.
+pub const GUESTS_MAX: usize = 64;
+
+/// Log entries that are read, or sent in one message, together; a longer entry goes alone.
+pub const PACK_BYTES_MAX: usize = 4 * MIB;
+
+/// A piece of a snapshot on its way to another member.
+pub const PIECE_BYTES_MAX: usize = MIB;
+
+/// A block of a snapshot or a backup is full with so many bytes; a longer entry has its own.
+pub const BLOCK_BYTES: usize = 256 * KIB;
+
+/// The longest block: one that was almost full when the largest entry came.
+pub const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + RECORD_BYTES_MAX;
+
+/// What one decoding may claim. Lists of small things take more in memory than in a block.
+pub const DECODED_BYTES_MAX: usize = BLOCK_BYTES_MAX + 16 * MIB;
+
+/// No number among the settings is above this, so that no arithmetic on them overflows.
+pub const SETTING_MAX: u64 = 1 << 53;
+
+/// No term, log index or revision is above this, so that counting one on never overflows. One a
+/// millisecond reaches it in 285,000 years; what claims to be beyond it is damaged, or a lie.
+pub const COUNTER_MAX: u64 = 1 << 53;
+
+/// The least that a node may be told to pack into a message.
+pub const FRAME_BYTES_MIN: usize = 64 * KIB;
+
+const _: () = assert!(PACK_BYTES_MAX + ENVELOPE_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX < u32::MAX as usize);
+const _: () = assert!(BLOCK_BYTES_MAX < u32::MAX as usize);
+// An answer without its value takes 24 bytes at most.
+const _: () = assert!(ANSWER_VALUES_BYTES_MAX + 24 * GROUP_WRITES_MAX < FRAME_BYTES_MAX);

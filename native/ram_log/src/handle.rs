@@ -1,0 +1,233 @@
+//! [`Log`]: what the rest of the member holds of the log.
+//!
+//! Operations go into one queue and are answered through a callback when they are durable. Whoever
+//! drives the writer takes what is waiting, writes it as one batch with one sync, and runs the
+//! callbacks in the order of the operations; while it syncs, the next batch gathers. That is all
+//! the grouping there is, and it adapts to the disk by itself.
+//!
+//! The queue has no bound of its own: refusing here would break Raft in the middle of a step. Its
+//! users bound it: Raft limits what is in flight.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::change::Change;
+use super::disk::Disk;
+use super::drive::{Shared, State, spawn};
+use super::queue::Queue;
+use super::reading::resolve;
+use super::recovery::recover;
+use super::segment::SEGMENT_BYTES_MAX;
+use super::view::View;
+use super::writer::{Counters, Writer};
+use super::{Done, Driver, LogError, LogOptions, LogStats};
+use ram_limits::RECORD_BYTES_MAX;
+
+/// A handle to the log of one member. Clones share the log; with the last one it closes.
+#[derive(Clone)]
+pub struct Log {
+    owner: Arc<Owner>,
+}
+
+/// Ends the writer when the last handle goes.
+struct Owner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.owner.shared.state.lock();
+        f.debug_struct("Log")
+            .field("bounds", state.view.bounds())
+            .field("failure", &state.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Opens the log in `disk`, or creates one. What it reports from then on is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Corrupt`] and [`LogError::Missing`] when synced data was damaged: a shortened
+    /// log is never opened. [`LogError::Version`] and [`LogError::Io`] for the rest.
+    pub fn open(disk: Arc<dyn Disk>, options: LogOptions) -> Result<Self, LogError> {
+        let mut log = recover(disk.as_ref())?;
+        let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
+        let counters = Arc::new(Counters::default());
+        let writer = Writer::new(disk, segment_bytes, Arc::clone(&counters), &log)?;
+        while writer.has_purged()
+            && let Some(dead) = log.offsets.take_dead()
+        {
+            writer.remove(&dead).map_err(LogError::io(&dead.name))?;
+        }
+        counters.count_segments(log.offsets.segments())?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                view: View::new(log, options.cache_bytes),
+                queue: Queue::default(),
+                failure: None,
+                closing: false,
+                writer: None,
+            }),
+            wake: Condvar::new(),
+            counters,
+            record_bytes_max: options.record_bytes_max.min(RECORD_BYTES_MAX),
+            batch_bytes_max: options.batch_bytes_max.min(RECORD_BYTES_MAX),
+            driver: options.driver,
+        });
+        let thread = match options.driver {
+            Driver::Thread => Some(spawn(&shared, writer)?),
+            Driver::Inline | Driver::Called => {
+                shared.state.lock().writer = Some(writer);
+                None
+            }
+        };
+        Ok(Self { owner: Arc::new(Owner { shared, thread: Mutex::new(thread) }) })
+    }
+
+    /// The index of the first entry.
+    #[must_use]
+    pub fn first_index(&self) -> Option<u64> {
+        self.owner.shared.state.lock().view.bounds().first()
+    }
+
+    /// The index of the last entry, durable or not.
+    #[must_use]
+    pub fn last_index(&self) -> Option<u64> {
+        self.owner.shared.state.lock().view.bounds().last()
+    }
+
+    /// The index up to which entries were purged.
+    #[must_use]
+    pub fn purged_index(&self) -> Option<u64> {
+        self.owner.shared.state.lock().view.bounds().purged()
+    }
+
+    /// The value in a slot.
+    #[must_use]
+    pub fn state(&self, slot: u8) -> Option<Bytes> {
+        self.owner.shared.state.lock().view.state(slot)
+    }
+
+    /// Adds entries, each with the index behind the one before; an empty log that was never purged
+    /// takes any first index. `done` gets `InvalidInput`, and nothing is added, when there is a
+    /// hole or a body is longer than [`LogOptions::record_bytes_max`]. A crash may leave the first
+    /// of them without the rest.
+    pub fn append(&self, entries: Vec<(u64, Bytes)>, done: Done) {
+        self.owner.shared.ask(Change::Append(entries), done);
+    }
+
+    /// Drops the entries above `after`, or all. What was purged stays purged: the next index is
+    /// never at or below it.
+    pub fn truncate_after(&self, after: Option<u64>, done: Done) {
+        self.owner.shared.ask(Change::Truncate(after), done);
+    }
+
+    /// Drops the entries up to `upto`. Beyond the end it empties the log, which then goes on with
+    /// `upto + 1`. Space is freed by whole segments, some time after `done` ran.
+    pub fn purge(&self, upto: u64, done: Done) {
+        self.owner.shared.ask(Change::Purge(upto), done);
+    }
+
+    /// Puts a small value into a slot. All slots are written again with every new segment.
+    pub fn set_state(&self, slot: u8, body: Bytes, done: Done) {
+        self.owner.shared.ask(Change::State(slot, body), done);
+    }
+
+    /// As [`set_state`](Self::set_state), written with the next batch or at closing, and without a
+    /// sync for its sake; nobody is told. It is never durable before an operation that was asked
+    /// for earlier.
+    pub fn set_state_lazy(&self, slot: u8, body: Bytes) {
+        self.owner.shared.ask_lazily(slot, body);
+    }
+
+    /// The entries in `range` that exist, in order: at least one if there is one, then as many as
+    /// have `bytes_max` bytes of bodies together.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be read, or `InvalidData` when what was read is not what was written.
+    pub fn read(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<(u64, Bytes)>> {
+        let found = self.owner.shared.state.lock().view.find(range, bytes_max)?;
+        resolve(found)
+    }
+
+    /// The bytes that were written since the record of the entry `index`, it included; 0 if it is
+    /// not, or not yet, written.
+    #[must_use]
+    pub fn bytes_since(&self, index: u64) -> u64 {
+        self.owner.shared.state.lock().view.bytes_since(index)
+    }
+
+    /// The first entry with which at most `bytes_max` bytes were written since; `None` if even the
+    /// last one has more.
+    #[must_use]
+    pub fn first_within(&self, bytes_max: u64) -> Option<u64> {
+        self.owner.shared.state.lock().view.first_within(bytes_max)
+    }
+
+    /// What was done since opening, and what is there now.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        self.owner.shared.counters.stats()
+    }
+
+    /// Why this log accepts nothing any more. After the first failure nothing is tried again: a
+    /// second sync would succeed without having written what the first one lost.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.owner.shared.state.lock().failure.clone()
+    }
+
+    /// With [`Driver::Called`]: writes what is waiting and runs its callbacks.
+    pub fn drive(&self) {
+        self.owner.shared.drive_inline();
+    }
+
+    /// Writes what is waiting, runs its callbacks, and ends the writer. What is asked for later is
+    /// answered with an error; reading goes on. From inside a callback it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// The log had failed, or failed now.
+    pub fn close(&self) -> io::Result<()> {
+        self.owner.close();
+        match self.failed() {
+            Some(failure) => Err(io::Error::other(failure)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Owner {
+    fn close(&self) {
+        self.shared.state.lock().closing = true;
+        match self.shared.driver {
+            Driver::Thread => {
+                self.shared.wake.notify_all();
+                let thread = self.thread.lock().take();
+                // A callback may hold the last handle: a thread cannot wait for itself.
+                if let Some(thread) = thread.filter(|of| of.thread().id() != thread::current().id())
+                {
+                    // It ends in no other way than by returning.
+                    let _ = thread.join();
+                }
+            }
+            Driver::Inline | Driver::Called => self.shared.drive_inline(),
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

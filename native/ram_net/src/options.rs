@@ -1,0 +1,192 @@
+//! What a member says about itself and its limits when its network starts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use super::error::NetError;
+use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
+use ram_limits::{ARRIVING_BYTES_MAX, FRAME_BYTES_MAX, GUESTS_ARRIVING_BYTES_MAX, GUESTS_MAX};
+
+/// A member of the cluster, as Raft knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u64);
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The cluster a member belongs to; made once, when the cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterId(pub [u8; 16]);
+
+/// The secret that members share. It never appears in a log line. Clones are the same cookie: a
+/// new one replaces it in all of them, for the handshakes that come.
+#[derive(Clone)]
+pub struct Cookie(Arc<RwLock<Vec<u8>>>);
+
+impl Cookie {
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Cookie {
+        Cookie(Arc::new(RwLock::new(bytes.into())))
+    }
+
+    /// Calls `read` with the bytes; for moments.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.0.read())
+    }
+
+    pub(super) fn replace(&self, bytes: Vec<u8>) {
+        *self.0.write() = bytes;
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cookie(..)")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct NetOptions {
+    pub id: PeerId,
+    pub cluster: ClusterId,
+    /// The Erlang node name, for the policy and the logs of others.
+    pub node_name: String,
+    pub cookie: Cookie,
+    pub listen_host: String,
+    /// 0 takes any free port.
+    pub listen_port: u16,
+    /// The `host:port`, or `host`, under which others find this member. By default the host that is
+    /// listened on, or, when that is all of them, the host of the node name.
+    pub advertise: Option<String>,
+    /// The largest body of a request or a reply. A constant, alike on all members; tests shrink it.
+    pub frame_bytes_max: usize,
+    /// Large frames that are on their way to us at once: of members, and of guests. Not below the
+    /// largest body.
+    pub arriving_bytes_max: usize,
+    pub guests_arriving_bytes_max: usize,
+    /// Connections of proven peers that the service does not know.
+    pub guests_max: usize,
+    /// What may wait for the way to one peer, and as much again for the way back.
+    pub peer_queue_bytes_max: usize,
+    pub connect_timeout: Duration,
+    pub handshake_timeout: Duration,
+    /// A peer that owes us an answer and has been silent for this long is taken for dead.
+    pub stall_timeout: Duration,
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+    /// Connections that have not proven anything yet; for more, others are closed.
+    pub handshakes_max: usize,
+    /// Refused connections are logged at most once in this time, per kind.
+    pub refusal_log_interval: Duration,
+}
+
+impl NetOptions {
+    pub fn new(id: PeerId, cluster: ClusterId, node_name: &str, cookie: Cookie) -> NetOptions {
+        NetOptions {
+            id,
+            cluster,
+            node_name: node_name.to_owned(),
+            cookie,
+            listen_host: "127.0.0.1".to_owned(),
+            listen_port: 0,
+            advertise: None,
+            frame_bytes_max: FRAME_BYTES_MAX,
+            arriving_bytes_max: ARRIVING_BYTES_MAX,
+            guests_arriving_bytes_max: GUESTS_ARRIVING_BYTES_MAX,
+            guests_max: GUESTS_MAX,
+            peer_queue_bytes_max: 64 << 20,
+            connect_timeout: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(2),
+            stall_timeout: Duration::from_secs(3),
+            backoff_min: Duration::from_millis(20),
+            // Trying costs a packet, and a member that is back must not wait for long.
+            backoff_max: Duration::from_millis(200),
+            handshakes_max: 64,
+            refusal_log_interval: Duration::from_secs(10),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), NetError> {
+        let refuse = |reason: &str| Err(NetError::BadOption { reason: reason.to_owned() });
+        if self.cookie.with(<[u8]>::is_empty) {
+            return refuse("the cookie is empty");
+        }
+        if self.node_name.len() > NAME_BYTES_MAX {
+            return refuse("the node name is longer than 255 bytes");
+        }
+        if u32::try_from(self.frame_bytes_max).is_err() {
+            return refuse("frame_bytes_max is 4 GiB or more");
+        }
+        if self.arriving_bytes_max.min(self.guests_arriving_bytes_max) < self.frame_bytes_max {
+            return refuse("the largest frame has no room to arrive");
+        }
+        if self.stall_timeout.is_zero() || self.backoff_min > self.backoff_max {
+            return refuse("stall_timeout is zero, or backoff_min is above backoff_max");
+        }
+        Ok(())
+    }
+
+    /// The address that others are told.
+    pub fn advertised(&self, local_port: u16) -> Result<String, NetError> {
+        let host = self.advertise.as_deref().unwrap_or_else(|| self.default_host());
+        let address = with_port(host, local_port);
+        if address.len() > ADDRESS_BYTES_MAX {
+            let reason = "the advertised address is longer than 255 bytes".to_owned();
+            return Err(NetError::BadOption { reason });
+        }
+        Ok(address)
+    }
+
+    fn default_host(&self) -> &str {
+        match self.listen_host.as_str() {
+            "0.0.0.0" | "::" | "" => {
+                self.node_name.split_once('@').map_or("127.0.0.1", |(_, host)| host)
+            }
+            host => host,
+        }
+    }
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    match host.rsplit_once(':') {
+        None => format!("{host}:{port}"),
+        Some(_) if host.ends_with(']') => format!("{host}:{port}"),
+        Some((front, _)) if front.contains(':') && !front.ends_with(']') => {
+            format!("[{host}]:{port}")
+        }
+        Some(_) => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertised_address_always_has_a_host_and_a_port() {
+        let mut options =
+            NetOptions::new(PeerId(1), ClusterId([0; 16]), "ram@box", Cookie::new("c"));
+        let mut told = |listen: &str, advertise: Option<&str>| {
+            options.listen_host = listen.to_owned();
+            options.advertise = advertise.map(str::to_owned);
+            options.advertised(7).unwrap()
+        };
+        assert_eq!(told("127.0.0.1", None), "127.0.0.1:7");
+        assert_eq!(told("0.0.0.0", None), "box:7");
+        assert_eq!(told("::1", None), "[::1]:7");
+        assert_eq!(told("0.0.0.0", Some("far.away")), "far.away:7");
+        assert_eq!(told("0.0.0.0", Some("far.away:9")), "far.away:9");
+        assert_eq!(told("0.0.0.0", Some("[::1]")), "[::1]:7");
+        assert_eq!(told("0.0.0.0", Some("[::1]:9")), "[::1]:9");
+    }
+
+    #[test]
+    fn the_cookie_is_not_printed() {
+        assert!(!format!("{:?}", Cookie::new("secret")).contains("secret"));
+    }
+}

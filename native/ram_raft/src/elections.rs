@@ -1,0 +1,109 @@
+//! When this member may campaign: the one owner of openraft's election switch.
+//!
+//! openraft campaigns by its timer while the switch is on, and whenever it is told to, whatever the
+//! switch says. There is more than one reason to hold elections off, and one may end while another
+//! goes on: so nobody turns the switch but this, which has it on while nobody holds it off.
+//!
+//! - A promise, given before a restart (`ram_lease::promise`): until it is over.
+//! - Patience with a large entry of the leader (`patience`): while its bytes arrive.
+//!
+//! - A vote in a term beyond all (`terms`): for good, since there is no term to campaign in.
+//!
+//! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps, and
+//! so does a vote for another ([`vote`]).
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::raft::{VoteRequest, VoteResponse};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+use super::terms;
+use super::types::{Raft, TypeConfig};
+use ram_lease::Reads;
+
+pub(super) const PROMISED: &str = "this member promised not to vote yet";
+
+/// Clones share the switch.
+#[derive(Clone)]
+pub struct Elections {
+    raft: Raft,
+    reads: Reads,
+    /// Guards the switch: how many hold it off.
+    held: Arc<Mutex<usize>>,
+}
+
+/// While it lives openraft does not campaign by itself.
+pub struct HeldOff(Elections);
+
+impl Elections {
+    /// Of a raft that nothing else switches.
+    pub fn of(raft: Raft, reads: Reads) -> Elections {
+        Elections { raft, reads, held: Arc::default() }
+    }
+
+    pub fn hold_off(&self) -> HeldOff {
+        let mut held = self.held.lock();
+        *held += 1;
+        self.raft.runtime_config().elect(false);
+        HeldOff(self.clone())
+    }
+
+    /// Holds elections off from this call on until what was promised before the restart is over,
+    /// as long as that is awaited.
+    pub fn keep_promise(&self) -> impl Future<Output = ()> + Send + use<> {
+        let held = self.hold_off();
+        async move { held.0.reads.promise_ends().await }
+    }
+
+    /// Holds elections off as long as it is awaited, if the term cannot grow.
+    pub fn keep_still(&self) -> impl Future<Output = ()> + Send + use<> {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        let held = (!terms::may_grow(term)).then(|| {
+            tracing::error!(
+                "the saved vote has term {term}, which no election reaches: this member takes part \
+                 in none; wipe its data and add the node again, or, if this befell a majority, \
+                 ram:force_recover/1"
+            );
+            self.hold_off()
+        });
+        async move {
+            if let Some(_held) = held {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Campaigns now, by a pre-vote, unless this member keeps a promise.
+    pub async fn campaign(&self) {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        if self.reads.may_vote() && terms::may_grow(term) {
+            // Raft has stopped; then so does whoever awaits this.
+            let _ = self.raft.trigger().elect(true).await;
+        }
+    }
+}
+
+impl Drop for HeldOff {
+    fn drop(&mut self) {
+        let elections = &self.0;
+        let mut held = elections.held.lock();
+        *held -= 1;
+        elections.raft.runtime_config().elect(*held == 0);
+    }
+}
+
+/// Votes, unless this member promised not to. It grants no lease meanwhile: whoever leads may be
+/// asked for one while the vote waits for raft, and that would be a promise to vote for nobody.
+pub async fn vote(
+    raft: Raft,
+    reads: Reads,
+    request: VoteRequest<TypeConfig>,
+) -> Result<VoteResponse<TypeConfig>, String> {
+    let _no_grant = reads.barrier.pause();
+    if !reads.may_vote() {
+        return Err(PROMISED.into());
+    }
+    let answer = raft.vote(request).await.map_err(|stopped| stopped.to_string())?;
+    debug_assert!(reads.may_vote() || !answer.vote_granted, "I3: no member votes in a promise");
+    Ok(answer)
+}

@@ -1,0 +1,210 @@
+//! A snapshot on its way to this member: pieces into a file, the file to raft.
+//!
+//! Only the leader of a term sends one, in its own name, and only a term that this member has not
+//! left behind; one at a time arrives. What has come goes with the connection that it came on,
+//! unless the same leader goes on with it on another one within [`KEPT`]: over a link that breaks
+//! now and then a large snapshot would never arrive otherwise. A file becomes a snapshot of
+//! this member when raft has accepted it (`state_machine`): until then it has a temporary name,
+//! which a crash or a refusal leaves nothing of.
+//!
+//! The announced length is not bounded but by the data of the leader: space is taken as bytes come,
+//! and a full disk refuses the piece and drops the rest. All reading and writing is on the thread
+//! "ram-transfer".
+
+use openraft::async_runtime::WatchReceiver;
+use std::cmp::Ordering;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{self, AtomicBool};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::entry;
+use super::rpc::{SnapshotPiece, SnapshotProgress};
+use super::snapshot::{self, SnapshotFile};
+use super::state_machine::Applied;
+use super::types::{Metrics, Raft, SnapshotMeta, TypeConfig, Vote};
+use super::worker::Worker;
+use ram_limits::PIECE_BYTES_MAX;
+use ram_log::{Disk, SnapshotReceiver};
+
+/// What a leader needs to connect again and to go on, on a busy machine too.
+const KEPT: Duration = Duration::from_secs(5);
+
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// The connection that pieces come on. Clones are the same one.
+#[derive(Clone)]
+pub struct Origin {
+    peer: u64,
+    has_ended: Arc<AtomicBool>,
+}
+
+impl Origin {
+    pub fn of(peer: u64) -> Origin {
+        Origin { peer, has_ended: Arc::default() }
+    }
+
+    fn is(&self, other: &Origin) -> bool {
+        Arc::ptr_eq(&self.has_ended, &other.has_ended)
+    }
+}
+
+/// Clones share the snapshot that is arriving.
+#[derive(Clone)]
+pub struct Incoming {
+    disk: Arc<dyn Disk>,
+    transfer: Worker,
+    applied: Applied,
+    /// Guards the snapshot that is arriving; held while a piece is written, and while raft takes
+    /// the whole.
+    arriving: Arc<AsyncMutex<Option<Arriving>>>,
+}
+
+struct Arriving {
+    origin: Origin,
+    vote: Vote,
+    meta: SnapshotMeta,
+    file_bytes: u64,
+    receiver: SnapshotReceiver,
+}
+
+impl Incoming {
+    pub fn new(disk: Arc<dyn Disk>, transfer: Worker, applied: Applied) -> Incoming {
+        Incoming { disk, transfer, applied, arriving: Arc::default() }
+    }
+
+    /// Takes a piece; with the last one raft is given the snapshot.
+    pub async fn receive(
+        &self,
+        raft: &Raft,
+        origin: Origin,
+        piece: SnapshotPiece,
+    ) -> io::Result<SnapshotProgress> {
+        let metrics = raft.metrics().borrow_watched().clone();
+        if !is_of_its_leader(&piece, &origin) || contradicts(&piece, &metrics) {
+            return Err(refused("no leader of this cluster sends such a snapshot"));
+        }
+        // Both as raft itself would answer.
+        if matches!(piece.vote.partial_cmp(&metrics.vote), None | Some(Ordering::Less)) {
+            return Ok(SnapshotProgress::Done { vote: metrics.vote });
+        }
+        if piece.meta.last_log_id <= metrics.local_committed {
+            return Ok(SnapshotProgress::Done { vote: metrics.vote });
+        }
+        // Nobody waits here with a piece in memory: it is sent again.
+        let busy = |_| refused("another piece, or a whole snapshot, is being taken");
+        let mut arriving = self.arriving.try_lock().map_err(busy)?;
+        if origin.has_ended.load(atomic::Ordering::Relaxed) {
+            return Err(refused("its connection has ended"));
+        }
+        let (vote, meta, file_bytes) = (piece.vote, piece.meta.clone(), piece.file_bytes);
+        let current = self.write(arriving.take(), origin, piece).await?;
+        let offset = current.receiver.received_bytes();
+        if offset < file_bytes {
+            *arriving = Some(current);
+            return Ok(SnapshotProgress::Continue { offset });
+        }
+        let expected = meta.clone();
+        let snapshot = self.transfer.clone();
+        let checked = move || {
+            let received = current.receiver.check(|| snapshot.go_on())?;
+            let file = SnapshotFile::received(received);
+            if snapshot::meta(&file)? != expected {
+                return Err(refused("the file is not the snapshot that was announced"));
+            }
+            Ok(file)
+        };
+        let snapshot = Snapshot { meta, snapshot: self.transfer.run(checked).await? };
+        let installed = raft.install_full_snapshot(vote, snapshot).await;
+        Ok(SnapshotProgress::Done { vote: installed.map_err(io::Error::other)?.vote })
+    }
+
+    /// What has come on this connection goes with it, if nobody goes on.
+    pub fn ended(&self, origin: &Origin) {
+        origin.has_ended.store(true, atomic::Ordering::Relaxed);
+        if self.arriving.try_lock().is_ok_and(|arriving| arriving.is_none()) {
+            return;
+        }
+        let (incoming, origin) = (self.clone(), origin.clone());
+        let forget = async move {
+            tokio::time::sleep(KEPT).await;
+            let mut arriving = incoming.arriving.lock().await;
+            if let Some(half) = arriving.take_if(|arriving| arriving.origin.is(&origin)) {
+                incoming.remove(half).await;
+            }
+        };
+        // Without a runtime the member is at its end, and the next start removes what is left.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(forget);
+        }
+    }
+
+    async fn write(
+        &self,
+        former: Option<Arriving>,
+        origin: Origin,
+        piece: SnapshotPiece,
+    ) -> io::Result<Arriving> {
+        let (disk, applied) = (self.disk.clone(), self.applied.clone());
+        let index = piece.meta.last_log_id.map_or(0, |log_id| log_id.index());
+        let write = move || {
+            let mut current = match former {
+                Some(current) if current.goes_on_with(&piece) => Arriving { origin, ..current },
+                former => {
+                    // Before another of this name is made.
+                    drop(former);
+                    let receiver = SnapshotReceiver::create(disk, index, piece.file_bytes)?;
+                    let SnapshotPiece { vote, ref meta, file_bytes, .. } = piece;
+                    Arriving { origin, vote, meta: meta.clone(), file_bytes, receiver }
+                }
+            };
+            if piece.offset == current.receiver.received_bytes() {
+                current.receiver.write_at(piece.offset, &piece.piece)?;
+                applied.count_snapshot_step();
+            }
+            Ok(current)
+        };
+        self.transfer.run(write).await
+    }
+
+    async fn remove(&self, half: Arriving) {
+        let removed = self.transfer.run(move || {
+            drop(half);
+            Ok(())
+        });
+        // Dropped all the same when the thread has ended.
+        let _ = removed.await;
+    }
+}
+
+impl Arriving {
+    /// The same snapshot, of the same leader in the same term.
+    fn goes_on_with(&self, piece: &SnapshotPiece) -> bool {
+        self.vote == piece.vote && self.meta == piece.meta && self.file_bytes == piece.file_bytes
+    }
+}
+
+/// Sent by who leads the term in the piece, and no larger than pieces are.
+fn is_of_its_leader(piece: &SnapshotPiece, origin: &Origin) -> bool {
+    let vote = &piece.vote;
+    vote.committed
+        && vote.leader_id.voted_for == origin.peer
+        && piece.piece.len() <= PIECE_BYTES_MAX
+        && piece.meta.last_log_id.is_some_and(|last| entry::term_of(&last) <= vote.leader_id.term)
+}
+
+/// Has this member committed other entries than this snapshot says? A leader has all of them.
+fn contradicts(piece: &SnapshotPiece, metrics: &Metrics) -> bool {
+    piece.meta.last_log_id > metrics.local_committed
+        && piece.meta.last_log_id.map(|last| last.index())
+            <= metrics.local_committed.map(|committed| committed.index())
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests;

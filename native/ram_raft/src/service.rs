@@ -1,0 +1,361 @@
+//! openraft's network, incoming: a peer's requests to this member's raft.
+//!
+//! Appends of one connection enter raft in the order they arrived and are answered in that order;
+//! every other request has a task of its own. Those that ask the leader for its work (groups of
+//! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
+//! must not collect what they send again and again. Votes are refused while this member keeps a
+//! promise (`ram_lease::promise`), and no lease is granted while it votes.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::RaftError;
+use openraft::raft::AppendEntriesResponse;
+use openraft::raft::VoteRequest;
+use parking_lot::RwLock;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::asked::Asked;
+use super::elections::{PROMISED, vote};
+use super::heard::Heard;
+use super::incoming::{Incoming, Origin};
+use super::leader;
+use super::members::Members;
+use super::patience::Arrivals;
+use super::removal::Rumour;
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, encode_answer, stopped};
+use super::state_machine::Applied;
+use super::succession::Callers;
+use super::terms::{Hearing, Terms};
+use super::types::{Raft, TypeConfig};
+use super::worker::Worker;
+use ram_lease::Reads;
+use ram_lease::grants::{Ask, Refused};
+use ram_log::Disk;
+use ram_net::{Inbound, PeerId, Replies, Service};
+use ram_store::codec::{self, DecodeError};
+
+/// An append that raft has not begun with.
+type Append = (u64, BoxFuture<'static, AppendAnswered>);
+type AppendAnswered = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeConfig>>;
+
+/// Appends of one connection that wait for raft; the connection reads no further then.
+const APPENDS_WAITING_MAX: usize = 1024;
+
+/// Bytes of appends that came and are not answered, of all peers together. More is refused as by a
+/// member that has stopped, so that it is sent again a little later.
+const APPENDING_BYTES_MAX: u32 = 256 * 1024 * 1024;
+
+/// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
+/// not lead, so that it is sent again a little later.
+const ASKED_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+/// Answers peers. Made before the raft it serves, which needs the network to be made.
+#[derive(Clone)]
+pub struct RaftService {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Guards what is served: set once it runs, taken away when the member stops, since it holds
+    /// the network and the network holds this.
+    serving: RwLock<Option<Serving>>,
+    applied: Applied,
+    callers: Callers,
+    arrivals: Arrivals,
+    reads: Reads,
+    terms: Terms,
+    heard: Heard,
+    incoming: Incoming,
+    rumour: Rumour,
+    asked: Asked,
+    appending: Asked,
+}
+
+#[derive(Clone)]
+struct Serving {
+    raft: Raft,
+    members: Members,
+}
+
+impl RaftService {
+    pub fn new(
+        applied: Applied,
+        reads: Reads,
+        (terms, heard): (Terms, Heard),
+        disk: Arc<dyn Disk>,
+        transfer: Worker,
+    ) -> Self {
+        let incoming = Incoming::new(disk, transfer, applied.clone());
+        let serving = RwLock::new(None);
+        let (asked, appending) = (Asked::new(ASKED_BYTES_MAX), Asked::new(APPENDING_BYTES_MAX));
+        let (callers, arrivals) = (Callers::default(), Arrivals::default());
+        RaftService {
+            shared: Arc::new(Shared {
+                serving,
+                applied,
+                callers,
+                arrivals,
+                reads,
+                terms,
+                heard,
+                incoming,
+                rumour: Rumour::default(),
+                asked,
+                appending,
+            }),
+        }
+    }
+
+    /// Who is connected to this member.
+    pub fn callers(&self) -> &Callers {
+        &self.shared.callers
+    }
+
+    /// Whose large request is on its way to this member.
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.shared.arrivals
+    }
+
+    /// What is said of this member's removal.
+    pub fn rumour(&self) -> &Rumour {
+        &self.shared.rumour
+    }
+
+    /// From now on requests are served.
+    pub fn serve(&self, raft: Raft, members: Members) {
+        *self.shared.serving.write() = Some(Serving { raft, members });
+    }
+
+    /// From now on no request is served.
+    pub fn stop_serving(&self) {
+        *self.shared.serving.write() = None;
+    }
+}
+
+impl Service for RaftService {
+    fn admit(&self, peer: PeerId, _name: &str) -> Result<(), u8> {
+        if self.shared.applied.is_removed(peer.0) { Err(rpc::REASON_REMOVED) } else { Ok(()) }
+    }
+
+    /// A member of the configuration that is applied here, or of the newest in the log.
+    fn knows(&self, peer: PeerId) -> bool {
+        let in_log = |serving: &Serving| {
+            let metrics = serving.raft.metrics();
+            metrics.borrow_watched().membership_config.membership().get_node(&peer.0).is_some()
+        };
+        let is_applied = self.shared.applied.membership().get_node(&peer.0).is_some();
+        is_applied || self.shared.serving.read().as_ref().is_some_and(in_log)
+    }
+
+    fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
+        self.shared.callers.came(peer.0);
+        let (shared, origin) = (self.shared.clone(), Origin::of(peer.0));
+        Box::new(Connection { peer, shared, appends: None, origin, replies })
+    }
+
+    fn refused_by(&self, _peer: PeerId, reason: u8) {
+        if reason == rpc::REASON_REMOVED {
+            self.shared.rumour.heard();
+        }
+    }
+}
+
+async fn answer_appends(hold: Duration, mut waiting: mpsc::Receiver<Append>, replies: Replies) {
+    let mut running = FuturesOrdered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((id, answer)) = running.next(), if !running.is_empty() => {
+                reply(&replies, id, answer);
+            }
+            next = waiting.recv() => match next {
+                Some((id, append)) => {
+                    running.push_back(async move {
+                        let response = append.await;
+                        let answer = response.map(|response| AppendAnswer { response, hold });
+                        (id, encode_answer(answer))
+                    });
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// One connection of one peer.
+struct Connection {
+    peer: PeerId,
+    shared: Arc<Shared>,
+    /// From the first append on: a peer may connect while this member is still starting.
+    appends: Option<mpsc::Sender<Append>>,
+    origin: Origin,
+    replies: Replies,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.callers.went(self.peer.0);
+        self.shared.incoming.ended(&self.origin);
+    }
+}
+
+impl Inbound for Connection {
+    fn arriving(&mut self) {
+        self.shared.arrivals.part_of(self.peer.0);
+        self.shared.heard.from(self.peer.0);
+    }
+
+    fn request(&mut self, id: u64, kind: u8, body: Bytes) {
+        self.shared.heard.from(self.peer.0);
+        let Some(Serving { raft, members }) = self.shared.serving.read().clone() else {
+            reply(&self.replies, id, stopped("this member is starting"));
+            return;
+        };
+        let reads = &self.shared.reads;
+        match kind {
+            // An heir would campaign at once, and whoever is no heir would vote at once.
+            rpc::PRE_VOTE | rpc::TRANSFER_LEADER if !reads.may_vote() => {
+                reply(&self.replies, id, stopped(PROMISED));
+            }
+            rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
+            rpc::APPEND => self.append(raft, id, body),
+            rpc::VOTE => {
+                let (reads, heard) = (reads.clone(), self.hearing(&raft));
+                self.spawn(id, body, move |request: VoteRequest<TypeConfig>| async move {
+                    heard.candidate(&request.vote).map_err(|no| no.to_string())?;
+                    vote(raft, reads, request).await
+                });
+            }
+            // It changes nothing here, whoever asks.
+            rpc::PRE_VOTE => {
+                self.spawn(id, body, move |request| async move { raft.pre_vote(request).await })
+            }
+            // It is heeded if it comes in the name of the leader that this member follows.
+            rpc::TRANSFER_LEADER => self.spawn(id, body, move |request| async move {
+                raft.handle_transfer_leader(request).await
+            }),
+            rpc::SNAPSHOT => {
+                let (incoming, origin) = (self.shared.incoming.clone(), self.origin.clone());
+                let heard = self.hearing(&raft);
+                self.spawn(id, body, move |piece: SnapshotPiece| async move {
+                    heard.snapshot(&piece).map_err(io::Error::other)?;
+                    incoming.receive(&raft, origin, piece).await
+                });
+            }
+            rpc::PROPOSE => {
+                self.work(id, body.len(), async move { leader::propose(&raft, body).await })
+            }
+            rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
+            rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
+                match codec::decode("member change", &body) {
+                    Ok(change) => members.change(change).await,
+                    Err(error) => Err(Refusal::Stopped(error.to_string())),
+                }
+            }),
+            rpc::PROGRESS => {
+                let last_index = raft.metrics().borrow_watched().last_log_index;
+                let progress = self.shared.applied.progress(last_index.unwrap_or(0));
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
+            }
+            rpc::IS_REMOVED => {
+                let is_removed = self.shared.applied.is_removed(self.peer.0);
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(is_removed)));
+            }
+            unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
+        }
+    }
+}
+
+impl Connection {
+    fn lease(&self, raft: &Raft, body: &[u8]) -> Bytes {
+        let reads = &self.shared.reads;
+        let granted = match codec::decode::<Ask>("request for a lease", body) {
+            Ok(ask) if ask.id == self.peer.0 => leader::grant_lease(raft, reads, &ask),
+            _ => Err(Refused::NotLeading),
+        };
+        Bytes::from(codec::encode(&granted))
+    }
+
+    fn hearing(&self, raft: &Raft) -> Hearing {
+        Hearing { sender: self.peer.0, raft: raft.clone(), terms: self.shared.terms.clone() }
+    }
+
+    fn append(&mut self, raft: Raft, id: u64, body: Bytes) {
+        let (heard, bytes) = (self.hearing(&raft), body.len());
+        let appends = self.appends.get_or_insert_with(|| {
+            let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+            let hold = self.shared.reads.spans.hold;
+            tokio::spawn(answer_appends(hold, waiting, self.replies.clone()));
+            appends
+        });
+        let sent = match rpc::decode_append(body) {
+            Ok(request) => match heard.leader(&request.vote) {
+                Ok(()) => {
+                    let append = async move { raft.append_entries(request).await };
+                    let admitted = self.shared.appending.admit(bytes, append);
+                    let admitted = admitted.ok_or_else(|| "too many appends wait".to_owned());
+                    admitted.and_then(|append| {
+                        appends.try_send((id, append.boxed())).map_err(|e| e.to_string())
+                    })
+                }
+                Err(no) => Err(no.to_string()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = sent {
+            reply(&self.replies, id, stopped(reason));
+        }
+    }
+
+    /// Decodes a request, works on it in a task, and answers `Result<_, String>`.
+    fn spawn<Q, A, E, F>(&self, id: u64, body: Bytes, work: impl FnOnce(Q) -> F + Send + 'static)
+    where
+        Q: DeserializeOwned + Send + 'static,
+        A: Serialize,
+        E: ToString,
+        F: Future<Output = Result<A, E>> + Send,
+    {
+        let replies = self.replies.clone();
+        tokio::spawn(async move {
+            let request: Result<Q, DecodeError> = codec::decode("request", &body);
+            let answer = match request {
+                Ok(request) => encode_answer(work(request).await),
+                Err(error) => stopped(error),
+            };
+            reply(&replies, id, answer);
+        });
+    }
+
+    /// Works in a task and answers with its result as it is, unless too much is asked already.
+    fn work<A: Serialize>(
+        &self,
+        id: u64,
+        bytes: usize,
+        work: impl Future<Output = Answer<A>> + Send + 'static,
+    ) {
+        let replies = self.replies.clone();
+        let Some(work) = self.shared.asked.admit(bytes, work) else {
+            let refused: Answer<A> = Err(Refusal::NotLeader);
+            reply(&replies, id, Bytes::from(codec::encode(&refused)));
+            return;
+        };
+        tokio::spawn(async move {
+            reply(&replies, id, Bytes::from(codec::encode(&work.await)));
+        });
+    }
+}
+
+fn reply(replies: &Replies, id: u64, body: Bytes) {
+    if let Err(error) = replies.send(id, body) {
+        tracing::debug!("a reply was lost: {error}");
+    }
+}

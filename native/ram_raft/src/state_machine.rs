@@ -1,0 +1,331 @@
+//! openraft's state machine on the store.
+//!
+//! openraft calls `apply` from one task, in log order. What readers may see is published after it:
+//! the table, the applied index and the membership, behind [`Applied`].
+
+use futures_util::{Stream, StreamExt};
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use parking_lot::RwLock;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+use super::catch_up::Progress;
+use super::entry;
+use super::snapshot::{self, Head, SnapshotFile};
+use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use super::worker::Worker;
+use ram_lease::Reads;
+use ram_lease::lease::Cause;
+use ram_log::{Disk, remove_older};
+use ram_store::codec::DecodeError;
+use ram_store::command::Outcome;
+use ram_store::{Applying, Store};
+use ram_table::table::{Frozen, Table};
+use ram_table::value::Values;
+
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+
+/// What the rest of the member may know of the state. Cloned freely, read from any thread.
+#[derive(Clone)]
+pub struct Applied {
+    /// Closed by the end of the member.
+    table: Arc<Table>,
+    index: Arc<watch::Sender<u64>>,
+    groups: Arc<AtomicU64>,
+    /// Guards who is a member, and who was.
+    members: Arc<RwLock<KnownMembers>>,
+    snapshot_steps: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct KnownMembers {
+    now: StoredMembership,
+    /// Raft ids that were in a membership and are in none any more.
+    removed: BTreeSet<u64>,
+}
+
+impl Applied {
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The index of the last entry applied here.
+    pub fn index(&self) -> u64 {
+        *self.index.borrow()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.index.subscribe()
+    }
+
+    /// How many entries with a proposal were applied here since the start.
+    pub fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
+    }
+
+    /// Was this Raft id removed from the cluster, for good?
+    pub fn is_removed(&self, id: u64) -> bool {
+        self.members.read().removed.contains(&id)
+    }
+
+    /// The membership as of the last entry applied here.
+    pub fn membership(&self) -> Membership {
+        self.members.read().now.membership().clone()
+    }
+
+    /// A piece of a snapshot has come, or a block of one was read.
+    pub fn count_snapshot_step(&self) {
+        self.snapshot_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How far this member has come, whose log ends at `last_index`.
+    pub fn progress(&self, last_index: u64) -> Progress {
+        let snapshot_steps = self.snapshot_steps.load(Ordering::Relaxed);
+        Progress { applied_index: self.index(), last_index, snapshot_steps }
+    }
+}
+
+pub struct StateMachine {
+    disk: Arc<dyn Disk>,
+    /// Writes snapshots.
+    worker: Worker,
+    /// Reads those of others, which must not wait for one of this member's.
+    transfer: Worker,
+    values: Arc<dyn Values>,
+    store: Store,
+    last_applied: Option<LogId>,
+    applied: Applied,
+    current: Option<Snapshot>,
+    reads: Reads,
+}
+
+impl StateMachine {
+    /// Starts from the newest snapshot on the disk, or empty.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        worker: Worker,
+        transfer: Worker,
+        values: Arc<dyn Values>,
+        reads: Reads,
+    ) -> io::Result<Self> {
+        let (head, store, file) = match snapshot::latest(&disk)? {
+            Some(file) => {
+                let (head, store) = snapshot::read(&file, values.clone(), || worker.go_on())?;
+                (head, store, Some(file))
+            }
+            None => (Head::default(), Store::empty(values.clone()), None),
+        };
+        let applied = Applied {
+            table: store.table().clone(),
+            index: Arc::new(watch::Sender::new(index_of(&head.meta))),
+            groups: Arc::default(),
+            members: Arc::new(RwLock::new(KnownMembers {
+                now: head.meta.last_membership.clone(),
+                removed: head.removed,
+            })),
+            snapshot_steps: Arc::default(),
+        };
+        reads.applied(applied.index());
+        let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
+        Ok(StateMachine {
+            disk,
+            worker,
+            transfer,
+            values,
+            store,
+            last_applied: head.meta.last_log_id,
+            applied,
+            current,
+            reads,
+        })
+    }
+
+    pub fn applied(&self) -> Applied {
+        self.applied.clone()
+    }
+
+    /// The table as it is between two entries; `None` while it is frozen already.
+    pub fn freeze(&self) -> Option<Frozen> {
+        self.store.table().freeze(self.store.ledger().revision)
+    }
+
+    /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.
+    async fn apply_proposal(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, DecodeError> {
+        let mut applying = Applying::of(bytes)?;
+        loop {
+            match self.store.step(index, &mut applying)? {
+                Some(outcome) => return Ok(outcome),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    fn change_membership(&mut self, membership: StoredMembership) {
+        let ids = |membership: &StoredMembership| -> BTreeSet<u64> {
+            membership.membership().nodes().map(|(id, _)| *id).collect()
+        };
+        let mut members = self.applied.members.write();
+        let gone = &ids(&members.now) - &ids(&membership);
+        members.removed.extend(gone);
+        members.now = membership;
+    }
+
+    fn builder(&self, work: Option<(Head, Frozen)>) -> Builder {
+        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
+    }
+
+    fn head(&self) -> Head {
+        let members = self.applied.members.read();
+        Head {
+            meta: SnapshotMeta {
+                last_log_id: self.last_applied,
+                last_membership: members.now.clone(),
+            },
+            ledger: self.store.ledger().clone(),
+            entries: self.store.table().entries(),
+            removed: members.removed.clone(),
+        }
+    }
+}
+
+/// Ends this member, and each other one that applies the entry; also when they start again.
+fn cannot_apply(log_id: &LogId, why: &DecodeError) -> io::Error {
+    let (index, term) = (log_id.index(), entry::term_of(log_id));
+    let what = format!(
+        "entry {index} of the log (term {term}) is committed and cannot be applied here: {why}; \
+         all that was acknowledged is kept. If a newer version of ram runs in this cluster, start \
+         that version here; else see docs/troubleshooting.md"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn index_of(meta: &SnapshotMeta) -> u64 {
+    meta.last_log_id.map_or(0, |log_id| log_id.index())
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.last_applied, self.applied.members.read().now.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let log_id = entry.log_id();
+            let outcome = match entry.payload {
+                EntryPayload::Blank => Outcome::Nothing,
+                EntryPayload::Normal(Payload(bytes)) => {
+                    self.applied.groups.fetch_add(1, Ordering::Relaxed);
+                    let applied = self.apply_proposal(log_id.index(), &bytes).await;
+                    applied.map_err(|why| cannot_apply(&log_id, &why))?
+                }
+                EntryPayload::Membership(membership) => {
+                    self.change_membership(StoredMembership::new(Some(log_id), membership));
+                    Outcome::Nothing
+                }
+            };
+            self.last_applied = Some(log_id);
+            self.applied.index.send_replace(log_id.index());
+            self.reads.applied(log_id.index());
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+        // None means: one is being written at this moment, and it will do.
+        let frozen = self.freeze()?;
+        Some(self.builder(Some((self.head(), frozen))))
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        match self.try_create_snapshot_builder(true).await {
+            Some(builder) => builder,
+            None => self.builder(None),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        file: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let (disk, values) = (self.disk.clone(), self.values.clone());
+        let (transfer, applied) = (self.transfer.clone(), self.applied.clone());
+        let install = move || {
+            let file = file.on(&disk)?;
+            let go_on = || {
+                applied.count_snapshot_step();
+                transfer.go_on()
+            };
+            let (head, store) = snapshot::read(&file, values, go_on)?;
+            // What can be read, and raft wants: from now on a start goes on from it.
+            let file = file.accept()?;
+            remove_older(disk.as_ref(), file.index)?;
+            Ok((file, head, store))
+        };
+        let (file, head, store) = self.transfer.run(install).await?;
+        // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
+        self.reads.lease.drop_for(Cause::Snapshot);
+        self.store.take_over(store);
+        *self.applied.members.write() =
+            KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };
+        self.last_applied = head.meta.last_log_id;
+        self.applied.index.send_replace(index_of(&head.meta));
+        self.reads.applied(index_of(&head.meta));
+        self.current = Some(Snapshot { meta: head.meta, snapshot: file });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        loop {
+            let Some(file) = snapshot::latest(&self.disk)? else { return Ok(None) };
+            if self.current.as_ref().is_some_and(|current| current.snapshot.index == file.index) {
+                return Ok(self.current.clone());
+            }
+            match snapshot::meta(&file) {
+                Ok(meta) => self.current = Some(Snapshot { meta, snapshot: file }),
+                // A newer one has taken its place.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Writes one snapshot, away from the thread that applies.
+pub struct Builder {
+    disk: Arc<dyn Disk>,
+    worker: Worker,
+    work: Option<(Head, Frozen)>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let busy = || io::Error::other("a snapshot is being taken already");
+        let (head, frozen) = self.work.take().ok_or_else(busy)?;
+        let (disk, worker) = (self.disk.clone(), self.worker.clone());
+        self.worker
+            .run(move || {
+                let file = snapshot::write(disk.clone(), &head, &frozen, || worker.go_on())?;
+                remove_older(disk.as_ref(), file.index)?;
+                Ok(Snapshot { meta: head.meta, snapshot: file })
+            })
+            .await
+    }
+}

@@ -1,0 +1,116 @@
+//! Faults that our tests have to catch: a check that catches nothing proves nothing.
+//!
+//! Compiled only with the feature `sabotage`; without it [`armed`] is a constant false and every
+//! hook is compiled away. One fault at most is armed in a process: by [`arm`], or by the
+//! environment variable `RAM_SABOTAGE`, which holds the fault's name and is read once.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A put or delete is answered when the leader proposes it, before it is committed.
+    ReplyBeforeCommit,
+    /// A member that starts again does not remember whom it voted for, and in which term.
+    ForgetVote,
+    /// A read is answered from the local table at once.
+    ReadWithoutIndex,
+    /// A group that is sent again is applied again.
+    ApplyRetryTwice,
+    /// A member acknowledges an entry without marking its keys.
+    SkipPendingMark,
+    /// The leader commits what a holder of a read lease does not know of.
+    SkipCommitBarrier,
+    /// A member that starts again votes at once, whatever it promised before.
+    ForgetRestartPromise,
+    /// The leader takes its own vote hold for that of the members that acknowledge.
+    AssumeOwnPromise,
+    /// A member that starts again keeps no longer promise than it would give now.
+    ForgetLongestPromise,
+    /// A new member is made a voter before it has anything.
+    PromoteUnready,
+    /// Whatever term a peer speaks of is taken for one.
+    BelieveAnyTerm,
+    /// A peer of no configuration moves the term, also while a leader is heard.
+    HeedUnknownPeers,
+    /// A member that one peer says was removed takes that for a removal.
+    BelieveOneRemoval,
+}
+
+#[cfg(not(feature = "sabotage"))]
+#[inline(always)]
+pub const fn armed(_: Fault) -> bool {
+    false
+}
+
+#[cfg(feature = "sabotage")]
+pub use active::{arm, armed};
+
+#[cfg(feature = "sabotage")]
+mod active {
+    use super::Fault;
+    use std::sync::OnceLock;
+
+    static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
+
+    impl Fault {
+        pub const ALL: [Fault; 13] = [
+            Fault::ReplyBeforeCommit,
+            Fault::ForgetVote,
+            Fault::ReadWithoutIndex,
+            Fault::ApplyRetryTwice,
+            Fault::SkipPendingMark,
+            Fault::SkipCommitBarrier,
+            Fault::ForgetRestartPromise,
+            Fault::AssumeOwnPromise,
+            Fault::ForgetLongestPromise,
+            Fault::PromoteUnready,
+            Fault::BelieveAnyTerm,
+            Fault::HeedUnknownPeers,
+            Fault::BelieveOneRemoval,
+        ];
+
+        pub fn name(self) -> &'static str {
+            match self {
+                Fault::ReplyBeforeCommit => "reply_before_commit",
+                Fault::ForgetVote => "forget_vote",
+                Fault::ReadWithoutIndex => "read_without_index",
+                Fault::ApplyRetryTwice => "apply_retry_twice",
+                Fault::SkipPendingMark => "skip_pending_mark",
+                Fault::SkipCommitBarrier => "skip_commit_barrier",
+                Fault::ForgetRestartPromise => "forget_restart_promise",
+                Fault::AssumeOwnPromise => "assume_own_promise",
+                Fault::ForgetLongestPromise => "forget_longest_promise",
+                Fault::PromoteUnready => "promote_unready",
+                Fault::BelieveAnyTerm => "believe_any_term",
+                Fault::HeedUnknownPeers => "heed_unknown_peers",
+                Fault::BelieveOneRemoval => "believe_one_removal",
+            }
+        }
+
+        pub fn named(name: &str) -> Option<Fault> {
+            Fault::ALL.into_iter().find(|fault| fault.name() == name)
+        }
+    }
+
+    pub fn armed(fault: Fault) -> bool {
+        let armed = ARMED.get_or_init(|| {
+            let name = std::env::var("RAM_SABOTAGE").ok()?;
+            let fault = Fault::named(&name);
+            tracing::error!(
+                "sabotage {name}: {}",
+                if fault.is_some() { "armed" } else { "unknown" }
+            );
+            fault
+        });
+        *armed == Some(fault)
+    }
+
+    /// Arms a fault for the life of the process. False when another choice was made before.
+    pub fn arm(fault: Fault) -> bool {
+        ARMED.set(Some(fault)).is_ok()
+    }
+}

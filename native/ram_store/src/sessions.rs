@@ -1,0 +1,165 @@
+//! Sessions: a group of commands is applied at most once, however often it is sent.
+//!
+//! After Ongaro, *Consensus: Bridging Theory and Practice* (2014), section 6.3. A node opens a
+//! session through the log (its id is the log index of the opening, so it is never used twice) and
+//! numbers its groups. The state remembers the answers of the groups that the node may still send
+//! again: those not below its `settled_below`. A group it remembers is answered from memory.
+//!
+//! Bounded twice, alike on every member. At most `SESSIONS_MAX` sessions: the one used longest ago
+//! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
+//! sends at once: the sender of an older one that never settled is taken to have its answers. A
+//! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
+//! nothing is applied twice for it. An answer takes 8 bytes here, whatever was written, and there
+//! is one for each write of a caller, not for each command: 32 MiB for all, at most.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use crate::command::{Answer, Stamp};
+use ram_sabotage::{Fault, armed};
+
+pub const SESSIONS_MAX: usize = 64;
+pub(crate) const GROUPS_MAX: usize = 16;
+
+/// Clones share the answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sessions {
+    sessions: BTreeMap<u64, Session>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Session {
+    last_used_index: u64,
+    settled_below: u64,
+    answers: BTreeMap<u64, Arc<[Remembered]>>,
+}
+
+/// What is remembered of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Remembered {
+    Conflict,
+    /// The revision, plus one.
+    Done(NonZeroU64),
+}
+
+/// A part of the sessions, as a snapshot holds it: small, whatever was written. The groups of a
+/// session come behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    Session { id: u64, last_used_index: u64, settled_below: u64 },
+    Group { session: u64, sequence: u64, answers: Vec<Remembered> },
+}
+
+/// What the sessions know of a group before it is applied.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    New,
+    /// It was applied before, with these answers.
+    Applied(Vec<Answer>),
+    /// Its sender has the answers already: a late copy that nobody waits for.
+    Settled,
+    /// Its session is not known.
+    Unknown,
+}
+
+impl Sessions {
+    pub fn open(&mut self, index: u64) {
+        if self.sessions.len() >= SESSIONS_MAX {
+            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_used_index);
+            if let Some(id) = oldest.map(|(id, _)| *id) {
+                self.sessions.remove(&id);
+            }
+        }
+        self.sessions.insert(index, Session { last_used_index: index, ..Session::default() });
+    }
+
+    pub fn admit(&mut self, index: u64, stamp: &Stamp) -> Admission {
+        let Some(session) = self.sessions.get_mut(&stamp.session) else {
+            return Admission::Unknown;
+        };
+        session.last_used_index = index;
+        if stamp.settled_below > session.settled_below {
+            session.settled_below = stamp.settled_below;
+            session.answers = session.answers.split_off(&stamp.settled_below);
+        }
+        if armed(Fault::ApplyRetryTwice) {
+            return Admission::New;
+        }
+        if let Some(answers) = session.answers.get(&stamp.sequence) {
+            return Admission::Applied(answers.iter().map(|kept| kept.answer()).collect());
+        }
+        if stamp.sequence < session.settled_below { Admission::Settled } else { Admission::New }
+    }
+
+    pub fn remember(&mut self, stamp: &Stamp, answers: &[Answer]) {
+        if let Some(session) = self.sessions.get_mut(&stamp.session) {
+            let answers = answers.iter().map(Remembered::of).collect();
+            session.answers.insert(stamp.sequence, answers);
+            if session.answers.len() > GROUPS_MAX
+                && let Some((oldest, _)) = session.answers.pop_first()
+            {
+                session.settled_below = oldest + 1;
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// All that [`Sessions::restore`] needs, one after the other.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        self.sessions.iter().flat_map(|(id, session)| {
+            let &Session { last_used_index, settled_below, .. } = session;
+            let own = Part::Session { id: *id, last_used_index, settled_below };
+            let groups = session.answers.iter().map(|(sequence, answers)| Part::Group {
+                session: *id,
+                sequence: *sequence,
+                answers: answers.to_vec(),
+            });
+            std::iter::once(own).chain(groups)
+        })
+    }
+
+    pub fn restore(&mut self, part: Part) {
+        match part {
+            Part::Session { id, last_used_index, settled_below } => {
+                let session = Session { last_used_index, settled_below, ..Session::default() };
+                self.sessions.insert(id, session);
+            }
+            Part::Group { session, sequence, answers } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.answers.insert(sequence, answers.into());
+                }
+            }
+        }
+    }
+}
+
+impl Remembered {
+    /// Memory of a session must not grow with the size of values.
+    fn of(answer: &Answer) -> Remembered {
+        match answer {
+            Answer::Conflict { .. } => Remembered::Conflict,
+            Answer::Done { revision } => {
+                Remembered::Done(NonZeroU64::MIN.saturating_add(*revision))
+            }
+        }
+    }
+
+    fn answer(self) -> Answer {
+        match self {
+            Remembered::Conflict => Answer::Conflict { current: None },
+            Remembered::Done(above) => Answer::Done { revision: above.get() - 1 },
+        }
+    }
+}
+
+// What the bound at the door of this module rests on.
+const _: () = assert!(size_of::<Remembered>() == 8);
