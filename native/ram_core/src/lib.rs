@@ -15,9 +15,25 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod aside;
+pub mod backup;
 pub mod config;
 pub mod error;
+pub mod folder;
+mod handle;
+pub mod identity;
+mod image;
+mod load;
+mod member;
 pub mod node;
+#[cfg(feature = "simulation")]
+pub mod observation;
+mod opening;
+mod proposer;
+mod route;
+mod running;
+pub mod status;
+mod surroundings;
 
 pub use error::{Error, Result};
 pub use tracing;

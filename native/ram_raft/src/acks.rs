@@ -1,8 +1,9 @@
 //! What followers acknowledge, on its way to openraft.
 //!
-//! The commit barrier (`ram_lease::barrier`) hears of every answer as it comes: how far the follower's
-//! log is the leader's, for how long the follower votes for nobody, and when it was asked, from
-//! which that counts. openraft hears of it when the barrier lets it pass. Used by `network` alone.
+//! The commit barrier (`ram_lease::barrier`) hears of every answer as it comes: how far the
+//! follower's log is the leader's, for how long the follower votes for nobody, and when it was
+//! asked, from which that counts. openraft hears of it when the barrier lets it pass. Used by
+//! `network` alone.
 //!
 //! Every append is such a question, also one without entries. A snapshot that was taken is not: its
 //! answer comes long after it was sent.

@@ -36,17 +36,21 @@ pub mod entry;
 pub mod heard;
 mod incoming;
 pub mod leader;
+pub mod lease_renewal;
 #[cfg(feature = "simulation")]
 pub mod lies;
 pub mod log_store;
 pub mod members;
 pub mod network;
 pub mod patience;
+pub mod quorum;
 pub mod recover;
 pub mod removal;
+pub mod replica;
 pub mod rpc;
 pub mod service;
 pub mod snapshot;
+pub mod snapshot_schedule;
 pub mod state_machine;
 pub mod succession;
 pub mod terms;
@@ -54,6 +58,9 @@ mod turns;
 pub mod types;
 pub mod vote_hold;
 pub mod worker;
+
+#[cfg(feature = "simulation")]
+pub use openraft;
 
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@
 //! back in order. There is no time limit on the stream itself; `net/` closes a connection on which
 //! requests wait and nothing arrives, which ends the stream with an error.
 //!
-//! What followers acknowledge is told to the commit barrier (`ram_lease::barrier`) as it comes, and to
-//! openraft when the barrier lets it pass; heartbeats pass at once, since they acknowledge nothing
-//! new. No vote is asked for while this member keeps a promise (`ram_lease::promise`).
+//! What followers acknowledge is told to the commit barrier (`ram_lease::barrier`) as it comes, and
+//! to openraft when the barrier lets it pass; heartbeats pass at once, since they acknowledge
+//! nothing new. No vote is asked for while this member keeps a promise (`ram_lease::promise`).
 
 mod outgoing;
 

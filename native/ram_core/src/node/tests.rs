@@ -186,7 +186,7 @@ fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
 fn beside_learners(names: &[String]) -> (Node, u64) {
     let node = alone(Arc::new(|_| {}));
     let id = node.status().unwrap().id;
-    let raft = node.with(|running| running.raft.clone()).unwrap();
+    let raft = node.with(|running| running.replica.raft.clone()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (name, learner) in names.iter().zip(id + 1..) {
         let member = Member { name: name.clone(), ..member() };

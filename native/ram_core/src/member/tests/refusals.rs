@@ -4,8 +4,8 @@ use proptest::prelude::Rng;
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
-use openraft::EntryPayload;
 use ram_limits::PROPOSAL_BYTES_MAX;
+use ram_raft::openraft::EntryPayload;
 use ram_raft::rpc::{Answer, Refusal};
 use ram_raft::types::Payload;
 use ram_store::command::{self, Command, Outcome, Stamp};
@@ -17,7 +17,7 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
     let id = member.parts.identity.id;
     found(&member).await;
     let player = Player::beside(&member, PEER).await;
-    let raft = member.parts.raft.clone();
+    let raft = member.parts.replica.raft.clone();
     let served = serve(member);
     let ask = async |proposal: Bytes| -> Answer<Outcome> {
         codec::decode("answer", &player.ask(id, rpc::PROPOSE, proposal).await).unwrap()
@@ -113,7 +113,7 @@ async fn tens_of_thousands_of_random_frames_harm_nobody() {
     let id = member.parts.identity.id;
     found(&member).await;
     let player = Player::beside(&member, PEER).await;
-    let raft = member.parts.raft.clone();
+    let raft = member.parts.replica.raft.clone();
     let served = serve(member);
     let mut random = proptest::test_runner::TestRng::deterministic_rng(
         proptest::test_runner::RngAlgorithm::ChaCha,

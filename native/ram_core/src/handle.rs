@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::backup::{self, Entrance};
-use super::load::{Load, Permit};
-use super::proposer::Write;
-use super::running::Running;
-use super::{Change, Queued, Queues, Reply, Status};
+use crate::backup::{self, Entrance};
 use crate::config::Config;
+use crate::load::{Load, Permit};
+use crate::node::{Change, Queued, Queues, Reply, Status};
+use crate::proposer::Write;
+use crate::running::Running;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, Way};
 use ram_lease::{Read, Reads, Unserved};
@@ -57,7 +57,7 @@ impl Handle {
             backups: backup_queue,
             entrance: entrance.clone(),
         };
-        let (applied, known) = (running.applied.clone(), running.reads.clone());
+        let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
         (Handle { config, running, applied, reads: known, entrance, changes, backups }, queues)
     }
@@ -223,7 +223,9 @@ impl Handle {
         reply: Reply<Vec<std::result::Result<(), Unreached>>>,
     ) -> Result<()> {
         let peers = peers.into_iter().map(|(id, address)| (PeerId(id), address)).collect();
-        self.with(|running| running.net.reach_all(peers, limit, |answers| reply(Ok(answers))))
+        self.with(|running| {
+            running.replica.net.reach_all(peers, limit, |answers| reply(Ok(answers)))
+        })
     }
 
     pub(super) fn with<T>(&self, ask: impl FnOnce(&Running) -> T) -> Result<T> {

@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
-use std::sync::Arc;
 use tokio::sync::watch;
 
+use crate::leader;
+use crate::replica::Replica;
+use crate::rpc;
+use crate::types::Raft;
 use ram_lease::Reads;
 use ram_lease::grants::{Ask, Grant, Refused};
 use ram_lease::lease::Cause;
 use ram_net::{Net, PeerId};
-use ram_raft::leader;
-use ram_raft::rpc;
-use ram_raft::types::Raft;
 use ram_store::codec;
 
 /// So many times a lease is asked for while it lasts: one answer, or two, may be lost.
@@ -19,12 +19,8 @@ const ASKED_IN_A_LEASE: u32 = 3;
 
 /// Asks as long as the member runs, and at once when another leads: also while a former leader owes
 /// an answer. The time between two requests does not grow with the time an answer takes.
-pub async fn keep(
-    raft: Raft,
-    net: Arc<Net>,
-    reads: Reads,
-    mut leader: watch::Receiver<Option<u64>>,
-) {
+pub async fn renew(replica: Replica, mut leader: watch::Receiver<Option<u64>>) {
+    let Replica { raft, net, reads, .. } = replica;
     let every = reads.spans.lease / ASKED_IN_A_LEASE;
     loop {
         let next = tokio::time::sleep(every);

@@ -18,8 +18,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::aside;
-use super::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
+use crate::aside;
+use crate::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
 use crate::{Error, Result};
 use ram_log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
 use ram_log::{latest_snapshot, write_checked};

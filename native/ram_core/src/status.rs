@@ -1,21 +1,12 @@
 //! What a member knows of itself and its cluster, for `ram:status/0` and for those who wait.
 
-use crate::node::identity::ClusterId;
+use crate::identity::ClusterId;
 use ram_lease::lease::Cause;
 use ram_log::LogStats;
 use ram_net::{NetStats, PeerStatus};
+pub use ram_raft::replica::Role;
 use ram_raft::types::Member;
 use std::time::Duration;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Leader,
-    Candidate,
-    Follower,
-    Learner,
-    /// It has stopped.
-    Down,
-}
 
 #[derive(Debug, Clone)]
 pub struct Status {

@@ -2,14 +2,13 @@
 //! `simulation`, on the thread of the member; nothing here changes anything.
 
 use bytes::Bytes;
-use openraft::ServerState;
-use openraft::async_runtime::WatchReceiver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
-use super::handle::Handle;
+use crate::handle::Handle;
 use ram_raft::entry;
+use ram_raft::replica::{Role, role};
 use ram_table::table::Item;
 
 /// One moment of a member.
@@ -50,16 +49,16 @@ impl Handle {
     /// `None` once the member was let go of.
     pub fn observe(&self) -> Option<Observation> {
         self.with(|running| {
-            let metrics = running.raft.metrics();
-            let metrics = metrics.borrow_watched();
+            let replica = &running.replica;
+            let metrics = replica.metrics();
             let (newest, committed) =
                 (&metrics.membership_config, &metrics.committed_membership_config);
-            let (first, last) = (running.log.first_index(), running.log.last_index());
+            let (first, last) = (replica.log.first_index(), replica.log.last_index());
             Observation {
                 id: running.identity.id,
                 term: metrics.current_term,
-                leads: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
-                applied_index: running.applied.index(),
+                leads: role(&metrics) == Role::Leader,
+                applied_index: replica.applied.index(),
                 is_settled: newest.membership() == committed.membership()
                     && newest.membership().get_joint_config().len() == 1,
                 membership_index: newest.log_id().as_ref().map(|log_id| log_id.index()),
@@ -73,19 +72,13 @@ impl Handle {
     /// The members of the newest membership in its log, committed or not: is it a voter, in one of
     /// the two configurations if there are two?
     pub fn seen_members(&self) -> BTreeMap<u64, bool> {
-        let seen = self.with(|running| {
-            let metrics = running.raft.metrics();
-            let newest = metrics.borrow_watched().membership_config.membership().clone();
-            let voters: BTreeSet<u64> = newest.voter_ids().collect();
-            newest.nodes().map(|(id, _)| (*id, voters.contains(id))).collect()
-        });
-        seen.unwrap_or_default()
+        self.with(|running| running.replica.newest_members()).unwrap_or_default()
     }
 
     /// To be asked within the member's runtime, whose clock tells.
     pub fn observe_leases(&self) -> LeaseSight {
         let seen = self.with(|running| {
-            let reads = &running.reads;
+            let reads = &running.replica.reads;
             let held = reads.lease.held(|| reads.clock.now());
             LeaseSight {
                 held: held.map(|from_index| (reads.lease.term(), from_index)),
@@ -96,7 +89,7 @@ impl Handle {
     }
 
     pub fn seen_entries(&self, range: Range<u64>) -> io::Result<Vec<SeenEntry>> {
-        let records = self.with(|running| running.log.read(range, u64::MAX));
+        let records = self.with(|running| running.replica.log.read(range, u64::MAX));
         let records = records.map_err(io::Error::other)??;
         let seen = records.into_iter().map(|(index, bytes)| {
             let checksum = crc32fast::hash(&bytes);
@@ -109,22 +102,22 @@ impl Handle {
     /// Was another member that leads heard just now? An unknown peer is not heard for a while then.
     pub fn hears_leader(&self) -> bool {
         let heard = self.with(|running| {
-            let ago = running.terms.leader_heard_ago();
-            ago.is_some_and(|ago| ago < running.reads.spans.hold / 3)
+            let ago = running.replica.terms.leader_heard_ago();
+            ago.is_some_and(|ago| ago < running.replica.reads.spans.hold / 3)
         });
         heard.unwrap_or(false)
     }
 
     /// Does it know that this member was removed for good?
     pub fn knows_removed(&self, id: u64) -> bool {
-        self.with(|running| running.applied.is_removed(id)).unwrap_or(false)
+        self.with(|running| running.replica.applied.is_removed(id)).unwrap_or(false)
     }
 
     /// What the table holds of these keys, and the index up to which it is applied.
     pub fn items(&self, keys: &[Bytes]) -> Option<(u64, Vec<Option<Item>>)> {
         self.with(|running| {
-            let table = running.applied.table();
-            (running.applied.index(), keys.iter().map(|key| table.get(key)).collect())
+            let table = running.replica.applied.table();
+            (running.replica.applied.index(), keys.iter().map(|key| table.get(key)).collect())
         })
         .ok()
     }

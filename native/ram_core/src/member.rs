@@ -1,34 +1,32 @@
 //! The life of a member, on the runtime of whoever opens it: open, serve, close.
 
-use openraft::ServerState;
-use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::backup::{self, Desk};
-use super::handle::Handle;
-use super::leases;
-use super::opening::{self, Parts};
-use super::proposer;
-use super::quorum;
-use super::route::Route;
-use super::snapshots;
-use super::surroundings::Surroundings;
-use super::{Birth, Change, Event, OnEvent, Queued, Queues};
+use crate::backup::{self, Desk};
 use crate::config::Config;
+use crate::handle::Handle;
+use crate::node::{Birth, Change, Event, OnEvent, Queued, Queues};
+use crate::opening::{self, Parts};
+use crate::proposer;
+use crate::route::Route;
+use crate::surroundings::Surroundings;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_raft::elections::Elections;
 use ram_raft::leader;
+use ram_raft::lease_renewal;
 use ram_raft::patience;
+use ram_raft::quorum;
 use ram_raft::removal;
+use ram_raft::replica::Replica;
+use ram_raft::snapshot_schedule;
 use ram_raft::succession;
 use ram_raft::types::Raft;
 use ram_raft::vote_hold;
 
-const HANDOVER_TIMEOUT: Duration = Duration::from_millis(500);
 /// Changes of the cluster under way from here; more wait in their queue.
 const CHANGES_AT_ONCE_MAX: usize = 64;
 
@@ -64,7 +62,7 @@ impl Member {
         let Member { config, parts, queues, on_event, .. } = self;
         serve(&parts, &config, queues, on_event, stop).await;
         close(&parts).await;
-        if let Err(error) = parts.log.close() {
+        if let Err(error) = parts.replica.log.close() {
             tracing::error!("the log did not close well: {error}");
         }
         parts.worker.close();
@@ -79,18 +77,14 @@ async fn serve(
     on_event: OnEvent,
     stop: impl Future<Output = ()>,
 ) {
-    let (leader, leader_watch) = watch::channel(None);
-    let (raft, net, reads) = (parts.raft.clone(), parts.net.clone(), parts.reads.clone());
-    let route = Route::new(raft.clone(), net.clone(), leader_watch.clone(), parts.members.clone());
+    let (leader, led) = watch::channel(None);
+    let replica = &parts.replica;
+    let (raft, reads, members) = (&replica.raft, &replica.reads, &parts.members);
+    let route = Route::new(raft.clone(), replica.net.clone(), led.clone(), members.clone());
     let mut tasks = JoinSet::new();
-    let elections = Elections::of(raft.clone(), reads.clone());
-    tasks.spawn(elections.keep_promise());
-    tasks.spawn(elections.keep_still());
-    tasks.spawn(vote_hold::settle(&parts.log, &reads));
-    let watched = reads.barrier.clone();
-    tasks.spawn(async move { watched.watch_ends().await });
+    spawn_elections(&mut tasks, parts, &led, config.election_timeout_max);
     if reads.asks {
-        tasks.spawn(leases::keep(raft, net, reads.clone(), leader_watch.clone()));
+        tasks.spawn(lease_renewal::renew(replica.clone(), led));
     }
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
     let reader = route.clone();
@@ -98,29 +92,16 @@ async fn serve(
         let route = reader.clone();
         async move { route.read_index(deadline).await }
     };
-    tasks.spawn(ram_lease::serve(queues.reads, parts.applied.watch(), read_index));
-    tasks.spawn(change_all(queues.changes, parts.raft.clone(), reads, route));
-    tasks.spawn(parts.members.clone().finish_changes());
-    let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
-    let (led, raft, lease) =
-        (leader_watch.clone(), parts.raft.clone(), config.election_timeout_max);
-    tasks.spawn(succession::succeed(raft, elections.clone(), led, callers, lease));
-    tasks.spawn(patience::be_patient(elections, leader_watch, arrivals));
-    let (raft, log, applied) = (parts.raft.clone(), parts.log.clone(), parts.applied.clone());
+    tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
+    tasks.spawn(change_all(queues.changes, raft.clone(), reads.clone(), route));
+    tasks.spawn(members.clone().finish_changes());
     // Members take theirs at different times: a snapshot costs processor and disk.
-    let every = config.snapshot_every + config.snapshot_every * (parts.identity.id % 64) / 64;
-    let sight = quorum::Sight {
-        raft: parts.raft.clone(),
-        net: parts.net.clone(),
-        heard: parts.heard.clone(),
-        clock: parts.reads.clock.clone(),
-        election_timeout: config.election_timeout_max,
-    };
-    tasks.spawn(quorum::watch(sight, parts.quorum.clone()));
-    tasks.spawn(snapshots::keep(raft, log, applied, every));
+    let every = config.snapshot_every + config.snapshot_every * (replica.id % 64) / 64;
+    tasks.spawn(quorum::watch(replica.clone(), config.election_timeout_max));
+    tasks.spawn(snapshot_schedule::schedule(replica.clone(), every));
     let desk = Desk {
-        raft: parts.raft.clone(),
-        applied: parts.applied.clone(),
+        raft: raft.clone(),
+        applied: replica.applied.clone(),
         worker: parts.worker.clone(),
         cluster: parts.identity.cluster,
         limits: config.limits,
@@ -130,16 +111,36 @@ async fn serve(
     let rumour = parts.service.rumour().clone();
     tokio::select! {
         () = stop => {}
-        () = removal::proven(parts.raft.clone(), parts.net.clone(), rumour) => {
+        () = removal::proven(raft.clone(), replica.net.clone(), rumour) => {
             on_event(Event::Removed);
         }
-        reason = follow(parts.raft.clone(), leader) => on_event(Event::Failed(reason)),
+        reason = replica.publish_leader(leader) => on_event(Event::Failed(reason)),
         reason = panicked(&mut tasks) => on_event(Event::Failed(reason)),
     }
     // A snapshot of much data would hold up all that follows.
     parts.worker.give_up();
     parts.transfer.give_up();
     tasks.shutdown().await;
+}
+
+/// When this member may campaign, votes, and grants leases.
+fn spawn_elections(
+    tasks: &mut JoinSet<()>,
+    parts: &Parts,
+    led: &watch::Receiver<Option<u64>>,
+    election_timeout: Duration,
+) {
+    let Replica { raft, log, reads, .. } = &parts.replica;
+    let elections = Elections::of(raft.clone(), reads.clone());
+    tasks.spawn(elections.keep_promise());
+    tasks.spawn(elections.keep_still());
+    tasks.spawn(vote_hold::settle(log, reads));
+    let barrier = reads.barrier.clone();
+    tasks.spawn(async move { barrier.watch_ends().await });
+    let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
+    let (elected, led_too) = (elections.clone(), led.clone());
+    tasks.spawn(succession::succeed(raft.clone(), elected, led_too, callers, election_timeout));
+    tasks.spawn(patience::be_patient(elections, led.clone(), arrivals));
 }
 
 /// Waits until one of the tasks panics. A member that lacks one would leave requests without an
@@ -151,24 +152,6 @@ async fn panicked(tasks: &mut JoinSet<()>) -> String {
         }
     }
     std::future::pending().await
-}
-
-/// Publishes who leads until raft has stopped; then says why it did.
-async fn follow(raft: Raft, leader: watch::Sender<Option<u64>>) -> String {
-    let mut metrics = raft.metrics();
-    loop {
-        let (running, now) = {
-            let metrics = metrics.borrow_watched();
-            (metrics.running_state.clone(), metrics.current_leader)
-        };
-        if let Err(fatal) = running {
-            return fatal.to_string();
-        }
-        leader.send_if_modified(|known| std::mem::replace(known, now) != now);
-        if metrics.changed().await.is_err() {
-            return "raft has stopped".into();
-        }
-    }
 }
 
 async fn change_all(
@@ -196,34 +179,10 @@ async fn change_all(
 }
 
 async fn close(parts: &Parts) {
-    hand_over(&parts.raft, &parts.reads).await;
+    parts.replica.hand_over().await;
     parts.service.stop_serving();
-    // It is stopping; whether raft had failed before makes no difference.
-    let _ = parts.raft.shutdown().await;
-    parts.net.shutdown().await;
-}
-
-/// Gives the lead to the follower that has most of the log, so that writers do not have to wait for
-/// an election.
-async fn hand_over(raft: &Raft, reads: &Reads) {
-    let metrics = raft.metrics().borrow_watched().clone();
-    if metrics.state != ServerState::Leader {
-        return;
-    }
-    let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
-    let replication = metrics.replication.unwrap_or_default();
-    let followers =
-        replication.iter().filter(|(id, _)| voters.contains(id) && *id != raft.node_id());
-    let Some((heir, _)) = followers.max_by_key(|(_, log_id)| **log_id) else { return };
-    if leader::transfer(raft, reads, *heir).await.is_err() {
-        return;
-    }
-    let wait = raft.wait(Some(HANDOVER_TIMEOUT));
-    let own = *raft.node_id();
-    // Without an heir in time the others elect one.
-    let _ = wait
-        .metrics(|m| m.current_leader.is_some_and(|leader| leader != own), "lead handed over")
-        .await;
+    parts.replica.shut_down().await;
+    parts.replica.net.shutdown().await;
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::identity::ClusterId;
 use super::*;
 use crate::config::Storage;
 use crate::config::tests::timed;
+use crate::identity::ClusterId;
 use parking_lot::Mutex;
 use ram_lease::grants::{Grant, Refused};
 use ram_lease::mode::ReadMode;
@@ -27,6 +27,8 @@ use ram_net::{
     TcpTransport,
 };
 use ram_raft::log_store::LogStore;
+use ram_raft::openraft::ServerState;
+use ram_raft::openraft::async_runtime::WatchReceiver;
 use ram_raft::rpc::{self, SnapshotProgress};
 use ram_raft::types::Member as Peer;
 use ram_store::codec;
@@ -57,7 +59,7 @@ fn memory() -> Arc<dyn Disk> {
 }
 
 fn as_peer(member: &Member) -> Peer {
-    let (name, address) = (member.config.name.clone(), member.parts.net.advertised());
+    let (name, address) = (member.config.name.clone(), member.parts.replica.net.advertised());
     Peer { name, address }
 }
 
@@ -74,8 +76,10 @@ async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 async fn found(member: &Member) {
     let id = member.parts.identity.id;
     let members = BTreeMap::from([(id, as_peer(member))]);
-    leader::initialize(&member.parts.raft, &member.parts.reads, members).await.unwrap();
-    leads(&member.parts.raft).await;
+    leader::initialize(&member.parts.replica.raft, &member.parts.replica.reads, members)
+        .await
+        .unwrap();
+    leads(&member.parts.replica.raft).await;
 }
 
 async fn leads(raft: &Raft) {
@@ -115,7 +119,9 @@ impl Deref for Player {
 impl Player {
     async fn beside(member: &Member, id: u64) -> Player {
         let player = Player::at_home(member, id).await;
-        player.net.set_address(PeerId(member.parts.identity.id), member.parts.net.advertised());
+        player
+            .net
+            .set_address(PeerId(member.parts.identity.id), member.parts.replica.net.advertised());
         player
     }
 

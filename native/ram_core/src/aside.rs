@@ -11,7 +11,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::identity::{ClusterId, Identity, MEMBER, REMOVING};
+use crate::identity::{ClusterId, Identity, MEMBER, REMOVING};
 use crate::{Error, Result};
 use ram_log::Disk;
 

@@ -1,16 +1,13 @@
 //! Opening a member: from a configuration and a data folder to a raft that runs.
 
-use openraft::SnapshotPolicy;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Birth;
-use super::folder::{self, Contents};
-use super::identity::{ClusterId, Identity, MEMBER};
-use super::quorum::Quorum;
-use super::running::Running;
-use super::surroundings::Surroundings;
 use crate::config::Config;
+use crate::folder::{self, Contents};
+use crate::identity::{ClusterId, Identity, MEMBER};
+use crate::node::Birth;
+use crate::running::Running;
+use crate::surroundings::Surroundings;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_lease::grants::Spans;
@@ -18,61 +15,38 @@ use ram_lease::mode::ReadMode;
 use ram_log::{Disk, Log, LogOptions};
 use ram_net::{Cookie, Net, NetError, NetOptions, PeerId, Transport};
 use ram_raft::heard::Heard;
-use ram_raft::log_store::{LogStore, Newest};
+use ram_raft::log_store::LogStore;
 use ram_raft::members::Members;
 use ram_raft::network::Network;
+use ram_raft::quorum::Quorum;
 use ram_raft::recover;
+use ram_raft::replica::{self, Replica, Settings};
 use ram_raft::service::RaftService;
-use ram_raft::state_machine::{Applied, StateMachine};
+use ram_raft::state_machine::StateMachine;
 use ram_raft::terms::{Terms, may_grow};
-use ram_raft::types::{Member as Peer, Raft};
+use ram_raft::types::Member as Peer;
 use ram_raft::vote_hold;
 use ram_raft::worker::Worker;
 
 /// All that a member owns while it runs.
-pub(super) struct Parts {
-    pub raft: Raft,
-    pub net: Arc<Net>,
-    pub log: Log,
-    pub newest: Newest,
+pub struct Parts {
+    pub identity: Identity,
+    pub replica: Replica,
+    pub members: Members,
+    pub service: RaftService,
     pub worker: Worker,
     pub transfer: Worker,
-    pub service: RaftService,
-    pub members: Members,
-    pub applied: Applied,
-    pub reads: Reads,
-    pub identity: Identity,
-    #[cfg(feature = "simulation")]
-    pub terms: Terms,
-    pub heard: Heard,
-    pub quorum: Quorum,
 }
 
 impl Parts {
     pub fn running(&self) -> Running {
-        Running {
-            raft: self.raft.clone(),
-            net: self.net.clone(),
-            log: self.log.clone(),
-            newest: self.newest.clone(),
-            identity: self.identity.clone(),
-            applied: self.applied.clone(),
-            reads: self.reads.clone(),
-            #[cfg(feature = "simulation")]
-            terms: self.terms.clone(),
-            heard: self.heard.clone(),
-            quorum: self.quorum.clone(),
-        }
+        Running { identity: self.identity.clone(), replica: self.replica.clone() }
     }
 }
 
 /// Opens the data, binds the socket and starts raft. A fresh member that cannot start leaves
 /// nothing.
-pub(super) async fn open(
-    config: &Config,
-    birth: Birth,
-    surroundings: Surroundings,
-) -> Result<Parts> {
+pub async fn open(config: &Config, birth: Birth, surroundings: Surroundings) -> Result<Parts> {
     let workers = [surroundings.worker.clone(), surroundings.transfer.clone()];
     let disk = surroundings.disk.clone();
     let opened = match identify(&disk, config, birth) {
@@ -94,9 +68,7 @@ async fn open_as(
 ) -> Result<Parts> {
     let Surroundings { disk, transport, open_log, worker, transfer, values, clock } = surroundings;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
-    let mut raft_config = raft_config(config)?;
-    let hold = Duration::from_millis(raft_config.election_timeout_max);
-    let spans = Spans { lease: config.read_lease(), hold };
+    let spans = Spans { lease: config.read_lease(), hold: config.election_timeout_max };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
     vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
     let (writes, takes) = (worker.clone(), transfer.clone());
@@ -120,15 +92,18 @@ async fn open_as(
     let net = listen(config, &identity, transport, service.clone()).await?;
     let known_port = std::mem::replace(&mut identity.port, net.local_port());
     let pack_bytes_max = config.limits.frame_bytes_max;
-    #[cfg(feature = "simulation")]
-    let watched = terms.clone();
-    let told = (terms, heard.clone());
+    let told = (terms.clone(), heard.clone());
     let network = Network::new(net.clone(), reads.clone(), told, transfer.clone(), pack_bytes_max);
     // One that is the only voter would be elected without asking anybody. Later: `elections`.
     let can_campaign = saved_vote.is_none_or(|vote| may_grow(vote.leader_id.term));
-    raft_config.enable_elect = reads.may_vote() && can_campaign;
-    let raft_config = Arc::new(raft_config);
-    let raft = Raft::new(identity.id, raft_config, network, store, machine).await;
+    let settings = Settings {
+        heartbeat: config.heartbeat,
+        election_timeout_min: config.election_timeout_min,
+        election_timeout_max: config.election_timeout_max,
+        snapshot_every: config.snapshot_every,
+        may_campaign: reads.may_vote() && can_campaign,
+    };
+    let raft = replica::start(identity.id, settings, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;
     // Before anybody hears of this member, and before it answers anybody.
     match birth {
@@ -140,24 +115,9 @@ async fn open_as(
     let members =
         Members::new(raft.clone(), net.clone(), reads.clone(), applied.clone(), round_max);
     service.serve(raft.clone(), members.clone());
-    let quorum = Quorum::default();
-    Ok(Parts {
-        raft,
-        net,
-        log,
-        newest,
-        worker,
-        transfer,
-        service,
-        members,
-        applied,
-        reads,
-        identity,
-        #[cfg(feature = "simulation")]
-        terms: watched,
-        heard,
-        quorum,
-    })
+    let (id, quorum) = (identity.id, Quorum::default());
+    let replica = Replica { id, raft, net, log, newest, applied, reads, terms, heard, quorum };
+    Ok(Parts { identity, replica, members, service, worker, transfer })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.
@@ -269,29 +229,4 @@ fn net_options(config: &Config, identity: &Identity) -> NetOptions {
 
 fn listen_error(error: &NetError) -> Error {
     Error::Config { key: "listen".into(), reason: error.to_string() }
-}
-
-fn raft_config(config: &Config) -> Result<openraft::Config> {
-    let ms = |duration: Duration| duration.as_millis() as u64;
-    let raft_config = openraft::Config {
-        cluster_name: "ram".into(),
-        heartbeat_interval: ms(config.heartbeat),
-        election_timeout_min: ms(config.election_timeout_min),
-        election_timeout_max: ms(config.election_timeout_max),
-        install_snapshot_timeout: 60_000,
-        // `snapshots::keep` decides.
-        snapshot_policy: SnapshotPolicy::Never,
-        // A follower that lags is given the log as long as the log is there.
-        replication_lag_threshold: u64::MAX,
-        max_in_snapshot_log_to_keep: config.snapshot_every / 4,
-        purge_batch_size: 256,
-        max_payload_entries: 256,
-        enable_pre_vote: Some(true),
-        enable_leader_restore: Some(false),
-        allow_log_reversion: Some(false),
-        removed_leader_step_down: openraft::StepDownPolicy::Never,
-        quorum_loss_probe_interval: Some(2 * ms(config.election_timeout_max)),
-        ..Default::default()
-    };
-    raft_config.validate().map_err(Error::failed)
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::Reply;
-use super::identity::ClusterId;
-use super::image::{self, Head, Image};
-use super::load::{Load, Permit};
-use super::proposer::Write;
 use crate::config::Limits;
+use crate::identity::ClusterId;
+use crate::image::{self, Head, Image};
+use crate::load::{Load, Permit};
+use crate::node::Reply;
+use crate::proposer::Write;
 use crate::{Error, Result};
 use ram_lease::Read;
 use ram_raft::state_machine::Applied;

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::load::Permit;
-use super::route::Route;
+use crate::load::Permit;
+use crate::route::Route;
 use crate::{Error, Result};
 use ram_limits::GROUP_WRITES_MAX;
 use ram_store::command::{self, Answer, Outcome, Stamp};

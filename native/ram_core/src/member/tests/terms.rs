@@ -1,7 +1,7 @@
 //! Messages of peers with the cookie that speak of terms no election reaches, to whole members.
 
-use openraft::raft::{VoteRequest, VoteResponse};
-use openraft::storage::RaftLogStorage;
+use ram_raft::openraft::raft::{VoteRequest, VoteResponse};
+use ram_raft::openraft::storage::RaftLogStorage;
 
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
@@ -33,7 +33,7 @@ async fn a_member_that_is_asked_for_its_vote_in_the_last_term_of_all_leads_on_an
     let mut birth = Birth::Fresh(CLUSTER);
     for _ in 0..3 {
         let member = open_member(&disk, timed(50, 150, 300), birth).await;
-        let (id, raft) = (member.parts.identity.id, member.parts.raft.clone());
+        let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
         if birth == Birth::Fresh(CLUSTER) {
             found(&member).await;
         }
@@ -69,7 +69,7 @@ async fn a_member_that_is_asked_for_its_vote_in_the_last_term_of_all_leads_on_an
 async fn a_peer_of_no_configuration_does_not_move_the_term_of_a_member_that_hears_its_leader() {
     const UNKNOWN: u64 = PEER + 1;
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
-    let (id, raft) = (member.parts.identity.id, member.parts.raft.clone());
+    let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
     let members = members(&member);
     let (leader, unknown) =
         (Player::beside(&member, PEER).await, Player::beside(&member, UNKNOWN).await);
@@ -140,7 +140,7 @@ async fn poisoned(term: u64) -> Arc<dyn Disk> {
 async fn a_member_with_a_vote_of_no_election_on_its_disk_opens_and_campaigns_never() {
     let disk = poisoned(FAR).await;
     let member = open_member(&disk, timed(50, 150, 300), Birth::Again).await;
-    let raft = member.parts.raft.clone();
+    let raft = member.parts.replica.raft.clone();
     let served = serve(member);
     let leads = raft.wait(Some(Duration::from_secs(1))).state(ServerState::Leader, "leads").await;
     assert!(leads.is_err());
@@ -157,7 +157,7 @@ async fn a_recovery_brings_back_a_member_with_a_vote_of_no_election() {
         let recovered = opening::recover(&config.name, &config, &disk, ClusterId([8; 16]));
         recovered.await.unwrap();
         let member = open_member(&disk, config, Birth::Again).await;
-        let raft = member.parts.raft.clone();
+        let raft = member.parts.replica.raft.clone();
         let served = serve(member);
         leads(&raft).await;
         served.abort();

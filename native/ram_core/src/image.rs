@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::identity::ClusterId;
 use crate::config::Limits;
+use crate::identity::ClusterId;
 use crate::{Error, Result};
 use ram_log::{Disk, Kind, LogError, LoneFile, SnapshotReader, SnapshotWriter};
 use ram_raft::snapshot::{Block, Entry};

@@ -1,7 +1,7 @@
 //! A member that ran before elects nobody before its promise is over (I3), itself included. It is
 //! the only voter here, which nobody else's refusal holds up.
 
-use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use ram_raft::openraft::raft::{TransferLeaderRequest, VoteRequest};
 use std::collections::BTreeSet;
 
 use super::*;
@@ -32,7 +32,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
     longer.serve(std::future::ready(())).await;
     let start = async || open_member(&disk, timed(20, 60, 100), Birth::Again).await;
     let left = |member: &Member| {
-        let reads = &member.parts.reads;
+        let reads = &member.parts.replica.reads;
         reads.promise.until().since(reads.clock.now())
     };
     for _ in 0..2 {
@@ -41,7 +41,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
         shorter.serve(std::future::ready(())).await;
     }
     let shorter = start().await;
-    let log = LogStore::new(shorter.parts.log.clone());
+    let log = LogStore::new(shorter.parts.replica.log.clone());
     shorter
         .serve(async {
             let over = || log.longest_hold().unwrap() == Some(Duration::from_millis(100));
@@ -56,7 +56,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
 async fn a_member_grants_no_lease_while_it_votes() {
     let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
     found(&member).await;
-    let (raft, reads) = (member.parts.raft.clone(), member.parts.reads.clone());
+    let (raft, reads) = (member.parts.replica.raft.clone(), member.parts.replica.reads.clone());
     let (id, vote) = (member.parts.identity.id, raft.metrics().borrow_watched().vote);
     let term = vote.leader_id.term;
     let grant = || {
@@ -70,7 +70,7 @@ async fn a_member_grants_no_lease_while_it_votes() {
     assert!(!voting.await.unwrap().vote_granted, "its log is shorter");
     grant().unwrap();
     let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
-    let refused = elections::vote(member.parts.raft.clone(), reads, request).await;
+    let refused = elections::vote(member.parts.replica.raft.clone(), reads, request).await;
     assert!(refused.unwrap_err().contains("promised"));
 }
 
@@ -78,25 +78,25 @@ async fn a_member_grants_no_lease_while_it_votes() {
 #[tokio::test]
 async fn a_member_is_made_the_first_of_a_cluster_when_its_promise_is_over() {
     let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
-    let reads = &member.parts.reads;
+    let reads = &member.parts.replica.reads;
     reads.promise.after_restart(reads.clock.now(), Duration::from_millis(300));
     found(&member).await;
     assert!(!is_kept(&member), "it voted for itself under a promise");
 }
 
 fn elections_of(member: &Member) -> Elections {
-    Elections::of(member.parts.raft.clone(), member.parts.reads.clone())
+    Elections::of(member.parts.replica.raft.clone(), member.parts.replica.reads.clone())
 }
 
 /// Waits until the member leads, and sees that it was free to.
 async fn leads_when_free(member: &Member) {
-    let reads = &member.parts.reads;
-    leads(&member.parts.raft).await;
+    let reads = &member.parts.replica.reads;
+    leads(&member.parts.replica.raft).await;
     assert!(reads.promise.is_over(reads.clock.now()), "elected under a promise");
 }
 
 fn is_kept(member: &Member) -> bool {
-    let reads = &member.parts.reads;
+    let reads = &member.parts.replica.reads;
     !reads.promise.is_over(reads.clock.now())
 }
 
@@ -119,7 +119,7 @@ async fn a_member_whose_patience_ends_under_a_promise_starts_no_election() {
 #[tokio::test]
 async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
     let member = started_again().await;
-    let (raft, elections) = (&member.parts.raft, elections_of(&member));
+    let (raft, elections) = (&member.parts.replica.raft, elections_of(&member));
     let patience = elections.hold_off();
     elections.keep_promise().await;
     let wait = raft.wait(Some(config().election_timeout_max));
@@ -134,7 +134,7 @@ async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
     let elections = elections_of(&member);
     tokio::spawn(elections.keep_promise());
     let (_leader, led) = watch::channel(Some(PEER));
-    let (raft, soon) = (member.parts.raft.clone(), Duration::from_millis(10));
+    let (raft, soon) = (member.parts.replica.raft.clone(), Duration::from_millis(10));
     let succession = tokio::spawn(succeed(raft, elections, led, Callers::default(), soon));
     leads_when_free(&member).await;
     succession.abort();
@@ -145,7 +145,7 @@ async fn a_member_that_is_to_take_over_the_lead_refuses_under_a_promise() {
     let member = started_again().await;
     let (id, player) = (member.parts.identity.id, Player::beside(&member, PEER).await);
     tokio::spawn(elections_of(&member).keep_promise());
-    let vote = member.parts.raft.metrics().borrow_watched().vote;
+    let vote = member.parts.replica.raft.metrics().borrow_watched().vote;
     let request = TransferLeaderRequest::<TypeConfig>::new(vote, id, None);
     let answer = player.ask(id, rpc::TRANSFER_LEADER, Bytes::from(codec::encode(&request))).await;
     assert!(is_kept(&member), "too slow to see anything");

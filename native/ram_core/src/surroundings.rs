@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::folder;
 use crate::config::{Config, Storage};
+use crate::folder;
 use crate::{Error, Result};
 use ram_lease::clock::{BootClock, Clock};
 use ram_log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk};

@@ -22,7 +22,7 @@ impl Three {
         let told = events.clone();
         let on_event: OnEvent = Arc::new(move |event| told.lock().push(event));
         let member = open_telling(&memory(), patient(), Birth::Fresh(CLUSTER), on_event).await;
-        let (id, net) = (member.parts.identity.id, member.parts.net.clone());
+        let (id, net) = (member.parts.identity.id, member.parts.replica.net.clone());
         let (peer, other) =
             (Player::beside(&member, PEER).await, Player::beside(&member, OTHER).await);
         let named = |player: &Player| Peer { name: "p@h".into(), address: player.net.advertised() };

@@ -1,7 +1,7 @@
 //! Leases of whole members: what ends them, and what they wait for.
 
-use openraft::EntryPayload;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use ram_raft::openraft::EntryPayload;
+use ram_raft::openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
 use ram_lease::lease::Cause;
@@ -120,7 +120,8 @@ async fn an_acknowledgement_tells_the_vote_hold_also_of_a_member_that_asks_for_n
 async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
     let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
-    let (applied, reads) = (member.parts.applied.clone(), member.parts.reads.clone());
+    let (applied, reads) =
+        (member.parts.replica.applied.clone(), member.parts.replica.reads.clone());
     let player = Player::beside(&member, PEER).await;
     *player.answer.lock() = Some(Ok(Grant { term: TERM, lasts: reads.spans.lease, from_index: 2 }));
     let served = serve(member);
@@ -145,7 +146,7 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
 async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
     let members = members_with(&member, &[PEER, PEER + 1]);
-    let (id, reads) = (member.parts.identity.id, member.parts.reads.clone());
+    let (id, reads) = (member.parts.identity.id, member.parts.replica.reads.clone());
     let former = Player::beside(&member, PEER).await;
     let newer = Player::beside(&member, PEER + 1).await;
     let (term, lasts) = (TERM + 1, reads.spans.lease);
@@ -174,10 +175,10 @@ async fn the_membership_changes_when_no_lease_is_left_and_they_come_back_after_i
     let second = Config { name: "ram2@127.0.0.1".into(), ..config };
     let second = open_member(&memory(), second, Birth::Fresh(CLUSTER)).await;
     found(&first).await;
-    let (raft, reads) = (first.parts.raft.clone(), first.parts.reads.clone());
+    let (raft, reads) = (first.parts.replica.raft.clone(), first.parts.replica.reads.clone());
     let changes = first.parts.members.clone();
     let (id, joining) = (second.parts.identity.id, as_peer(&second));
-    let others = second.parts.reads.clone();
+    let others = second.parts.replica.reads.clone();
     let served = [serve(first), serve(second)];
     let holds = |reads: &Reads| reads.lease.held(|| reads.clock.now()).is_some();
     wait_until("the leader holds a lease", || holds(&reads)).await;

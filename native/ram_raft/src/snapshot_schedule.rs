@@ -12,16 +12,16 @@
 use openraft::async_runtime::WatchReceiver;
 use std::time::Duration;
 
+use crate::replica::Replica;
 use ram_log::Log;
-use ram_raft::state_machine::Applied;
-use ram_raft::types::Raft;
 
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// What a log may take beside a table that is small: a segment.
 const SLACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Works until raft has stopped.
-pub async fn keep(raft: Raft, log: Log, applied: Applied, every: u64) {
+pub async fn schedule(replica: Replica, every: u64) {
+    let Replica { raft, log, applied, .. } = replica;
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
         let table = applied.table();

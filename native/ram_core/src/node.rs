@@ -18,26 +18,6 @@
 //! Stopping joins all four threads. A panic in them ends the member and is reported as its
 //! failure; it never leaves them.
 
-mod aside;
-pub mod backup;
-pub mod folder;
-mod handle;
-pub mod identity;
-mod image;
-mod leases;
-mod load;
-mod member;
-#[cfg(feature = "simulation")]
-pub mod observation;
-mod opening;
-mod proposer;
-mod quorum;
-mod route;
-mod running;
-mod snapshots;
-pub mod status;
-mod surroundings;
-
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -47,21 +27,25 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+pub use crate::backup;
+use crate::backup::Entrance;
 use crate::config::Config;
+pub use crate::handle::Handle;
+use crate::identity::ClusterId;
+pub use crate::member::Member;
+#[cfg(feature = "simulation")]
+pub use crate::observation;
+use crate::opening;
+use crate::proposer::Write;
+pub use crate::status::Status;
+pub use crate::surroundings::{OpenLog, Surroundings};
 use crate::{Error, Result};
-use backup::Entrance;
-pub use handle::Handle;
-use identity::ClusterId;
-pub use member::Member;
-use proposer::Write;
+pub use crate::{folder, identity, status};
 use ram_lease::Read;
 use ram_log::Disk;
 use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member as Peer;
 use ram_table::value::Values;
-use running::Running;
-pub use status::Status;
-pub use surroundings::{OpenLog, Surroundings};
 
 /// What a member does when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,19 +77,19 @@ pub enum Change {
 }
 
 pub(crate) struct Queued {
-    change: Change,
-    deadline: Instant,
-    reply: Reply<()>,
+    pub change: Change,
+    pub deadline: Instant,
+    pub reply: Reply<()>,
 }
 
 /// The receiving ends of a member's queues.
 pub(crate) struct Queues {
-    writes: mpsc::Receiver<Write>,
-    reads: mpsc::Receiver<Read>,
-    changes: mpsc::Receiver<Queued>,
-    backups: mpsc::Receiver<backup::Request>,
+    pub writes: mpsc::Receiver<Write>,
+    pub reads: mpsc::Receiver<Read>,
+    pub changes: mpsc::Receiver<Queued>,
+    pub backups: mpsc::Receiver<backup::Request>,
     /// For the member's own requests.
-    entrance: Entrance,
+    pub entrance: Entrance,
 }
 
 /// A running member, and the thread it runs on.
@@ -183,7 +167,7 @@ impl Node {
     /// when its cluster has, or is about to have, another member.
     pub fn rename(&self, config: Config, new: ClusterId, on_event: OnEvent) -> Result<Node> {
         config.check()?;
-        if !self.handle.with(Running::is_alone)? {
+        if !self.handle.with(|running| running.replica.is_alone())? {
             return Err(Error::Joined);
         }
         self.start_alone(config, new, on_event).map(|(node, _)| node)

@@ -9,7 +9,7 @@ use ram_log::FailingDisk;
 #[tokio::test]
 async fn a_leader_that_connected_while_a_member_was_starting_is_followed_when_it_has_started() {
     let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
-    let (id, raft) = (member.parts.identity.id, member.parts.raft.clone());
+    let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
     let changes = member.parts.members.clone();
     let (service, members) = (member.parts.service.clone(), members(&member));
     let player = Player::beside(&member, PEER).await;

@@ -1,7 +1,7 @@
 //! Snapshots that a played leader sends: whose are taken, what is left of them, and where their
 //! bytes are written.
 
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use ram_raft::openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use std::io;
 
 use super::leases::{LATER, TERM, append, first_append, members, patient, serve, snapshot_piece};
@@ -15,7 +15,7 @@ use ram_raft::snapshot::SnapshotFile;
 use ram_raft::terms::Terms;
 use ram_raft::types::{Membership, TypeConfig, Vote};
 
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = ram_raft::openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 type Taken = std::result::Result<SnapshotProgress, String>;
 
 async fn send(player: &Player, member: u64, piece: &SnapshotPiece) -> Taken {
@@ -227,8 +227,11 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
     let disk: Arc<dyn Disk> = Arc::new(watched.clone());
     let member = open_member(&disk, patient(), Birth::Fresh(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
-    let (net, reads, transfer) =
-        (member.parts.net.clone(), member.parts.reads.clone(), member.parts.transfer.clone());
+    let (net, reads, transfer) = (
+        member.parts.replica.net.clone(),
+        member.parts.replica.reads.clone(),
+        member.parts.transfer.clone(),
+    );
     let player = Player::beside(&member, PEER).await;
     let served = serve(member);
     append(&player, id, &first_append(&members)).await;

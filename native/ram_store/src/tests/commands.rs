@@ -1,0 +1,115 @@
+//! What commands do, and what is no proposal.
+
+use super::*;
+
+#[test]
+fn put_and_delete_change_the_table_and_count_entries_and_bytes() {
+    let mut client = Client::new();
+    client.run(&[put(b"a", b"1"), put(b"b", b"22"), put(b"a", b"333")]);
+    assert_eq!(client.value(b"a").unwrap(), b"333");
+    assert_eq!((client.store.table().entries(), client.store.table().bytes()), (2, 7));
+    client.run(&[Command::Delete { key: b"a" }]);
+    assert_eq!(client.value(b"a"), None);
+    assert_eq!((client.store.table().entries(), client.store.table().bytes()), (1, 3));
+}
+
+#[test]
+fn every_change_has_a_revision_of_its_own_even_within_one_group() {
+    let mut client = Client::new();
+    let answers = client.run(&[put(b"a", b"1"), put(b"a", b"2"), Command::Delete { key: b"x" }]);
+    let done = |revision| Answer::Done { revision };
+    assert_eq!(answers, vec![done(1), done(2), done(2)]);
+}
+
+#[test]
+fn compare_and_set_takes_only_the_revision_it_expects_and_tells_what_it_found() {
+    let mut client = Client::new();
+    client.run(&[put(b"a", b"1")]);
+    let cas = |expect, value| Command::CompareAndSet { key: b"a", expect, value };
+    let stale = client.run(&[cas(Expect::Absent, Some(b"x")), cas(Expect::Revision(9), None)]);
+    let found = Found { value: Bytes::from_static(b"1"), revision: 1 };
+    let conflict = Answer::Conflict { current: Some(found) };
+    assert_eq!(stale, vec![conflict.clone(), conflict]);
+    assert_eq!(
+        client.run(&[cas(Expect::Revision(1), Some(b"2"))]),
+        vec![Answer::Done { revision: 2 }]
+    );
+    assert_eq!(client.value(b"a").unwrap(), b"2");
+    client.run(&[cas(Expect::Revision(2), None)]);
+    assert_eq!(client.value(b"a"), None);
+}
+
+#[test]
+fn a_write_of_many_commands_has_one_answer_that_to_the_last() {
+    let mut client = Client::new();
+    let absent = Command::CompareAndSet { key: b"a", expect: Expect::Absent, value: None };
+    let writes: [&[Command<'_>]; 3] = [
+        &[put(b"a", b"1"), absent, put(b"b", b"2")],
+        &[put(b"c", b"3"), absent],
+        &[Command::Delete { key: b"c" }],
+    ];
+    let stamp = client.stamp();
+    let bytes = group_of_writes(stamp, &writes);
+    let current = Some(Found { value: Bytes::from_static(b"1"), revision: 1 });
+    let (done, conflict) = (|revision| Answer::Done { revision }, Answer::Conflict { current });
+    assert_eq!(client.send(&bytes), Outcome::Answers(vec![done(2), conflict, done(4)]));
+    let again = vec![done(2), Answer::Conflict { current: None }, done(4)];
+    assert_eq!(client.send(&bytes), Outcome::Answers(again), "from memory");
+}
+
+/// Each command had an answer of 48 bytes: few such calls, and no snapshot could be read.
+#[test]
+fn what_a_session_remembers_grows_with_the_writes_and_not_with_their_commands() {
+    let mut client = Client::new();
+    let keys: Vec<[u8; 4]> = (0..100_000u32).map(u32::to_be_bytes).collect();
+    let deletes: Vec<Command<'_>> = keys.iter().map(|key| Command::Delete { key }).collect();
+    let stamp = client.stamp();
+    let before = ledger_bytes(&client.store);
+    client.send(&group_of_writes(stamp, &[&deletes, &deletes]));
+    assert!(ledger_bytes(&client.store) <= before + 32, "{}", ledger_bytes(&client.store));
+}
+
+#[test]
+fn beyond_their_bound_the_values_of_conflicts_are_not_answered_and_smaller_ones_still_are() {
+    let mut client = Client::new();
+    let large = vec![7; ANSWER_VALUES_BYTES_MAX / 2];
+    let huge = vec![7; ANSWER_VALUES_BYTES_MAX + 1];
+    client.run(&[put(b"large", &large), put(b"huge", &huge), put(b"small", b"1")]);
+    let cas = |key| Command::CompareAndSet { key, expect: Expect::Absent, value: None };
+    let keys: [&[u8]; 6] = [b"huge", b"large", b"small", b"large", b"small", b"huge"];
+    let told = |answer: &Answer| matches!(answer, Answer::Conflict { current: Some(_) });
+    let answers = client.run(&keys.map(cas));
+    let told: Vec<bool> = answers.iter().map(told).collect();
+    assert_eq!(told, [false, true, true, false, true, false]);
+    assert!(answers.iter().all(|answer| matches!(answer, Answer::Conflict { .. })));
+}
+
+#[test]
+fn a_group_of_too_many_writes_or_of_a_write_without_a_command_is_refused_whole() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let put = put(b"a", b"1").encode();
+    let most = command::group(stamp, std::iter::repeat_n((1, &put), GROUP_WRITES_MAX));
+    let more = command::group(stamp, std::iter::repeat_n((1, &put), GROUP_WRITES_MAX + 1));
+    let none = command::group(stamp, [(1, &put[..]), (0, &[][..])].into_iter());
+    for wrong in [more, none] {
+        assert!(client.store.apply(99, &wrong).is_err());
+    }
+    assert_eq!(client.store.table().entries(), 0);
+    let Outcome::Answers(answers) = client.send(&most) else { panic!() };
+    assert_eq!(answers.len(), GROUP_WRITES_MAX);
+}
+
+#[test]
+fn garbage_and_cut_proposals_are_errors_and_change_nothing() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let bytes = group(stamp, &[put(b"a", b"1"), put(b"b", b"2")]);
+    for end in 0..bytes.len() {
+        assert!(client.store.apply(99, &bytes[..end]).is_err(), "cut at {end}");
+    }
+    let mut long = bytes.to_vec();
+    long.push(0);
+    assert!(client.store.apply(99, &long).is_err());
+    assert_eq!(client.store.table().entries(), 0);
+}

@@ -1,0 +1,154 @@
+//! What the table holds: frozen, replaced, of any length and representation.
+
+use super::*;
+
+#[test]
+fn a_frozen_table_shows_one_revision_while_writes_go_on() {
+    let mut client = Client::new();
+    for i in 0..1000u32 {
+        client.run(&[put(&i.to_be_bytes(), b"old")]);
+    }
+    let table = client.store.table().clone();
+    let frozen = table.freeze(client.store.ledger().revision).unwrap();
+    assert!(table.freeze(1).is_none(), "only one snapshot at a time");
+    let mut seen: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let mut step = 0u32;
+    frozen
+        .walk(|piece| {
+            // Change keys in front of the walk and behind it, delete some, add others.
+            client.run(&[put(&(step % 1000).to_be_bytes(), b"new")]);
+            client.run(&[Command::Delete { key: &((step * 7 + 3) % 1000).to_be_bytes() }]);
+            client.run(&[put(&(5000 + step).to_be_bytes(), b"fresh")]);
+            step += 1;
+            for item in piece {
+                let value = item.value().into_owned();
+                assert_eq!(value, b"old");
+                assert_eq!(seen.entry(item.key().to_vec()).or_insert(value.clone()), &value);
+            }
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    assert_eq!(seen.len(), 1000);
+    drop(frozen);
+    assert!(table.freeze(client.store.ledger().revision).is_some());
+}
+
+fn entries_of(frozen: &Frozen) -> HashMap<Vec<u8>, Vec<u8>> {
+    let mut entries = HashMap::new();
+    let mut visit = |piece: &[Item]| {
+        let entry = |item: &Item| (item.key().to_vec(), item.value().into_owned());
+        entries.extend(piece.iter().map(entry));
+        Ok::<(), ()>(())
+    };
+    frozen.walk(&mut visit).unwrap();
+    entries
+}
+
+#[test]
+fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
+    let entry = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+    let (mut one, mut other) = (Client::new(), Client::new());
+    one.run(&[put(b"a", b"1"), put(b"b", b"2")]);
+    let table = one.store.table().clone();
+    let before = table.freeze(one.store.ledger().revision).unwrap();
+    one.run(&[put(b"a", b"3")]);
+    other.run(&[put(b"b", b"4"), put(b"c", b"56"), put(b"d", b"7"), put(b"d", b"8")]);
+    let ledger = other.store.ledger().clone();
+    one.store.take_over(other.store);
+    assert_eq!(one.store.ledger(), &ledger);
+    assert_eq!((table.entries(), table.bytes()), (3, 7));
+    assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
+
+    let after = table.freeze(ledger.revision).unwrap();
+    table.insert(Item::new(b"b", Held::as_it_is(b"9"), 99));
+    assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
+    drop(before);
+    assert!(table.is_frozen());
+    table.insert(Item::new(b"c", Held::as_it_is(b"9"), 100));
+    let at_once = [entry(b"b", b"4"), entry(b"c", b"56"), entry(b"d", b"8")];
+    assert_eq!(entries_of(&after), HashMap::from(at_once));
+    drop(after);
+    assert!(!table.is_frozen());
+}
+
+#[test]
+fn keys_of_every_length_are_told_from_their_values() {
+    let mut client = Client::new();
+    for length in [0, 1, 127, 128, 254, 255, 256, 511, 65_536, 70_000] {
+        let key = vec![255; length];
+        client.run(&[put(&key, b"value")]);
+        assert_eq!(client.value(&key), Some(b"value".to_vec()), "{length}");
+        let item = client.store.table().get(&key).unwrap();
+        assert_eq!((item.key().len(), item.value().len()), (length, 5));
+    }
+    assert_eq!(client.store.table().entries(), 10);
+}
+
+#[test]
+fn two_stores_fed_the_same_log_are_the_same() {
+    let (mut one, mut two) = (Client::new(), Client::new());
+    for round in 0..200u32 {
+        let key = (round % 17).to_be_bytes();
+        let value = round.to_be_bytes();
+        let expect = Expect::Revision(u64::from(round / 2));
+        let commands = [
+            put(&key, &value),
+            Command::CompareAndSet { key: &key, expect, value: Some(b"cas") },
+            Command::Delete { key: &[round as u8 % 5] },
+        ];
+        assert_eq!(one.run(&commands), two.run(&commands));
+    }
+    assert_eq!(one.store.ledger(), two.store.ledger());
+    assert_eq!(one.store.table().entries(), two.store.table().entries());
+}
+
+#[test]
+fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
+    let value = [9; 30];
+    for key_bytes in [0, 1, 254, 255, 256, 65_536] {
+        let key = vec![7; key_bytes];
+        for revision in [0, 1, 255, 256, 1 << 24, u64::from(u32::MAX), 1 << 56, u64::MAX] {
+            let plain = Item::new(&key, Held::as_it_is(&value), revision);
+            assert_eq!((plain.key(), plain.revision()), (key.as_slice(), revision));
+            assert_eq!((plain.held_bytes(), plain.value().as_ref()), (&value[..], &value[..]));
+            let turned = Item::new(&key, Turned.hold(&value), revision);
+            assert_eq!((turned.key(), turned.revision()), (key.as_slice(), revision));
+            assert_eq!(turned.value().as_ref(), &value[..]);
+        }
+    }
+}
+
+/// Holds values back to front and with a zero at the end.
+struct Turned;
+
+impl Values for Turned {
+    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
+        Held::as_form(value.iter().rev().copied().chain([0]).collect(), AnyForm::new(Turned))
+    }
+}
+
+impl Form for Turned {
+    fn value(&self, held: &[u8]) -> Vec<u8> {
+        held.iter().rev().skip(1).copied().collect()
+    }
+
+    fn value_bytes(&self, held: &[u8]) -> usize {
+        held.len() - 1
+    }
+}
+
+#[test]
+fn in_whatever_form_values_are_held_they_are_read_counted_and_compared_as_they_are() {
+    let mut client = Client::with(Arc::new(Turned));
+    client.run(&[put(b"key", b"value"), put(b"gone", b"soon"), Command::Delete { key: b"gone" }]);
+    let table = client.store.table().clone();
+    assert_eq!(client.value(b"key"), Some(b"value".to_vec()));
+    assert_eq!(table.get(b"key").unwrap().held_bytes(), b"eulav\0");
+    assert_eq!(table.bytes(), 8);
+    let expect = Expect::Revision(9);
+    let answers = client.run(&[Command::CompareAndSet { key: b"key", expect, value: None }]);
+    let [Answer::Conflict { current: Some(found) }] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(found.value, b"value".as_slice());
+}
