@@ -71,6 +71,7 @@ mod record;
 mod recovery;
 mod segment;
 mod snapshot;
+mod stored;
 mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -95,7 +96,8 @@ pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
 pub use real_disk::RealDisk;
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
-pub use transfer::{ReceivedSnapshot, SnapshotFile, SnapshotReceiver};
+pub use stored::StoredSnapshot;
+pub use transfer::{ReceivedSnapshot, SnapshotReceiver, SnapshotSource};
 
 /// Is this the name of a file that a log or its snapshots make, finished or not?
 #[must_use]

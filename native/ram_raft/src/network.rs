@@ -34,12 +34,12 @@ use std::time::Duration;
 use super::acks::{Told, append, believe, held, stream_answer};
 use super::heard::Heard;
 use super::rpc;
-use super::snapshot::SnapshotFile;
 use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use super::worker::Worker;
 use ram_lease::Reads;
 use ram_limits::PIECE_BYTES_MAX;
+use ram_log::StoredSnapshot;
 use ram_net::{Net, NetError, PeerId};
 use ram_store::codec;
 
@@ -48,7 +48,7 @@ const APPENDS_IN_FLIGHT_MAX: usize = 16;
 const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
 
 pub(super) type RpcError = RPCError<TypeConfig>;
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 
 #[derive(Clone)]
 pub struct Network {
@@ -176,7 +176,7 @@ pub(super) fn rpc_error(error: NetError) -> RpcError {
 }
 
 impl RaftNetworkV2<TypeConfig> for Peer {
-    type SnapshotData = SnapshotFile;
+    type SnapshotData = StoredSnapshot;
 
     /// One append and its answer, held back as those of a stream are.
     async fn append_entries(
