@@ -24,8 +24,9 @@ use super::entry;
 use super::rpc::{SnapshotPiece, SnapshotProgress};
 use super::snapshot;
 use super::state_machine::Applied;
-use super::types::{Metrics, Raft, SnapshotMeta, TypeConfig, Vote};
+use super::types::{Metrics, SnapshotMeta, TypeConfig, Vote};
 use super::worker::Worker;
+use crate::Raft;
 use ram_limits::PIECE_BYTES_MAX;
 use ram_log::{Disk, SnapshotReceiver, StoredSnapshot};
 

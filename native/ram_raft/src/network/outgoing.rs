@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::acks::believe;
 use super::super::rpc::{self, SnapshotPiece, SnapshotProgress};
+use super::super::rpc_error::believe;
 use super::super::types::{TypeConfig, Vote};
 use super::{Peer, Snapshot};
 use ram_log::LogError;
