@@ -13,7 +13,7 @@
 //! - *Being removed*: the data of a member that its cluster has removed are moved aside, and the
 //!   folder holds nothing then: see `aside`.
 //!
-//! Used by `member` when it opens, by [`Node`](super::Node) and by the NIF.
+//! Used by `member` when it opens, by [`Node`](crate::node::Node) and by the NIF.
 
 use std::path::Path;
 use std::sync::Arc;
