@@ -2,6 +2,7 @@
 -module(ram_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, groups/0, suite/0, init_per_group/2, end_per_group/2]).
 -export([a_plain_shell_is_a_cluster_of_one/1,
@@ -32,22 +33,16 @@ all() ->
     [a_plain_shell_is_a_cluster_of_one, {group, three_nodes}].
 
 groups() ->
-    [{three_nodes, [], [Case || {Case, 1} <- ?MODULE:module_info(exports),
-                                not lists:member(Case, [module_info,
-                                                        a_plain_shell_is_a_cluster_of_one])]}].
+    [{three_nodes, [], ram_case:all(?MODULE, [a_plain_shell_is_a_cluster_of_one])}].
 
 init_per_group(three_nodes, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config)),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3).
 
 end_per_group(three_nodes, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 a_plain_shell_is_a_cluster_of_one(Config) ->
-    Dir = filename:join(proplists:get_value(priv_dir, Config), "plain"),
+    Dir = filename:join(ram_case:folder(Config), "plain"),
     {ok, Peer, _} = peer:start(#{connection => standard_io,
                                  args => ["-pa" | code:get_path()] ++
                                      ["-ram", "data_dir", "\"" ++ Dir ++ "\""]}),

@@ -2,6 +2,7 @@
 -module(ram_backup_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([what_was_backed_up_on_any_node_is_restored_on_any_node/1,
@@ -22,18 +23,15 @@
          a_member_that_stops_gives_a_backup_up/1,
          a_large_table_takes_seconds/1]).
 
--define(FOLDER, proplists:get_value(priv_dir, Config)).
-
 suite() ->
     [{timetrap, {minutes, 4}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(3, ?FOLDER, settings(Case)),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run}, {file, filename:join(ram_peers:folder(Run), "a backup")} | Config].
+    Started = ram_case:start_cluster(Config, 3, settings(Case)),
+    [{file, filename:join(ram_peers:folder(run(Started)), "a backup")} | Started].
 
 settings(backups_and_snapshots_wait_for_each_other) -> [{snapshot_every, 50}];
 settings(a_snapshot_of_the_log_is_no_backup) -> [{snapshot_every, 50}];
@@ -42,9 +40,7 @@ settings(without_a_majority_a_backup_times_out_and_leaves_nothing) -> [{call_tim
 settings(_) -> [].
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 file(Config) -> proplists:get_value(file, Config).
 

@@ -4,6 +4,7 @@
 -module(ram_boot_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -29,25 +30,18 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(a_node_of_another_cluster_is_told_from_one_that_has_none) -> 4;
 count(_) -> 3.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
+    ram_case:stop(Config).
 
-run(Config) -> proplists:get_value(run, Config).
-
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
-    ok = call(Run, 1, put, [k, v]),
-    Run.
+started(Config) -> ram_case:started(Config, 3, {k, v}).
 
 %% As one call of an application's start.
 booting(Run, I, Nodes) ->

@@ -2,6 +2,7 @@
 -module(ram_durability_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -23,11 +24,10 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config), settings(Case)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case), settings(Case)).
 
 count(a_survivor_of_a_lost_majority_makes_a_new_cluster_by_force) -> 5;
 count(fifty_starts_and_stops_leave_no_thread_and_no_memory) -> 1;
@@ -40,14 +40,7 @@ settings(when_a_majority_lost_its_memory_the_cluster_says_so) -> [{call_timeout_
 settings(_) -> [].
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
-
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
+    ram_case:stop(Config).
 
 a_node_that_lost_its_data_is_added_as_a_new_member(Config) ->
     Run = started(Config),

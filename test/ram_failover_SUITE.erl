@@ -7,6 +7,7 @@
 -module(ram_failover_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -27,18 +28,14 @@ suite() ->
     [{timetrap, {minutes, 20}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 %% Without the wires between, which would tell of a dead leader in their own time.
 init_per_testcase(_Case, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [], direct),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, [], direct).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 rounds(Default) ->
     list_to_integer(os:getenv("RAM_ROUNDS", integer_to_list(Default))).

@@ -5,6 +5,7 @@
 -module(ram_fire_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes/1,
@@ -16,11 +17,10 @@ suite() ->
     [{timetrap, {minutes, 20}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes) -> 3;
 count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes) -> 5;
@@ -28,9 +28,7 @@ count(members_come_and_go_under_twenty_writers) -> 5;
 count(_) -> 4.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 call(Run, I, Function, Arguments) -> ram_peers:call(Run, I, Function, Arguments).
 

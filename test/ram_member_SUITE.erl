@@ -5,6 +5,7 @@
 -module(ram_member_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/2]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -25,15 +26,14 @@ suite() ->
     [{timetrap, {minutes, 10}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
     Wires = case lists:prefix("writers", atom_to_list(Case)) of
                 true -> direct;
                 false -> links
             end,
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config), [], Wires),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case), [], Wires).
 
 count(a_node_that_cannot_be_reached_replaces_none_and_the_others_serve_on) -> 4;
 count(an_addition_whose_leader_is_killed_leaves_a_member_or_none) -> 4;
@@ -41,15 +41,7 @@ count(writers_hardly_wait_while_a_node_joins_three) -> 4;
 count(_) -> 3.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
-
-%% A cluster of the first nodes of the run.
-started(Config, Count) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, lists:seq(1, Count))]),
-    Run.
+    ram_case:stop(Config).
 
 a_node_that_cannot_be_reached_replaces_none_and_the_others_serve_on(Config) ->
     Run = started(Config, 3),

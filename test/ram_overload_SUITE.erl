@@ -5,6 +5,7 @@
 -module(ram_overload_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred/1,
@@ -29,23 +30,21 @@ suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
     Small = lists:prefix("beyond_", atom_to_list(Case)),
     Env = [{queue_requests_max, 64} || Small],
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), Env),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, Env).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
 twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(proplists:get_value(run, Config), [1]).
+    crowd(run(Config), [1]).
 
 twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(proplists:get_value(run, Config), [1, 2, 3]).
+    crowd(run(Config), [1, 2, 3]).
 
 crowd(Run, Indexes) ->
     Few = [rate(Run, Indexes, Callers) || Callers <- [100, 300, 1000]],
@@ -74,7 +73,7 @@ on_each(Indexes, Call) ->
 
 %% The answers of the first round are there before the second begins.
 callers_that_are_killed_while_they_wait_leave_nothing_behind(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Round = fun(Callers) ->
                     ok = ram_peers:call(Run, 2, ram_crowd, kill, [Callers], 120000),
                     ram_peers:eventually(fun() -> waiting(Run, 2) =:= 0 end),
@@ -90,11 +89,11 @@ waiting(Run, I) ->
     maps:get(waiting, ram_peers:call(Run, I, status, [])).
 
 beyond_its_queue_a_leader_refuses_at_once_and_for_certain(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     refuses(Run, ram_peers:leader(Run, 1)).
 
 beyond_its_queue_a_follower_refuses_at_once_and_for_certain(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     [Follower | _] = [1, 2, 3] -- [ram_peers:leader(Run, 1)],
     refuses(Run, Follower).
 
@@ -124,17 +123,17 @@ goes_on(Run) ->
      || I <- [1, 2, 3]].
 
 a_suspended_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     laggard(Run, fun(Follower) -> ram_peers:suspend(Run, Follower) end,
             fun(Follower) -> ram_peers:resume(Run, Follower) end).
 
 a_dead_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     laggard(Run, fun(Follower) -> ram_peers:kill(Run, Follower) end,
             fun(Follower) -> ram_peers:restart(Run, Follower) end).
 
 a_slow_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Leader = ram_peers:leader(Run, 1),
     Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
     laggard(Run, Tune({slow, 100, 50}), Tune(open)).

@@ -54,8 +54,17 @@ start(Count, Folder0, Env, Options) ->
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
             args => maps:get(args, Options, []),
             each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
-    lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
+    at_once(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
+
+%% Most of what a VM needs to start and to stop is time.
+at_once(Do, Items) ->
+    Doing = [spawn_monitor(fun() -> Do(Item) end) || Item <- Items],
+    [receive
+         {'DOWN', Monitor, process, Pid, normal} -> ok;
+         {'DOWN', Monitor, process, Pid, Reason} -> error(Reason)
+     end || {Pid, Monitor} <- Doing],
+    ok.
 
 %% A process that outlives the one that starts a run: a suite starts it in a process of its own.
 start_keeper(Wires) ->
@@ -76,11 +85,12 @@ stop_links(#{wires := direct}) -> ok.
 
 -spec stop(run()) -> ok.
 stop(#{table := Table, keeper := Keeper} = Run) ->
-    lists:foreach(fun({_, Peer, OsPid}) ->
-                          %% A case that failed may have left it suspended, or ended it.
-                          _ = os:cmd("kill -CONT " ++ OsPid),
-                          stop_peer(Peer)
-                  end, ets:tab2list(Table)),
+    Stop = fun({_, Peer, OsPid}) ->
+                   %% A case that failed may have left it suspended, or ended it.
+                   _ = os:cmd("kill -CONT " ++ OsPid),
+                   stop_peer(Peer)
+           end,
+    at_once(Stop, ets:tab2list(Table)),
     ok = stop_links(Run),
     Keeper ! stop,
     ok.

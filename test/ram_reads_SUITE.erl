@@ -6,6 +6,7 @@
 -module(ram_reads_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([by_default_every_node_answers_alone_while_it_holds_a_lease/1,
@@ -29,21 +30,16 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
-    [{run, cluster(Config, 3, [])} | Config].
+    ram_case:start_cluster(Config, 3).
 
 end_per_suite(Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 cluster(Config, Count, Env) ->
-    Run = ram_peers:start(Count, proplists:get_value(priv_dir, Config), Env),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
+    run(ram_case:start_cluster(Config, Count, Env)).
 
 reads(Run, I) ->
     maps:get(reads, ram_peers:call(Run, I, status, [])).
