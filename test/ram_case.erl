@@ -8,7 +8,8 @@
 
 -export([all/1, all/2, start/2, start/3, start/4, start_cluster/2, start_cluster/3,
          start_cluster/4, stop/1, run/1, started/1, started/2, started/3, folder/1]).
--export([is_long/0, amount/2]).
+-export([is_long/0, amount/2, rounds/2]).
+-export([main/4]).
 
 -type config() :: [{atom(), term()}].
 
@@ -97,4 +98,34 @@ amount(Short, Long) ->
     case is_long() of
         true -> Long;
         false -> Short
+    end.
+
+%% @doc As amount/2; RAM_ROUNDS has the last word.
+-spec rounds(pos_integer(), pos_integer()) -> pos_integer().
+rounds(Short, Long) ->
+    case os:getenv("RAM_ROUNDS", "") of
+        "" -> amount(Short, Long);
+        Rounds -> list_to_integer(Rounds)
+    end.
+
+%% @doc Runs a suite, or some cases of it, and ends this VM. The last line of its output has the
+%% counts: `counts PASSED FAILED SKIPPED'. What could not run since something before it failed
+%% counts as a failure.
+-spec main(module(), [atom()], string(), string()) -> no_return().
+main(Suite, Cases, Logs, Folder) ->
+    Options = [{dir, Folder}, {suite, Suite}, {logdir, Logs}, {auto_compile, false},
+               {abort_if_missing_suites, true} | [{testcase, Cases} || Cases =/= []]],
+    {Passed, Failed, {Skipped, Prevented}} = ct:run_test(Options),
+    io:put_chars(reasons_of_skips(Logs)),
+    io:format("counts ~b ~b ~b~n", [Passed, Failed + Prevented, Skipped]),
+    halt(min(1, Failed + Prevented)).
+
+%% A line for each.
+reasons_of_skips(Logs) ->
+    [Log] = filelib:wildcard(filename:join([Logs, "ct_run.*", "*", "run.*", "suite.log"])),
+    {ok, Text} = file:read_file(Log),
+    Pattern = "^=case +(\\S+)(?:\\n=.*)*?\\n=result +skipped: (.*)$",
+    case re:run(Text, Pattern, [global, multiline, {capture, all_but_first, binary}]) of
+        {match, Skips} -> [["skipped: ", Case, ": ", Why, $\n] || [Case, Why] <- Skips];
+        nomatch -> []
     end.
