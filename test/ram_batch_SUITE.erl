@@ -45,9 +45,10 @@ a_batch_is_one_log_entry_and_read_on_every_node(Config) ->
 
 nobody_sees_a_part_of_a_batch(Config) ->
     Run = run(Config),
+    Ms = ram_case:amount(1000, 10000),
     ok = call(Run, 1, put_many, [[{left, 0}, {right, 0}]]),
-    Readers = ram_load:spawn_all(Run, [2, 3], 2, fun ram_load:see_both/2, [left, right, 3000]),
-    ok = call_load(Run, 1, put_both, [left, right, 2500]),
+    Readers = ram_load:spawn_all(Run, [2, 3], 2, fun ram_load:see_both/2, [left, right, Ms + 500]),
+    ok = call_load(Run, 1, put_both, [left, right, Ms]),
     ok = ram_load:wait_all(Readers).
 
 call_load(Run, I, Function, Arguments) ->

@@ -67,7 +67,8 @@ start_cluster_with_a_node_that_is_not_there_names_it_and_leaves_nothing(Config) 
     Run = run(Config),
     Absent = ram_peers:node(Run, 4),
     ?assertEqual({error, {unreachable, [Absent]}},
-                 call(Run, 1, start_cluster, [[Absent | ram_peers:nodes(Run)]])),
+                 call(Run, 1, start_cluster,
+                      [[Absent | ram_peers:nodes(Run)], #{wait_ms => 1000}])),
     [?assertEqual(noproc, raised(Run, I, get, [k])) || I <- [1, 2, 3]],
     ?assertEqual(ok, call(Run, 1, start_cluster, [ram_peers:nodes(Run)])).
 

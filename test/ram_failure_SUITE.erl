@@ -19,8 +19,13 @@ suite() ->
 all() ->
     ram_case:all(?MODULE).
 
-init_per_testcase(_Case, Config) ->
-    ram_case:start(Config, 3).
+init_per_testcase(Case, Config) ->
+    ram_case:start(Config, 3, settings(Case)).
+
+settings(a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing) ->
+    [{call_timeout_ms, 1500}];
+settings(_) ->
+    [].
 
 end_per_testcase(_Case, Config) ->
     ram_case:stop(Config).
@@ -102,8 +107,6 @@ a_leader_that_stops_hands_its_lead_over(Config) ->
 
 a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing(Config) ->
     Run = started(Config),
-    [ok = ram_peers:call(Run, I, application, set_env, [ram, call_timeout_ms, 1500])
-     || I <- [1, 2, 3]],
     ok = call(Run, 1, put, [k, before]),
     lists:foreach(fun(Cut) ->
                           Alone = case Cut of

@@ -6,8 +6,8 @@
 -export([one_process_sees_a_map_whatever_node_it_asks/1,
          processes_at_once_see_one_map_whatever_nodes_they_ask/1]).
 
--define(SEQUENTIAL_TESTS, 200).
--define(PARALLEL_TESTS, 150).
+-define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
+-define(PARALLEL_TESTS, ram_case:amount(40, 500)).
 
 suite() ->
     [{timetrap, {minutes, 5}}].

@@ -8,8 +8,8 @@
 -import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
--export([twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred/1,
-         twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred/1,
+-export([thousands_of_callers_on_one_node_get_as_much_done_as_a_hundred/1,
+         thousands_of_callers_on_each_node_get_as_much_done_as_a_hundred/1,
          callers_that_are_killed_while_they_wait_leave_nothing_behind/1,
          beyond_its_queue_a_leader_refuses_at_once_and_for_certain/1,
          beyond_its_queue_a_follower_refuses_at_once_and_for_certain/1,
@@ -18,10 +18,11 @@
          a_slow_follower_does_not_grow_its_leader/1]).
 
 -define(MIB, (1 bsl 20)).
--define(CALLERS, 20000).
-%% What 20,000 callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
+-define(CALLERS, ram_case:amount(5000, 20000)).
+%% What these callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
 %% them.
 -define(CROWD_BYTES_MAX, (?CALLERS * 40 * 1024)).
+-define(PUTS, ram_case:amount(25000, 200000)).
 %% What a leader may hold for a follower: what waits for the way to it (64 MiB) and as much again
 %% for all the rest: the newest entries (16 MiB), segments being written, snapshots being taken.
 -define(LAGGARD_BYTES_MAX, (128 * ?MIB)).
@@ -40,27 +41,30 @@ init_per_testcase(Case, Config) ->
 end_per_testcase(_Case, Config) ->
     ram_case:stop(Config).
 
-twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
+thousands_of_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
     crowd(run(Config), [1]).
 
-twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
+thousands_of_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
     crowd(run(Config), [1, 2, 3]).
 
 crowd(Run, Indexes) ->
-    Few = [rate(Run, Indexes, Callers) || Callers <- [100, 300, 1000]],
+    Few = [rate(Run, Indexes, Callers) || Callers <- ram_case:amount([300], [100, 300, 1000])],
     Before = watch_memory(Run, [1, 2, 3]),
     Many = rate(Run, Indexes, ?CALLERS),
     Grown = grown(Run, Before),
-    ct:pal("~p callers on ~p: ~b puts/s; 100, 300, 1000: ~w; grown by ~w MiB",
+    ct:pal("~p callers on ~p: ~b puts/s; few: ~w; grown by ~w MiB",
            [?CALLERS, Indexes, round(Many), [round(Rate) || Rate <- Few],
             [Bytes div ?MIB || Bytes <- Grown]]),
     ?assert(lists:max(Grown) =< ?CROWD_BYTES_MAX),
-    ?assert(Many >= 0.8 * lists:max(Few)).
+    Name = lists:concat([?CALLERS, " callers on ", length(Indexes), " nodes: "]),
+    ram_figure:told(Name ++ "growth of a node", lists:max(Grown) div ?MIB, "MiB"),
+    ram_figure:at_least(Name ++ "puts, of those of few", 100 * Many / lists:max(Few), 80, "%").
 
 %% Puts a second of all these nodes together; nobody was told anything but ok.
 rate(Run, Indexes, Callers) ->
+    {WarmMs, Ms} = ram_case:amount({1000, 2000}, {2000, 4000}),
     Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_crowd, rate,
-                                                     [Callers, 2000, 4000]) end),
+                                                     [Callers, WarmMs, Ms]) end),
     [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers})
      || One <- Told],
     lists:sum([Rate || #{rate := Rate} <- Told]).
@@ -106,12 +110,10 @@ refuses(Run, Asked) ->
     Overloaded = {raised, {overloaded, {ram, Node}}},
     Refused = [[{N, Us} || {N, Told, Us} <- Rushed, Told =:= Overloaded]
                || Rushed <- [Put, Get]],
-    ct:pal("refused of 1000 puts, gets: ~w; slowest ~w us",
-           [[length(R) || R <- Refused], [lists:max([Us || {_, Us} <- R]) || R <- Refused]]),
     [?assert(length(R) >= 900) || R <- Refused],
-    %% A thousand processes take turns on a machine that may be busy; what waits for anything else
-    %% waits for its time limit, ten times as long.
-    [?assertMatch([], [Us || {_, Us} <- R, Us > 500000]) || R <- Refused],
+    %% A thousand processes take turns; what waits for anything else waits for its time limit, 5 s.
+    SlowestUs = lists:max([Us || R <- Refused, {_, Us} <- R]),
+    ram_figure:at_most("slowest refusal of a full queue", SlowestUs / 1000, 50, "ms"),
     ?assertEqual(not_applied, ram_peers:call(Run, Asked, outcome, [element(2, Overloaded)])),
     goes_on(Run),
     [RefusedPuts | _] = Refused,
@@ -138,21 +140,24 @@ a_slow_follower_does_not_grow_its_leader(Config) ->
     Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
     laggard(Run, Tune({slow, 100, 50}), Tune(open)).
 
-%% Writes 200 MiB into a thousand keys while a follower does not keep up.
+%% Writes 200 MiB into a thousand keys while a follower does not keep up; small values take longer.
 laggard(Run, Trouble, End) ->
     Leader = ram_peers:leader(Run, 1),
     [Follower | _] = [1, 2, 3] -- [Leader],
     %% A table, a log and a snapshot are there before.
     Flood = fun(Puts) ->
-                    ram_peers:call(Run, Leader, ram_crowd, flood, [Puts, 1024, 300], 120000)
+                    ram_peers:call(Run, Leader, ram_crowd, flood,
+                                   [Puts, 200 * ?MIB div ?PUTS, 300], 120000)
             end,
-    _ = Flood(50000),
+    _ = Flood(?PUTS div 4),
     Before = watch_memory(Run, [Leader]),
     Trouble(Follower),
-    #{timeout := 0, other := 0} = Told = Flood(200000),
+    #{timeout := 0, other := 0} = Told = Flood(?PUTS),
     Grown = grown(Run, Before),
     End(Follower),
-    ct:pal("~p; the leader has grown by ~w MiB", [Told, [Bytes div ?MIB || Bytes <- Grown]]),
+    ct:pal("~p", [Told]),
+    ram_figure:told("growth of a leader whose follower does not keep up",
+                    lists:max(Grown) div ?MIB, "MiB"),
     ?assertEqual(Leader, ram_peers:leader(Run, Leader)),
     ?assert(lists:max(Grown) =< ?LAGGARD_BYTES_MAX),
     ok = ram_peers:call(Run, Leader, put, [done, yes]),

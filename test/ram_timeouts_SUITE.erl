@@ -16,7 +16,7 @@
 
 -define(LONG, {1000, 2000}).
 -define(SHORT, {120, 200}).
--define(ROUNDS, 4).
+-define(ROUNDS, ram_case:amount(1, 4)).
 %% Longer than any lease.
 -define(READ_MS, 10000).
 

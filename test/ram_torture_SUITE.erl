@@ -1,5 +1,5 @@
 %% A torture run in the ordinary tests, and that it can fail. RAM_SEED=<integer> repeats a schedule
-%% of faults; RAM_SECONDS sets how long (60).
+%% of faults; RAM_SECONDS sets how long.
 -module(ram_torture_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -19,10 +19,10 @@ all() ->
     ram_case:all(?MODULE).
 
 under_all_faults_the_history_of_a_cluster_is_linearizable(Config) ->
-    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", "60")), links).
+    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", ram_case:amount("20", "60"))), links).
 
 with_a_network_for_each_node_the_history_is_linearizable(Config) ->
-    with_spaces(fun() -> torture(Config, 20, spaces) end).
+    with_spaces(fun() -> torture(Config, ram_case:amount(10, 30), spaces) end).
 
 torture(Config, Seconds, Wires) ->
     Folder = filename:join(ram_case:folder(Config), Wires),
