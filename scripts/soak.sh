@@ -47,7 +47,7 @@ torture_networks() {
 
 part_failover() { long ram_failover_SUITE ram_strangers_SUITE; }
 part_overload() { long ram_overload_SUITE; }
-part_members() { long ram_member_SUITE ram_fire_SUITE ram_folder_SUITE ram_durability_SUITE; }
+part_members() { long ram_member_SUITE ram_churn_SUITE ram_folder_SUITE ram_durability_SUITE; }
 part_sizes() {
     long ram_backup_SUITE ram_limits_SUITE ram_values_SUITE
     start "ram_check (sizes)" rust -p ram_check --test size -- --include-ignored

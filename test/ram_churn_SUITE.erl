@@ -1,7 +1,7 @@
 %% Members lost, wiped, added and removed while clients write. Nothing acknowledged may be lost.
 %%
 %% RAM_ROUNDS sets how often each amnesia case goes round: make soak PARTS=members ROUNDS=50.
--module(ram_fire_SUITE).
+-module(ram_churn_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
 -import(ram_case, [run/1, rounds/2]).
@@ -64,7 +64,7 @@ members_come_and_go_under_twenty_writers(Config) ->
     Leader = ram_peers:leader(Run, 1),
     [One, Two] = Writing = [1, 2, 3] -- [Leader],
     [Four, Five, Former] = [ram_peers:node(Run, I) || I <- [4, 5, Leader]],
-    Writers = writers(Run, Writing, 10, fire, ram_case:amount(5000, 10000)),
+    Writers = writers(Run, Writing, 10, churn, ram_case:amount(5000, 10000)),
     ok = call(Run, One, add_node, [Four]),
     ok = call(Run, Two, remove_node, [Former]),
     ram_peers:all_agree(Run, Writing ++ [4]),
