@@ -1,7 +1,7 @@
 %% How long a cluster is without a successful write when its leader dies, freezes or stops, or when
 %% a follower dies, and that nothing is lost and nothing applied twice meanwhile.
 %%
-%% Writers run on both survivors all the while (`ram_gap'); the gap of a round is the longer one of
+%% Writers run on both survivors all the while (`ram_writers'); the gap of a round is the longer one of
 %% the two. RAM_ROUNDS sets the number of rounds of each case: make soak PARTS=failover ROUNDS=100.
 -module(ram_failover_SUITE).
 
@@ -95,14 +95,14 @@ round(Run, Name, Round, Lost, Lose, Return) ->
     _ = Return(Run, Lost),
     ram_peers:eventually(fun() -> call(Run, Lost, get, [counter]) > 0 end),
     %% Each is asked for what the other one wrote.
-    [?assertEqual([], ram_peers:call(Run, I, ram_gap, lost, [Round, Acknowledged]))
+    [?assertEqual([], ram_peers:call(Run, I, ram_writers, lost, [Round, Acknowledged]))
      || {Writer, #{acknowledged := Acknowledged}} <- Written, I <- Survivors -- [Writer]],
     Of = fun(Key) -> [maps:get(Key, Of) || {_, Of} <- Written] end,
     {lists:max(Of(gap_ms)), lists:max(Of(longest_call_ms)), lists:sum(Of(counted))}.
 
 peer_write(Run, I, Name, Round) ->
     spawn_monitor(fun() ->
-                          exit(ram_peers:call(Run, I, ram_gap, write,
+                          exit(ram_peers:call(Run, I, ram_writers, write,
                                               [Name, Round, ?WRITERS, ?ROUND_MS]))
                   end).
 
@@ -117,7 +117,7 @@ a_busy_cluster_keeps_its_leader(Config) ->
     #{term := Term} = call(Run, 1, status, []),
     BusyMs = ram_case:amount(3000, 10000),
     Writing = [spawn_monitor(fun() ->
-                                     exit(ram_peers:call(Run, I, ram_gap, write,
+                                     exit(ram_peers:call(Run, I, ram_writers, write,
                                                          [{busy, I}, 1, 100, BusyMs]))
                              end) || I <- ?ALL],
     Gaps = [maps:get(gap_ms, written(Writer)) || Writer <- Writing],

@@ -238,7 +238,7 @@ hardly_wait(Run, I) ->
 %% Two processes on node 1 that write for so long; one that fails is an error.
 writing(Run, ForMs) ->
     in_background(fun() ->
-                          ram_peers:call(Run, 1, ram_gap, write, [written, 1, 3, ForMs],
+                          ram_peers:call(Run, 1, ram_writers, write, [written, 1, 3, ForMs],
                                          ForMs + 60000)
                   end).
 

@@ -21,7 +21,7 @@
 -define(CALLERS, ram_case:amount(5000, 20000)).
 %% What these callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
 %% them.
--define(CROWD_BYTES_MAX, (?CALLERS * 40 * 1024)).
+-define(CALLERS_BYTES_MAX, (?CALLERS * 40 * 1024)).
 -define(PUTS, ram_case:amount(25000, 200000)).
 %% What a leader may hold for a follower: what waits for the way to it (64 MiB) and as much again
 %% for all the rest: the newest entries (16 MiB), segments being written, snapshots being taken.
@@ -42,12 +42,12 @@ end_per_testcase(_Case, Config) ->
     ram_case:stop(Config).
 
 thousands_of_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(run(Config), [1]).
+    many_callers(run(Config), [1]).
 
 thousands_of_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(run(Config), [1, 2, 3]).
+    many_callers(run(Config), [1, 2, 3]).
 
-crowd(Run, Indexes) ->
+many_callers(Run, Indexes) ->
     Few = [rate(Run, Indexes, Callers) || Callers <- ram_case:amount([300], [100, 300, 1000])],
     Before = watch_memory(Run, [1, 2, 3]),
     Many = rate(Run, Indexes, ?CALLERS),
@@ -55,7 +55,7 @@ crowd(Run, Indexes) ->
     ct:pal("~p callers on ~p: ~b puts/s; few: ~w; grown by ~w MiB",
            [?CALLERS, Indexes, round(Many), [round(Rate) || Rate <- Few],
             [Bytes div ?MIB || Bytes <- Grown]]),
-    ?assert(lists:max(Grown) =< ?CROWD_BYTES_MAX),
+    ?assert(lists:max(Grown) =< ?CALLERS_BYTES_MAX),
     Name = lists:concat([?CALLERS, " callers on ", length(Indexes), " nodes: "]),
     ram_figure:told(Name ++ "growth of a node", lists:max(Grown) div ?MIB, "MiB"),
     ram_figure:at_least(Name ++ "puts, of those of few", 100 * Many / lists:max(Few), 80, "%").
@@ -63,7 +63,7 @@ crowd(Run, Indexes) ->
 %% Puts a second of all these nodes together; nobody was told anything but ok.
 rate(Run, Indexes, Callers) ->
     {WarmMs, Ms} = ram_case:amount({1000, 2000}, {2000, 4000}),
-    Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_crowd, rate,
+    Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_callers, rate,
                                                      [Callers, WarmMs, Ms]) end),
     [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers})
      || One <- Told],
@@ -79,7 +79,7 @@ on_each(Indexes, Call) ->
 callers_that_are_killed_while_they_wait_leave_nothing_behind(Config) ->
     Run = run(Config),
     Round = fun(Callers) ->
-                    ok = ram_peers:call(Run, 2, ram_crowd, kill, [Callers], 120000),
+                    ok = ram_peers:call(Run, 2, ram_callers, kill, [Callers], 120000),
                     ram_peers:eventually(fun() -> waiting(Run, 2) =:= 0 end),
                     ram_peers:call(Run, 2, erlang, memory, [total])
             end,
@@ -104,7 +104,7 @@ beyond_its_queue_a_follower_refuses_at_once_and_for_certain(Config) ->
 refuses(Run, Asked) ->
     Node = ram_peers:node(Run, Asked),
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
-    Rush = fun(Function) -> ram_peers:call(Run, Asked, ram_crowd, rush, [1000, Function]) end,
+    Rush = fun(Function) -> ram_peers:call(Run, Asked, ram_callers, rush, [1000, Function]) end,
     [Put, Get] = on_each([put_own, get_own], Rush),
     ram_links:heal(ram_peers:links(Run)),
     Overloaded = {raised, {overloaded, {ram, Node}}},
@@ -117,7 +117,7 @@ refuses(Run, Asked) ->
     ?assertEqual(not_applied, ram_peers:call(Run, Asked, outcome, [element(2, Overloaded)])),
     goes_on(Run),
     [RefusedPuts | _] = Refused,
-    Found = ram_peers:call(Run, Asked, ram_crowd, present, [[N || {N, _} <- RefusedPuts]]),
+    Found = ram_peers:call(Run, Asked, ram_callers, present, [[N || {N, _} <- RefusedPuts]]),
     ?assertEqual([], Found).
 
 goes_on(Run) ->
@@ -146,7 +146,7 @@ laggard(Run, Trouble, End) ->
     [Follower | _] = [1, 2, 3] -- [Leader],
     %% A table, a log and a snapshot are there before.
     Flood = fun(Puts) ->
-                    ram_peers:call(Run, Leader, ram_crowd, flood,
+                    ram_peers:call(Run, Leader, ram_callers, flood,
                                    [Puts, 200 * ?MIB div ?PUTS, 300], 120000)
             end,
     _ = Flood(?PUTS div 4),

@@ -139,7 +139,7 @@ too_many_changes_of_the_cluster_are_refused_at_once(Config) ->
     Run = started(Config),
     ok = ram_peers:call(Run, 1, put, [k, v]),
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
-    Rush = fun(Callers) -> ram_peers:call(Run, 1, ram_crowd, rush, [Callers, remove_nobody]) end,
+    Rush = fun(Callers) -> ram_peers:call(Run, 1, ram_callers, rush, [Callers, remove_nobody]) end,
     %% As many as are taken: 64 under way and 64 in the queue, which may not be taken in one go.
     Missing = fun() -> 128 - maps:get(waiting, ram_peers:call(Run, 1, status, [])) end,
     ram_peers:eventually(fun() ->

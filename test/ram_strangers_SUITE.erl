@@ -85,7 +85,7 @@ round_without_leader(Run, Round) ->
     Leader = ram_peers:leader(Run, 1),
     [One | _] = ?ALL -- [Leader],
     Write = fun() ->
-                    exit(ram_peers:call(Run, One, ram_gap, write,
+                    exit(ram_peers:call(Run, One, ram_writers, write,
                                         [{Round, One}, Round, 2, ?WRITING_MS]))
             end,
     {Writer, Monitor} = spawn_monitor(Write),
