@@ -71,12 +71,12 @@ part_torture() {
 }
 # That all this can fail: what is broken on purpose is found.
 part_controls() {
-    local control fault
+    local control fault many=isolate,halves,one_way,kill,asymmetric_partition,relay
     start "ram_sim (controls)" rust -p ram_sim --features sabotage --test sabotage -- --nocapture
     for control in reply_before_commit:all forget_vote:all read_without_index:all \
         apply_retry_twice:all skip_pending_mark:all skip_commit_barrier:all \
-        forget_restart_promise:estrange \
-        {assume_own_promise,forget_longest_promise}:isolate,halves,one_way,kill,estrange,relay; do
+        forget_restart_promise:asymmetric_partition \
+        assume_own_promise:$many forget_longest_promise:$many; do
         fault=${control%:*}
         whole "torture ($fault)" torture 120 "${seed:-7}" 3 links "${control#*:}" "$fault"
     done

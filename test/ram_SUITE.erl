@@ -236,7 +236,7 @@ garbage_on_the_port_is_refused_and_counted(Config) ->
     Run = run(Config),
     #{address := Address} = ram_peers:call(Run, 1, status, []),
     [Host, Port] = string:split(Address, ":"),
-    Knock = fun(Bytes) ->
+    Send = fun(Bytes) ->
                     {ok, Socket} = gen_tcp:connect(binary_to_list(Host), binary_to_integer(Port),
                                                    [binary, {active, false}]),
                     _ = gen_tcp:send(Socket, Bytes),
@@ -244,8 +244,8 @@ garbage_on_the_port_is_refused_and_counted(Config) ->
                     gen_tcp:close(Socket),
                     Closed
             end,
-    [Knock(crypto:strong_rand_bytes(1000)) || _ <- lists:seq(1, 20)],
-    Knock(<<"GET / HTTP/1.1\r\n\r\n", 0:8000>>),
+    [Send(crypto:strong_rand_bytes(1000)) || _ <- lists:seq(1, 20)],
+    Send(<<"GET / HTTP/1.1\r\n\r\n", 0:8000>>),
     ram_peers:eventually(
       fun() ->
               #{net := #{refusals := Refusals}} = ram_peers:call(Run, 1, status, []),

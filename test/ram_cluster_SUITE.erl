@@ -212,11 +212,11 @@ unknown_and_last_members_cannot_be_removed(Config) ->
     Run = run(Config),
     One = ram_peers:node(Run, 1),
     ok = call(Run, 1, start_cluster, [[One]]),
-    ?assertEqual({error, {not_member, stranger@nowhere}},
-                 call(Run, 1, remove_node, [stranger@nowhere])),
+    ?assertEqual({error, {not_member, unknown@nowhere}},
+                 call(Run, 1, remove_node, [unknown@nowhere])),
     ?assertEqual({error, {last_member, One}}, call(Run, 1, remove_node, [One])),
-    ?assertEqual({error, {unreachable, [stranger@nowhere]}},
-                 call(Run, 1, add_node, [stranger@nowhere])),
+    ?assertEqual({error, {unreachable, [unknown@nowhere]}},
+                 call(Run, 1, add_node, [unknown@nowhere])),
     ok = call(Run, 1, put, [k, v]),
     ?assertEqual(v, call(Run, 1, get, [k])).
 

@@ -96,10 +96,10 @@ a_leader_that_stops_hands_its_lead_over(Config) ->
                           [Other | _] = Others = [1, 2, 3] -- [Leader],
                           %% When stop returns another one leads already: nobody waited for an
                           %% election timeout.
-                          Heirs = [H || #{role := leader, term := T} = H
-                                            <- [call(Run, I, status, []) || I <- Others],
-                                        T =:= Term + 1],
-                          ?assertMatch([_], Heirs),
+                          Leaders = [S || #{role := leader, term := T} = S
+                                              <- [call(Run, I, status, []) || I <- Others],
+                                          T =:= Term + 1],
+                          ?assertMatch([_], Leaders),
                           ok = call(Run, Other, put, [k, v]),
                           ok = call(Run, Leader, start, []),
                           ?assertEqual(v, call(Run, Leader, get, [k]))

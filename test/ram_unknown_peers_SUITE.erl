@@ -1,5 +1,4 @@
-%% Who is not reached, and who is not let in: members that are missing, and strangers at the doors
-%% of members.
+%% Members that are not reached, and unknown peers that are not let in.
 -module(ram_unknown_peers_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -96,14 +95,14 @@ round_without_leader(Run, Round) ->
     ram_peers:eventually(fun() -> call(Run, Leader, get, [counter]) > 0 end),
     round(Gap).
 
-%% Strangers at all members, some of whom have the addresses of members.
+%% Unknown peers connect to all members, some of them from the addresses of members.
 flood(Run) ->
     Places = [place(Run, I) || I <- ?ALL],
     ram_flood:start(Places, [{127, 0, 0, 1} | [Ip || {Ip, _Port} <- Places]]).
 
 ended(Flood, Run) ->
     Refused = [maps:get(refusals, maps:get(net, call(Run, I, status, []))) || I <- ?ALL],
-    ct:pal("~b connections of strangers; refused by the members: ~p",
+    ct:pal("~b connections of unknown peers; refused by the members: ~p",
            [ram_flood:opened(Flood), Refused]),
     ram_flood:stop(Flood).
 
