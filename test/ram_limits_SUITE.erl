@@ -132,9 +132,9 @@ millions_of_deletes_in_few_calls_cost_little_and_all_members_start_again(Config)
     Run = started(Config),
     All = ram_peers:members(Run),
     [ok = ram_peers:call(Run, I, put, [I, first]) || I <- All],
-    Before = [resident(Run, I, "VmRSS:") || I <- All],
+    Before = [ram_peers:memory(Run, I, "VmRSS:") || I <- All],
     [ok = ram_peers:call(Run, I, ?MODULE, delete_absent, [?DELETES]) || I <- All],
-    Most = [resident(Run, I, "VmHWM:") || I <- All],
+    Most = [ram_peers:memory(Run, I, "VmHWM:") || I <- All],
     ct:pal("resident MiB before ~w, at most ~w", [[B div ?MIB || B <- L] || L <- [Before, Most]]),
     until_all_have_a_snapshot(Run, [ram_peers:data_dir(Run, I) || I <- All], 1),
     [ok = ram_peers:halt(Run, I) || I <- All],
@@ -148,13 +148,6 @@ until_all_have_a_snapshot(Run, Folders, N) when N < 20000 ->
         [] -> ok;
         _ -> until_all_have_a_snapshot(Run, Folders, N + 1)
     end.
-
-resident(Run, I, Name) ->
-    {ok, Status} = file:read_file(filename:join(["/proc", ram_peers:os_pid(Run, I), "status"])),
-    [Kib] = [binary_to_integer(Number)
-             || Line <- binary:split(Status, <<"\n">>, [global]),
-                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
-    ?KIB * Kib.
 
 delete_absent(Count) ->
     ram:delete_many(lists:seq(100, 99 + Count)).

@@ -170,20 +170,11 @@ watch_memory(Run, Indexes) ->
     [begin
          [ram_peers:call(Run, I, erlang, garbage_collect, [Pid])
           || Pid <- ram_peers:call(Run, I, erlang, processes, [])],
-         ok = file:write_file(proc(Run, I, "clear_refs"), "5"),
-         {I, memory(Run, I, "VmRSS:")}
+         ok = ram_peers:reset_peak(Run, I),
+         {I, ram_peers:memory(Run, I, "VmRSS:")}
      end || I <- Indexes].
 
 %% By how many bytes each node has grown at most since then.
 grown(Run, Before) ->
-    [memory(Run, I, "VmHWM:") - Bytes || {I, Bytes} <- Before].
+    [ram_peers:memory(Run, I, "VmHWM:") - Bytes || {I, Bytes} <- Before].
 
-memory(Run, I, Name) ->
-    {ok, Status} = file:read_file(proc(Run, I, "status")),
-    [Kib] = [binary_to_integer(Number)
-             || Line <- binary:split(Status, <<"\n">>, [global]),
-                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
-    1024 * Kib.
-
-proc(Run, I, File) ->
-    filename:join(["/proc", ram_peers:os_pid(Run, I), File]).
