@@ -2,7 +2,7 @@
 %% a follower dies, and that nothing is lost and nothing applied twice meanwhile.
 %%
 %% Writers run on both survivors all the while (`ram_writers'); the gap of a round is the longer one
-%% of the two. RAM_ROUNDS sets the number of rounds of each case: make soak PARTS=failover ROUNDS=100.
+%% of the two. RAM_ROUNDS sets the rounds of each case: make soak PARTS=failover ROUNDS=100.
 -module(ram_failover_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").

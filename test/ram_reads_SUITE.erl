@@ -24,7 +24,7 @@
 -export([get_many/2, count_up/2]).
 
 -define(MANY, 500).
--define(ROUNDS, 300).
+-define(ROUNDS, ram_case:amount(100, 300)).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -96,8 +96,9 @@ what_was_put_on_one_node_is_seen_by_every_other_at_once(Config) ->
 
 what_one_node_has_shown_is_shown_by_the_others_while_it_is_written_all_the_time(Config) ->
     Run = run(Config),
+    Puts = ram_case:amount(600, 2000),
     ok = ram_peers:call(Run, 1, put, [rising, 0]),
-    Writers = ram_load:spawn_all(Run, [1], 1, fun ?MODULE:count_up/2, [rising, 2000]),
+    Writers = ram_load:spawn_all(Run, [1], 1, fun ?MODULE:count_up/2, [rising, Puts]),
     Last = lists:foldl(fun(N, Seen) ->
                                Shown = get(Run, 1 + N rem 3, rising),
                                ?assert(Shown >= Seen, {N, Shown, Seen}),
@@ -105,7 +106,7 @@ what_one_node_has_shown_is_shown_by_the_others_while_it_is_written_all_the_time(
                        end, 0, lists:seq(1, 10 * ?ROUNDS)),
     ?assert(Last > 0),
     ok = ram_load:wait_all(Writers),
-    ?assertEqual([2000, 2000, 2000], [get(Run, I, rising) || I <- [1, 2, 3]]).
+    ?assertEqual([Puts, Puts, Puts], [get(Run, I, rising) || I <- [1, 2, 3]]).
 
 count_up(_Number, [Key, Times]) ->
     [ok = ram:put(Key, N) || N <- lists:seq(1, Times)],
