@@ -7,7 +7,7 @@ logs=$root/_build/runs/$$
 mkdir -p "$root/_build/runs"
 for folder in "$root"/_build/runs/*; do
     # What a run that has ended left there.
-    if ! kill -0 "${folder##*/}" 2>/dev/null; then rm -rf "$folder"; fi
+    if ! ps -p "${folder##*/}" >/dev/null 2>&1; then rm -rf "$folder" || true; fi
 done
 rm -rf "$logs"
 mkdir "$logs"
@@ -44,7 +44,7 @@ start() {
         "$@" >"$logs/$name.log" 2>&1 </dev/null || status=$?
         echo "$status $SECONDS" >"$logs/$name.status"
     ) &
-    under_way+=("$name=$SECONDS")
+    under_way+=("$name=$SECONDS=$!")
 }
 
 finish() {
@@ -53,28 +53,35 @@ finish() {
 
 # Not `jobs': epmd is one too.
 wait_until_below() {
-    local told=$SECONDS
+    local told=$SECONDS name begun
     report_ended
     while ((${#under_way[@]} >= $1)); do
-        # Ends when the oldest job does, or after a while.
+        # Ends when a job does, or after a second.
         sleep 1 &
         wait -n || true
         report_ended
         if ((progress_s > 0 && SECONDS - told >= progress_s && ${#under_way[@]} > 0)); then
             told=$SECONDS
-            printf '    %s: %d s\n' "${under_way[0]%=*}" "$((SECONDS - ${under_way[0]#*=}))"
+            IFS== read -r name begun _ <<<"${under_way[0]}"
+            printf '    %s: %d s\n' "$name" "$((SECONDS - begun))"
         fi
     done
 }
 
 report_ended() {
-    local one rest=()
+    local one name begun pid alive rest=()
     for one in "${under_way[@]}"; do
-        if [[ -s $logs/${one%=*}.status ]]; then
-            report_one "${one%=*}" "${one#*=}"
-        else
-            rest+=("$one")
+        IFS== read -r name begun pid <<<"$one"
+        alive=1
+        kill -0 "$pid" 2>/dev/null || alive=0
+        if [[ ! -s $logs/$name.status ]]; then
+            if ((alive)); then
+                rest+=("$one")
+                continue
+            fi
+            echo "137 $SECONDS" >"$logs/$name.status"    # killed, as by a system out of memory
         fi
+        report_one "$name" "$begun"
     done
     under_way=("${rest[@]}")
 }
@@ -84,10 +91,10 @@ report_one() {
     local name=$1 status ended p=0 f=0 s=0 note=''
     read -r status ended <"$logs/$name.status"
     read -r p f s < <(counts "$logs/$name.log")
-    if ((p + f + s == 0)); then
-        note=" (ran no test)" f=1
-    elif ((status != 0 && f == 0)); then
+    if ((status != 0 && f == 0)); then
         note=" (broke off with status $status)" f=1
+    elif ((p + f + s == 0)); then
+        note=" (ran no test)" f=1
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     if ((f > 0)); then

@@ -124,7 +124,7 @@ main(Suite, Cases, Logs, Folder) ->
 reasons_of_skips(Logs) ->
     [Log] = filelib:wildcard(filename:join([Logs, "ct_run.*", "*", "run.*", "suite.log"])),
     {ok, Text} = file:read_file(Log),
-    Pattern = "^=case +(\\S+)(?:\\n=.*)*?\\n=result +skipped: (.*)$",
+    Pattern = "^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +skipped: (.*)$",
     case re:run(Text, Pattern, [global, multiline, {capture, all_but_first, binary}]) of
         {match, Skips} -> [["skipped: ", Case, ": ", Why, $\n] || [Case, Why] <- Skips];
         nomatch -> []
