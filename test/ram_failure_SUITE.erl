@@ -62,7 +62,7 @@ a_killed_leader_costs_time_but_no_value_and_no_error(Config) ->
     Self = self(),
     [spawn_link(fun() ->
                         Self ! {written, ram_peers:call(Run, I, ram_load, write_on,
-                                                        [{I, N}, [killed, 4000]])}
+                                                        [{I, N}, [killed, 2500]])}
                 end) || I <- Survivors, N <- [1, 2, 3]],
     receive after 1000 -> ok end,
     ok = ram_peers:kill(Run, Leader),

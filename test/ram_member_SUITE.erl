@@ -49,7 +49,7 @@ a_node_that_cannot_be_reached_replaces_none_and_the_others_serve_on(Config) ->
     ok = ram_peers:kill(Run, 3),
     ok = ram_peers:eventually(fun() -> call(Run, 1, put, [k, v]) =:= ok end),
     [ok = ram_peers:tune(Run, I, 4, cut) || I <- [1, 2]],
-    Writing = writing(Run, 12000),
+    Writing = writing(Run, ram_case:amount(6000, 12000)),
     not_reached(Run, 4, fun() -> call(Run, 1, replace_node, [Dead, New]) end),
     [?assertEqual(ram_peers:nodes(Run, [1, 2, 3]), call(Run, I, nodes, [])) || I <- [1, 2]],
     served(Writing, 2000),
@@ -63,7 +63,7 @@ a_node_that_cannot_be_reached_is_not_added_to_one_and_the_one_serves_on(Config) 
     Two = ram_peers:node(Run, 2),
     %% What is sent does not come, as behind a firewall.
     ok = ram_peers:tune(Run, 1, 2, held),
-    Writing = writing(Run, 12000),
+    Writing = writing(Run, ram_case:amount(6000, 12000)),
     not_reached(Run, 2, fun() -> call(Run, 1, add_node, [Two]) end),
     served(Writing, 1000),
     ?assertEqual([ram_peers:node(Run, 1)], call(Run, 1, nodes, [])),

@@ -19,10 +19,10 @@ all() ->
     ram_case:all(?MODULE).
 
 under_all_faults_the_history_of_a_cluster_is_linearizable(Config) ->
-    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", ram_case:amount("20", "60"))), links).
+    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", ram_case:amount("15", "60"))), links).
 
 with_a_network_for_each_node_the_history_is_linearizable(Config) ->
-    with_spaces(fun() -> torture(Config, ram_case:amount(10, 30), spaces) end).
+    with_spaces(fun() -> torture(Config, ram_case:amount(8, 30), spaces) end).
 
 torture(Config, Seconds, Wires) ->
     Folder = filename:join(ram_case:folder(Config), Wires),
@@ -127,7 +127,9 @@ what_a_network_of_its_own_holds_back_does_not_arrive(Config) ->
     with_spaces(fun() -> held_back(Config) end).
 
 held_back(Config) ->
-    Run = ram_peers:start(2, ram_case:folder(Config), [], spaces),
+    %% So that what does not arrive is given up soon.
+    Options = #{wires => spaces, args => ["-kernel", "net_setuptime", "2"]},
+    Run = ram_peers:start(2, ram_case:folder(Config), [], Options),
     Ping = fun() -> ram_peers:call(Run, 1, net_adm, ping, [ram_peers:node(Run, 2)]) end,
     ?assertEqual(pong, Ping()),
     true = ram_peers:call(Run, 1, erlang, disconnect_node, [ram_peers:node(Run, 2)]),
