@@ -17,7 +17,8 @@ simulator_tests() {
 
 # Those that take longest come first, so that none is left alone at the end.
 suites() {
-    local first=(ram_torture ram_backup ram_member ram_overload ram_folder ram_durability)
+    local first=(ram_backup ram_member ram_values ram_torture ram_overload ram_limits ram_boot
+        ram_folder ram_durability)
     { printf '%s_SUITE\n' "${first[@]}"; cd test; printf '%s\n' *_SUITE.erl; } |
         sed 's/\.erl$//' | awk '!seen[$0]++'
 }
