@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # soak.sh PARTS: the tests in their long form, one after the other, with the limits that are
 # promised; PARTS are words with commas between, or all. What the environment may say:
-#     MINUTES  of torture, on each kind of network (5)
+#     MINUTES  of torture, on each kind of network (5); the fuzzers take their share of it
 #     SEED     of the torture and of what is random in the suites; the first of the simulated ones
 #     SEEDS    how many clusters are simulated (200)
 #     ROUNDS   of what goes round, such as leaders killed
@@ -38,6 +38,10 @@ counted() {
 
 rust() { cargo test --locked --profile sim "$@"; }
 
+fuzzers() {
+    RAM_FUZZ_MS=$((60000 * minutes / 5)) rust --workspace --test fuzz -- --nocapture
+}
+
 torture() { scripts/torture.sh "$@"; }
 
 # As in the ordinary tests, a network of its own for each node takes root.
@@ -54,6 +58,7 @@ part_sizes() {
 }
 part_properties() {
     long ram_key_SUITE ram_model_SUITE ram_SUITE ram_batch_SUITE ram_reads_SUITE ram_timeouts_SUITE
+    start "fuzzers" fuzzers
 }
 part_seeds() {
     start "ram_sim (seeds)" rust -p ram_sim --test seeds -- --include-ignored
