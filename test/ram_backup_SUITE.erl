@@ -136,7 +136,8 @@ a_backup_while_ten_processes_write_is_of_one_revision(Config) ->
 backups_and_snapshots_wait_for_each_other(Config) ->
     Run = run(Config),
     put_numbers(Run, 20000, 16),
-    Work = ram_load:spawn_all(Run, [1, 2, 3], 5, fun ram_load:put_and_get_own/2, [own, ram_case:amount(100, 300)]),
+    Puts = ram_case:amount(100, 300),
+    Work = ram_load:spawn_all(Run, [1, 2, 3], 5, fun ram_load:put_and_get_own/2, [own, Puts]),
     [?assertEqual(ok, call(Run, I, backup, [file(Config) ++ lists:concat([I, "-", N])]))
      || N <- lists:seq(1, ram_case:amount(3, 10)), I <- [1, 2, 3]],
     ok = ram_load:wait_all(Work),
