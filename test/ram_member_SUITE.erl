@@ -227,7 +227,7 @@ hardly_wait(Run, I) ->
     Megabytes = ram_case:amount(20, 300),
     [ok = ram_peers:call(Run, 1, ram_load, put_many_binaries, [M, 100, 10000])
      || M <- lists:seq(1, Megabytes)],
-    Writing = writing(Run, 4000 + 100 * Megabytes),
+    Writing = writing(Run, 2000 + 100 * Megabytes),
     {Us, ok} = timer:tc(fun() -> call(Run, 1, add_node, [ram_peers:node(Run, I)]) end),
     #{longest_call_ms := LongestMs, puts := Puts} = result(Writing),
     ct:pal("~b MB, ~b nodes: joined in ~b ms; ~b puts", [Megabytes, I, Us div 1000, Puts]),

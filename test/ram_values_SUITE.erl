@@ -19,7 +19,7 @@
          ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1,
          has_large/2, shortest_call_us/1, use_long_key/1]).
 
--define(TERMS, ram_case:amount(300, 3000)).
+-define(TERMS, ram_case:amount(300, 600)).
 -define(KEYS, 300).
 -define(CHURNED, 20000).
 
