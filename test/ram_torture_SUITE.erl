@@ -127,9 +127,7 @@ what_a_network_of_its_own_holds_back_does_not_arrive(Config) ->
     with_spaces(fun() -> held_back(Config) end).
 
 held_back(Config) ->
-    %% So that what does not arrive is given up soon.
-    Options = #{wires => spaces, args => ["-kernel", "net_setuptime", "2"]},
-    Run = ram_peers:start(2, ram_case:folder(Config), [], Options),
+    Run = ram_peers:start(2, ram_case:folder(Config), [], spaces),
     Ping = fun() -> ram_peers:call(Run, 1, net_adm, ping, [ram_peers:node(Run, 2)]) end,
     ?assertEqual(pong, Ping()),
     true = ram_peers:call(Run, 1, erlang, disconnect_node, [ram_peers:node(Run, 2)]),
