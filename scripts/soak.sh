@@ -88,10 +88,21 @@ part_controls() {
 }
 part_dependency() { long ram_dependency_SUITE; }
 
+# Of a figure that was taken more than once the worst.
+worst() {
+    awk -F '\t' '
+        { key = $1 FS $3; value = $2 + 0; is_new = !(key in line) }
+        is_new { order[++count] = key }
+        is_new || ($3 ~ /^at least/ ? value < kept[key] : value > kept[key]) {
+            kept[key] = value; line[key] = $0
+        }
+        END { for (n = 1; n <= count; n++) print line[order[n]] }' "$RAM_FIGURES"
+}
+
 # Columns as wide as what stands in them.
 table() {
     echo
-    { printf 'figure\tvalue\tlimit\t\n'; cat "$RAM_FIGURES"; } | awk -F '\t' '
+    { printf 'figure\tvalue\tlimit\t\n'; worst; } | awk -F '\t' '
         { for (i = 1; i <= 3; i++) if (length($i) > width[i]) width[i] = length($i)
           line[NR] = $0 }
         END { for (n = 1; n <= NR; n++) {
