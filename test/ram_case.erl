@@ -114,7 +114,8 @@ rounds(Short, Long) ->
 -spec main(module(), [atom()], string(), string()) -> no_return().
 main(Suite, Cases, Logs, Folder) ->
     Options = [{dir, Folder}, {suite, Suite}, {logdir, Logs}, {auto_compile, false},
-               {abort_if_missing_suites, true} | [{testcase, Cases} || Cases =/= []]],
+               {abort_if_missing_suites, true}, {multiply_timetraps, amount(1, 5)}
+               | [{testcase, Cases} || Cases =/= []]],
     {Passed, Failed, {Skipped, Prevented}} = ct:run_test(Options),
     io:put_chars(reasons_of_skips(Logs)),
     io:format("counts ~b ~b ~b~n", [Passed, Failed + Prevented, Skipped]),

@@ -119,9 +119,9 @@ numbered(Values) ->
 readers_see_whole_values_while_writers_replace_them(Config) ->
     Run = run(Config),
     [ok = on(Run, 1, replace, [{0, N}, [N, 1]]) || N <- lists:seq(1, ?KEYS)],
-    Puts = ram_case:amount(500, 1500),
+    {Puts, Reads} = ram_case:amount({500, 60000}, {1500, 200000}),
     Writers = ram_load:spawn_all(Run, [1, 2], 20, fun ?MODULE:replace/2, [?KEYS, Puts]),
-    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, 200000]),
+    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, Reads]),
     ok = ram_load:wait_all(Writers),
     ok = ram_load:wait_all(Readers).
 
