@@ -16,8 +16,7 @@
                   ram_update]).
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
     {ok, Server} = xref:start([]),

@@ -22,7 +22,7 @@ suite() ->
     [{timetrap, {minutes, 1}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
     %% What is slow on a busy machine is not what is meant by slow.
