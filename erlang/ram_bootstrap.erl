@@ -284,7 +284,7 @@ form_one(Nodes, Storage) ->
 
 %% What a broken attempt left behind goes first, where it proves to hold nothing.
 make_afresh(Found, Nodes, Storage) ->
-    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
+    Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
     case ram_cluster:first_error(Undone) of
         ok -> make(Nodes, Storage);
         {error, _} = Error -> Error
@@ -344,7 +344,7 @@ made(Made, [{Node, Why} | _], Members, Cluster) ->
 %% Before the first entry nobody has acknowledged anything. A node that cannot be reached is undone
 %% by the next call.
 undo(Members, Cluster) ->
-    _ = [ram_node:abandon(Node, Cluster) || {Node, _} <- Members],
+    _ = [ram_node:cancel_join(Node, Cluster) || {Node, _} <- Members],
     ok.
 
 %% This node, the first, has the entry in its log. If no other log has any entry, no majority ever
@@ -355,7 +355,7 @@ undo_first([_Alone], _Cluster) ->
 undo_first([{First, {Id, _Name, _Address}} | Others], Cluster) ->
     %% None goes while another has it: all of them are asked before.
     Holders = [Node || {Node, _} <- Others, not is_empty(ram_node:describe(Node))],
-    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
+    Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
     case {Holders, ram_cluster:first_error(Undone)} of
         {[], ok} -> ram_node:erase(First, Id);
         {[], Error} -> Error;

@@ -6,7 +6,7 @@
 -export([stop/1, recover/2]).
 -export([nodes/0, leader/0, status/0]).
 %% For ram_bootstrap and ram_membership.
--export([at/4, start_application/1, find/1, find_running/1, join/3, abandon/2, holds_cluster/1,
+-export([at/4, start_application/1, find/1, find_running/1, join/3, cancel_join/2, holds_cluster/1,
          failed/2, first_error/1]).
 
 %% A node may have to catch up with all the data before it is a member.
@@ -56,9 +56,9 @@ describe_started(Node) ->
     end.
 
 %% @doc Undoes a join of which nothing came, where it proves that nothing did.
--spec abandon(node(), binary()) -> result().
-abandon(Node, Cluster) ->
-    case ram_node:abandon(Node, Cluster) of
+-spec cancel_join(node(), binary()) -> result().
+cancel_join(Node, Cluster) ->
+    case ram_node:cancel_join(Node, Cluster) of
         ok -> ok;
         {error, joined} -> {error, {already_clustered, [Node]}};
         {error, Reason} -> {error, failed(Node, Reason)}
@@ -75,8 +75,8 @@ first_error(Results) ->
 %% One that others are about to make a member is taken for one. What is known to be committed says
 %% nothing here: a member that was elsewhere when that was told may hold all of it.
 -spec holds_cluster(map()) -> boolean().
-holds_cluster(#{joined := Joined, forming := Forming}) ->
-    Joined orelse Forming.
+holds_cluster(#{joined := Joined, joining := Joining}) ->
+    Joined orelse Joining.
 
 %% @doc Makes a node a new incarnation that nobody knows yet. Also returns how it is stored there.
 -spec join(node(), binary(), storage()) ->

@@ -29,7 +29,7 @@
                 member :: ram_nif:member() | undefined,
                 cluster :: binary() | undefined,     % of the data, running or not, if known
                 storage = disk :: disk | memory,     % of the member
-                former :: reference() | undefined,   % monitors who makes the cluster
+                coordinator :: reference() | undefined,   % monitors it
                 failure :: term(),                   % why the member does not run, if it should
                 again :: reference() | undefined}).  % the timer for another look
 
@@ -63,14 +63,14 @@ handle(describe, _From, State) ->
     {reply, description(Found), Found};
 handle(_Request, _From, #state{config = undefined} = State) ->
     {reply, {error, unnamed}, State};
-handle({join, Cluster, Storage, Former}, _From, State) ->
-    join_found(Cluster, Storage, Former, look(State));
-handle({abandon, Cluster}, _From, #state{cluster = Cluster, member = Member} = State)
+handle({join, Cluster, Storage, Coordinator}, _From, State) ->
+    join_found(Cluster, Storage, Coordinator, look(State));
+handle({cancel_join, Cluster}, _From, #state{cluster = Cluster, member = Member} = State)
   when Member =/= undefined ->
-    abandoned(ended(fun ram_nif:member_abandon/1, State));
-handle({abandon, Cluster}, _From, #state{cluster = Cluster, failure = Reason} = State) ->
+    join_cancelled(ended(fun ram_nif:member_abandon/1, State));
+handle({cancel_join, Cluster}, _From, #state{cluster = Cluster, failure = Reason} = State) ->
     {reply, {error, Reason}, State};
-handle({abandon, _Other}, _From, State) ->
+handle({cancel_join, _Other}, _From, State) ->
     {reply, ok, State};
 handle({erase, Only}, _From, #state{cluster = Cluster} = State)
   when is_binary(Only), is_binary(Cluster), Only =/= Cluster ->
@@ -112,9 +112,9 @@ handle({recover, Old, New}, _From, #state{member = Member} = State) ->
 handle(_OfAnotherVersion, _From, State) -> {reply, {error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({joined, Cluster}, #state{cluster = Cluster, former = Former} = State) ->
-    Former =/= undefined andalso demonitor(Former, [flush]),
-    {noreply, State#state{former = undefined}};
+handle_cast({joined, Cluster}, #state{cluster = Cluster, coordinator = Coordinator} = State) ->
+    Coordinator =/= undefined andalso demonitor(Coordinator, [flush]),
+    {noreply, State#state{coordinator = undefined}};
 handle_cast({address, Cluster, Id, Address}, #state{cluster = Cluster, member = Member} = State)
   when Member =/= undefined ->
     ok = ram_nif:member_set_address(Member, Id, Address),
@@ -123,8 +123,8 @@ handle_cast(_Stale, State) ->
     {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info({'DOWN', Former, process, _Pid, _Reason}, #state{former = Former} = State) ->
-    {noreply, State#state{former = undefined}};
+handle_info({'DOWN', Monitor, process, _Pid, _Reason}, #state{coordinator = Monitor} = State) ->
+    {noreply, State#state{coordinator = undefined}};
 handle_info({nodeup, Node, _Info}, State) ->
     tell_address([Node], State),
     {noreply, State};
@@ -252,7 +252,8 @@ start_again(#state{config = #{data_dir := Dir, storage := Storage}} = State) ->
     end.
 
 %% Into a folder that holds nothing, and nothing else.
-join_found(Cluster, Storage, Former, #state{member = undefined, failure = undefined} = State) ->
+join_found(Cluster, Storage, Coordinator,
+           #state{member = undefined, failure = undefined} = State) ->
     case start_as(Storage, Cluster, State) of
         {error, _} = Error ->
             {reply, Error, State};
@@ -261,11 +262,13 @@ join_found(Cluster, Storage, Former, #state{member = undefined, failure = undefi
             {reply, {error, Reason}, State};
         #state{member = Member, config = #{name := Name}} = Started ->
             #{id := Id, address := Address} = member_status(Member),
-            {reply, {ok, {Id, Name, Address}}, Started#state{former = monitor(process, Former)}}
+            Monitor = monitor(process, Coordinator),
+            {reply, {ok, {Id, Name, Address}}, Started#state{coordinator = Monitor}}
     end;
-join_found(_Cluster, _Storage, _Former, #state{cluster = undefined, failure = Reason} = State) ->
+join_found(_Cluster, _Storage, _Coordinator,
+           #state{cluster = undefined, failure = Reason} = State) ->
     {reply, {error, Reason}, State};
-join_found(_Cluster, _Storage, _Former, State) ->
+join_found(_Cluster, _Storage, _Coordinator, State) ->
     {reply, {error, {already_clustered, [node()]}}, State}.
 
 start_as(any, Cluster, #state{config = #{storage := any}} = State) ->
@@ -341,7 +344,7 @@ aside(#state{config = #{data_dir := Dir}} = State) ->
 %% The reply, and what is left when the files are gone, or some of them are not: the next look
 %% finishes that.
 erased({Result, State}) ->
-    Left = State#state{former = undefined, failure = undefined},
+    Left = State#state{coordinator = undefined, failure = undefined},
     case Result of
         ok ->
             {reply, ok, Left#state{cluster = undefined}};
@@ -351,9 +354,9 @@ erased({Result, State}) ->
             {reply, Result, start_again(Left)}
     end.
 
-abandoned({{error, joined} = Error, State}) ->
-    {reply, Error, start_again(State#state{former = undefined})};
-abandoned(Ended) ->
+join_cancelled({{error, joined} = Error, State}) ->
+    {reply, Error, start_again(State#state{coordinator = undefined})};
+join_cancelled(Ended) ->
     erased(Ended).
 
 known_cluster(any, #state{cluster = undefined}) -> <<>>;
@@ -370,12 +373,12 @@ description(#state{member = undefined, cluster = undefined, failure = Reason}) -
     {error, Reason};
 description(#state{member = undefined, cluster = Cluster, storage = Storage}) ->
     #{cluster => Cluster, id => 0, address => <<>>, running => false, members => [],
-      joined => true, forming => false, storage => Storage};
-description(#state{member = Member, cluster = Cluster, former = Former} = State) ->
+      joined => true, joining => false, storage => Storage};
+description(#state{member = Member, cluster = Cluster, coordinator = Coordinator} = State) ->
     #{id := Id, address := Address, joined := Joined, members := Members} = member_status(Member),
     #{cluster => Cluster, id => Id, address => Address, running => true,
       members => [binary_to_atom(Name) || {_Id, Name, _Address, _Standing} <- Members],
-      joined => Joined, forming => Former =/= undefined, storage => State#state.storage}.
+      joined => Joined, joining => Coordinator =/= undefined, storage => State#state.storage}.
 
 silence(#state{config = undefined}) ->
     #{reason => unnamed};

@@ -41,7 +41,7 @@ add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
         true ->
             {error, {already_clustered, lists:usort([Node | Others])}};
         false ->
-            case ram_cluster:abandon(Node, Other) of
+            case ram_cluster:cancel_join(Node, Other) of
                 ok -> add_fresh(Node, Cluster);
                 {error, _} = Error -> Error
             end
@@ -117,7 +117,7 @@ is_down(_Reason, _Down) -> false.
 
 %% Nobody has heard of it.
 unreached(Node, Cluster, Error) ->
-    _ = ram_node:abandon(Node, Cluster),
+    _ = ram_node:cancel_join(Node, Cluster),
     Error.
 
 added(Node, Cluster) ->
@@ -146,10 +146,10 @@ undo(Node, Cluster, Id) ->
             _ = ram_node:erase(Node, Id),
             ok;
         {error, {not_member, _Name}} ->
-            _ = ram_node:abandon(Node, Cluster),
+            _ = ram_node:cancel_join(Node, Cluster),
             ok;
         {error, _} ->
-            _ = ram_node:abandon(Node, Cluster),
+            _ = ram_node:cancel_join(Node, Cluster),
             unknown
     end.
 

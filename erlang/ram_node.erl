@@ -3,16 +3,16 @@
 %% keys do not pass through here.
 -module(ram_node).
 
--export([check/1, describe/1, join/4, joined/2, abandon/2, erase/2, set_aside/2, restart/0,
+-export([check/1, describe/1, join/4, joined/2, cancel_join/2, erase/2, set_aside/2, restart/0,
          status/0, recover/3, tell_address/4]).
 -export_type([description/0]).
 
 %% What a node says of its member. `joined': its log has an entry, so it belongs to a cluster that
-%% was made; `forming': another node is about to make it a member.
+%% was made; `joining': another node is about to make it a member.
 -type description() ::
         none
       | #{cluster := binary(), id := pos_integer(), address := binary(), running := boolean(),
-          members := [node()], joined := boolean(), forming := boolean(),
+          members := [node()], joined := boolean(), joining := boolean(),
           storage := disk | memory}
       | {error, term()}.
 
@@ -38,8 +38,8 @@ describe(Node) ->
 %% what the node itself is set to.
 -spec join(node(), binary(), any | disk | memory, pid()) ->
           {ok, {pos_integer(), binary(), binary()}} | {error, term()}.
-join(Node, Cluster, Storage, Former) ->
-    call(Node, {join, Cluster, Storage, Former}).
+join(Node, Cluster, Storage, Coordinator) ->
+    call(Node, {join, Cluster, Storage, Coordinator}).
 
 -spec joined(node(), binary()) -> ok.
 joined(Node, Cluster) ->
@@ -47,9 +47,9 @@ joined(Node, Cluster) ->
 
 %% @doc Undoes a join of which nothing came: deletes the member of this cluster there, if its log
 %% proves that it never acknowledged anything. Else `{error, joined}', and it is left as it is.
--spec abandon(node(), binary()) -> ok | {error, term()}.
-abandon(Node, Cluster) ->
-    call(Node, {abandon, Cluster}).
+-spec cancel_join(node(), binary()) -> ok | {error, term()}.
+cancel_join(Node, Cluster) ->
+    call(Node, {cancel_join, Cluster}).
 
 %% @doc Stops the member and deletes its data, if it is of this cluster, or the one with this Raft
 %% id; with `any' whatever the folder holds of ram. `{error, other_cluster}' or `{error,
