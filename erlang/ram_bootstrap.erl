@@ -24,6 +24,8 @@
 %% For how long a node is asked what it holds, and how often those that did not answer.
 -define(LOOK_MS, 10000).
 -define(LOOK_EVERY_MS, 200).
+%% For how long it waits for its own work before it answers; well below that.
+-define(BUSY_MS, 5000).
 %% For how long a majority is waited for in one go, and how often a caller that waits is told of.
 -define(ROUND_MS, 5000).
 %% How long the first entry of a new cluster may take, and a member until it has applied it; for
@@ -53,6 +55,9 @@ attempt(Nodes, Options, Deadline, TellAt) ->
         %% The member has gone meanwhile: it has heard that it was removed.
         {{error, noproc}, LeftMs} when LeftMs > 0 ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
+        %% It has much to read, or to delete.
+        {{error, {failed, _Node, {busy, _}}}, LeftMs} when LeftMs > 0 ->
+            wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
         _ ->
             Result
     end.
@@ -71,7 +76,7 @@ wait(Nodes, Options, Deadline, {TellAt, _, LeftMs}, _Missing) ->
     attempt(Nodes, Options, Deadline, TellAt).
 
 next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
-    case {serving(Found), broken(Found), unreachable(Found)} of
+    case {serving(Found), broken(Found) ++ busy(Found), unreachable(Found)} of
         {[First | _] = Serving, _, _} ->
             Left = Options#{wait_ms := left(Deadline)},
             Confirmed = ram_cluster:at(First, ?MODULE, confirm, [Nodes, Left, Found]),
@@ -106,7 +111,7 @@ is_member(_None) -> false.
 -spec look() -> ram_node:description().
 look() ->
     case application:ensure_all_started(ram) of
-        {ok, _} -> ram_cluster:find(node());
+        {ok, _} -> ram_cluster:find(node(), ?BUSY_MS);
         {error, Why} -> {error, {not_started, node(), Why}}
     end.
 
@@ -138,7 +143,13 @@ holders(Found) ->
 
 broken(Found) ->
     [{Node, ram_cluster:failed(Node, Reason)}
-     || {Node, {error, Reason}} <- Found, not is_unreachable(Reason)].
+     || {Node, {error, Reason}} <- Found, not is_unreachable(Reason), not is_busy(Reason)].
+
+busy(Found) ->
+    [{Node, ram_cluster:failed(Node, Reason)} || {Node, {error, Reason}} <- Found, is_busy(Reason)].
+
+is_busy({busy, _}) -> true;
+is_busy(_Reason) -> false.
 
 unreachable(Found) ->
     [Node || {Node, {error, Reason}} <- Found, is_unreachable(Reason)].
@@ -274,7 +285,8 @@ form(Nodes, Storage) ->
 
 form_one(Nodes, Storage) ->
     Found = look_at(Nodes),
-    case {serving(Found), broken(Found), unreachable(Found), holders(Found)} of
+    Failed = broken(Found) ++ busy(Found),
+    case {serving(Found), Failed, unreachable(Found), holders(Found)} of
         {[_ | _], _, _, _} -> found;
         {_, [{_, Reason} | _], _, _} -> {error, Reason};
         {_, _, [_ | _] = Missing, _} -> {error, {unreachable, Missing}};

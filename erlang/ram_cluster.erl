@@ -6,13 +6,14 @@
 -export([stop/1, recover/2]).
 -export([nodes/0, leader/0, status/0]).
 %% For ram_bootstrap and ram_membership.
--export([at/4, start_application/1, find/1, find_running/1, join/3, cancel_join/2, holds_cluster/1,
-         failed/2, first_error/1]).
+-export([at/4, start_application/1, find/1, find/2, find_running/1, join/3, cancel_join/2,
+         holds_cluster/1, failed/2, first_error/1]).
 
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
 %% For how long, and how often, a folder that is held is looked at.
 -define(LET_GO_MS, 3000).
+-define(BUSY_MS, 25000).
 -define(LOOK_EVERY_MS, 100).
 
 -type storage() :: any | disk | memory.
@@ -23,12 +24,17 @@
 %% member, which is stopping: a moment is given to both.
 -spec find(node()) -> ram_node:description().
 find(Node) ->
-    find(Node, ?LET_GO_MS).
+    find(Node, ?BUSY_MS).
 
-find(Node, LeftMs) ->
-    case describe_started(Node) of
-        {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, LeftMs);
-        {error, noproc} when LeftMs > 0 -> find_later(Node, LeftMs);
+%% @doc For how long work of the node is waited for is up to the caller.
+-spec find(node(), BusyMs :: non_neg_integer()) -> ram_node:description().
+find(Node, BusyMs) ->
+    find(Node, BusyMs, ?LET_GO_MS).
+
+find(Node, BusyMs, LeftMs) ->
+    case describe_started(Node, BusyMs) of
+        {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, BusyMs, LeftMs);
+        {error, noproc} when LeftMs > 0 -> find_later(Node, BusyMs, LeftMs);
         Found -> Found
     end.
 
@@ -40,15 +46,15 @@ find_running(Node) ->
         _ -> find(Node)
     end.
 
-find_later(Node, LeftMs) ->
+find_later(Node, BusyMs, LeftMs) ->
     timer:sleep(?LOOK_EVERY_MS),
-    find(Node, LeftMs - ?LOOK_EVERY_MS).
+    find(Node, BusyMs, LeftMs - ?LOOK_EVERY_MS).
 
-describe_started(Node) ->
-    case ram_node:describe(Node) of
+describe_started(Node, BusyMs) ->
+    case ram_node:describe(Node, BusyMs) of
         #{running := false} ->
             case at(Node, ram_node, restart, []) of
-                ok -> ram_node:describe(Node);
+                ok -> ram_node:describe(Node, BusyMs);
                 {error, _} = Error -> Error
             end;
         Description ->

@@ -36,7 +36,8 @@
       | {bad_config, binary(), binary()}
       | {not_erased, node(), binary()}          % which file could not be deleted, and why
         %% Among others with `{unreadable, Text}' (what of the data folder could not be read, and
-        %% what to do; nothing was deleted), `{in_use, Text}' (another process has the folder).
+        %% what to do; nothing was deleted), `{in_use, Text}' (another process has the folder),
+        %% `{busy, Work}' (the node has other work for so long; nothing was done).
       | {failed, node(), term()}
       | {file, binary()}                        % which file, where in it, what; nothing happened
       | not_empty                               % a backup is restored into an empty cluster only

@@ -12,8 +12,8 @@
          tests_keep_their_width/1]).
 
 -define(MODULES, [ram, ram_app, ram_bootstrap, ram_cluster, ram_config, ram_distribution, ram_error,
-                  ram_member, ram_membership, ram_nif, ram_node, ram_reach, ram_request, ram_sup,
-                  ram_update]).
+                  ram_description, ram_ending, ram_member, ram_membership, ram_naming, ram_nif,
+                  ram_node, ram_opening, ram_owner, ram_reach, ram_request, ram_sup, ram_update]).
 
 all() ->
     [Case || {Case, 1} <- ?MODULE:module_info(exports),
@@ -34,7 +34,8 @@ callers(Module, Config) ->
     lists:usort([Caller || {Caller, _} <- Calls, Caller =/= Module]).
 
 only_requests_and_the_node_call_the_native_library(Config) ->
-    ?assertEqual([ram_member, ram_node, ram_request], callers(ram_nif, Config)).
+    ?assertEqual([ram_description, ram_member, ram_naming, ram_node, ram_opening, ram_owner,
+                  ram_request], callers(ram_nif, Config)).
 
 nothing_inside_calls_the_facade(Config) ->
     ?assertEqual([], callers(ram, Config)).

@@ -151,14 +151,14 @@ a_server_that_ends_tells_what_may_have_happened_from_what_has_not(Config) ->
 a_combiner_that_crashes_fails_the_updates_of_its_round_alone(Config) ->
     Other = update(Config, append(0)),
     Write = next_write(),
-    [crashes_alone(Config, Crash)
+    [crashes_alone(Crash)
      || Crash <- [fun() -> exit(crash) end, fun() -> throw(crash) end, fun() -> error(crash) end,
                   fun() -> exit(self(), kill) end, fun() -> exit(normal) end]],
     answer(Write, ok),
     ?assertEqual(ok, result(Other)),
     ?assertEqual({value, term_to_binary([0]), 1}, value(Config)).
 
-crashes_alone(Config, Crash) ->
+crashes_alone(Crash) ->
     Suite = self(),
     Read = fun(_Ms) -> Suite ! {reads, self()}, receive go_on -> Crash() end end,
     Crashes = run_update(crashing, #{read => Read, set => fun(_, _, _) -> error(no_set) end},
