@@ -74,8 +74,8 @@ run(Key, TimeoutMs, Access, Change) ->
 %% `Last' is how the last run of `Change' ended.
 wait(Alias, Deadline, Change, Last) ->
     receive
-        {Alias, {change, Ask, Value}} ->
-            wait(Alias, Deadline, Change, changed(Change, Value, Ask));
+        {Alias, {change, ReplyTo, Value}} ->
+            wait(Alias, Deadline, Change, changed(Change, Value, ReplyTo));
         {Alias, {done, ok}} ->
             case Last of
                 made -> ok;
@@ -95,11 +95,11 @@ wait(Alias, Deadline, Change, Last) ->
 ended(not_run) -> {error, noproc};
 ended(_Ran) -> {error, timeout}.
 
-changed(Change, Value, Ask) ->
+changed(Change, Value, ReplyTo) ->
     try Change(Value) of
-        New -> Ask ! {Ask, {made, New}}, made
+        New -> ReplyTo ! {ReplyTo, {made, New}}, made
     catch
-        Class:Reason:Stack -> Ask ! {Ask, raised}, {Class, Reason, Stack}
+        Class:Reason:Stack -> ReplyTo ! {ReplyTo, raised}, {Class, Reason, Stack}
     end.
 
 flush(Alias) ->
@@ -114,7 +114,7 @@ init(SlowMs) ->
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({join, _Key, #waiter{} = Waiter}, #state{count = Count} = State)
   when Count >= ?WAITING_MAX ->
-    tell([Waiter], {error, overloaded}),
+    reply([Waiter], {error, overloaded}),
     {noreply, State};
 handle_cast({join, Key, #waiter{} = Waiter}, #state{lines = Lines, count = Count} = State) ->
     #line{queue = Queue} = Line =
@@ -160,7 +160,7 @@ handle_info({'DOWN', Combiner, process, _Pid, Reason}, #state{lines = Lines} = S
 handle_info(_Unknown, State) ->
     {noreply, State}.
 
-%%% The combiner. `Known' is the value it believes the key has; the compare-and-set decides.
+%%% The combiner. `Known' is the value that it has cached for the key; the compare-and-set decides.
 
 %% Monitored and not linked, so that neither ends the other. One whose server has ended ends after
 %% its round: it asks that process, and not the one that has its name by then.
@@ -182,16 +182,16 @@ round(Waiters, Known, SlowMs) ->
     case [Waiter || #waiter{deadline = Deadline} = Waiter <- Waiters, left_ms(Deadline) > 0] of
         [] -> Known;
         InTime when Known =:= unknown -> read(InTime, SlowMs);
-        InTime -> change(InTime, Known, believed, SlowMs)
+        InTime -> change(InTime, Known, cached, SlowMs)
     end.
 
 read([#waiter{access = #{read := Read}} | _] = Waiters, SlowMs) ->
     case Read(left_ms(Waiters)) of
-        {error, _} = Error -> tell(Waiters, Error), unknown;
+        {error, _} = Error -> reply(Waiters, Error), unknown;
         Current -> change(Waiters, Current, read, SlowMs)
     end.
 
-%% `Current' was read while all of them waited, or is believed only.
+%% `Current' was read while all of them waited, or is cached.
 change(Waiters, Current, Origin, SlowMs) ->
     Value = case Current of none -> none; {value, Old, _Revision} -> Old end,
     case pass_on(Waiters, {same, Value}, [], SlowMs) of
@@ -200,7 +200,7 @@ change(Waiters, Current, Origin, SlowMs) ->
         {Ran, {new, New}, Late} ->
             round(Late, write(Ran, Current, New, SlowMs), SlowMs);
         {Raised, {same, _}, Late} when Origin =:= read ->
-            tell(Raised, ok),
+            reply(Raised, ok),
             round(Late, Current, SlowMs);
         {Raised, {same, _}, Late} ->
             round(Late, read(Raised, SlowMs), SlowMs)
@@ -212,22 +212,22 @@ pass_on([], Value, Ran, _SlowMs) ->
     {lists:reverse(Ran), Value, []};
 pass_on([Waiter | Rest] = Waiters, {_, Old} = Value, Ran, SlowMs) ->
     Left = left_ms(Waiter#waiter.deadline),
-    case ask(Waiter, Old, case Ran of [] -> Left; _ -> min(Left, SlowMs) end) of
+    case run_in(Waiter, Old, case Ran of [] -> Left; _ -> min(Left, SlowMs) end) of
         {made, New} -> pass_on(Rest, {new, New}, [Waiter | Ran], SlowMs);
         raised -> pass_on(Rest, Value, [Waiter | Ran], SlowMs);
         gone -> pass_on(Rest, Value, Ran, SlowMs);
         late -> {lists:reverse(Ran), Value, Waiters}
     end.
 
-ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
-    Ask = monitor(process, Pid, [{alias, reply_demonitor}]),
-    Alias ! {Alias, {change, Ask, Value}},
+run_in(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
+    ReplyTo = monitor(process, Pid, [{alias, reply_demonitor}]),
+    Alias ! {Alias, {change, ReplyTo, Value}},
     receive
-        {Ask, Answer} -> Answer;
-        {'DOWN', Ask, process, _Pid, _Reason} -> gone
+        {ReplyTo, Answer} -> Answer;
+        {'DOWN', ReplyTo, process, _Pid, _Reason} -> gone
     after LimitMs ->
-        demonitor(Ask, [flush]),
-        receive {Ask, Answer} -> Answer
+        demonitor(ReplyTo, [flush]),
+        receive {ReplyTo, Answer} -> Answer
         after 0 -> late
         end
     end.
@@ -235,17 +235,17 @@ ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
 write([#waiter{access = #{set := Set}} | More] = Ran, Current, New, SlowMs) ->
     Expect = case Current of none -> absent; {value, _Old, Revision} -> Revision end,
     case Set(Expect, New, left_ms(Ran)) of
-        {ok, NewRevision} -> tell(Ran, ok), {value, New, NewRevision};
+        {ok, NewRevision} -> reply(Ran, ok), {value, New, NewRevision};
         {conflict, none} -> round(Ran, unknown, SlowMs);
         {conflict, {Found, FoundRevision}} -> round(Ran, {value, Found, FoundRevision}, SlowMs);
-        {error, timeout} -> tell(Ran, {error, timeout}), unknown;
-        {error, _} = Refused when More =:= [] -> tell(Ran, Refused), unknown;
+        {error, timeout} -> reply(Ran, {error, timeout}), unknown;
+        {error, _} = Refused when More =:= [] -> reply(Ran, Refused), unknown;
         %% Refused for what one of them made of it: nothing has happened, each tries alone.
         {error, _} -> lists:foldl(fun(Waiter, Known) -> round([Waiter], Known, SlowMs) end,
                                   Current, Ran)
     end.
 
-tell(Waiters, Result) ->
+reply(Waiters, Result) ->
     lists:foreach(fun(Waiter) -> send(Waiter, {done, Result}) end, Waiters).
 
 send(#waiter{alias = Alias}, Message) ->

@@ -9,7 +9,7 @@
          after_a_conflict_all_run_again_on_what_was_found/1,
          one_that_raises_changes_nothing_and_the_others_go_on/1,
          nothing_is_raised_about_a_value_that_is_not_written/1,
-         nothing_is_raised_about_a_value_that_is_believed_only/1,
+         nothing_is_raised_about_a_value_that_is_only_cached/1,
          one_that_is_killed_in_its_function_holds_up_nobody/1,
          one_that_is_slow_holds_up_nobody_before_it/1,
          a_refusal_is_told_to_whose_value_it_is_about/1,
@@ -80,7 +80,7 @@ nothing_is_raised_about_a_value_that_is_not_written(Config) ->
     ?assertEqual([ok, ok, {raised, [1, found]}], [result(U) || U <- [First, Second, Raises]]).
 
 %% What its own write left, another node has changed since.
-nothing_is_raised_about_a_value_that_is_believed_only(Config) ->
+nothing_is_raised_about_a_value_that_is_only_cached(Config) ->
     First = update(Config, append(0)),
     Write = next_write(),
     Raises = update_in_line(Config, fun(Value) -> error(binary_to_term(Value)) end, 1),
