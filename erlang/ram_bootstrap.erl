@@ -1,31 +1,32 @@
-%% Cluster bootstrap: what start_cluster does. It finds the cluster that some nodes have, waits for
-%% one that cannot be told yet, or makes it. These functions run in the calling process, on a node
-%% that serves (`confirm') or on the first of the nodes (`form'), and ask the ram_node of each node.
+%% Cluster bootstrap, called by ram:start_cluster/1,2: finds the cluster that the listed nodes have,
+%% waits until that can be known, or forms it. The functions run in the calling process, on a node
+%% that serves (`confirm') or on the first of the nodes (`form'), and call the ram_node of each
+%% node.
 %%
-%% A member that serves answers ok whatever the list says of nodes that are not members: one that
-%% was removed and erased looks like one that never was a member, and neither contradicts the
-%% cluster. What contradicts it is a node that holds another cluster. A node that has no cluster is
-%% made a member by this in two cases only: all listed nodes answered and none has one, so a new
-%% cluster is made; or it is a member by the word of the cluster and has no data, so it lost them.
-%% A node that was removed stays out.
+%% A member that serves returns ok whatever the list says of nodes that are not members: a node that
+%% was removed and erased cannot be told from one that never was a member, and neither contradicts
+%% the cluster. A node that holds another cluster does. A node without a cluster becomes a member in
+%% two cases only: all listed nodes answered and none has a cluster, so a new one is formed; or the
+%% cluster has it as a member and it has no data, so it lost them. A node that was removed stays
+%% out.
 %%
-%% Making a cluster: every node joins under a new cluster id as an incarnation that nobody knows;
-%% every one of them proves that it reaches every other; then the first node of the sorted list
-%% writes all of them into the log as its first entry. Until that entry is committed nothing was
-%% acknowledged, so a failure is undone: see `undo'. One node is the place where calls with the same
-%% nodes meet, so they are served one after the other.
+%% Forming a cluster: the caller is the coordinator. Every node joins a new cluster id as a new
+%% incarnation; every node proves that it reaches every other; the first node of the sorted list
+%% then writes all of them into the log as its first entry. Until that entry is committed nothing
+%% was acknowledged, so after a failure the joins are cancelled: see `undo'. Coordinators with the
+%% same nodes hold a lock on the first of them, so one follows the other.
 -module(ram_bootstrap).
 
 -include_lib("kernel/include/logger.hrl").
 
--export([start/2, confirm/3, form/2, look/0]).
+-export([start/2, confirm/3, form/2, start_and_describe/0]).
 -export_type([options/0]).
 
-%% For how long a node is asked what it holds, and how often those that did not answer.
--define(LOOK_MS, 10000).
--define(LOOK_EVERY_MS, 200).
-%% For how long it waits for its own work before it answers; well below that.
--define(BUSY_MS, 5000).
+%% The limit for the description of another node, and how soon a node that gave none is tried again.
+-define(DESCRIBE_MS, 10000).
+-define(POLL_MS, 200).
+%% For how long a node waits for its own work before it describes itself; well below that.
+-define(BUSY_MS, 3000).
 %% For how long a majority is waited for in one go, and how often a caller that waits is told of.
 -define(ROUND_MS, 5000).
 %% How long the first entry of a new cluster may take, and a member until it has applied it; for
@@ -45,7 +46,7 @@ start(Nodes, #{wait_ms := WaitMs} = Options) ->
     attempt(Nodes, Options, deadline(Ms), deadline(?ROUND_MS)).
 
 attempt(Nodes, Options, Deadline, TellAt) ->
-    Result = next(Nodes, Options, Deadline, look_at(Nodes)),
+    Result = next(Nodes, Options, Deadline, describe_all(Nodes)),
     case {Result, left(Deadline)} of
         %% Another caller was faster.
         {found, _} ->
@@ -56,7 +57,8 @@ attempt(Nodes, Options, Deadline, TellAt) ->
         {{error, noproc}, LeftMs} when LeftMs > 0 ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
         %% It has much to read, or to delete.
-        {{error, {failed, _Node, {busy, _}}}, LeftMs} when LeftMs > 0 ->
+        {{error, {failed, _Node, {Why, _}}}, LeftMs} when LeftMs > 0, Why =:= busy;
+                                                          LeftMs > 0, Why =:= no_answer ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
         _ ->
             Result
@@ -72,7 +74,7 @@ wait(Nodes, Options, Deadline, {_TellAt, 0, LeftMs}, Missing) ->
             attempt(Nodes, Options, Deadline, deadline(?ROUND_MS))
     end;
 wait(Nodes, Options, Deadline, {TellAt, _, LeftMs}, _Missing) ->
-    timer:sleep(min(?LOOK_EVERY_MS, LeftMs)),
+    timer:sleep(min(?POLL_MS, LeftMs)),
     attempt(Nodes, Options, Deadline, TellAt).
 
 next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
@@ -108,23 +110,24 @@ is_member(#{} = Description) -> ram_cluster:holds_cluster(Description);
 is_member(_None) -> false.
 
 %% @doc What the node that it runs on holds, once the application runs there.
--spec look() -> ram_node:description().
-look() ->
+-spec start_and_describe() -> ram_node:description().
+start_and_describe() ->
     case application:ensure_all_started(ram) of
         {ok, _} -> ram_cluster:find(node(), ?BUSY_MS);
         {error, Why} -> {error, {not_started, node(), Why}}
     end.
 
 %% This node first: if it serves, it is the one that confirms.
--spec look_at([node()]) -> found().
-look_at(Nodes) ->
+-spec describe_all([node()]) -> found().
+describe_all(Nodes) ->
     {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
-    [{Node, look()} || Node <- Here] ++
-        lists:zipwith(fun seen/2, Others, call_all(Others, ?MODULE, look, [], ?LOOK_MS)).
+    Own = [{Node, start_and_describe()} || Node <- Here],
+    Answers = call_all(Others, ?MODULE, start_and_describe, [], ?DESCRIBE_MS),
+    Own ++ lists:zipwith(fun described/2, Others, Answers).
 
-seen(Node, {ok, Description}) -> {Node, Description};
-seen(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
-seen(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
+described(Node, {ok, Description}) -> {Node, Description};
+described(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
+described(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
 
 call_all(Nodes, Module, Function, Arguments, TimeoutMs) ->
     lists:zipwith(fun answer/2, Nodes,
@@ -149,7 +152,12 @@ busy(Found) ->
     [{Node, ram_cluster:failed(Node, Reason)} || {Node, {error, Reason}} <- Found, is_busy(Reason)].
 
 is_busy({busy, _}) -> true;
+is_busy({no_answer, _}) -> true;
 is_busy(_Reason) -> false.
+
+%% Those that may have more to say later.
+absent(Found) ->
+    unreachable(Found) ++ [Node || {Node, _} <- busy(Found)].
 
 unreachable(Found) ->
     [Node || {Node, {error, Reason}} <- Found, is_unreachable(Reason)].
@@ -184,7 +192,7 @@ confirm(Nodes, #{storage := Asked, wait_ms := WaitMs}, Found) ->
 serve(Nodes, Found, Deadline) ->
     Voters = voters(),
     Lost = intersection(blank(Found), Voters),
-    Missing = intersection(unreachable(Found), Voters),
+    Missing = intersection(absent(Found), Voters),
     case Lost =:= [] orelse 2 * length(Voters -- Lost) > length(Voters) of
         false ->
             {error, {majority_lost, Lost}};
@@ -209,11 +217,12 @@ no_majority(Nodes, Found, Missing, Deadline) ->
         {0, _, _} -> {error, {unreachable, Missing}};
         {LeftMs, _, _} ->
             ?LOG_NOTICE("ram: start_cluster waits for a majority of the members, for ~b s more; "
-                        "not reached over Erlang distribution: ~0tp", [LeftMs div 1000, Missing]),
-            Again = unreachable(Found),
-            Seen = look_at(Again) ++ [Each || {Node, _} = Each <- Found,
-                                              not lists:member(Node, Again)],
-            serve(Nodes, Seen, Deadline)
+                        "busy, or not reached over Erlang distribution: ~0tp",
+                        [LeftMs div 1000, Missing]),
+            {Again, Known} = lists:partition(fun({Node, _}) ->
+                                                     lists:member(Node, absent(Found))
+                                             end, Found),
+            serve(Nodes, describe_all([Node || {Node, _} <- Again]) ++ Known, Deadline)
     end.
 
 %% As long as the others can vote for it, a member that lost its data is made a new one. One whose
@@ -226,7 +235,7 @@ complete(Nodes, Found) ->
     Added = [{Node, Why} || Node <- Lost, {error, Why} <- [ram_membership:add(Node)]],
     Others = [Node || Node <- intersection(holders(Found) ++ Lost, Members),
                       Node =/= node(), not lists:keymember(Node, 1, Added)],
-    strangers(Nodes -- Members),
+    log_others(Nodes -- Members),
     Late = sync_others(Others, ?SYNC_ROUNDS),
     running_on(lists:sort([node() | Others]), Added ++ Broken ++ Late).
 
@@ -234,8 +243,8 @@ running_on(_Nodes, []) -> ok;
 running_on(Nodes, [{First, Why} | _] = Failed) ->
     {error, {running_on, Nodes -- [Node || {Node, _} <- Failed], reason(First, Why)}}.
 
-strangers([]) -> ok;
-strangers(Nodes) ->
+log_others([]) -> ok;
+log_others(Nodes) ->
     ?LOG_WARNING("ram: start_cluster was called with ~0tp, no members of the cluster that this "
                  "node serves; ram:add_node/1 makes members", [Nodes]).
 
@@ -284,7 +293,7 @@ form(Nodes, Storage) ->
     global:trans(Lock, fun() -> form_one(Nodes, Storage) end, [node()]).
 
 form_one(Nodes, Storage) ->
-    Found = look_at(Nodes),
+    Found = describe_all(Nodes),
     Failed = broken(Found) ++ busy(Found),
     case {serving(Found), Failed, unreachable(Found), holders(Found)} of
         {[_ | _], _, _, _} -> found;

@@ -1,6 +1,7 @@
-%% Clusters looked at, ended and recovered, and what making them (ram_bootstrap) and changing them
-%% (ram_membership) have in common. These functions run in the calling process and ask the ram_node
-%% of each node over Erlang distribution; who is a member is decided by the log alone.
+%% Clusters described, ended and recovered; and what forming them (ram_bootstrap) and changing them
+%% (ram_membership) have in common. Called by ram and by these two. The functions run in the calling
+%% process and call the ram_node of each node over Erlang distribution; who is a member is decided
+%% by the log alone.
 -module(ram_cluster).
 
 -export([stop/1, recover/2]).
@@ -11,25 +12,26 @@
 
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
-%% For how long, and how often, a folder that is held is looked at.
--define(LET_GO_MS, 3000).
+%% For how long, and how often, a node is tried again whose folder another process has locked.
+-define(LOCKED_MS, 3000).
+-define(POLL_MS, 100).
+%% For how long work of a node is waited for.
 -define(BUSY_MS, 25000).
--define(LOOK_EVERY_MS, 100).
 
 -type storage() :: any | disk | memory.
 -type result() :: ok | {error, ram_error:cluster_error()}.
 
-%% @doc What is on a node. A member that failed is started again: what failed it may be mended. A
-%% process that is not there may be about to start again, and the folder may be held by its former
-%% member, which is stopping: a moment is given to both.
+%% @doc The description of a node. A member that failed is started again: the cause may be mended.
+%% Two causes are given a moment to pass: a process that is not there (its supervisor may be about
+%% to start it), and a folder that another process has locked (a former member that is stopping).
 -spec find(node()) -> ram_node:description().
 find(Node) ->
     find(Node, ?BUSY_MS).
 
-%% @doc For how long work of the node is waited for is up to the caller.
+%% @doc As find/1; work of the node is waited for so long.
 -spec find(node(), BusyMs :: non_neg_integer()) -> ram_node:description().
 find(Node, BusyMs) ->
-    find(Node, BusyMs, ?LET_GO_MS).
+    find(Node, BusyMs, ?LOCKED_MS).
 
 find(Node, BusyMs, LeftMs) ->
     case describe_started(Node, BusyMs) of
@@ -47,8 +49,8 @@ find_running(Node) ->
     end.
 
 find_later(Node, BusyMs, LeftMs) ->
-    timer:sleep(?LOOK_EVERY_MS),
-    find(Node, BusyMs, LeftMs - ?LOOK_EVERY_MS).
+    timer:sleep(?POLL_MS),
+    find(Node, BusyMs, LeftMs - ?POLL_MS).
 
 describe_started(Node, BusyMs) ->
     case ram_node:describe(Node, BusyMs) of
@@ -70,7 +72,7 @@ cancel_join(Node, Cluster) ->
         {error, Reason} -> {error, failed(Node, Reason)}
     end.
 
-%% @doc The first of these that is none.
+%% @doc The first of these that is an error.
 -spec first_error([result()]) -> result().
 first_error(Results) ->
     case [Error || {error, _} = Error <- Results] of
@@ -78,13 +80,14 @@ first_error(Results) ->
         [Error | _] -> Error
     end.
 
-%% One that others are about to make a member is taken for one. What is known to be committed says
-%% nothing here: a member that was elsewhere when that was told may hold all of it.
+%% @doc Whether a member holds, or may soon hold, data of a cluster: one that is joining counts. The
+%% commit index proves nothing here: a member that was not told of it may hold all that is
+%% committed.
 -spec holds_cluster(map()) -> boolean().
 holds_cluster(#{joined := Joined, joining := Joining}) ->
     Joined orelse Joining.
 
-%% @doc Makes a node a new incarnation that nobody knows yet. Also returns how it is stored there.
+%% @doc A node joins as a new incarnation that no member knows yet. Also returns its storage there.
 -spec join(node(), binary(), storage()) ->
           {ok, {pos_integer(), binary(), binary()}, disk | memory}
         | {error, ram_error:cluster_error()}.
@@ -197,7 +200,7 @@ rejoin_one(Keeper, Node, Former) ->
 -spec nodes() -> [node()].
 nodes() ->
     #{members := Members} = ram_request:status(),
-    lists:sort([binary_to_atom(Name) || {_Id, Name, _Address, _Standing} <- Members]).
+    lists:sort([binary_to_atom(Name) || {_Id, Name, _Address, _Role} <- Members]).
 
 -spec leader() -> node() | undefined.
 leader() ->
@@ -217,12 +220,12 @@ running() ->
         #{node => node(),
           leader := name_of_leader(Status),
           members := [#{node => binary_to_atom(Name), id => Id, address => Address,
-                        standing => Standing, heard_ms => maps:get(Id, HeardMs, undefined)}
-                      || {Id, Name, Address, Standing} <- Members]}.
+                        standing => Role, heard_ms => maps:get(Id, HeardMs, undefined)}
+                      || {Id, Name, Address, Role} <- Members]}.
 
 name_of_leader(#{leader := Id, members := Members}) ->
     case lists:keyfind(Id, 1, Members) of
-        {Id, Name, _Address, _Standing} -> binary_to_atom(Name);
+        {Id, Name, _Address, _Role} -> binary_to_atom(Name);
         false -> undefined
     end.
 

@@ -1,10 +1,11 @@
-%% Members added, removed and replaced. These functions run in the calling process; the leader makes
-%% the change, and makes changes of one node one after the other.
+%% Membership changes, called by ram and by ram_bootstrap: members added, removed and replaced. The
+%% functions run in the calling process; the leader makes the change, those of one node one after
+%% the other.
 %%
-%% A process that is killed here leaves nothing that the next call for that node does not put in
-%% order: a change that the leader has begun it ends, or takes back; and nothing is deleted but what
-%% is proven to be no member: an incarnation that the cluster has removed, or one whose own log says
-%% that it never was in one. For the leader makes nobody a voter who does not answer just before.
+%% When the calling process is killed, the next call for that node puts everything in order: the
+%% leader ends a change that it has begun, or takes it back. Nothing is deleted but what is proven
+%% to be no member: an incarnation that the cluster has removed, or one whose own log proves that it
+%% never was a member, since the leader makes a voter of a learner only that answers just before.
 -module(ram_membership).
 
 -export([add/1, remove/1, replace/2]).

@@ -1,11 +1,11 @@
-%% Who reaches whom over ram's own connections, asked before a cluster rests on it. Used by
-%% ram_bootstrap and ram_membership; nothing is changed here.
+%% Reachability of members over ram's own connections, checked before a cluster depends on it.
+%% Called by ram_bootstrap and ram_membership; changes nothing.
 -module(ram_reach).
 
 -export([each_other/1, unreached/1, members/0, refusing/1]).
 -export_type([member/0]).
 
-%% How long a member may take to answer another; how long a node that is asked about that.
+%% How long a member may take to answer another; how long the call of a node about that.
 -define(REACH_MS, 2500).
 -define(CALL_MS, 4000).
 -define(CONNECT_MS, 1000).

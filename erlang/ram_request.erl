@@ -1,10 +1,10 @@
-%% Requests to the member of this node, from the calling process and back: counterpart of
-%% request.rs.
+%% Requests to the member of this node, made and awaited in the calling process; called by ram and
+%% by what forms and changes clusters. Counterpart of request.rs.
 %%
-%% The member is a persistent term, so nobody stands between a caller and the queue. The reference
-%% is made in the function that receives, so that a long mailbox is not searched. When the time is
-%% over the caller cancels: either nothing will come any more, or the answer is certain and is
-%% waited for; no stray message is left.
+%% The member is a persistent term, so no process stands between a caller and the queue of requests.
+%% The reference of a request is made in the function that receives, so that a long mailbox is not
+%% searched. A caller whose time is over cancels its request: either no answer will come, or the
+%% answer is certain and is waited for; no stray message is left.
 -module(ram_request).
 
 -export([set_member/3, clear_member/0, member/0]).
