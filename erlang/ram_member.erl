@@ -35,8 +35,8 @@
 
 %% Requests that wait at once.
 -define(QUEUE_MAX, 1000).
-%% How soon a new name or cookie takes effect when nobody asks.
--define(NOTICE_MS, 1000).
+%% How soon a new name or cookie takes effect when no request comes.
+-define(CHECK_MS, 1000).
 %% How often unknown messages are logged, and how deep.
 -define(UNKNOWN_MS, 10000).
 -define(DEPTH, 10).
@@ -56,7 +56,7 @@ init(Settings) ->
     process_flag(trap_exit, true),
     %% Of a process that was killed.
     _ = ram_request:clear_member(),
-    self() ! notice,
+    self() ! check_name,
     Cookie = ram_distribution:cookie(undefined),
     Data = #member{settings = Settings, owner = ram_owner:start_link(), cookie = Cookie},
     {ok, unnamed, Data, [{next_event, internal, start}]}.
@@ -82,10 +82,10 @@ handle_event(info, {'EXIT', Owner, Reason}, State, #member{owner = Owner} = Data
     owner_ended(Reason, State, Data#member{owner = ram_owner:start_link()});
 handle_event(info, {timeout, _Timer, {refuse, From}}, State, Data) ->
     {keep_state, refused(From, State, Data)};
-handle_event(info, notice, _State, Data) ->
-    _ = erlang:send_after(?NOTICE_MS, self(), notice),
+handle_event(info, check_name, _State, Data) ->
+    _ = erlang:send_after(?CHECK_MS, self(), check_name),
     at_rest(fun ram_naming:check/1, Data);
-handle_event(info, look_again, _State, Data) ->
+handle_event(info, retry, _State, Data) ->
     at_rest(fun ram_opening:retry/1, Data);
 handle_event(info, {nodeup, Node, _Info}, serving, Data) ->
     ok = ram_opening:tell_address([Node], Data),
@@ -102,24 +102,21 @@ handle_event(_Type, Message, _State, Data) ->
 -spec terminate(term(), state(), #member{}) -> ok.
 terminate(_Reason, _State, #member{handle = Handle} = Data) ->
     _ = ram_request:clear_member(),
-    lists:foreach(fun ram_nif:member_stop/1, [Handle || Handle =/= undefined] ++ opened(Data)),
+    Open = [Each || Each <- [Handle, opened(Data)], Each =/= undefined],
+    lists:foreach(fun ram_nif:member_stop/1, Open),
     true = exit(Data#member.owner, kill),
     ok.
 
 %% What the work that is under way still opens.
 opened(#member{work = undefined}) ->
-    [];
+    undefined;
 opened(#member{owner = Owner}) ->
     receive
-        {ram_owner, Owner, {done, Result}} -> [element(2, Result) || is_open(Result)];
-        {ram_owner, Owner, {crashed, _}} -> [];
-        {'EXIT', Owner, _} -> []
-    after ?STOP_MS -> []
+        {ram_owner, Owner, {done, _} = Result} -> ram_owner:opened(Result);
+        {ram_owner, Owner, {crashed, _}} -> undefined;
+        {'EXIT', Owner, _} -> undefined
+    after ?STOP_MS -> undefined
     end.
-
-is_open({ok, Handle}) -> is_reference(Handle);
-is_open({ok, Handle, _LastLogIndex}) -> is_reference(Handle);
-is_open(_) -> false.
 
 %%% Work and rest
 
@@ -149,10 +146,12 @@ result({done, Result}, _State, #member{work = {_Call, Then}} = Data) ->
     step(Then(Result, Data#member{work = undefined}));
 result({crashed, Text}, State, Data) ->
     crashed(Text, State, Data);
-%% What a member says while it is being ended, and what is said of no member, is not acted on.
-result({event, Event}, serving, Data) ->
+result({event, _Handle, _Event}, _State, #member{work = {_, _}}) ->
+    {keep_state_and_data, [postpone]};
+result({event, Handle, Event}, serving, #member{handle = Handle} = Data) ->
     step(ram_ending:event(Event, Data));
-result({event, _Event}, _State, _Data) ->
+%% Of a member that has ended.
+result({event, _Handle, _Event}, _State, _Data) ->
     keep_state_and_data.
 
 owner_ended(Reason, State, Data) ->

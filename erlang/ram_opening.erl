@@ -27,7 +27,7 @@ refresh(Data, Then) -> Then(Data).
 open(#member{config = undefined} = Data, Then) ->
     Then(Data);
 open(#member{config = #{data_dir := Dir}} = Data, Then) ->
-    {work, starting, {look, Dir}, fun(Found, Read) -> found(Found, Read, Then) end, Data}.
+    {work, starting, {read_folder, Dir}, fun(Found, Read) -> found(Found, Read, Then) end, Data}.
 
 found(none, Data, Then) ->
     Then(Data#member{cluster = undefined, failure = undefined});
@@ -128,7 +128,7 @@ failed(Reason, #member{failure = Known} = Data) ->
 
 retry_timer({in_use, _}, #member{retry = Timer}) ->
     _ = Timer =:= undefined orelse erlang:cancel_timer(Timer),
-    erlang:send_after(?RETRY_MS, self(), look_again);
+    erlang:send_after(?RETRY_MS, self(), retry);
 retry_timer(_Reason, _Data) ->
     undefined.
 

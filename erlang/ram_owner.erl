@@ -2,26 +2,27 @@
 %% one after the other, and receives the messages of the library, which go to the process that
 %% opened the member. ram_member starts it, gives it the calls, and acts on the results.
 %%
-%% A call that raises is a result. Events that a member sent before it was ended are dropped, so no
-%% event is taken for one of the next member: the result of an open comes before its first event.
-%% The owner is linked to ram_member and dies with it; a member that nobody refers to any more is
-%% stopped by the library.
+%% A call that raises is a result. An event tells which member sent it: those that a member sent
+%% before it ended are dropped, and the result of an open comes before the first event of what it
+%% opened. The owner is linked to ram_member and dies with it; a member that nobody refers to any
+%% more is stopped by the library.
 -module(ram_owner).
 
 -include_lib("kernel/include/logger.hrl").
 
--export([start_link/0, call/2]).
+-export([start_link/0, call/2, opened/1]).
 -export_type([call/0, result/0]).
 
 -type call() ::
-        {look, DataDir :: binary()}
+        {read_folder, DataDir :: binary()}
       | {open, Settings :: map(), Cluster :: binary()}
       | {close | erase | set_aside | cancel_join, ram_nif:member()}
       | {erase_folder, DataDir :: binary(), Cluster :: binary()}
       | {recover, ram_nif:member(), Old :: binary(), New :: binary()}
       | {rename, ram_nif:member(), disk | memory, DataDir :: binary(), Settings :: map()}.
 %% What the function of ram_nif returns; or that it did not.
--type result() :: {done, term()} | {crashed, binary()} | {event, removed | {failed, binary()}}.
+-type result() :: {done, term()} | {crashed, binary()}
+                | {event, ram_nif:member() | undefined, removed | {failed, binary()}}.
 
 %% How deep the reason of a crash is told.
 -define(DEPTH, 20).
@@ -30,25 +31,38 @@
 -spec start_link() -> pid().
 start_link() ->
     Starter = self(),
-    spawn_link(fun() -> loop(Starter) end).
+    spawn_link(fun() -> loop(Starter, undefined) end).
 
 -spec call(pid(), call()) -> ok.
 call(Owner, Call) ->
     Owner ! {call, Call},
     ok.
 
-loop(Starter) ->
+%% @doc The member that a call has opened.
+-spec opened(result()) -> ram_nif:member() | undefined.
+opened({done, {ok, Handle}}) when is_reference(Handle) -> Handle;
+opened({done, {ok, Handle, _LastLogIndex}}) when is_reference(Handle) -> Handle;
+opened(_Result) -> undefined.
+
+%% `Opened' is the member that was opened last.
+loop(Starter, Opened) ->
     receive
         {call, Call} ->
-            Starter ! {?MODULE, self(), result(Call)};
+            Result = result(Call),
+            Starter ! {?MODULE, self(), Result},
+            case opened(Result) of
+                undefined -> loop(Starter, Opened);
+                Handle -> loop(Starter, Handle)
+            end;
         {ram_member, Event} ->
-            Starter ! {?MODULE, self(), {event, Event}};
+            Starter ! {?MODULE, self(), {event, Opened, Event}},
+            loop(Starter, Opened);
         {ram_log, Level, Text} ->
-            ?LOG(Level, "ram: ~ts", [Text]);
+            ?LOG(Level, "ram: ~ts", [Text]),
+            loop(Starter, Opened);
         _Unknown ->
-            ok
-    end,
-    loop(Starter).
+            loop(Starter, Opened)
+    end.
 
 result(Call) ->
     try {done, do(Call)}
@@ -59,7 +73,7 @@ result(Call) ->
             {crashed, unicode:characters_to_binary(Text)}
     end.
 
-do({look, Dir}) -> ram_nif:folder_look(Dir);
+do({read_folder, Dir}) -> ram_nif:folder_look(Dir);
 do({open, Settings, Cluster}) -> ram_nif:member_start(Settings, Cluster);
 do({close, Member}) -> ended(ram_nif:member_stop(Member));
 do({erase, Member}) -> ended(ram_nif:member_erase(Member));

@@ -131,7 +131,7 @@ is_unmoved(Run) ->
                     {nodeup, nobody, []}, {ram_owner, Process, {done, ok}},
                     {ram_owner, Process, {event, removed}}, {ram_member, removed},
                     {ram_member, {failed, <<"not said by a member">>}},
-                    {timeout, make_ref(), {refuse, nobody}}, look_again]],
+                    {timeout, make_ref(), {refuse, nobody}}, retry, check_name]],
     ?assertEqual(Process, process(Run)),
     ?assertMatch(#{node := _}, call(Run, 1, status, [])),
     ?assertEqual(Process, process(Run)).
@@ -196,17 +196,20 @@ is_released(Run) ->
 a_member_whose_owner_is_killed_serves_again_by_itself(Config) ->
     Run = started(Config),
     Process = process(Run),
-    {links, Links} = ram_peers:call(Run, 1, erlang, process_info, [Process, links]),
-    Supervisor = ram_peers:call(Run, 1, erlang, whereis, [ram_sup]),
-    [Owner] = Links -- [Supervisor],
+    Owner = owner(Run),
     true = ram_peers:call(Run, 1, erlang, exit, [Owner, kill]),
-    ram_peers:eventually(fun() -> not is_alive(Run, Owner) end),
-    ram_peers:eventually(fun() -> call(Run, 1, get, [k]) =:= v end),
+    ram_peers:eventually(fun() -> owner(Run) =/= Owner end),
+    ?assertEqual(ok, ram_peers:call(Run, 1, ram_node, await, [])),
     ?assertEqual(Process, process(Run)),
+    ?assertEqual(v, call(Run, 1, get, [k])),
     ok = call(Run, 1, put, [k, w]),
     ?assertEqual(ok, call(Run, 1, stop_cluster, [ram_peers:nodes(Run)])).
 
-is_alive(Run, Pid) -> ram_peers:call(Run, 1, erlang, is_process_alive, [Pid]).
+%% The other process that it is linked to is its supervisor.
+owner(Run) ->
+    {links, Links} = ram_peers:call(Run, 1, erlang, process_info, [process(Run), links]),
+    [Owner] = Links -- [ram_peers:call(Run, 1, erlang, whereis, [ram_sup])],
+    Owner.
 
 %%% What runs on the node
 
