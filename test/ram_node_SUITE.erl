@@ -114,7 +114,7 @@ is_unmoved(Run) ->
     Unknown = {error, unknown_request},
     [?assertEqual(Unknown, ram_peers:call(Run, 1, gen_server, call, [ram_node, Request]))
      || Request <- [unknown, {join, 1, 2, 3, 4},
-                    {request, -1, describe}, {request, later, describe},
+                    {request, -1, describe}, {request, later, describe}, {request, 1000, unknown},
                     {request, 1000, {join, <<"short">>, disk, self()}},
                     {request, 1000, {join, rand:bytes(16), tape, self()}},
                     {request, 1000, {join, rand:bytes(16), disk, nobody}},
@@ -202,8 +202,17 @@ a_member_whose_owner_is_killed_serves_again_by_itself(Config) ->
     ?assertEqual(ok, ram_peers:call(Run, 1, ram_node, await, [])),
     ?assertEqual(Process, process(Run)),
     ?assertEqual(v, call(Run, 1, get, [k])),
-    ok = call(Run, 1, put, [k, w]),
-    ?assertEqual(ok, call(Run, 1, stop_cluster, [ram_peers:nodes(Run)])).
+    %% What the library says of its failure comes to the new owner.
+    ok = ram_peers:file_limit(Run, 1, 1 bsl 20),
+    _ = raised(Run, 1, put, [large, binary:copy(<<7>>, 4 bsl 20)]),
+    ram_peers:eventually(fun() ->
+                                 #{running := Runs} = ram_peers:call(Run, 1, ram_node, describe,
+                                                                     [node_1(Run)]),
+                                 not Runs
+                         end),
+    ok = ram_peers:file_limit(Run, 1, unlimited),
+    ?assertEqual(ok, call(Run, 1, restart_server, [])),
+    ?assertEqual(v, call(Run, 1, get, [k])).
 
 %% The other process that it is linked to is its supervisor.
 owner(Run) ->

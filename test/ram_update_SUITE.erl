@@ -182,6 +182,9 @@ a_message_that_the_server_does_not_know_ends_no_update(Config) ->
     ok = gen_server:cast(ram_update, {join, key, unknown}),
     ram_update ! unknown,
     ram_update ! {'DOWN', make_ref(), process, self(), unknown},
+    %% All of them have come when this is answered.
+    ?assertEqual({error, unknown_request}, gen_server:call(ram_update, unknown)),
+    ?assertEqual(proplists:get_value(server, Config), whereis(ram_update)),
     answer(Write, ok),
     ?assertEqual(ok, result(Update)).
 
