@@ -27,10 +27,10 @@
 -define(POLL_MS, 200).
 %% For how long a node waits for its own work before it describes itself; well below that.
 -define(BUSY_MS, 3000).
-%% For how long a majority is waited for in one go, and how often a caller that waits is told of.
+%% For how long a majority is waited for at a time, and how often waiting is logged.
 -define(ROUND_MS, 5000).
-%% How long the first entry of a new cluster may take, and a member until it has applied it; for
-%% what takes longer there is a reason, which ram_reach finds.
+%% Limits for the commit of the first entry of a new cluster, and for a member to apply it. When a
+%% limit is passed, ram_reach finds the reason.
 -define(INITIALIZE_MS, 2000).
 -define(SYNC_MS, 5000).
 -define(SYNC_ROUNDS, 6).
@@ -41,22 +41,22 @@
 
 -spec start([node()], options()) -> result().
 start(Nodes, #{wait_ms := WaitMs} = Options) ->
-    %% One that is not distributed waits in vain.
+    %% A node that is not distributed would wait in vain.
     Ms = case ram_distribution:name() of nonode@nohost -> 0; _ -> WaitMs end,
     attempt(Nodes, Options, deadline(Ms), deadline(?ROUND_MS)).
 
 attempt(Nodes, Options, Deadline, TellAt) ->
     Result = next(Nodes, Options, Deadline, describe_all(Nodes)),
     case {Result, left(Deadline)} of
-        %% Another caller was faster.
+        %% Another coordinator was faster.
         {found, _} ->
             attempt(Nodes, Options, Deadline, TellAt);
         {{error, {unreachable, Missing}}, LeftMs} when LeftMs > 0 ->
             wait(Nodes, Options, Deadline, {TellAt, left(TellAt), LeftMs}, Missing);
-        %% The member has gone meanwhile: it has heard that it was removed.
+        %% The member has left meanwhile: its peers told it that it was removed.
         {{error, noproc}, LeftMs} when LeftMs > 0 ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
-        %% It has much to read, or to delete.
+        %% The node has much to read, or to delete.
         {{error, {failed, _Node, {Why, _}}}, LeftMs} when LeftMs > 0, Why =:= busy;
                                                           LeftMs > 0, Why =:= no_answer ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
@@ -91,8 +91,7 @@ next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
             {error, {unreachable, Missing}}
     end.
 
-%% A node that is no member of the cluster that the others have is not made one: it may have been
-%% removed.
+%% This node is not made a member of the cluster that the others have: it may have been removed.
 confirmed(ok, Nodes, Serving) ->
     case lists:member(node(), Nodes) andalso not is_member(ram_node:describe(node())) of
         true -> {error, {already_clustered, lists:sort(Serving)}};
@@ -109,7 +108,7 @@ confirmed(Error, _Nodes, _Serving) ->
 is_member(#{} = Description) -> ram_cluster:holds_cluster(Description);
 is_member(_None) -> false.
 
-%% @doc What the node that it runs on holds, once the application runs there.
+%% @doc The description of the node that this runs on, after the application was started there.
 -spec start_and_describe() -> ram_node:description().
 start_and_describe() ->
     case application:ensure_all_started(ram) of
@@ -117,7 +116,7 @@ start_and_describe() ->
         {error, Why} -> {error, {not_started, node(), Why}}
     end.
 
-%% This node first: if it serves, it is the one that confirms.
+%% This node comes first: if it serves, it confirms the cluster.
 -spec describe_all([node()]) -> found().
 describe_all(Nodes) ->
     {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
@@ -155,7 +154,7 @@ is_busy({busy, _}) -> true;
 is_busy({no_answer, _}) -> true;
 is_busy(_Reason) -> false.
 
-%% Those that may have more to say later.
+%% Nodes whose description may be had later.
 absent(Found) ->
     unreachable(Found) ++ [Node || {Node, _} <- busy(Found)].
 
@@ -165,16 +164,16 @@ unreachable(Found) ->
 is_unreachable({unreachable, _}) -> true;
 is_unreachable(_Reason) -> false.
 
-%% No data: of a cluster that has this node these are lost. What an attempt left that came to
-%% nothing is no data.
+%% Nodes without data: a cluster that has such a node as a member lost its data there. What a join
+%% left that was never completed is no data.
 blank(Found) ->
     [Node || {Node, none} <- Found]
         ++ [Node || {Node, #{} = Held} <- Found, not is_member(Held)].
 
-%%% The cluster is there. This runs on one of its members.
+%%% A cluster exists. This runs on one of its members.
 
-%% @doc Whether this cluster is that of the nodes, of which this was found; members without their
-%% data are added to it again.
+%% @doc Whether the cluster of this node is that of the listed nodes, given their descriptions.
+%% Members that lost their data are added to it again.
 -spec confirm([node()], options(), found()) -> result().
 confirm(Nodes, #{storage := Asked, wait_ms := WaitMs}, Found) ->
     case ram_node:describe(node()) of
@@ -204,14 +203,14 @@ serve(Nodes, Found, Deadline) ->
             end
     end.
 
-%% Nodes that boot one after the other: the majority comes when they do.
+%% Nodes may boot one after the other: a majority may still come.
 no_majority(Nodes, Found, Missing, Deadline) ->
     Up = [Member || {Node, _, _} = Member <- ram_reach:members(),
                     not lists:member(Node, Missing)],
     Unreached = ram_reach:unreached(Up),
     IsHopeless = 2 * (length(Missing) + length(Unreached)) >= length(voters()),
     case {left(Deadline), Missing, Unreached} of
-        %% So many nodes are up, and do not hear each other.
+        %% A majority of the nodes is up, and they do not reach each other.
         {_, _, [Reason | _]} when IsHopeless -> {error, Reason};
         {0, [], _} -> {error, ram_error:cluster(timeout)};
         {0, _, _} -> {error, {unreachable, Missing}};
@@ -225,9 +224,9 @@ no_majority(Nodes, Found, Missing, Deadline) ->
             serve(Nodes, describe_all([Node || {Node, _} <- Again]) ++ Known, Deadline)
     end.
 
-%% As long as the others can vote for it, a member that lost its data is made a new one. One whose
-%% data cannot be read did not lose them. Members that cannot be reached at all are down: that is
-%% what a majority is for.
+%% A member that lost its data is replaced by a new incarnation while the others are a majority. A
+%% member whose data cannot be read did not lose them. Members that cannot be reached are taken for
+%% down, which a majority tolerates.
 complete(Nodes, Found) ->
     Members = ram_cluster:nodes(),
     Lost = intersection(blank(Found), Members),
@@ -248,8 +247,8 @@ log_others(Nodes) ->
     ?LOG_WARNING("ram: start_cluster was called with ~0tp, no members of the cluster that this "
                  "node serves; ram:add_node/1 makes members", [Nodes]).
 
-%% The nodes that are not in sync with what is committed, and why. One that is reached may have a
-%% lot to catch up with: it has some rounds.
+%% The nodes that have not applied what is committed, and why. A node that is reached may have a lot
+%% to catch up with, and gets some rounds for it.
 sync_others(Nodes, Rounds) ->
     Answers = call_all(Nodes, ram_request, sync, [?SYNC_MS], ?SYNC_MS + 1000),
     Failed = lists:append(lists:zipwith(fun not_synced/2, Nodes, Answers)),
@@ -268,7 +267,7 @@ unreached(Nodes) ->
     ram_reach:unreached([Member || {Node, _, _} = Member <- ram_reach:members(),
                                    lists:member(Node, Nodes)]).
 
-%% Why does it not hear of what is committed?
+%% Why the node has not applied what is committed.
 reason(Node, timeout) ->
     case unreached([Node]) of
         [Reason | _] -> Reason;
@@ -284,9 +283,9 @@ voters() ->
 intersection(Nodes, Others) ->
     [Node || Node <- lists:sort(Nodes), lists:member(Node, Others)].
 
-%%% There is none. This runs on the first of the nodes, in the order of the calls.
+%%% No cluster exists. This runs on the first of the nodes, one call after the other.
 
-%% @doc Makes a cluster of nodes that hold none; `found': meanwhile somebody did.
+%% @doc Forms a cluster of nodes that hold none; `found': another coordinator did meanwhile.
 -spec form([node()], any | disk | memory) -> result() | found.
 form(Nodes, Storage) ->
     Lock = {?MODULE, self()},
@@ -303,7 +302,7 @@ form_one(Nodes, Storage) ->
         {[], [], [], []} -> make_afresh(Found, Nodes, Storage)
     end.
 
-%% What a broken attempt left behind goes first, where it proves to hold nothing.
+%% A join that an attempt before this left uncompleted is cancelled first, if the log proves it.
 make_afresh(Found, Nodes, Storage) ->
     Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
     case ram_cluster:first_error(Undone) of
@@ -324,7 +323,7 @@ make(Nodes, Storage) ->
 
 join_all([], _What, Joined) ->
     {ok, lists:reverse(Joined)};
-%% All are stored alike: `any' is what the first node is set to.
+%% All members have the same storage; with `any' that which the first node is set to.
 join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
     case ram_cluster:join(Node, Cluster, Storage) of
         {ok, Member, Found} ->
@@ -347,7 +346,7 @@ make_of(Members, Cluster) ->
             Error
     end.
 
-%% A node that is in sync has heard from a majority: the first entry is committed.
+%% A node has applied the first entry only when it is committed.
 made(_Made, [], _Members, _Cluster) ->
     ok;
 made(_Made, Failed, Members, _Cluster) when length(Failed) < length(Members) ->
@@ -362,19 +361,19 @@ made(Made, [{Node, Why} | _], Members, Cluster) ->
         {error, _} -> {error, {running_on, [], Reason}}
     end.
 
-%% Before the first entry nobody has acknowledged anything. A node that cannot be reached is undone
-%% by the next call.
+%% Before the first entry is committed nothing was acknowledged. The join of a node that cannot be
+%% reached is cancelled by the next call.
 undo(Members, Cluster) ->
     _ = [ram_node:cancel_join(Node, Cluster) || {Node, _} <- Members],
     ok.
 
-%% This node, the first, has the entry in its log. If no other log has any entry, no majority ever
-%% held it, and none will, since those logs are gone then: nothing was acknowledged. For one node
-%% alone nothing proves that.
+%% The first node, this one, has the entry in its log. If no other log has any entry, no majority
+%% ever held it, and none will, since those logs are deleted: nothing was acknowledged. For a single
+%% node there is no such proof.
 undo_first([_Alone], _Cluster) ->
     {error, joined};
 undo_first([{First, {Id, _Name, _Address}} | Others], Cluster) ->
-    %% None goes while another has it: all of them are asked before.
+    %% No log is deleted while another holds the entry, so all nodes are described before.
     Holders = [Node || {Node, _} <- Others, not is_empty(ram_node:describe(Node))],
     Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
     case {Holders, ram_cluster:first_error(Undone)} of

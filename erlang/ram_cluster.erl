@@ -63,7 +63,7 @@ describe_started(Node, BusyMs) ->
             Description
     end.
 
-%% @doc Undoes a join of which nothing came, where it proves that nothing did.
+%% @doc Cancels the join of a node, if its log proves that it never was a member.
 -spec cancel_join(node(), binary()) -> result().
 cancel_join(Node, Cluster) ->
     case ram_node:cancel_join(Node, Cluster) of
@@ -184,15 +184,15 @@ recover_from(Keeper, Others, Members, Cluster) ->
             {error, failed(Keeper, Reason)}
     end.
 
-%% The cluster is the keeper's by now. Of the others only what they had of the former one goes.
-rejoin(Keeper, Others, Former) ->
+%% The new cluster exists by now. The other survivors lose only what they hold of the old one.
+rejoin(Keeper, Others, Old) ->
     case at(Keeper, ram_request, sync, []) of
-        ok -> first_error([rejoin_one(Keeper, Node, Former) || Node <- Others]);
+        ok -> first_error([rejoin_one(Keeper, Node, Old) || Node <- Others]);
         {error, _} = Error -> Error
     end.
 
-rejoin_one(Keeper, Node, Former) ->
-    case erase(Node, Former) of
+rejoin_one(Keeper, Node, Old) ->
+    case erase(Node, Old) of
         ok -> at(Keeper, ram_membership, add, [Node]);
         {error, _} = Error -> Error
     end.
@@ -239,7 +239,7 @@ start_application(Nodes) ->
         {Unreachable, _} -> {error, {unreachable, Unreachable}}
     end.
 
-%% @doc Calls a function on a node; what the node cannot do is a value.
+%% @doc Calls a function on a node; a failure of the call is a value.
 -spec at(node(), module(), atom(), [term()]) -> term().
 at(Node, Module, Function, Arguments) ->
     try erpc:call(Node, Module, Function, Arguments, ?CATCH_UP_MS)

@@ -35,8 +35,8 @@ cookie(Known) ->
         {false, _} -> Known
     end.
 
-%% @doc The process that knows of nodes that come and go; another one after distribution was
-%% stopped and started.
+%% @doc The process that reports nodes that come and go; another one after distribution was stopped
+%% and started.
 -spec network() -> pid() | undefined.
 network() ->
     whereis(net_kernel).

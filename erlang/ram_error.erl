@@ -16,7 +16,7 @@
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
       | {unreadable_value, Key :: term()}
-        %% A defect of ram that the leader noticed. Nothing happened.
+        %% A defect of ram that the leader detected. Nothing happened.
       | {refused, Why :: binary()}.
 
 -type cluster_error() ::

@@ -113,7 +113,7 @@ wait(Member, Key, TimeoutMs, Reads) ->
         none -> error
     end.
 
-%% A newer OTP may have put what this one has no term for.
+%% A node with a newer OTP may have put a value for which this OTP has no term.
 decoded(Binary, Key) ->
     try binary_to_term(Binary)
     catch error:badarg -> ram_error:failure({unreadable_value, Key})

@@ -12,6 +12,7 @@
 -export([status_and_describe_answer_at_once_while_a_member_starts/1,
          status_answers_at_once_while_data_are_erased/1,
          a_request_that_would_wait_too_long_is_refused_and_not_done_later/1,
+         start_cluster_waits_for_a_node_that_is_busy_and_says_so_when_it_may_not/1,
          what_is_not_known_is_answered_or_ignored_in_every_state/1,
          a_start_that_crashes_is_a_failure_that_status_tells/1,
          a_process_that_is_killed_while_it_starts_leaves_nothing_open/1,
@@ -65,10 +66,7 @@ status_and_describe_answer_at_once_while_a_member_starts(Config) ->
 
 status_answers_at_once_while_data_are_erased(Config) ->
     Run = started(Config),
-    ok = call(Run, 1, stop, []),
-    ok = file:write_file(filename:join(data_dir(Run, 1), "member"), "no identity"),
-    ok = call(Run, 1, start, []),
-    ?assertMatch(#{role := down, failure := {unreadable, _}}, call(Run, 1, status, [])),
+    _Identity = unreadable(Run),
     block(Run),
     Stop = in_background(fun() -> call(Run, 1, stop_cluster, [ram_peers:nodes(Run)]) end),
     is_busy(Run, erasing),
@@ -87,26 +85,50 @@ a_request_that_would_wait_too_long_is_refused_and_not_done_later(Config) ->
     ?assertEqual(ok, result(Start)),
     ?assertEqual(v, call(Run, 1, get, [k])).
 
+start_cluster_waits_for_a_node_that_is_busy_and_says_so_when_it_may_not(Config) ->
+    Run = started(Config),
+    Identity = unreadable(Run),
+    Restart = restarting(Run),
+    Nodes = [Node] = ram_peers:nodes(Run),
+    ?assertEqual({error, {failed, Node, {busy, starting}}},
+                 call(Run, 1, start_cluster, [Nodes, #{wait_ms => 0}])),
+    Waits = in_background(fun() -> call(Run, 1, start_cluster, [Nodes]) end),
+    ok = file:write_file(member(Run), Identity),
+    unblock(Run),
+    ?assertEqual([ok, ok], [result(Each) || Each <- [Restart, Waits]]),
+    ?assertEqual(v, call(Run, 1, get, [k])).
+
 what_is_not_known_is_answered_or_ignored_in_every_state(Config) ->
     Run = proplists:get_value(run, Config),
     ok = call(Run, 1, start, []),
     is_unmoved(Run),                                                       % blank
     Run = started(Config),
     is_unmoved(Run),                                                       % serving
-    ok = call(Run, 1, stop, []),
-    Member = filename:join(data_dir(Run, 1), "member"),
-    {ok, Identity} = file:read_file(Member),
-    ok = file:write_file(Member, "no identity"),
-    ok = call(Run, 1, start, []),
-    is_unmoved(Run),                                                       % unreadable
-    block(Run),
-    Restart = in_background(fun() -> call(Run, 1, restart_server, []) end),
-    is_busy(Run, starting),
+    Identity = unreadable(Run),
+    is_unmoved(Run),
+    Restart = restarting(Run),
     is_unmoved(Run),                                                       % starting
-    ok = file:write_file(Member, Identity),
+    ok = file:write_file(member(Run), Identity),
     unblock(Run),
     ?assertEqual(ok, result(Restart)),
     ?assertEqual(v, call(Run, 1, get, [k])).
+
+%% The application runs on a folder whose identity was overwritten; it is returned.
+unreadable(Run) ->
+    ok = call(Run, 1, stop, []),
+    {ok, Identity} = file:read_file(member(Run)),
+    ok = file:write_file(member(Run), "no identity"),
+    ok = call(Run, 1, start, []),
+    ?assertMatch(#{role := down, failure := {unreadable, _}}, call(Run, 1, status, [])),
+    Identity.
+
+restarting(Run) ->
+    block(Run),
+    Restart = in_background(fun() -> call(Run, 1, restart_server, []) end),
+    is_busy(Run, starting),
+    Restart.
+
+member(Run) -> filename:join(data_dir(Run, 1), "member").
 
 %% Words of another version, of nobody, and of the protocols of processes.
 is_unmoved(Run) ->
