@@ -112,13 +112,13 @@ catching_up(Run, I) ->
     [ok = ram_peers:tune(Run, N, I, {slow, 500, 0}) || N <- lists:seq(1, I - 1)],
     Node = ram_peers:node(Run, I),
     Adding = in_background(fun() -> call(Run, 1, add_node, [Node]) end),
-    ram_peers:eventually(fun() -> standing(Run, Node) =:= learner end),
+    ram_peers:eventually(fun() -> role(Run, Node) =:= learner end),
     Adding.
 
-standing(Run, Node) ->
+role(Run, Node) ->
     #{members := Members} = call(Run, 1, status, []),
-    [Standing] = [S || #{node := N, standing := S} <- Members, N =:= Node],
-    Standing.
+    [Role] = [R || #{node := N, standing := R} <- Members, N =:= Node],
+    Role.
 
 an_addition_whose_caller_is_killed_leaves_a_cluster_that_agrees(Config) ->
     Run = started(Config, 2),

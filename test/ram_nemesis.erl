@@ -125,12 +125,8 @@ fault(Kind, Count, State0) when Kind =:= slow; Kind =:= lossy ->
     {Ms, State2} = between(20, 300, State1),
     {More, State} = between(5, 100, State2),
     {{Kind, Target, Ms, More}, State};
-fault(suspend, Count, State0) ->
-    {Target, State1} = target(Count, State0),
-    %% Mostly short: as many below a second as above.
-    {Longest, State2} = one_of([300, 1000, 3000, 10000], State1),
-    {Ms, State} = between(100, Longest, State2),
-    {{suspend, Target, Ms}, State};
+fault(suspend, Count, State) ->
+    suspension(target(Count, State));
 fault(clock, Count, State0) ->
     {Target, State1} = target(Count, State0),
     {Seconds, State} = one_of([-86400, -3600, -30, -1, 1, 30, 3600, 86400], State1),
@@ -145,6 +141,12 @@ fault(asymmetric_partition, Count, State0) ->
 fault(Kind, Count, State0) ->
     {Target, State} = target(Count, State0),
     {{Kind, Target}, State}.
+
+%% Mostly short: as many below a second as above.
+suspension({Target, State0}) ->
+    {Longest, State1} = one_of([300, 1000, 3000, 10000], State0),
+    {Ms, State} = between(100, Longest, State1),
+    {{suspend, Target, Ms}, State}.
 
 manner(State) -> one_of([cut, held], State).
 
