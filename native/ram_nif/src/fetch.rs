@@ -3,20 +3,22 @@
 //! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is
 //! allocated but the answer, and the parts of a key that is a tuple, a list or a map.
 
-use ram_core::reads::mode::ReadMode;
 use ram_core::store::table::Item;
-use rustler::{Decoder, Encoder, Env, NifResult, Term};
+use rustler::codegen_runtime::inventory;
+use rustler::{Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
+use crate::config::Mode;
 use crate::key;
 use crate::member::MemberResource;
-use crate::request;
+use crate::raw::{self, Entry};
+use crate::request::encode_key;
 use crate::terms;
 use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, error, encoded, ask, lease, quorum, local,
+        ok, error, encoded, ask,
         // No value should look like it: it is then asked for twice.
         fetch = "ram fetch",
     }
@@ -27,28 +29,28 @@ thread_local! {
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `lease | quorum | local`
-pub struct Mode(pub ReadMode);
-
-impl<'a> Decoder<'a> for Mode {
-    fn decode(term: Term<'a>) -> NifResult<Self> {
-        let modes = [
-            (atoms::lease(), ReadMode::Lease),
-            (atoms::local(), ReadMode::Local),
-            (atoms::quorum(), ReadMode::Quorum),
-        ];
-        let named = modes.iter().find(|(name, _)| *name == term);
-        named.map(|(_, mode)| Mode(*mode)).ok_or(rustler::Error::BadArg)
-    }
+/// Makes a function an entry of the library under its own name.
+macro_rules! entry {
+    ($name:ident / $arity:literal, $name_text:literal) => {
+        const _: () = {
+            struct Called;
+            impl Entry<$arity> for Called {
+                fn call<'a>(env: Env<'a>, arguments: [Term<'a>; $arity]) -> NifResult<Term<'a>> {
+                    $name(env, arguments)
+                }
+            }
+            inventory::submit!(raw::nif::<Called, $arity>($name_text));
+        };
+    };
 }
+
+entry!(get_now / 4, c"get_now");
+entry!(fetch_now / 3, c"fetch_now");
 
 /// `get_now(Member, Key, Default, Reads) -> Value | Default | 'ram fetch'`. `'ram fetch'`: this is
 /// no read, `fetch_now` tells what there is; which may be that the value, or the default, is this
 /// very atom.
-pub fn get_now<'a>(
-    env: Env<'a>,
-    [member, key, default, reads]: [Term<'a>; 4],
-) -> NifResult<Term<'a>> {
+fn get_now<'a>(env: Env<'a>, [member, key, default, reads]: [Term<'a>; 4]) -> NifResult<Term<'a>> {
     let otherwise = atoms::fetch().to_term(env);
     let look = |item: Option<&Item>| {
         let term = match item {
@@ -74,7 +76,7 @@ enum Looked<'a> {
 
 /// `fetch_now(Member, Key, Reads) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
 /// Reason}`. `ask`: this node may not answer at this moment.
-pub fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
+fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
     let look = |item: Option<&Item>| {
         Some(match item {
             None => Looked::Absent,
@@ -107,7 +109,7 @@ fn looked<'a, T>(
     let Mode(mode) = reads.decode()?;
     KEY.with_borrow_mut(|buffer| {
         buffer.clear();
-        if let Err(wrong) = request::encode_key(env, member, key, key::STEPS_MAX, buffer)? {
+        if let Err(wrong) = encode_key(env, member, key, key::STEPS_MAX, buffer)? {
             return Ok(Err(wrong));
         }
         let looked = member.node.look(mode, buffer, look);

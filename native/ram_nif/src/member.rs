@@ -3,23 +3,21 @@
 //! Starting and stopping block, so they run on dirty schedulers. A member whose process died
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
-use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::identity::ClusterId;
 use ram_core::node::{Birth, Event, Node, OnEvent};
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
-use rustler::{Binary, Decoder, Encoder, Env, NifMap, NifResult, Term};
+use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::fetch::Mode;
+use crate::config::StartConfig;
 use crate::logging;
-use crate::raw::Type;
+use crate::raw::{self, Type};
 use crate::reply::Waiters;
 use crate::terms;
-use crate::value::Recipes;
+use crate::value::CompiledTerms;
 
 pub struct MemberResource {
     pub node: Arc<Node>,
@@ -44,61 +42,6 @@ impl Drop for MemberResource {
     }
 }
 
-/// What ram_node.erl says of a member; ram_config.erl has checked it.
-#[derive(NifMap)]
-#[rustler(decode)]
-struct StartConfig<'a> {
-    name: String,
-    data_dir: String,
-    memory: bool,
-    listen_host: String,
-    listen_port: u16,
-    /// Empty: the listening host and port.
-    advertise: String,
-    cookie: Binary<'a>,
-    heartbeat_ms: u64,
-    election_timeout_min_ms: u64,
-    election_timeout_max_ms: u64,
-    reads: Mode,
-    /// Of what the other times allow, when it is `nil`.
-    read_lease_ms: Option<u64>,
-    snapshot_every: u64,
-    key_bytes_max: usize,
-    value_bytes_max: usize,
-    batch_bytes_max: usize,
-    queue_bytes_max: usize,
-    queue_requests_max: usize,
-    frame_bytes_max: usize,
-}
-
-impl StartConfig<'_> {
-    fn config(&self) -> Config {
-        Config {
-            name: self.name.clone(),
-            data_dir: PathBuf::from(&self.data_dir),
-            storage: if self.memory { Storage::Memory } else { Storage::Disk },
-            listen_host: self.listen_host.clone(),
-            listen_port: self.listen_port,
-            advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
-            cookie: self.cookie.to_vec(),
-            heartbeat: Duration::from_millis(self.heartbeat_ms),
-            election_timeout_min: Duration::from_millis(self.election_timeout_min_ms),
-            election_timeout_max: Duration::from_millis(self.election_timeout_max_ms),
-            reads: self.reads.0,
-            read_lease: self.read_lease_ms.map(Duration::from_millis),
-            snapshot_every: self.snapshot_every,
-            limits: Limits {
-                key_bytes_max: self.key_bytes_max,
-                value_bytes_max: self.value_bytes_max,
-                batch_bytes_max: self.batch_bytes_max,
-                queue_bytes_max: self.queue_bytes_max,
-                queue_requests_max: self.queue_requests_max,
-                frame_bytes_max: self.frame_bytes_max,
-            },
-        }
-    }
-}
-
 /// `member_start(Config, again | {fresh, ClusterId}) -> {ok, Member} | {error, Reason}`. The
 /// calling process is told of events as `{ram_member, removed | {failed, Text}}`.
 #[rustler::nif(schedule = "DirtyIo")]
@@ -109,7 +52,7 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
         Err(_) => Birth::Again,
     };
     logging::send_to(env.pid());
-    let values = Arc::new(Recipes);
+    let values = Arc::new(CompiledTerms);
     match Node::start(config.config(), values, birth, notify(env.pid())) {
         Ok(node) => (terms::ok(), member(env, node)).encode(env),
         Err(cause) => terms::error(env, &cause),
@@ -223,7 +166,7 @@ fn member_erase<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_set_aside<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
     match member.node.set_aside() {
-        Ok(prefix) => (terms::ok(), terms::binary(env, prefix.as_bytes())).encode(env),
+        Ok(prefix) => (terms::ok(), raw::binary(env, prefix.as_bytes())).encode(env),
         Err(cause) => terms::error(env, &cause),
     }
 }
