@@ -17,6 +17,7 @@ use crate::logging;
 use crate::raw::{self, Type};
 use crate::reply::Waiters;
 use crate::terms;
+use crate::thread;
 use crate::value::CompiledTerms;
 
 pub struct MemberResource {
@@ -36,7 +37,7 @@ impl Drop for MemberResource {
     fn drop(&mut self) {
         // Stopping joins threads, and this may run on any scheduler.
         let node = self.node.clone();
-        let stop = move || node.stop();
+        let stop = move || thread::run(&mut || node.stop());
         // If no thread can be made, dropping the node stops it here.
         let _ = std::thread::Builder::new().name("ram-stop".into()).spawn(stop);
     }

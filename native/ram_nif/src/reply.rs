@@ -16,6 +16,7 @@ use ram_core::Error;
 
 use crate::raw::{HeapTerm, HeapWriter};
 use crate::terms;
+use crate::thread;
 
 /// References that share an environment.
 const REFERENCES: usize = 64;
@@ -128,8 +129,7 @@ impl Drop for Ticket {
         if self.is_answered {
             return;
         }
-        let on_member = std::thread::current().name().is_some_and(|name| name.starts_with("ram-"));
-        if on_member {
+        if thread::is_of_member() {
             let lost = self.lost.clone();
             self.send(|env| terms::error(env, &lost));
         } else {
