@@ -54,19 +54,14 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
     };
     logging::send_to(env.pid());
     let values = Arc::new(CompiledTerms);
-    match Node::start(config.config(), values, birth, notify(env.pid())) {
-        Ok(node) => (terms::ok(), member(env, node)).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    let started = Node::start(config.config(), values, birth, notify(env.pid()));
+    terms::result(env, started, |node| (terms::ok(), member(env, node)).encode(env))
 }
 
 /// `member_check(Config) -> ok | {error, {config, Key, Why}}`: would a member start with it?
 #[rustler::nif]
 fn member_check<'a>(env: Env<'a>, config: StartConfig<'a>) -> Term<'a> {
-    match config.config().check() {
-        Ok(()) => terms::ok().encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    terms::done(env, config.config().check())
 }
 
 fn member(env: Env, node: Node) -> Term {
@@ -93,13 +88,10 @@ fn member_stop<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// `{ok, Status} | {error, noproc}`
 #[rustler::nif]
 fn member_status<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
-    match member.node.status() {
-        Ok(status) => {
-            let config = member.node.config();
-            (terms::ok(), terms::status(env, &status, config, member.waiters.len())).encode(env)
-        }
-        Err(cause) => terms::error(env, &cause),
-    }
+    terms::result(env, member.node.status(), |status| {
+        let (config, waiting) = (member.node.config(), member.waiters.len());
+        (terms::ok(), terms::status(env, &status, config, waiting)).encode(env)
+    })
 }
 
 #[rustler::nif]
@@ -125,12 +117,10 @@ fn member_recover<'a>(
     let id = |binary: Binary| <[u8; 16]>::try_from(binary.as_slice()).map(ClusterId);
     let old = id(old).map_err(|_| rustler::Error::BadArg)?;
     let new = id(new).map_err(|_| rustler::Error::BadArg)?;
-    Ok(match member.node.recover(old, new, notify(env.pid())) {
-        Ok((node, last_log_index)) => {
-            (terms::ok(), self::member(env, node), last_log_index).encode(env)
-        }
-        Err(cause) => terms::error(env, &cause),
-    })
+    let recovered = member.node.recover(old, new, notify(env.pid()));
+    Ok(terms::result(env, recovered, |(node, last_log_index)| {
+        (terms::ok(), self::member(env, node), last_log_index).encode(env)
+    }))
 }
 
 /// `member_rename(Member, Config, New) -> {ok, NewMember} | {error, joined | Reason}`: the only
@@ -144,10 +134,8 @@ fn member_rename<'a>(
     new: Binary<'a>,
 ) -> NifResult<Term<'a>> {
     let new = <[u8; 16]>::try_from(new.as_slice()).map_err(|_| rustler::Error::BadArg)?;
-    Ok(match member.node.rename(config.config(), ClusterId(new), notify(env.pid())) {
-        Ok(node) => (terms::ok(), self::member(env, node)).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    })
+    let renamed = member.node.rename(config.config(), ClusterId(new), notify(env.pid()));
+    Ok(terms::result(env, renamed, |node| (terms::ok(), self::member(env, node)).encode(env)))
 }
 
 #[rustler::nif]
@@ -166,10 +154,8 @@ fn member_erase<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// `{ok, Prefix} | {error, Reason}`, with how the names of its files begin now.
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_set_aside<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
-    match member.node.set_aside() {
-        Ok(prefix) => (terms::ok(), raw::binary(env, prefix.as_bytes())).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    let named = |prefix: String| (terms::ok(), raw::binary(env, prefix.as_bytes())).encode(env);
+    terms::result(env, member.node.set_aside(), named)
 }
 
 /// As `member_erase`, if the member never had an entry in its log; else `{error, joined}`, and it
@@ -183,13 +169,12 @@ fn member_abandon<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// there and interrupted: see ram_core's `folder`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn folder_look<'a>(env: Env<'a>, data_dir: String) -> Term<'a> {
-    match folder::look(&PathBuf::from(data_dir)) {
-        Ok(Contents::Member(identity)) => {
+    terms::result(env, folder::look(&PathBuf::from(data_dir)), |contents| match contents {
+        Contents::Member(identity) => {
             (terms::ok(), terms::cluster(env, &identity.cluster)).encode(env)
         }
-        Ok(Contents::Nothing) => terms::none(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+        Contents::Nothing => terms::none(env),
+    })
 }
 
 /// Removes what the folder holds of this cluster; empty: whatever it holds of ram.

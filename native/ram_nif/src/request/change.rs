@@ -25,41 +25,52 @@ fn write<'a>(
     })
 }
 
-#[rustler::nif]
-fn put<'a>(
-    env: Env<'a>,
-    member: &'a MemberResource,
-    reference: Term<'a>,
-    key: Term<'a>,
-    value: Binary<'a>,
-    timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    queue_put(env, member, reference, key, &value, timeout_ms)
+/// Two entries of the library that do the same. The second is for a value so large that copying it
+/// would hold a scheduler for too long, and runs on a dirty one.
+macro_rules! entries {
+    ($name:ident, $large:ident, ($($declared:tt)*) => $queue:ident($($argument:ident),*)) => {
+        #[rustler::nif]
+        fn $name<'a>(
+            env: Env<'a>,
+            member: &'a MemberResource,
+            reference: Term<'a>,
+            $($declared)*,
+            timeout_ms: u64,
+        ) -> NifResult<Term<'a>> {
+            $queue(env, member, reference, $($argument,)* timeout_ms)
+        }
+
+        #[rustler::nif(schedule = "DirtyCpu")]
+        fn $large<'a>(
+            env: Env<'a>,
+            member: &'a MemberResource,
+            reference: Term<'a>,
+            $($declared)*,
+            timeout_ms: u64,
+        ) -> NifResult<Term<'a>> {
+            $queue(env, member, reference, $($argument,)* timeout_ms)
+        }
+    };
 }
 
-/// As put, for a value so large that copying it would hold a scheduler for too long.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn put_large<'a>(
-    env: Env<'a>,
-    member: &'a MemberResource,
-    reference: Term<'a>,
-    key: Term<'a>,
-    value: Binary<'a>,
-    timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    queue_put(env, member, reference, key, &value, timeout_ms)
-}
+entries!(put, put_large, (key: Term<'a>, value: Binary<'a>) => queue_put(key, value));
+
+entries!(
+    compare_and_set, compare_and_set_large,
+    (key: Term<'a>, expect: Expected, value: Binary<'a>) =>
+    queue_compare_and_set(key, expect, value)
+);
 
 fn queue_put<'a>(
     env: Env<'a>,
     member: &MemberResource,
     reference: Term<'a>,
     key: Term<'a>,
-    value: &[u8],
+    value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        let command = Command::Put { key: &key, value };
+        let command = Command::Put { key: &key, value: &value };
         write(env, member, reference, &command, timeout_ms)
     })
 }
@@ -112,32 +123,6 @@ fn write_many<'a>(
     }))
 }
 
-#[rustler::nif]
-fn compare_and_set<'a>(
-    env: Env<'a>,
-    member: &'a MemberResource,
-    reference: Term<'a>,
-    key: Term<'a>,
-    expect: Expected,
-    value: Binary<'a>,
-    timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    queue_compare_and_set(env, member, reference, (key, expect), &value, timeout_ms)
-}
-
-#[rustler::nif(schedule = "DirtyCpu")]
-fn compare_and_set_large<'a>(
-    env: Env<'a>,
-    member: &'a MemberResource,
-    reference: Term<'a>,
-    key: Term<'a>,
-    expect: Expected,
-    value: Binary<'a>,
-    timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    queue_compare_and_set(env, member, reference, (key, expect), &value, timeout_ms)
-}
-
 /// `absent | Revision`
 struct Expected(Expect);
 
@@ -155,12 +140,13 @@ fn queue_compare_and_set<'a>(
     env: Env<'a>,
     member: &MemberResource,
     reference: Term<'a>,
-    (key, Expected(expect)): (Term<'a>, Expected),
-    value: &[u8],
+    key: Term<'a>,
+    Expected(expect): Expected,
+    value: Binary<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        let command = Command::CompareAndSet { key: &key, expect, value: Some(value) };
+        let command = Command::CompareAndSet { key: &key, expect, value: Some(&value) };
         write(env, member, reference, &command, timeout_ms)
     })
 }

@@ -104,12 +104,18 @@ pub fn item<'a>(env: Env<'a>, item: ram_core::Result<Option<Item>>) -> Term<'a> 
     }
 }
 
+/// What `of` makes of the value, or `{error, Reason}`.
+pub fn result<'a, T>(
+    env: Env<'a>,
+    result: ram_core::Result<T>,
+    of: impl FnOnce(T) -> Term<'a>,
+) -> Term<'a> {
+    result.map_or_else(|cause| error(env, &cause), of)
+}
+
 /// `ok | {error, Reason}`
-pub fn done<'a>(env: Env<'a>, result: ram_core::Result<()>) -> Term<'a> {
-    match result {
-        Ok(()) => atoms::ok().encode(env),
-        Err(cause) => error(env, &cause),
-    }
+pub fn done<'a>(env: Env<'a>, done: ram_core::Result<()>) -> Term<'a> {
+    result(env, done, |()| atoms::ok().encode(env))
 }
 
 pub fn cluster<'a>(env: Env<'a>, cluster: &ClusterId) -> Term<'a> {
@@ -135,13 +141,10 @@ pub fn reached<'a>(
             (atoms::unreached(), unreached(*cause), binary(env, text.as_bytes())).encode(env)
         }
     };
-    match answers {
-        Ok(answers) => {
-            let answers: Vec<Term> = answers.iter().map(each).collect();
-            (atoms::ok(), answers).encode(env)
-        }
-        Err(cause) => error(env, &cause),
-    }
+    result(env, answers, |answers| {
+        let answers: Vec<Term> = answers.iter().map(each).collect();
+        (atoms::ok(), answers).encode(env)
+    })
 }
 
 fn unreached(cause: UnreachedCause) -> Atom {
