@@ -4,7 +4,7 @@
 //! Parts wait on a stack. A compound that has several takes them off it, from a depth on that its
 //! maker has noted.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -12,7 +12,7 @@ use rustler::sys::{self, ErlNifTerm};
 use rustler::{Env, Term};
 
 use super::ints::SmallInts;
-use super::shared::SharedBytes;
+use super::shared;
 
 /// A map of more keys is a tree. To build one the virtual machine sorts its keys, from 129 on with
 /// a random number that it takes from the data of its scheduler (erts_qsort): on another thread
@@ -39,27 +39,27 @@ impl<'a> From<Term<'a>> for RawTerm<'a> {
 }
 
 /// Makes terms in one environment.
-pub struct Stack<'a> {
+pub struct Stack<'a, 's> {
     env: Env<'a>,
     /// Each is a term of the environment.
-    parts: Vec<ErlNifTerm>,
+    parts: &'s mut Vec<ErlNifTerm>,
     ints: Option<SmallInts>,
 }
 
 /// Calls `make` with an empty stack, whose memory the next call on this thread uses again: as much
-/// as the largest so far has needed.
-pub fn with_stack<'a, T>(env: Env<'a>, make: impl FnOnce(&mut Stack<'a>) -> T) -> T {
+/// as the largest so far has needed. None from inside of such a call.
+pub fn with_stack<'a, T>(env: Env<'a>, make: impl FnOnce(Stack<'a, '_>) -> T) -> Option<T> {
     thread_local! {
-        static PARTS: Cell<Vec<ErlNifTerm>> = const { Cell::new(Vec::new()) };
+        static PARTS: RefCell<Vec<ErlNifTerm>> = const { RefCell::new(Vec::new()) };
     }
-    let mut stack = Stack { env, parts: PARTS.take(), ints: SmallInts::learned() };
-    stack.parts.clear();
-    let made = make(&mut stack);
-    PARTS.set(stack.parts);
-    made
+    PARTS.with(|parts| {
+        let mut parts = parts.try_borrow_mut().ok()?;
+        parts.clear();
+        Some(make(Stack { env, parts: &mut parts, ints: SmallInts::learned() }))
+    })
 }
 
-impl<'a> Stack<'a> {
+impl<'a> Stack<'a, '_> {
     pub fn env(&self) -> Env<'a> {
         self.env
     }
@@ -91,9 +91,10 @@ impl<'a> Stack<'a> {
         float.is_finite().then(|| self.raw(made()))
     }
 
-    /// A binary that refers to the bytes.
-    pub fn shared(&self, bytes: &SharedBytes) -> RawTerm<'a> {
-        self.raw(bytes.make_binary(self.env))
+    /// A binary that refers to the [`SharedBytes`](super::SharedBytes) that `ask` has somebody
+    /// offer: so who has them need not be known here.
+    pub fn shared(&self, ask: impl FnOnce()) -> Option<RawTerm<'a>> {
+        shared::offered(self.env, ask).map(|binary| self.raw(binary))
     }
 
     pub fn tuple(&self, elements: &[RawTerm<'a>]) -> RawTerm<'a> {

@@ -4,12 +4,13 @@
 //! binaries. The small blocks of a table, which come from elsewhere, lie close together for that.
 
 use std::alloc::{Layout, handle_alloc_error};
+use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
 
 use rustler::Env;
-use rustler::sys::{self, ErlNifTerm};
+use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 
 use super::resource::Opened;
 
@@ -49,19 +50,43 @@ impl SharedBytes {
         unsafe { slice::from_raw_parts(self.object.as_ptr().cast(), self.length) }
     }
 
-    /// A binary that keeps the object.
-    pub(super) fn make_binary(&self, env: Env) -> ErlNifTerm {
+    /// Makes a binary that refers to the bytes, if one is wanted on this thread: see
+    /// [`Stack::shared`](super::Stack::shared).
+    pub fn offer(&self) {
+        let Wanted::In(env) = WANTED.get() else { return };
         let object = self.object.as_ptr();
-        // SAFETY: the object is there, it is these bytes, and the binary takes a reference to it.
-        unsafe { sys::enif_make_resource_binary(env.as_c_arg(), object, object, self.length) }
+        // SAFETY: the environment is there while it is noted. So is the object, it is these bytes,
+        // and the binary takes a reference to it.
+        let binary = unsafe { sys::enif_make_resource_binary(env, object, object, self.length) };
+        WANTED.set(Wanted::Made(binary));
     }
 }
 
-impl Clone for SharedBytes {
-    fn clone(&self) -> Self {
-        // SAFETY: the object is there; the new reference is the clone's.
-        unsafe { sys::enif_keep_resource(self.object.as_ptr()) };
-        SharedBytes { ..*self }
+#[derive(Clone, Copy)]
+enum Wanted {
+    Nothing,
+    In(*mut ErlNifEnv),
+    Made(ErlNifTerm),
+}
+
+thread_local! {
+    static WANTED: Cell<Wanted> = const { Cell::new(Wanted::Nothing) };
+}
+
+/// The binary that `ask` has been offered.
+pub fn offered(env: Env, ask: impl FnOnce()) -> Option<ErlNifTerm> {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            WANTED.set(Wanted::Nothing);
+        }
+    }
+    let _end = End;
+    WANTED.set(Wanted::In(env.as_c_arg()));
+    ask();
+    match WANTED.get() {
+        Wanted::Made(binary) => Some(binary),
+        _ => None,
     }
 }
 

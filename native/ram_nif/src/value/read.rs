@@ -22,12 +22,13 @@ pub enum Found<'a> {
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
     raw::with_stack(env, |stack| Reader::new(stack, item).found())
+        .flatten()
         // What it says is no term: the caller is told by the virtual machine.
         .unwrap_or_else(|| Found::Encoded(raw::binary(env, &item.value())))
 }
 
 struct Reader<'a, 'r> {
-    stack: &'r mut Stack<'a>,
+    stack: Stack<'a, 'r>,
     item: &'r Item,
     is_compiled: bool,
     all: &'r [u8],
@@ -38,7 +39,7 @@ struct Reader<'a, 'r> {
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
-    fn new(stack: &'r mut Stack<'a>, item: &'r Item) -> Self {
+    fn new(stack: Stack<'a, 'r>, item: &'r Item) -> Self {
         let is_compiled = item.form().is_some();
         let head_bytes = if is_compiled { U32_BYTES } else { 1 };
         let all = item.held_bytes().get(head_bytes..).unwrap_or_default();
@@ -192,8 +193,8 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 
     fn next_shared(&mut self) -> Option<RawTerm<'a>> {
-        let bytes = references::get(self.item, self.shared)?;
-        self.shared = self.shared.checked_add(1)?;
-        Some(self.stack.shared(&bytes))
+        let index = self.shared;
+        self.shared = index.checked_add(1)?;
+        self.stack.shared(|| references::ask(self.item, index))
     }
 }

@@ -1,24 +1,17 @@
 //! The long binaries of a value, which its compiled term refers to in the order in which they come.
 //! The item of the table keeps them.
-
 //!
-//! The core cannot be asked of which type a form is. So the form is asked itself, by a compiled
-//! term that is too short to be one: forms of this type answer through a place of the thread, and
-//! others know nothing of it.
+//! The core cannot be asked of which type a form is. So the form is asked itself, by an index where
+//! it expects a compiled term, which is longer: a form of this module offers what it has there, and
+//! any other knows nothing of that.
 
 use once_cell::sync::Lazy;
 use ram_core::store::table::Item;
 use ram_core::store::value::{AnyForm, Form, Held};
-use std::cell::Cell;
 
 use super::compile;
 use super::format::{self, U32_BYTES};
 use crate::raw::SharedBytes;
-
-thread_local! {
-    /// The answer of a form that was asked; none before and after.
-    static ANSWER: Cell<Option<SharedBytes>> = const { Cell::new(None) };
-}
 
 /// One lies in here itself, which saves its readers a step.
 struct References<S>(S);
@@ -32,14 +25,10 @@ impl<S: AsRef<[SharedBytes]> + Send + Sync + 'static> Form for References<S> {
         let Ok(index) = <[u8; U32_BYTES]>::try_from(compiled) else {
             return format::value_bytes(compiled);
         };
-        ANSWER.set(self.get(u32::from_ne_bytes(index)));
+        if let Some(shared) = self.0.as_ref().get(u32::from_ne_bytes(index) as usize) {
+            shared.offer();
+        }
         0
-    }
-}
-
-impl<S: AsRef<[SharedBytes]>> References<S> {
-    fn get(&self, index: u32) -> Option<SharedBytes> {
-        self.0.as_ref().get(index as usize).cloned()
     }
 }
 
@@ -53,8 +42,9 @@ pub fn held_with<'a>(compiled: Vec<u8>, shared: Vec<SharedBytes>) -> Held<'a> {
     Held::as_form(compiled, form)
 }
 
-/// What an item refers to at this place; none if its form is not of this module.
-pub fn get(item: &Item, index: u32) -> Option<SharedBytes> {
-    item.form()?.value_bytes(&index.to_ne_bytes());
-    ANSWER.take()
+/// Has the item offer what it refers to at this place, if its form is of this module.
+pub fn ask(item: &Item, index: u32) {
+    if let Some(form) = item.form() {
+        form.value_bytes(&index.to_ne_bytes());
+    }
 }
