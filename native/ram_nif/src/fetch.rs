@@ -1,7 +1,8 @@
-//! Reads that this node answers from its own table, in the call itself.
+//! Local reads: `ram_request` asks here first, and a read that this node may answer from its own
+//! table is answered in the call itself.
 //!
-//! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is
-//! allocated but the answer, and the parts of a key that is a tuple, a list or a map.
+//! The caller is on a scheduler. Nothing here waits for more than a moment. Nothing is allocated
+//! but the answer, and the parts of a key that is a tuple, a list or a map.
 
 use ram_core::store::table::Item;
 use rustler::codegen_runtime::inventory;
@@ -25,7 +26,8 @@ mod atoms {
 }
 
 thread_local! {
-    /// Where keys are encoded; as long as the longest so far, so below `key_bytes_max`.
+    /// The buffer in which keys are encoded: as long as the longest so far, so below
+    /// `key_bytes_max`.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -52,7 +54,7 @@ entry!(fetch_now / 3, c"fetch_now");
 /// very atom.
 fn get_now<'a>(env: Env<'a>, [member, key, default, reads]: [Term<'a>; 4]) -> NifResult<Term<'a>> {
     let otherwise = atoms::fetch().to_term(env);
-    let look = |item: Option<&Item>| {
+    let read = |item: Option<&Item>| {
         let term = match item {
             None => default,
             Some(item) if value::is_short(item) => match value::found(env, item) {
@@ -63,31 +65,31 @@ fn get_now<'a>(env: Env<'a>, [member, key, default, reads]: [Term<'a>; 4]) -> Ni
         };
         (atoms::fetch() != term).then_some(term)
     };
-    let looked = looked(env, member, key, reads, look)?;
-    Ok(looked.ok().flatten().unwrap_or(otherwise))
+    let found = with_item(env, member, key, reads, read)?;
+    Ok(found.ok().flatten().unwrap_or(otherwise))
 }
 
-enum Looked<'a> {
+enum Read<'a> {
     Absent,
     Found(Found<'a>),
-    /// To be copied when nobody waits for it.
+    /// Its term is made when the shard is no more locked.
     Long(Item),
 }
 
 /// `fetch_now(Member, Key, Reads) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
 /// Reason}`. `ask`: this node may not answer at this moment.
 fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
-    let look = |item: Option<&Item>| {
+    let read = |item: Option<&Item>| {
         Some(match item {
-            None => Looked::Absent,
-            Some(item) if value::is_short(item) => Looked::Found(value::found(env, item)),
-            Some(item) => Looked::Long(item.clone()),
+            None => Read::Absent,
+            Some(item) if value::is_short(item) => Read::Found(value::found(env, item)),
+            Some(item) => Read::Long(item.clone()),
         })
     };
-    let found = match looked(env, member, key, reads, look)? {
-        Ok(Some(Looked::Found(found))) => found,
-        Ok(Some(Looked::Long(item))) => value::found(env, &item),
-        Ok(Some(Looked::Absent)) => return Ok(atoms::error().encode(env)),
+    let found = match with_item(env, member, key, reads, read)? {
+        Ok(Some(Read::Found(found))) => found,
+        Ok(Some(Read::Long(item))) => value::found(env, &item),
+        Ok(Some(Read::Absent)) => return Ok(atoms::error().encode(env)),
         Ok(None) => return Ok(atoms::ask().encode(env)),
         Err(wrong) => return Ok(wrong),
     };
@@ -97,13 +99,13 @@ fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult
     })
 }
 
-/// What `look` returns, if this node may answer; or `{error, Reason}`.
-fn looked<'a, T>(
+/// What `read` returns of the item of a key, if this node may answer; or `{error, Reason}`.
+fn with_item<'a, T>(
     env: Env<'a>,
     member: Term<'a>,
     key: Term<'a>,
     reads: Term<'a>,
-    look: impl FnOnce(Option<&Item>) -> Option<T>,
+    read: impl FnOnce(Option<&Item>) -> Option<T>,
 ) -> NifResult<Result<Option<T>, Term<'a>>> {
     let member: &MemberResource = member.decode()?;
     let Mode(mode) = reads.decode()?;
@@ -112,7 +114,7 @@ fn looked<'a, T>(
         if let Err(wrong) = encode_key(env, member, key, key::STEPS_MAX, buffer)? {
             return Ok(Err(wrong));
         }
-        let looked = member.node.look(mode, buffer, look);
-        Ok(looked.map_err(|cause| terms::error(env, &cause)))
+        let found = member.node.look(mode, buffer, read);
+        Ok(found.map_err(|cause| terms::error(env, &cause)))
     })
 }
