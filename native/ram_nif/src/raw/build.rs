@@ -12,7 +12,6 @@ use rustler::sys::{self, ErlNifTerm};
 use rustler::{Env, Term};
 
 use super::ints::SmallInts;
-use super::shared;
 
 /// A map of more keys is a tree. To build one the virtual machine sorts its keys, from 129 on with
 /// a random number that it takes from the data of its scheduler (erts_qsort): on another thread
@@ -89,12 +88,6 @@ impl<'a> Stack<'a, '_> {
         // SAFETY: for any environment, and finite numbers.
         let made = || unsafe { sys::enif_make_double(self.env.as_c_arg(), float) };
         float.is_finite().then(|| self.raw(made()))
-    }
-
-    /// A binary that refers to the [`SharedBytes`](super::SharedBytes) that `ask` has somebody
-    /// offer: so who has them need not be known here.
-    pub fn shared(&self, ask: impl FnOnce()) -> Option<RawTerm<'a>> {
-        shared::offered(self.env, ask).map(|binary| self.raw(binary))
     }
 
     pub fn tuple(&self, elements: &[RawTerm<'a>]) -> RawTerm<'a> {

@@ -20,5 +20,5 @@ pub use build::{FLAT_MAP_KEYS_MAX, RawTerm, Stack, with_stack};
 pub use entry::{Entry, nif};
 pub use heap::{HeapTerm, HeapWriter};
 pub use resource::Type;
-pub use shared::{SharedBytes, open_shared};
+pub use shared::{SharedBytes, offered, open_shared};
 pub use term::{Elements, binary, elements, etf_of, term_of_etf, with_latin1_name};

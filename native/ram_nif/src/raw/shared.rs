@@ -9,8 +9,8 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use rustler::Env;
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
+use rustler::{Env, Term};
 
 use super::resource::Opened;
 
@@ -50,8 +50,7 @@ impl SharedBytes {
         unsafe { slice::from_raw_parts(self.object.as_ptr().cast(), self.length) }
     }
 
-    /// Makes a binary that refers to the bytes, if one is wanted on this thread: see
-    /// [`Stack::shared`](super::Stack::shared).
+    /// Makes a binary that refers to the bytes, if one is wanted on this thread: see [`offered`].
     pub fn offer(&self) {
         let Wanted::In(env) = WANTED.get() else { return };
         let object = self.object.as_ptr();
@@ -73,8 +72,9 @@ thread_local! {
     static WANTED: Cell<Wanted> = const { Cell::new(Wanted::Nothing) };
 }
 
-/// The binary that `ask` has been offered.
-pub fn offered(env: Env, ask: impl FnOnce()) -> Option<ErlNifTerm> {
+/// A binary that refers to the [`SharedBytes`] that `ask` has somebody offer: so it need not be
+/// known here who has them.
+pub fn offered<'a>(env: Env<'a>, ask: impl FnOnce()) -> Option<Term<'a>> {
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
@@ -85,7 +85,8 @@ pub fn offered(env: Env, ask: impl FnOnce()) -> Option<ErlNifTerm> {
     WANTED.set(Wanted::In(env.as_c_arg()));
     ask();
     match WANTED.get() {
-        Wanted::Made(binary) => Some(binary),
+        // SAFETY: it was made in this environment.
+        Wanted::Made(binary) => Some(unsafe { Term::new(env, binary) }),
         _ => None,
     }
 }

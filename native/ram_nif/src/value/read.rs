@@ -21,10 +21,21 @@ pub enum Found<'a> {
 
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
-    raw::with_stack(env, |stack| Reader::new(stack, item).found())
-        .flatten()
-        // What it says is no term: the caller is told by the virtual machine.
-        .unwrap_or_else(|| Found::Encoded(raw::binary(env, &item.value())))
+    let is_compiled = item.form().is_some();
+    let head_bytes = if is_compiled { U32_BYTES } else { 1 };
+    let found = match item.held_bytes().get(head_bytes..).unwrap_or_default() {
+        [SHARED] if is_compiled => references::binary(env, item, 0).map(Found::Term),
+        [OPAQUE] if is_compiled => references::binary(env, item, 0).map(Found::Encoded),
+        all => raw::with_stack(env, |stack| {
+            let (shared, depth_left) = (0, DEPTH_MAX);
+            let mut reader =
+                Reader { stack, item, is_compiled, all, rest: all, shared, depth_left };
+            reader.term().map(|term| Found::Term(term.term(env)))
+        })
+        .flatten(),
+    };
+    // What it says is no term: the caller is told by the virtual machine.
+    found.unwrap_or_else(|| Found::Encoded(raw::binary(env, &item.value())))
 }
 
 struct Reader<'a, 'r> {
@@ -39,24 +50,6 @@ struct Reader<'a, 'r> {
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
-    fn new(stack: Stack<'a, 'r>, item: &'r Item) -> Self {
-        let is_compiled = item.form().is_some();
-        let head_bytes = if is_compiled { U32_BYTES } else { 1 };
-        let all = item.held_bytes().get(head_bytes..).unwrap_or_default();
-        let (shared, depth_left) = (0, DEPTH_MAX);
-        Reader { stack, item, is_compiled, all, rest: all, shared, depth_left }
-    }
-
-    fn found(mut self) -> Option<Found<'a>> {
-        let env = self.stack.env();
-        if let [OPAQUE] = self.rest
-            && self.is_compiled
-        {
-            return Some(Found::Encoded(self.next_shared()?.term(env)));
-        }
-        Some(Found::Term(self.term()?.term(env)))
-    }
-
     /// Made in place where it is wanted, when it has no parts: most terms are such. Small tuples
     /// are many too, and have one call less.
     #[inline(always)]
@@ -195,6 +188,6 @@ impl<'a, 'r> Reader<'a, 'r> {
     fn next_shared(&mut self) -> Option<RawTerm<'a>> {
         let index = self.shared;
         self.shared = index.checked_add(1)?;
-        self.stack.shared(|| references::ask(self.item, index))
+        references::binary(self.stack.env(), self.item, index).map(RawTerm::from)
     }
 }

@@ -8,10 +8,11 @@
 use once_cell::sync::Lazy;
 use ram_core::store::table::Item;
 use ram_core::store::value::{AnyForm, Form, Held};
+use rustler::{Env, Term};
 
 use super::compile;
 use super::format::{self, U32_BYTES};
-use crate::raw::SharedBytes;
+use crate::raw::{self, SharedBytes};
 
 /// One lies in here itself, which saves its readers a step.
 struct References<S>(S);
@@ -42,9 +43,10 @@ pub fn held_with<'a>(compiled: Vec<u8>, shared: Vec<SharedBytes>) -> Held<'a> {
     Held::as_form(compiled, form)
 }
 
-/// Has the item offer what it refers to at this place, if its form is of this module.
-pub fn ask(item: &Item, index: u32) {
-    if let Some(form) = item.form() {
+/// A binary that refers to what the item does at this place; none if its form is not of this module.
+pub fn binary<'a>(env: Env<'a>, item: &Item, index: u32) -> Option<Term<'a>> {
+    let form = item.form()?;
+    raw::offered(env, || {
         form.value_bytes(&index.to_ne_bytes());
-    }
+    })
 }
