@@ -70,6 +70,22 @@ fn unsafe_stands_in_the_fence_alone() {
     assert!(fenced > 10, "the test has lost sight of the sources: {fenced}");
 }
 
+/// What is sealed is alive only beside what keeps it.
+#[test]
+fn references_alone_seal_and_unseal_and_hold_with_a_form() {
+    let mut seen = 0;
+    for path in sources(&src()) {
+        for line in code_lines(&path) {
+            let uses = [".sealed()", "unsealed(", "as_form(", "AnyForm::new(", "held_bytes().to"];
+            if module(&path) != "raw" && uses.iter().any(|call| line.contains(call)) {
+                seen += 1;
+                assert!(path.ends_with("value/references.rs"), "{}: {line}", path.display());
+            }
+        }
+    }
+    assert!(seen > 3, "the test has lost sight of the sources: {seen}");
+}
+
 #[test]
 fn no_module_comes_back_to_itself() {
     let mut arrows = arrows();

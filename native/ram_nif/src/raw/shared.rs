@@ -4,12 +4,13 @@
 //! binaries. The small blocks of a table, which come from elsewhere, lie close together for that.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::cell::Cell;
 use std::ffi::{CStr, c_void};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
+use once_cell::sync::Lazy;
+use rustler::sys;
 use rustler::{Env, Term};
 
 use super::resource::Opened;
@@ -50,44 +51,44 @@ impl SharedBytes {
         unsafe { slice::from_raw_parts(self.object.as_ptr().cast(), self.length) }
     }
 
-    /// Makes a binary that refers to the bytes, if one is wanted on this thread: see [`offered`].
-    pub fn offer(&self) {
-        let Wanted::In(env) = WANTED.get() else { return };
-        let object = self.object.as_ptr();
-        // SAFETY: the environment is there while it is noted. So is the object, it is these bytes,
-        // and the binary takes a reference to it.
-        let binary = unsafe { sys::enif_make_resource_binary(env, object, object, self.length) };
-        WANTED.set(Wanted::Made(binary));
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    Nothing,
-    In(*mut ErlNifEnv),
-    Made(ErlNifTerm),
-}
-
-thread_local! {
-    static WANTED: Cell<Wanted> = const { Cell::new(Wanted::Nothing) };
-}
-
-/// A binary that refers to the [`SharedBytes`] that `ask` has somebody offer: so it need not be
-/// known here who has them.
-pub fn offered<'a>(env: Env<'a>, ask: impl FnOnce()) -> Option<Term<'a>> {
-    struct End;
-    impl Drop for End {
-        fn drop(&mut self) {
-            WANTED.set(Wanted::Nothing);
+    /// Where the bytes are, under the seal of this process: for whoever keeps `self` beside it.
+    pub fn sealed(&self) -> [u8; SEALED_BYTES] {
+        let (object, length) = (self.object.as_ptr() as usize as u64, self.length as u64);
+        let mut sealed = [0; SEALED_BYTES];
+        let words = [*SEAL, object, length].map(u64::to_ne_bytes);
+        for (place, word) in sealed.chunks_exact_mut(size_of::<u64>()).zip(words) {
+            place.copy_from_slice(&word);
         }
+        sealed
     }
-    let _end = End;
-    WANTED.set(Wanted::In(env.as_c_arg()));
-    ask();
-    match WANTED.get() {
-        // SAFETY: it was made in this environment.
-        Wanted::Made(binary) => Some(unsafe { Term::new(env, binary) }),
-        _ => None,
+}
+
+/// Of [`SharedBytes::sealed`].
+pub const SEALED_BYTES: usize = 3 * size_of::<u64>();
+
+/// A number that nobody can guess, and that nobody is told: what begins with it was made here.
+static SEAL: Lazy<u64> = Lazy::new(|| RandomState::new().build_hasher().finish());
+
+/// A binary that refers to sealed bytes; none of what was not sealed by this process. It does not
+/// look at the object to know that: so a read has one line of memory less to wait for.
+///
+/// Sealed bytes are to be kept where their [`SharedBytes`] is, and nowhere else: see
+/// `value/references.rs`, which alone seals and unseals (`tests/layers.rs`).
+pub fn unsealed<'a>(env: Env<'a>, sealed: &[u8; SEALED_BYTES]) -> Option<Term<'a>> {
+    let ([seal, object, length], []) = sealed.as_chunks::<{ size_of::<u64>() }>() else {
+        return None;
+    };
+    let [seal, object, length] = [seal, object, length].map(|word| u64::from_ne_bytes(*word));
+    if seal != *SEAL {
+        return None;
+    }
+    let object = object as usize as *mut c_void;
+    // SAFETY: the seal says that these are an object and its length, and whoever shows it keeps a
+    // reference to the object. The binary takes one of its own.
+    unsafe {
+        let env_arg = env.as_c_arg();
+        let binary = sys::enif_make_resource_binary(env_arg, object, object, length as usize);
+        Some(Term::new(env, binary))
     }
 }
 

@@ -9,7 +9,7 @@ use super::format::{
 };
 use super::{atoms, references};
 use crate::key::etf;
-use crate::raw::{FLAT_MAP_KEYS_MAX, SharedBytes};
+use crate::raw::{FLAT_MAP_KEYS_MAX, SEALED_BYTES, SharedBytes};
 
 /// The tag and the length of a binary.
 const BINARY_HEAD_BYTES: usize = 5;
@@ -34,10 +34,11 @@ fn long_binary(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn one_shared<'a>(value: &[u8], tag: u8, bytes: &[u8]) -> Held<'a> {
-    let mut compiled = Vec::with_capacity(U32_BYTES + 1);
+    let mut compiled = Vec::with_capacity(U32_BYTES + 1 + SEALED_BYTES);
     push_length(&mut compiled, value.len());
     compiled.push(tag);
-    references::held_with_one(compiled, SharedBytes::new(bytes))
+    let shared = references::push(&mut compiled, bytes);
+    references::held_with_one(compiled, shared)
 }
 
 /// Walks a value, and writes a compiled term from the first byte on that has to be replaced.
@@ -105,7 +106,8 @@ impl<'a> Compiler<'a> {
     fn replace_binary(&mut self, head: &[u8]) -> Option<()> {
         self.write_up_to_here();
         self.out.push(SHARED);
-        self.shared.push(SharedBytes::new(head.get(BINARY_HEAD_BYTES..)?));
+        let bytes = head.get(BINARY_HEAD_BYTES..)?;
+        self.shared.push(references::push(&mut self.out, bytes));
         self.replaced(head, SHARED_COST_BYTES)
     }
 
@@ -167,7 +169,7 @@ pub fn etf_of(compiled: &[u8], shared: &[SharedBytes]) -> Vec<u8> {
                 out.push(etf::BINARY);
                 out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
                 out.extend_from_slice(bytes);
-                1
+                1 + SEALED_BYTES
             }
             OPAQUE => return shared.next().unwrap_or_default().to_vec(),
             ETF => {

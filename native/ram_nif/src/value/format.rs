@@ -6,13 +6,13 @@
 //! compiled   how many bytes the external term format has (4), then a term
 //! term       as in the external term format, or one of these
 //! 1  ATOM    its index in atoms.rs (4)
-//! 2  SHARED  a binary of more bytes than go on a heap: the next of those that the item refers to
+//! 2  SHARED  a binary of more bytes than go on a heap, sealed: see references.rs
 //! 3  ETF     length (4), external term format: what is rare, and decoded by the virtual machine
 //! 4  OPAQUE  as SHARED: the external term format of the whole value, which the caller decodes
 //! ```
 //!
-//! Indexes are of this process and numbers in its byte order: a compiled term is never written
-//! anywhere. An atom that the virtual machine does not have stays in external term format, and is
+//! Indexes and seals are of this process and numbers in its byte order: a compiled term is never
+//! written anywhere. An atom that the virtual machine does not have stays in external term format, and is
 //! created when the value is read, since nobody may fill the table of atoms of other nodes. Where
 //! nothing is replaced the external term format itself is held, without a length, and is read in
 //! the same way.

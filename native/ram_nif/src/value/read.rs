@@ -7,7 +7,7 @@ use super::etf::atom_bytes;
 use super::format::{ATOM, DEPTH_MAX, ETF, OPAQUE, SHARED, U32_BYTES};
 use super::{atoms, references};
 use crate::key::etf;
-use crate::raw::{self, RawTerm, Stack};
+use crate::raw::{self, RawTerm, SEALED_BYTES, Stack};
 
 /// Elements of a tuple that are gathered in registers and on the stack of the thread.
 const FEW: usize = 8;
@@ -23,13 +23,13 @@ pub enum Found<'a> {
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
     let is_compiled = item.form().is_some();
     let head_bytes = if is_compiled { U32_BYTES } else { 1 };
+    let sealed = || references::binary(env, item, head_bytes + 1);
     let found = match item.held_bytes().get(head_bytes..).unwrap_or_default() {
-        [SHARED] if is_compiled => references::binary(env, item, 0).map(Found::Term),
-        [OPAQUE] if is_compiled => references::binary(env, item, 0).map(Found::Encoded),
+        [SHARED, ..] if is_compiled => sealed().map(Found::Term),
+        [OPAQUE, ..] if is_compiled => sealed().map(Found::Encoded),
         all => raw::with_stack(env, |stack| {
-            let (shared, depth_left) = (0, DEPTH_MAX);
-            let mut reader =
-                Reader { stack, item, is_compiled, all, rest: all, shared, depth_left };
+            let (rest, depth_left) = (all, DEPTH_MAX);
+            let mut reader = Reader { stack, item, is_compiled, all, rest, depth_left };
             reader.term().map(|term| Found::Term(term.term(env)))
         })
         .flatten(),
@@ -44,8 +44,6 @@ struct Reader<'a, 'r> {
     is_compiled: bool,
     all: &'r [u8],
     rest: &'r [u8],
-    /// How many were met of those that the item refers to.
-    shared: u32,
     depth_left: usize,
 }
 
@@ -106,7 +104,7 @@ impl<'a, 'r> Reader<'a, 'r> {
                 self.stack.map_from(from)?
             }
             etf::SMALL_ATOM | etf::SMALL_ATOM_UTF8 | etf::ATOM | etf::ATOM_UTF8 => self.atom()?,
-            SHARED if self.is_compiled => self.next_shared()?,
+            SHARED if self.is_compiled => self.refer()?,
             ETF if self.is_compiled => {
                 let length = u32::from_ne_bytes(self.take()?);
                 raw::term_of_etf(self.stack.env(), self.bytes(length as usize)?)?.into()
@@ -185,9 +183,10 @@ impl<'a, 'r> Reader<'a, 'r> {
         Some(atoms::atom_of(env, etf)?.to_term(env).into())
     }
 
-    fn next_shared(&mut self) -> Option<RawTerm<'a>> {
-        let index = self.shared;
-        self.shared = index.checked_add(1)?;
-        references::binary(self.stack.env(), self.item, index).map(RawTerm::from)
+    fn refer(&mut self) -> Option<RawTerm<'a>> {
+        let at = self.item.held_bytes().len().checked_sub(self.rest.len())?;
+        let binary = references::binary(self.stack.env(), self.item, at)?;
+        self.bytes(SEALED_BYTES)?;
+        Some(binary.into())
     }
 }
