@@ -37,7 +37,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
     };
     for _ in 0..2 {
         let shorter = start().await;
-        assert!(left(&shorter) > Duration::from_millis(450), "{:?} left", left(&shorter));
+        assert!(left(&shorter) > Duration::from_millis(150), "{:?} left", left(&shorter));
         shorter.serve(std::future::ready(())).await;
     }
     let shorter = start().await;
