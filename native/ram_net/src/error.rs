@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::handshake::HandshakeError;
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::unreached::{Unreached, UnreachedCause};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -25,15 +25,11 @@ use sha2::Sha256;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::options::{ClusterId, Cookie, PeerId};
+use super::identity::{ClusterId, Cookie, PeerId};
 
 pub(super) const WIRE_VERSION: u16 = 2;
 pub(super) const MAGIC: [u8; 4] = *b"ram!";
 pub(super) const PREAMBLE_BYTES: usize = 8;
-
-/// An Erlang node name is an atom: at most 255 characters.
-pub(super) const NAME_BYTES_MAX: usize = 255;
-pub(super) const ADDRESS_BYTES_MAX: usize = 255;
 
 /// A hello with the longest name and address needs 578 bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 640;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::options::PeerId;
+use super::identity::PeerId;
 
 /// Unproven connections that the source of a member may have, whatever the others do: it opens one
 /// at a time, and several members may share an address.

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::error::NetError;
 use super::frame::{Body, Outgoing, PING_ID};
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::outbox::{Outbox, PushError};
 
 /// Requests of one peer that wait for their replies; a peer that takes requests and answers none

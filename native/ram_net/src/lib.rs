@@ -44,6 +44,7 @@ mod error;
 mod frame;
 mod handshake;
 mod handshakes;
+mod identity;
 mod lane;
 mod options;
 mod outbox;
@@ -63,8 +64,9 @@ use bytes::Bytes;
 
 pub use error::NetError;
 pub use frame::Body;
+pub use identity::{ClusterId, Cookie, PeerId};
 pub use lane::PendingReply;
-pub use options::{ClusterId, Cookie, NetOptions, PeerId};
+pub use options::NetOptions;
 pub use refusal::RefusalKind;
 pub use server::Replies;
 pub use stats::{NetStats, PeerStatus};

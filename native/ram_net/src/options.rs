@@ -1,54 +1,10 @@
 //! What a member says about itself and its limits when its network starts.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
 use super::error::NetError;
-use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
+use super::identity::{ADDRESS_BYTES_MAX, ClusterId, Cookie, NAME_BYTES_MAX, PeerId};
 use ram_limits::{ARRIVING_BYTES_MAX, FRAME_BYTES_MAX, GUESTS_ARRIVING_BYTES_MAX, GUESTS_MAX};
-
-/// A member of the cluster, as Raft knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(pub u64);
-
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The cluster a member belongs to; made once, when the cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClusterId(pub [u8; 16]);
-
-/// The secret that members share. It never appears in a log line. Clones are the same cookie: a
-/// new one replaces it in all of them, for the handshakes that come.
-#[derive(Clone)]
-pub struct Cookie(Arc<RwLock<Vec<u8>>>);
-
-impl Cookie {
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Cookie {
-        Cookie(Arc::new(RwLock::new(bytes.into())))
-    }
-
-    /// Calls `read` with the bytes; for moments.
-    pub(super) fn with<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        read(&self.0.read())
-    }
-
-    pub(super) fn replace(&self, bytes: Vec<u8>) {
-        *self.0.write() = bytes;
-    }
-}
-
-impl fmt::Debug for Cookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cookie(..)")
-    }
-}
 
 #[derive(Debug, Clone)]
 pub struct NetOptions {
@@ -183,10 +139,5 @@ mod tests {
         assert_eq!(told("0.0.0.0", Some("far.away:9")), "far.away:9");
         assert_eq!(told("0.0.0.0", Some("[::1]")), "[::1]:7");
         assert_eq!(told("0.0.0.0", Some("[::1]:9")), "[::1]:9");
-    }
-
-    #[test]
-    fn the_cookie_is_not_printed() {
-        assert!(!format!("{:?}", Cookie::new("secret")).contains("secret"));
     }
 }

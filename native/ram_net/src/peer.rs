@@ -21,8 +21,9 @@ use super::connection::{
 use super::error::NetError;
 use super::frame::Body;
 use super::handshake::{Greeting, HandshakeError, initiate};
+use super::identity::PeerId;
 use super::lane::{Lane, PendingReply};
-use super::options::{NetOptions, PeerId};
+use super::options::NetOptions;
 use super::shared::Shared;
 use super::stats::{Counters, PeerStatus};
 use super::transport::BoxStream;

@@ -22,7 +22,7 @@ use super::error::NetError;
 use super::frame::{Body, Outgoing, PING_ID};
 use super::handshake::{Greeting, HandshakeError, accept};
 use super::handshakes::Place;
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::outbox::Outbox;
 use super::refusal::RefusalKind;
 use super::shared::Shared;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::refusal::RefusalKind;
 use super::unreached::Outage;
 

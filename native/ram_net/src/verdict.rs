@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Net;
 use super::handshake::{HandshakeError, initiate};
-use super::options::PeerId;
+use super::identity::PeerId;
 
 impl Net {
     /// The reason code with which the peer there refuses this member. `None`: it admits it, is not

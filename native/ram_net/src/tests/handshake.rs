@@ -4,6 +4,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 
 use super::*;
+use crate::identity::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
