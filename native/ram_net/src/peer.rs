@@ -1,35 +1,26 @@
-//! The way to one peer: its address, and the connection that requests travel on.
+//! What is known of one peer: where it may be, whether a connection to it stands, and when to try
+//! again.
 //!
 //! There is no connection until the first request. While one is being made, requests queue in its
 //! lane; when it fails or breaks, they all fail, and for a back-off time further requests fail at
 //! once with the same reason. The first request after that tries again. Retrying a request is not
 //! done here: only the caller knows whether it may be sent twice. News of the peer (a new address,
-//! a connection from it) ends the back-off.
+//! a connection from it) ends the back-off. Connections are made by `link`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::split;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::connection::{
-    Arrival, Ending, Intake, Traffic, read_frames, watch_for_stall, write_frames,
-};
+use super::connection::Ending;
 use super::error::NetError;
-use super::frame::Body;
-use super::handshake::{Greeting, HandshakeError, initiate};
 use super::identity::PeerId;
-use super::lane::{Lane, PendingReply};
+use super::lane::Lane;
 use super::options::NetOptions;
-use super::shared::Shared;
-use super::stats::{Counters, PeerStatus};
-use super::transport::BoxStream;
+use super::stats::PeerStatus;
 use super::unreached::{Attempts, Unreached, UnreachedCause};
-
-pub(super) const NO_ADDRESS: &str = "its address is not known";
 
 pub(super) struct Peer {
     id: PeerId,
@@ -94,7 +85,7 @@ impl Peer {
     }
 
     /// Where to try next. What a handshake said may be wrong, or a lie: so the two take turns.
-    fn next_address(&self) -> Option<String> {
+    pub fn next_address(&self) -> Option<String> {
         let mut state = self.state.lock();
         let (told, home) = (state.address.clone(), state.home.clone());
         let is_homes_turn = state.is_homes_turn;
@@ -115,7 +106,7 @@ impl Peer {
     }
 
     /// The next attempt is made at once, and where the peer is said to be.
-    fn start_over(&self) {
+    pub fn start_over(&self) {
         let mut state = self.state.lock();
         state.end_backoff();
         state.is_homes_turn = false;
@@ -137,37 +128,6 @@ impl Peer {
         }
     }
 
-    pub fn send(
-        self: &Arc<Peer>,
-        shared: &Arc<Shared>,
-        kind: u8,
-        body: Body,
-    ) -> Result<PendingReply, NetError> {
-        let (lane, fresh) = self.lane(&shared.options)?;
-        let pending = lane.request(kind, body);
-        if fresh {
-            self.connect(shared, lane);
-        }
-        pending
-    }
-
-    /// Waits for a sign of life, on the connection that stands or on a new one.
-    pub async fn reach(self: &Arc<Peer>, shared: &Arc<Shared>) -> Result<(), NetError> {
-        loop {
-            self.start_over();
-            let (lane, fresh) = self.lane(&shared.options)?;
-            let echo = lane.echo();
-            if fresh {
-                self.connect(shared, lane);
-            }
-            match echo?.await.unwrap_or(Err(NetError::Closed)) {
-                // That attempt began before the call, perhaps at another address.
-                Err(_) if !fresh => {}
-                reached => return reached,
-            }
-        }
-    }
-
     pub fn is_connected(&self) -> bool {
         self.state.lock().link.as_ref().is_some_and(|link| link.connected)
     }
@@ -183,7 +143,7 @@ impl Peer {
     pub fn close(&self) {
         let link = self.state.lock().link.take();
         if let Some(link) = link {
-            link.lane.close(&self.ended_with(&Ending::Here));
+            link.lane.close(&self.unreachable(UnreachedCause::Closed, &Ending::Here));
             if let Some(task) = link.task {
                 task.abort();
             }
@@ -191,7 +151,7 @@ impl Peer {
     }
 
     /// The lane for a request, and whether it still has to be connected.
-    fn lane(&self, options: &NetOptions) -> Result<(Arc<Lane>, bool), NetError> {
+    pub fn lane(&self, options: &NetOptions) -> Result<(Arc<Lane>, bool), NetError> {
         let mut state = self.state.lock();
         if let Some(link) = &state.link {
             return Ok((Arc::clone(&link.lane), false));
@@ -206,26 +166,20 @@ impl Peer {
         Ok((lane, true))
     }
 
-    fn connect(self: &Arc<Peer>, shared: &Arc<Shared>, lane: Arc<Lane>) {
-        let run = LinkRun {
-            shared: Arc::clone(shared),
-            peer: Arc::clone(self),
-            lane: Arc::clone(&lane),
-            failure: None,
-        };
-        let task = shared.tasks.spawn(run.run());
+    /// The task of the link that uses `lane`; aborted when that was closed in between, since it must
+    /// not outlive its lane.
+    pub fn set_task(&self, lane: &Arc<Lane>, task: Option<AbortHandle>) {
         let mut state = self.state.lock();
-        match &mut state.link {
-            Some(link) if Arc::ptr_eq(&link.lane, &lane) => link.task = task,
-            // Closed in between: the task must not outlive its lane.
-            _ => {
+        match state.link_of(lane) {
+            Some(link) => link.task = task,
+            None => {
                 drop(state);
                 task.inspect(AbortHandle::abort);
             }
         }
     }
 
-    fn connected(&self, lane: &Arc<Lane>, name: String) {
+    pub fn connected(&self, lane: &Arc<Lane>, name: String) {
         let ended = {
             let mut state = self.state.lock();
             state.end_backoff();
@@ -246,7 +200,7 @@ impl Peer {
     }
 
     /// Closes the lane of an ended link; the next request may connect after the back-off.
-    fn ended(&self, options: &NetOptions, lane: &Arc<Lane>, failure: &NetError) {
+    pub fn ended(&self, options: &NetOptions, lane: &Arc<Lane>, failure: &NetError) {
         {
             let mut state = self.state.lock();
             if state.link_of(lane).is_some() {
@@ -260,23 +214,18 @@ impl Peer {
         lane.close(failure);
     }
 
-    fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
+    pub fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
         NetError::Unreachable { peer: self.id, cause, reason: reason.to_string() }
     }
 
-    fn ended_with(&self, ending: &Ending) -> NetError {
-        self.unreachable(UnreachedCause::Closed, ending)
-    }
-
-    /// An attempt failed: it is counted, and told if it is news.
-    fn not_reached(&self, shared: &Shared, address: &str, failure: &NetError) {
-        Counters::add(&shared.counters.connect_failures, 1);
+    /// An attempt failed: it is counted, and logged if it is news.
+    pub fn not_reached(&self, address: &str, failure: &NetError, log_interval: Duration) {
         let Unreached { cause, text } = failure.unreached();
-        let interval = shared.options.refusal_log_interval;
         let (is_due, name) = {
             let mut state = self.state.lock();
             let last = Unreached { cause, text: text.clone() };
-            let is_due = state.attempts.failed(address.to_owned(), last, Instant::now(), interval);
+            let is_due =
+                state.attempts.failed(address.to_owned(), last, Instant::now(), log_interval);
             (is_due, state.name.clone().unwrap_or_default())
         };
         if is_due {
@@ -294,93 +243,6 @@ impl State {
 
     fn link_of(&mut self, lane: &Arc<Lane>) -> Option<&mut Link> {
         self.link.as_mut().filter(|link| Arc::ptr_eq(&link.lane, lane))
-    }
-}
-
-/// The life of one link. However it ends, by error, abort or panic, dropping it settles its
-/// requests.
-struct LinkRun {
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    lane: Arc<Lane>,
-    failure: Option<NetError>,
-}
-
-impl LinkRun {
-    async fn run(mut self) {
-        self.failure = Some(match self.open().await {
-            Ok((stream, greeting)) => self.serve(stream, greeting).await,
-            Err(failure) => failure,
-        });
-    }
-
-    async fn open(&self) -> Result<(BoxStream, Greeting), NetError> {
-        let unknown = || self.peer.unreachable(UnreachedCause::NoAddress, &NO_ADDRESS);
-        let address = self.peer.next_address().ok_or_else(unknown)?;
-        let opened = self.open_at(&address).await;
-        opened.inspect_err(|failure| self.peer.not_reached(&self.shared, &address, failure))
-    }
-
-    async fn open_at(&self, address: &str) -> Result<(BoxStream, Greeting), NetError> {
-        let options = &self.shared.options;
-        let connecting = self.shared.transport.connect(address);
-        let mut stream = match timeout(options.connect_timeout, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(self.peer.unreachable((&error).into(), &error)),
-            Err(_) => {
-                let late = &"connecting took too long";
-                return Err(self.peer.unreachable(UnreachedCause::Timeout, late));
-            }
-        };
-        let greeting = initiate(&mut stream, &self.shared.credentials, self.peer.id);
-        match timeout(options.handshake_timeout, greeting).await {
-            Ok(Ok(greeting)) => {
-                if let Ok(at) = address.parse::<SocketAddr>() {
-                    self.shared.handshakes.expect(self.peer.id, at.ip().into());
-                }
-                Ok((stream, greeting))
-            }
-            Ok(Err(error)) => Err(self.refused(&error)),
-            Err(_) => Err(self.refused(&HandshakeError::Timeout)),
-        }
-    }
-
-    fn refused(&self, error: &HandshakeError) -> NetError {
-        if let HandshakeError::Refused { code } = error {
-            self.shared.service.refused_by(self.peer.id, *code);
-        }
-        NetError::of_handshake(self.peer.id, error)
-    }
-
-    async fn serve(&self, stream: BoxStream, greeting: Greeting) -> NetError {
-        let Shared { counters, options, .. } = &*self.shared;
-        Counters::add(&counters.connects, 1);
-        self.peer.connected(&self.lane, greeting.name);
-        let lane = &self.lane;
-        let traffic = Traffic::new(counters);
-        let room = || self.shared.members_room.clone();
-        let intake = Intake::new(options, None, &room);
-        let (reader, writer) = split(stream);
-        let answer = |arrival: Arrival| {
-            if let Arrival::Whole(frame) = arrival {
-                lane.answer(frame.id, frame.body);
-            }
-        };
-        let ended = tokio::select! {
-            end = read_frames(reader, &intake, &traffic, answer) => end,
-            end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,
-            end = watch_for_stall(lane, &traffic, options.stall_timeout) => end,
-        };
-        let ending = ended.err().unwrap_or(Ending::Here);
-        tracing::debug!("the connection to member {} ended: {ending}", self.peer.id);
-        self.peer.ended_with(&ending)
-    }
-}
-
-impl Drop for LinkRun {
-    fn drop(&mut self) {
-        let failure = self.failure.take().unwrap_or_else(|| self.peer.ended_with(&Ending::Here));
-        self.peer.ended(&self.shared.options, &self.lane, &failure);
     }
 }
 

@@ -8,15 +8,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::Service;
 use super::arriving::Room;
 use super::handshake::Credentials;
 use super::handshakes::Handshakes;
 use super::identity::PeerId;
+use super::inbound_slots::InboundSlots;
 use super::options::NetOptions;
 use super::peer::Peer;
 use super::refusal::RefusalLog;
-use super::server::Seats;
+use super::service::Service;
 use super::stats::Counters;
 use super::transport::Transport;
 
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     /// Refusals of connections made to us. A peer tells itself of those that we made.
     pub accepted_refusals: RefusalLog,
     pub handshakes: Arc<Handshakes>,
-    pub seats: Seats,
+    pub inbound_slots: Arc<InboundSlots>,
     /// For large frames of members, and of guests.
     pub members_room: Room,
     pub guests_room: Room,
@@ -49,12 +49,12 @@ impl Shared {
             members_room: Room::new(options.arriving_bytes_max),
             guests_room: Room::new(options.guests_arriving_bytes_max),
             handshakes: Handshakes::new(options.handshakes_max),
+            inbound_slots: InboundSlots::new(options.guests_max),
             options,
             credentials,
             transport,
             service,
             counters: Counters::default(),
-            seats: Seats::default(),
             tasks: Tasks::new(),
             peers: Mutex::default(),
         }

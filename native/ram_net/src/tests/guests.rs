@@ -76,12 +76,12 @@ async fn guests_have_few_seats_and_the_oldest_of_them_goes() {
     let mut guests = Vec::new();
     for id in 0..4 {
         guests.push(b.raw_peer_with(GUESTS + id).await);
-        wait_until("it sits", || b.net.shared.seats.is_taken(PeerId(GUESTS + id))).await;
+        wait_until("it sits", || b.net.shared.inbound_slots.is_taken(PeerId(GUESTS + id))).await;
     }
     for stream in &mut guests[..2] {
         wait_closed(stream).await;
     }
-    let sits = |id| b.net.shared.seats.is_taken(PeerId(id));
+    let sits = |id| b.net.shared.inbound_slots.is_taken(PeerId(id));
     assert!(sits(1) && sits(GUESTS + 2) && sits(GUESTS + 3));
     drop(member);
 }

@@ -8,14 +8,17 @@ mod strangers;
 mod traffic;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::frame::{Batch, Outgoing};
+use super::handshake::Credentials;
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);

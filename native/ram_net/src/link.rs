@@ -1,0 +1,161 @@
+//! Our connection to one peer, from the first request until it breaks: it is made, proven by the
+//! handshake, and carries requests out and replies in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::split;
+use tokio::time::timeout;
+
+use super::connection::{
+    Arrival, Ending, Intake, Traffic, read_frames, watch_for_stall, write_frames,
+};
+use super::error::NetError;
+use super::frame::Body;
+use super::handshake::{Greeting, HandshakeError, initiate};
+use super::lane::{Lane, PendingReply};
+use super::peer::Peer;
+use super::shared::Shared;
+use super::stats::Counters;
+use super::transport::BoxStream;
+use super::unreached::UnreachedCause;
+
+pub(super) const NO_ADDRESS: &str = "its address is not known";
+
+/// Queues a request; the first one connects.
+pub(super) fn send(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    kind: u8,
+    body: Body,
+) -> Result<PendingReply, NetError> {
+    let (lane, fresh) = peer.lane(&shared.options)?;
+    let pending = lane.request(kind, body);
+    if fresh {
+        connect(shared, peer, lane);
+    }
+    pending
+}
+
+/// Waits for a sign of life, on the connection that stands or on a new one.
+pub(super) async fn reach(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Result<(), NetError> {
+    loop {
+        peer.start_over();
+        let (lane, fresh) = peer.lane(&shared.options)?;
+        let echo = lane.echo();
+        if fresh {
+            connect(shared, peer, lane);
+        }
+        match echo?.await.unwrap_or(Err(NetError::Closed)) {
+            // That attempt began before the call, perhaps at another address.
+            Err(_) if !fresh => {}
+            reached => return reached,
+        }
+    }
+}
+
+fn connect(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Arc<Lane>) {
+    let run = LinkRun {
+        shared: Arc::clone(shared),
+        peer: Arc::clone(peer),
+        lane: Arc::clone(&lane),
+        failure: None,
+    };
+    let task = shared.tasks.spawn(run.run());
+    peer.set_task(&lane, task);
+}
+
+/// The life of one link. However it ends, by error, abort or panic, dropping it settles its
+/// requests.
+struct LinkRun {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    lane: Arc<Lane>,
+    failure: Option<NetError>,
+}
+
+impl LinkRun {
+    async fn run(mut self) {
+        self.failure = Some(match self.open().await {
+            Ok((stream, greeting)) => self.serve(stream, greeting).await,
+            Err(failure) => failure,
+        });
+    }
+
+    async fn open(&self) -> Result<(BoxStream, Greeting), NetError> {
+        let unknown = || self.peer.unreachable(UnreachedCause::NoAddress, &NO_ADDRESS);
+        let address = self.peer.next_address().ok_or_else(unknown)?;
+        let opened = self.open_at(&address).await;
+        opened.inspect_err(|failure| {
+            Counters::add(&self.shared.counters.connect_failures, 1);
+            let log_interval = self.shared.options.refusal_log_interval;
+            self.peer.not_reached(&address, failure, log_interval);
+        })
+    }
+
+    async fn open_at(&self, address: &str) -> Result<(BoxStream, Greeting), NetError> {
+        let options = &self.shared.options;
+        let connecting = self.shared.transport.connect(address);
+        let mut stream = match timeout(options.connect_timeout, connecting).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(self.peer.unreachable((&error).into(), &error)),
+            Err(_) => {
+                let late = &"connecting took too long";
+                return Err(self.peer.unreachable(UnreachedCause::Timeout, late));
+            }
+        };
+        let greeting = initiate(&mut stream, &self.shared.credentials, self.peer.id());
+        match timeout(options.handshake_timeout, greeting).await {
+            Ok(Ok(greeting)) => {
+                if let Ok(at) = address.parse::<SocketAddr>() {
+                    self.shared.handshakes.expect(self.peer.id(), at.ip().into());
+                }
+                Ok((stream, greeting))
+            }
+            Ok(Err(error)) => Err(self.refused(&error)),
+            Err(_) => Err(self.refused(&HandshakeError::Timeout)),
+        }
+    }
+
+    fn refused(&self, error: &HandshakeError) -> NetError {
+        if let HandshakeError::Refused { code } = error {
+            self.shared.service.refused_by(self.peer.id(), *code);
+        }
+        NetError::of_handshake(self.peer.id(), error)
+    }
+
+    fn ended_with(&self, ending: &Ending) -> NetError {
+        self.peer.unreachable(UnreachedCause::Closed, ending)
+    }
+
+    async fn serve(&self, stream: BoxStream, greeting: Greeting) -> NetError {
+        let Shared { counters, options, .. } = &*self.shared;
+        Counters::add(&counters.connects, 1);
+        self.peer.connected(&self.lane, greeting.name);
+        let lane = &self.lane;
+        let traffic = Traffic::new(counters);
+        let room = || self.shared.members_room.clone();
+        let intake = Intake::new(options, None, &room);
+        let (reader, writer) = split(stream);
+        let answer = |arrival: Arrival| {
+            if let Arrival::Whole(frame) = arrival {
+                lane.answer(frame.id, frame.body);
+            }
+        };
+        let ended = tokio::select! {
+            end = read_frames(reader, &intake, &traffic, answer) => end,
+            end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,
+            end = watch_for_stall(lane, &traffic, options.stall_timeout) => end,
+        };
+        let ending = ended.err().unwrap_or(Ending::Here);
+        tracing::debug!("the connection to member {} ended: {ending}", self.peer.id());
+        self.ended_with(&ending)
+    }
+}
+
+impl Drop for LinkRun {
+    fn drop(&mut self) {
+        let failure = self.failure.take().unwrap_or_else(|| self.ended_with(&Ending::Here));
+        self.peer.ended(&self.shared.options, &self.lane, &failure);
+    }
+}
