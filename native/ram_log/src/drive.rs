@@ -15,10 +15,12 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::change::Change;
-use super::queue::{Asked, Queue, Work};
+use super::error::LogError;
+use super::options::Driver;
+use super::queue::{Asked, Done, Queue, Work};
+use super::stats::Counters;
 use super::view::{View, refused};
-use super::writer::{Counters, Writer};
-use super::{Done, Driver, LogError};
+use super::writer::Writer;
 use ram_limits::SLOT_BYTES_MAX;
 
 pub(super) struct Shared {

@@ -20,13 +20,15 @@ use parking_lot::{Condvar, Mutex};
 use super::change::Change;
 use super::disk::Disk;
 use super::drive::{Shared, State, spawn};
-use super::queue::Queue;
+use super::error::LogError;
+use super::options::{Driver, LogOptions};
+use super::queue::{Done, Queue};
 use super::reading::resolve;
 use super::recovery::recover;
 use super::segment::SEGMENT_BYTES_MAX;
+use super::stats::{Counters, LogStats};
 use super::view::View;
-use super::writer::{Counters, Writer};
-use super::{Done, Driver, LogError, LogOptions, LogStats};
+use super::writer::Writer;
 use ram_limits::RECORD_BYTES_MAX;
 
 /// A handle to the log of one member. Clones share the log; with the last one it closes.

@@ -57,6 +57,7 @@ mod drive;
 mod error;
 #[cfg(any(test, feature = "simulation"))]
 mod failing_disk;
+mod file_names;
 mod handle;
 mod kind;
 mod lone_file;
@@ -64,6 +65,7 @@ mod memory_disk;
 mod meta;
 mod newest;
 mod offsets;
+mod options;
 mod queue;
 mod reading;
 mod real_disk;
@@ -71,6 +73,7 @@ mod record;
 mod recovery;
 mod segment;
 mod snapshot;
+mod stats;
 mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -78,93 +81,21 @@ mod transfer;
 mod view;
 mod writer;
 
-use std::io;
-
-use ram_limits::RECORD_BYTES_MAX;
-
 #[cfg(any(test, feature = "simulation"))]
 pub use cached_disk::CachedDisk;
 pub use disk::{Disk, DiskFile};
 pub use error::LogError;
 #[cfg(any(test, feature = "simulation"))]
 pub use failing_disk::FailingDisk;
+pub use file_names::{is_log_file, is_segment};
 pub use handle::Log;
 pub use kind::Kind;
 pub use lone_file::LoneFile;
 pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
+pub use options::{Driver, LogOptions};
+pub use queue::Done;
 pub use real_disk::RealDisk;
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
+pub use stats::LogStats;
 pub use transfer::{ReceivedSnapshot, SnapshotFile, SnapshotReceiver};
-
-/// Is this the name of a file that a log or its snapshots make, finished or not?
-#[must_use]
-pub fn is_log_file(name: &str) -> bool {
-    let whole = name.strip_suffix(".tmp").or_else(|| name.strip_suffix(".part")).unwrap_or(name);
-    is_segment(whole) || snapshot::snapshot_index(whole).is_some() || whole == newest::FILE
-}
-
-/// Is this the name of a segment?
-#[must_use]
-pub fn is_segment(name: &str) -> bool {
-    segment::segment_number(name).is_some()
-}
-
-/// Told when an operation is durable, or why it is not. Runs on the thread of the writer, which
-/// waits for it: it must not block.
-pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
-
-/// How a log is kept.
-#[derive(Clone, Debug)]
-pub struct LogOptions {
-    /// A segment gets no batch beyond this length, unless it is the only one in it. Bytes.
-    pub segment_bytes: u64,
-    /// The newest entries are kept in memory up to this sum. Bytes.
-    pub cache_bytes: usize,
-    /// The longest body of an entry. Bytes.
-    pub record_bytes_max: usize,
-    /// A batch takes operations up to this; longer appends are written in several. Bytes.
-    pub batch_bytes_max: usize,
-    /// Who writes.
-    pub driver: Driver,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 16 * 1024 * 1024,
-            cache_bytes: 16 * 1024 * 1024,
-            record_bytes_max: RECORD_BYTES_MAX,
-            batch_bytes_max: 4 * 1024 * 1024,
-            driver: Driver::Thread,
-        }
-    }
-}
-
-/// Who writes, syncs, and runs the callbacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
-    /// A thread of the log, named `ram-log`.
-    Thread,
-    /// The caller, before the call returns.
-    Inline,
-    /// Whoever calls [`Log::drive`]: for a simulation, which decides how long a disk takes.
-    Called,
-}
-
-/// Counts since opening, except for the last two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogStats {
-    /// Syncs of segments.
-    pub syncs: u64,
-    /// Batches written.
-    pub batches: u64,
-    /// Records written.
-    pub records: u64,
-    /// Bytes written, without zeros and file headers.
-    pub bytes_written: u64,
-    /// Bytes that the segments take now.
-    pub disk_bytes: u64,
-    /// Segments there are now.
-    pub segments: u64,
-}

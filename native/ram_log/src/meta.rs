@@ -12,8 +12,8 @@
 
 use std::io;
 
-use super::LogError;
 use super::disk::{Disk, read_to_end};
+use super::error::LogError;
 use super::record::u32_at;
 
 /// The longest content of such a file, in bytes.

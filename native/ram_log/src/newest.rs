@@ -5,8 +5,8 @@
 //! log would look whole, and shorter. The number is written after the segment was made and before
 //! anything is written into it; so every segment that ever held a record is counted.
 
-use super::LogError;
 use super::disk::Disk;
+use super::error::LogError;
 use super::meta::{read_checked, write_checked};
 use super::segment::segment_name;
 

@@ -6,11 +6,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::io;
 
 use bytes::Bytes;
 
-use super::Done;
 use super::change::Change;
+
+/// Told when an operation is durable, or why it is not. Runs on the thread of the writer, which
+/// waits for it: it must not block.
+pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// An operation with the one who waits for it.
 pub(super) struct Asked {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::LogError;
 use super::disk::read_exactly;
+use super::error::LogError;
 use super::offsets::Stored;
 use super::record::{Decoded, HEADER_BYTES, OVERHEAD_BYTES, Record, decode};
 use super::view::Found;

@@ -17,6 +17,8 @@ use bytes::Bytes;
 
 use super::bounds::Bounds;
 use super::disk::{Disk, read_to_end};
+use super::error::LogError;
+use super::file_names::is_log_file;
 use super::newest;
 use super::offsets::{Offsets, Place, Placed};
 use super::record::{Decoded, Fault, Record, decode};
@@ -24,7 +26,6 @@ use super::segment::{
     RECORDS_OFFSET, SEGMENT_BYTES_LIMIT, Segment, SegmentHeader, segment_name, segment_number,
 };
 use super::tail::{Suspicion, written_bytes};
-use super::{LogError, is_log_file};
 
 /// A log as its records tell it.
 #[derive(Debug, Default)]

@@ -18,8 +18,8 @@
 
 use std::fmt;
 
-use super::LogError;
 use super::disk::{Disk, DiskFile};
+use super::error::LogError;
 use super::record::{u32_at, u64_at};
 use ram_limits::{RECORD_BYTES_MAX, SLOT_BYTES_MAX};
 

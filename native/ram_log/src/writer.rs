@@ -7,19 +7,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
 use super::bounds::Bounds;
 use super::change::Change;
 use super::disk::Disk;
+use super::error::LogError;
 use super::newest;
 use super::offsets::{Place, Placed};
 use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
 use super::segment::{RECORDS_OFFSET, Segment, SegmentHeader};
-use super::{LogError, LogStats};
+use super::stats::Counters;
 
 /// Segments are filled with zeros ahead in steps of this size: small enough that a step does not
 /// hold up a batch for long, large enough that most batches need none.
@@ -27,44 +28,6 @@ const GROW_BYTES: u64 = 1024 * 1024;
 
 /// The buffer for batches keeps no more memory than this.
 const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// What was done since the log was opened, and what is there now.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) syncs: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) records: AtomicU64,
-    pub(super) bytes_written: AtomicU64,
-    pub(super) disk_bytes: AtomicU64,
-    pub(super) segments: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn count_segments<'a>(
-        &self,
-        segments: impl Iterator<Item = &'a Segment>,
-    ) -> Result<(), LogError> {
-        let (mut count, mut bytes) = (0, 0);
-        for segment in segments {
-            count += 1;
-            bytes += segment.file.len().map_err(LogError::io(&segment.name))?;
-        }
-        self.segments.store(count, Relaxed);
-        self.disk_bytes.store(bytes, Relaxed);
-        Ok(())
-    }
-
-    pub(super) fn stats(&self) -> LogStats {
-        LogStats {
-            syncs: self.syncs.load(Relaxed),
-            batches: self.batches.load(Relaxed),
-            records: self.records.load(Relaxed),
-            bytes_written: self.bytes_written.load(Relaxed),
-            disk_bytes: self.disk_bytes.load(Relaxed),
-            segments: self.segments.load(Relaxed),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Writer {
