@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::aside;
 use crate::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
 use crate::{Error, Result};
-use ram_log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
+use ram_log::{Disk, FlushMode, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
 use ram_log::{latest_snapshot, write_checked};
 use ram_raft::log_store::LogStore;
 
@@ -91,7 +91,7 @@ pub fn has_log(disk: &Arc<dyn Disk>) -> Result<bool> {
     if !list(disk)?.iter().any(|name| is_segment(name)) {
         return Ok(false);
     }
-    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
     let log = Log::open(disk.clone(), options).map_err(unreadable)?;
     let last = LogStore::new(log.clone()).last_log_id();
     let snapshot = latest_snapshot(disk.as_ref()).map_err(unreadable)?;

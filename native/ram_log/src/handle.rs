@@ -1,9 +1,8 @@
-//! [`Log`]: what the rest of the member holds of the log.
+//! [`Log`]: the handle to the log that the rest of the member uses.
 //!
-//! Operations go into one queue and are answered through a callback when they are durable. Whoever
-//! drives the writer takes what is waiting, writes it as one batch with one sync, and runs the
-//! callbacks in the order of the operations; while it syncs, the next batch gathers. That is all
-//! the grouping there is, and it adapts to the disk by itself.
+//! Operations go into one queue. The flush loop takes all that are queued, writes them as one batch
+//! with one sync, and runs their callbacks in the order of the operations; while it syncs, the next
+//! batch gathers. So the size of a group adapts to the speed of the disk.
 //!
 //! The queue has no bound of its own: refusing here would break Raft in the middle of a step. Its
 //! users bound it: Raft limits what is in flight.
@@ -17,11 +16,11 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Change;
 use super::disk::Disk;
-use super::drive::{Shared, State, spawn};
 use super::error::LogError;
-use super::options::{Driver, LogOptions};
+use super::flush_loop::{Shared, State, spawn};
+use super::operation::Operation;
+use super::options::{FlushMode, LogOptions};
 use super::queue::{Done, Queue};
 use super::reading::resolve;
 use super::recovery::recover;
@@ -83,11 +82,11 @@ impl Log {
             counters,
             record_bytes_max: options.record_bytes_max.min(RECORD_BYTES_MAX),
             batch_bytes_max: options.batch_bytes_max.min(RECORD_BYTES_MAX),
-            driver: options.driver,
+            flush: options.flush,
         });
-        let thread = match options.driver {
-            Driver::Thread => Some(spawn(&shared, writer)?),
-            Driver::Inline | Driver::Called => {
+        let thread = match options.flush {
+            FlushMode::Thread => Some(spawn(&shared, writer)?),
+            FlushMode::Inline | FlushMode::Manual => {
                 shared.state.lock().writer = Some(writer);
                 None
             }
@@ -124,31 +123,31 @@ impl Log {
     /// hole or a body is longer than [`LogOptions::record_bytes_max`]. A crash may leave the first
     /// of them without the rest.
     pub fn append(&self, entries: Vec<(u64, Bytes)>, done: Done) {
-        self.owner.shared.ask(Change::Append(entries), done);
+        self.owner.shared.submit(Operation::Append(entries), done);
     }
 
     /// Drops the entries above `after`, or all. What was purged stays purged: the next index is
     /// never at or below it.
     pub fn truncate_after(&self, after: Option<u64>, done: Done) {
-        self.owner.shared.ask(Change::Truncate(after), done);
+        self.owner.shared.submit(Operation::Truncate(after), done);
     }
 
     /// Drops the entries up to `upto`. Beyond the end it empties the log, which then goes on with
     /// `upto + 1`. Space is freed by whole segments, some time after `done` ran.
     pub fn purge(&self, upto: u64, done: Done) {
-        self.owner.shared.ask(Change::Purge(upto), done);
+        self.owner.shared.submit(Operation::Purge(upto), done);
     }
 
     /// Puts a small value into a slot. All slots are written again with every new segment.
     pub fn set_state(&self, slot: u8, body: Bytes, done: Done) {
-        self.owner.shared.ask(Change::State(slot, body), done);
+        self.owner.shared.submit(Operation::State(slot, body), done);
     }
 
     /// As [`set_state`](Self::set_state), written with the next batch or at closing, and without a
-    /// sync for its sake; nobody is told. It is never durable before an operation that was asked
-    /// for earlier.
+    /// sync of its own; there is no callback. It is never durable before an operation that was
+    /// submitted earlier.
     pub fn set_state_lazy(&self, slot: u8, body: Bytes) {
-        self.owner.shared.ask_lazily(slot, body);
+        self.owner.shared.submit_lazily(slot, body);
     }
 
     /// The entries in `range` that exist, in order: at least one if there is one, then as many as
@@ -189,13 +188,13 @@ impl Log {
         self.owner.shared.state.lock().failure.clone()
     }
 
-    /// With [`Driver::Called`]: writes what is waiting and runs its callbacks.
-    pub fn drive(&self) {
-        self.owner.shared.drive_inline();
+    /// With [`FlushMode::Manual`]: writes the queued operations and runs their callbacks.
+    pub fn flush(&self) {
+        self.owner.shared.flush_all();
     }
 
-    /// Writes what is waiting, runs its callbacks, and ends the writer. What is asked for later is
-    /// answered with an error; reading goes on. From inside a callback it does not wait.
+    /// Writes the queued operations, runs their callbacks, and ends the flush loop. Later operations
+    /// get an error; reading goes on. From inside a callback it does not wait.
     ///
     /// # Errors
     ///
@@ -212,8 +211,8 @@ impl Log {
 impl Owner {
     fn close(&self) {
         self.shared.state.lock().closing = true;
-        match self.shared.driver {
-            Driver::Thread => {
+        match self.shared.flush {
+            FlushMode::Thread => {
                 self.shared.wake.notify_all();
                 let thread = self.thread.lock().take();
                 // A callback may hold the last handle: a thread cannot wait for itself.
@@ -223,7 +222,7 @@ impl Owner {
                     let _ = thread.join();
                 }
             }
-            Driver::Inline | Driver::Called => self.shared.drive_inline(),
+            FlushMode::Inline | FlushMode::Manual => self.shared.flush_all(),
         }
     }
 }

@@ -51,13 +51,12 @@
 mod bounds;
 #[cfg(any(test, feature = "simulation"))]
 mod cached_disk;
-mod change;
 mod disk;
-mod drive;
 mod error;
 #[cfg(any(test, feature = "simulation"))]
 mod failing_disk;
 mod file_names;
+mod flush_loop;
 mod handle;
 mod kind;
 mod lone_file;
@@ -65,6 +64,7 @@ mod memory_disk;
 mod meta;
 mod newest;
 mod offsets;
+mod operation;
 mod options;
 mod queue;
 mod reading;
@@ -93,7 +93,7 @@ pub use kind::Kind;
 pub use lone_file::LoneFile;
 pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
-pub use options::{Driver, LogOptions};
+pub use options::{FlushMode, LogOptions};
 pub use queue::Done;
 pub use real_disk::RealDisk;
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};

@@ -1,4 +1,4 @@
-//! How a log is kept: its bounds, and who writes.
+//! The options of a log: its bounds, and who runs the flush loop.
 
 use ram_limits::RECORD_BYTES_MAX;
 
@@ -13,8 +13,8 @@ pub struct LogOptions {
     pub record_bytes_max: usize,
     /// A batch takes operations up to this; longer appends are written in several. Bytes.
     pub batch_bytes_max: usize,
-    /// Who writes.
-    pub driver: Driver,
+    /// Who runs the flush loop.
+    pub flush: FlushMode,
 }
 
 impl Default for LogOptions {
@@ -24,18 +24,19 @@ impl Default for LogOptions {
             cache_bytes: 16 * 1024 * 1024,
             record_bytes_max: RECORD_BYTES_MAX,
             batch_bytes_max: 4 * 1024 * 1024,
-            driver: Driver::Thread,
+            flush: FlushMode::Thread,
         }
     }
 }
 
-/// Who writes, syncs, and runs the callbacks.
+/// Who runs the flush loop: writes, syncs, and runs the callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
+pub enum FlushMode {
     /// A thread of the log, named `ram-log`.
     Thread,
     /// The caller, before the call returns.
     Inline,
-    /// Whoever calls [`Log::drive`]: for a simulation, which decides how long a disk takes.
-    Called,
+    /// The caller of [`Log::flush`](super::Log::flush): for a simulation, which decides how long a
+    /// disk takes.
+    Manual,
 }

@@ -12,8 +12,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::change::Change;
 use super::offsets::{Offsets, Placed, Stored};
+use super::operation::Operation;
 use super::recovery::Recovered;
 
 /// What an entry takes in memory besides its body, about.
@@ -61,19 +61,19 @@ impl View {
         self.offsets.first_within(bytes_max)
     }
 
-    /// Shows what an operation does, of whose pieces the last has number `ticket`. A refused one
-    /// changes nothing.
-    pub(super) fn ask(&mut self, pieces: &VecDeque<Change>, ticket: u64) -> io::Result<()> {
-        match pieces.front() {
-            Some(Change::Append(_)) | None => {
-                return self.append(pieces.iter().flat_map(Change::entries), ticket);
+    /// Shows what an operation does, of whose parts the last has number `sequence`. A refused one
+    /// operations nothing.
+    pub(super) fn show(&mut self, parts: &VecDeque<Operation>, sequence: u64) -> io::Result<()> {
+        match parts.front() {
+            Some(Operation::Append(_)) | None => {
+                return self.append(parts.iter().flat_map(Operation::entries), sequence);
             }
-            Some(Change::Truncate(after)) => self.bounds.truncate_after(*after),
-            Some(Change::Purge(u64::MAX)) => {
+            Some(Operation::Truncate(after)) => self.bounds.truncate_after(*after),
+            Some(Operation::Purge(u64::MAX)) => {
                 return Err(refused("the index is out of bounds".into()));
             }
-            Some(Change::Purge(upto)) => self.bounds.purge(*upto),
-            Some(Change::State(slot, body)) => {
+            Some(Operation::Purge(upto)) => self.bounds.purge(*upto),
+            Some(Operation::State(slot, body)) => {
                 self.states.insert(*slot, body.clone());
                 return Ok(());
             }
@@ -86,7 +86,7 @@ impl View {
     fn append<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a (u64, Bytes)> + Clone,
-        ticket: u64,
+        sequence: u64,
     ) -> io::Result<()> {
         let mut bounds = self.bounds;
         for (index, _) in entries.clone() {
@@ -99,17 +99,17 @@ impl View {
         }
         self.bounds = bounds;
         for (index, body) in entries {
-            self.newest.push(*index, ticket, body.clone());
+            self.newest.push(*index, sequence, body.clone());
         }
         Ok(())
     }
 
-    /// Takes in what was written, up to and with operation number `ticket`.
-    pub(super) fn written(&mut self, placed: Vec<Placed>, ticket: u64) {
+    /// Takes in what was written, up to and with operation number `sequence`.
+    pub(super) fn written(&mut self, placed: Vec<Placed>, sequence: u64) {
         for placed in placed {
             self.offsets.apply(placed);
         }
-        self.newest.evict(ticket);
+        self.newest.evict(sequence);
     }
 
     pub(super) fn offsets(&mut self) -> &mut Offsets {
@@ -169,7 +169,7 @@ struct Newest {
 #[derive(Debug)]
 struct Cached {
     /// The operation that appended it.
-    ticket: u64,
+    sequence: u64,
     body: Bytes,
 }
 
@@ -180,11 +180,11 @@ impl Cached {
 }
 
 impl Newest {
-    fn push(&mut self, index: u64, ticket: u64, body: Bytes) {
+    fn push(&mut self, index: u64, sequence: u64, body: Bytes) {
         if self.entries.is_empty() {
             self.first = index;
         }
-        let entry = Cached { ticket, body };
+        let entry = Cached { sequence, body };
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
     }
@@ -206,10 +206,10 @@ impl Newest {
         }
     }
 
-    /// Drops the oldest that operations up to `ticket` appended, until the rest is small enough.
-    fn evict(&mut self, ticket: u64) {
+    /// Drops the oldest that operations up to `sequence` appended, until the rest is small enough.
+    fn evict(&mut self, sequence: u64) {
         while self.bytes > self.bytes_max
-            && self.entries.front().is_some_and(|entry| entry.ticket <= ticket)
+            && self.entries.front().is_some_and(|entry| entry.sequence <= sequence)
         {
             self.pop_front();
         }

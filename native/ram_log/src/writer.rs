@@ -1,7 +1,7 @@
 //! The only one who writes to the segments: batches in, synced bytes out.
 //!
 //! It knows the log as far as it is written, which lags behind what was asked for. It decides
-//! nothing about order and calls nobody: [`drive`](super::drive) does. After an error it must not
+//! nothing about order and calls nobody: [`flush_loop`](super::flush_loop) does. After an error it must not
 //! be used again: what the disk holds then is known only to the next opening.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::change::Change;
 use super::disk::Disk;
 use super::error::LogError;
 use super::newest;
 use super::offsets::{Place, Placed};
+use super::operation::Operation;
 use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
 use super::segment::{RECORDS_OFFSET, Segment, SegmentHeader};
@@ -72,14 +72,15 @@ impl Writer {
         })
     }
 
-    /// Writes `changes` as one batch and syncs it. Returns where everything stands.
+    /// Writes `operations` as one batch and syncs it. Returns where everything stands.
     pub(super) fn write<'a>(
         &mut self,
-        changes: impl Iterator<Item = &'a Change> + Clone,
+        operations: impl Iterator<Item = &'a Operation> + Clone,
     ) -> io::Result<Vec<Placed>> {
         let mut placed = Vec::new();
-        let bytes =
-            changes.clone().fold(0, |sum: usize, change| sum.saturating_add(change.bytes()));
+        let bytes = operations
+            .clone()
+            .fold(0, |sum: usize, operation| sum.saturating_add(operation.bytes()));
         if bytes == 0 {
             return Ok(placed);
         }
@@ -87,7 +88,7 @@ impl Writer {
         if self.position > RECORDS_OFFSET as u64 && end > self.segment_bytes {
             placed.push(Placed::Segment(self.rotate()?));
         }
-        self.encode(changes, &mut placed)?;
+        self.encode(operations, &mut placed)?;
         self.flush().map_err(LogError::io(&self.active.name))?;
         placed.push(Placed::End(self.position));
         Ok(placed)
@@ -112,14 +113,14 @@ impl Writer {
 
     fn encode<'a>(
         &mut self,
-        changes: impl Iterator<Item = &'a Change>,
+        operations: impl Iterator<Item = &'a Operation>,
         placed: &mut Vec<Placed>,
     ) -> io::Result<()> {
         self.buffer.begin(self.batch_next);
         if self.position == RECORDS_OFFSET as u64 {
             self.restate()?;
         }
-        for record in changes.flat_map(Change::records) {
+        for record in operations.flat_map(Operation::records) {
             let offset = self.buffer.push(record)?;
             match record {
                 Record::Entry { index, body } => {

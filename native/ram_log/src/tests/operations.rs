@@ -30,7 +30,7 @@ fn what_was_appended_is_there_after_a_restart_over_many_segments() {
 #[test]
 fn a_log_on_a_real_disk_is_the_same_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let options = LogOptions { segment_bytes: 3000, driver: Driver::Thread, ..inline() };
+    let options = LogOptions { segment_bytes: 3000, flush: FlushMode::Thread, ..inline() };
     for start in [0, 100] {
         let disk = Arc::new(RealDisk::open(folder.path()).unwrap());
         let log = Log::open(disk, options.clone()).unwrap();

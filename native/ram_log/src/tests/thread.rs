@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 
 fn threaded() -> LogOptions {
-    LogOptions { driver: Driver::Thread, ..LogOptions::default() }
+    LogOptions { flush: FlushMode::Thread, ..LogOptions::default() }
 }
 
 fn real_log(folder: &tempfile::TempDir) -> Log {
@@ -77,9 +77,9 @@ fn a_batch_ends_at_its_limit_and_a_lazy_state_overtakes_nothing() {
 
 #[test]
 fn a_callback_may_ask_for_more_and_close_the_log_and_hold_the_last_handle() {
-    for driver in [Driver::Thread, Driver::Inline] {
+    for flush in [FlushMode::Thread, FlushMode::Inline] {
         let disk = MemoryDisk::new();
-        let log = open(&disk, &LogOptions { driver, ..threaded() });
+        let log = open(&disk, &LogOptions { flush, ..threaded() });
         let (done, answered) = answer();
         let inner = log.clone();
         let more = move |_| {
@@ -89,15 +89,15 @@ fn a_callback_may_ask_for_more_and_close_the_log_and_hold_the_last_handle() {
         };
         log.append(entries(0..1, 10), Box::new(more));
         drop(log);
-        answered.recv_timeout(PATIENCE).unwrap().unwrap();
+        answered.recv_timeout(LIMIT).unwrap().unwrap();
         assert_eq!(content(&open(&disk.copy(), &inline())), entries(0..2, 10));
     }
 }
 
 #[test]
 fn a_closed_log_can_be_read_and_refuses_the_rest() {
-    for driver in [Driver::Thread, Driver::Inline] {
-        let log = open(&MemoryDisk::new(), &LogOptions { driver, ..threaded() });
+    for flush in [FlushMode::Thread, FlushMode::Inline] {
+        let log = open(&MemoryDisk::new(), &LogOptions { flush, ..threaded() });
         append(&log, entries(0..3, 10));
         log.close().unwrap();
         log.close().unwrap();

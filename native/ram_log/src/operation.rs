@@ -1,5 +1,5 @@
-//! What can be done to a log, as data: asked for in [`View`](super::view::View), written by
-//! [`Writer`](super::writer::Writer).
+//! The operations on a log, as data. [`View`](super::view::View) shows an operation when it is
+//! submitted, [`Writer`](super::writer::Writer) writes its records.
 
 use std::collections::VecDeque;
 
@@ -9,49 +9,49 @@ use super::record::{OVERHEAD_BYTES, Record};
 
 /// One operation.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum Operation {
     Append(Vec<(u64, Bytes)>),
     Truncate(Option<u64>),
     Purge(u64),
     State(u8, Bytes),
 }
 
-impl Change {
-    /// The records that say it.
+impl Operation {
+    /// The records that stand for it in a segment.
     pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let (entries, single) = match self {
-            Change::Append(entries) => (entries.as_slice(), None),
-            Change::Truncate(after) => (&[][..], Some(Record::Truncate { after: *after })),
-            Change::Purge(upto) => (&[][..], Some(Record::Purge { upto: *upto })),
-            Change::State(slot, body) => (&[][..], Some(Record::State { slot: *slot, body })),
+            Operation::Append(entries) => (entries.as_slice(), None),
+            Operation::Truncate(after) => (&[][..], Some(Record::Truncate { after: *after })),
+            Operation::Purge(upto) => (&[][..], Some(Record::Purge { upto: *upto })),
+            Operation::State(slot, body) => (&[][..], Some(Record::State { slot: *slot, body })),
         };
         entries.iter().map(|(index, body)| Record::Entry { index: *index, body }).chain(single)
     }
 
-    /// The same, in operations of so many bytes at most, or one record; never none.
-    pub(super) fn into_pieces(self, bytes_max: usize) -> VecDeque<Change> {
+    /// Splits an append into appends of at most `bytes_max` bytes, or of one entry. At least one.
+    pub(super) fn split(self, bytes_max: usize) -> VecDeque<Operation> {
         let entries = match self {
-            Change::Append(entries) if self.bytes() > bytes_max => entries,
+            Operation::Append(entries) if self.bytes() > bytes_max => entries,
             small => return VecDeque::from([small]),
         };
-        let (mut pieces, mut piece, mut bytes) = (VecDeque::new(), Vec::new(), 0);
+        let (mut parts, mut part, mut bytes) = (VecDeque::new(), Vec::new(), 0);
         for (index, body) in entries {
             let more = body.len().saturating_add(OVERHEAD_BYTES);
-            if !piece.is_empty() && more.saturating_add(bytes) > bytes_max {
-                pieces.push_back(Change::Append(std::mem::take(&mut piece)));
+            if !part.is_empty() && more.saturating_add(bytes) > bytes_max {
+                parts.push_back(Operation::Append(std::mem::take(&mut part)));
                 bytes = 0;
             }
-            piece.push((index, body));
+            part.push((index, body));
             bytes = bytes.saturating_add(more);
         }
-        pieces.push_back(Change::Append(piece));
-        pieces
+        parts.push_back(Operation::Append(part));
+        parts
     }
 
     /// The entries that it appends.
     pub(super) fn entries(&self) -> &[(u64, Bytes)] {
         match self {
-            Change::Append(entries) => entries,
+            Operation::Append(entries) => entries,
             _ => &[],
         }
     }

@@ -1,9 +1,13 @@
-//! Who drives the writer: takes what waits, has it written, shows it, and tells those who asked.
+//! The flush loop (group commit): takes a batch from the queue, writes and syncs it, shows where it
+//! stands, and runs the callbacks.
 //!
-//! With [`Driver::Thread`] that is the thread `ram-log`; with [`Driver::Inline`] whoever asks while
-//! nobody else is at it, and with [`Driver::Called`] whoever is called to. Every failure ends here:
-//! it poisons the log, and each operation that is waiting or comes later is answered with its
-//! cause. No lock is held during disk access or a callback.
+//! It runs on the thread `ram-log`, in the caller of an operation, or in the caller of
+//! [`Log::flush`](super::Log::flush): see [`FlushMode`]. The first failure fails the log: every
+//! queued and every later operation gets its cause. No lock is held during disk access or a
+//! callback.
+//!
+//! Group commit: DeWitt et al., "Implementation Techniques for Main Memory Database Systems",
+//! SIGMOD 1984.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,10 +18,10 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Change;
 use super::error::LogError;
-use super::options::Driver;
-use super::queue::{Asked, Done, Queue, Work};
+use super::operation::Operation;
+use super::options::FlushMode;
+use super::queue::{Batch, Done, Queue, QueuedOperation};
 use super::stats::Counters;
 use super::view::{View, refused};
 use super::writer::Writer;
@@ -27,89 +31,89 @@ pub(super) struct Shared {
     /// The view and the queue under one lock, so that operations are written in the order in which
     /// they show. Never held during disk access or a callback.
     pub(super) state: Mutex<State>,
-    /// Tells the writer thread that there is work, or that it shall end.
+    /// Tells the thread `ram-log` that there is a batch, or that it has to end.
     pub(super) wake: Condvar,
     pub(super) counters: Arc<Counters>,
     pub(super) record_bytes_max: usize,
     pub(super) batch_bytes_max: usize,
-    pub(super) driver: Driver,
+    pub(super) flush: FlushMode,
 }
 
 pub(super) struct State {
     pub(super) view: View,
     pub(super) queue: Queue,
-    /// The first failure. It stands for all that come after.
+    /// The first failure. Every later operation gets it.
     pub(super) failure: Option<String>,
     pub(super) closing: bool,
-    /// Without a thread: the writer, while nobody is driving it.
+    /// Without a thread: the writer, while nobody runs the loop.
     pub(super) writer: Option<Writer>,
 }
 
 pub(super) fn spawn(shared: &Arc<Shared>, mut writer: Writer) -> Result<JoinHandle<()>, LogError> {
     let shared = Arc::clone(shared);
-    let drive = move || {
-        while let Some(work) = shared.wait_for_work() {
-            shared.perform(&mut writer, work);
+    let flush_loop = move || {
+        while let Some(batch) = shared.wait_for_batch() {
+            shared.flush_batch(&mut writer, batch);
         }
     };
-    ram_threads::spawn("ram-log", drive).map_err(LogError::io("the thread ram-log"))
+    ram_threads::spawn("ram-log", flush_loop).map_err(LogError::io("the thread ram-log"))
 }
 
 impl Shared {
-    pub(super) fn ask(&self, change: Change, done: Done) {
-        if let Err(error) = self.enqueue(change, done) {
+    pub(super) fn submit(&self, operation: Operation, done: Done) {
+        if let Err(error) = self.enqueue(operation, done) {
             let (error, done) = *error;
             done(Err(error));
-        } else if self.driver == Driver::Inline {
-            self.drive_inline();
+        } else if self.flush == FlushMode::Inline {
+            self.flush_all();
         }
     }
 
     /// Gives the callback back where the operation is refused, to be run without the lock.
-    fn enqueue(&self, change: Change, done: Done) -> Result<(), Box<(io::Error, Done)>> {
-        if let Err(error) = self.check_bytes(&change) {
+    fn enqueue(&self, operation: Operation, done: Done) -> Result<(), Box<(io::Error, Done)>> {
+        if let Err(error) = self.check_bytes(&operation) {
             return Err(Box::new((error, done)));
         }
-        let mut pieces = change.into_pieces(self.batch_bytes_max);
+        let mut parts = operation.split(self.batch_bytes_max);
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let ticket = state.queue.next_ticket() + (pieces.len() as u64).saturating_sub(1);
-        if let Err(error) = state.check_open().and_then(|()| state.view.ask(&pieces, ticket)) {
+        let sequence = state.queue.next_sequence() + (parts.len() as u64).saturating_sub(1);
+        if let Err(error) = state.check_open().and_then(|()| state.view.show(&parts, sequence)) {
             return Err(Box::new((error, done)));
         }
-        let last = pieces.pop_back();
-        for change in pieces {
+        let last = parts.pop_back();
+        for operation in parts {
             // When it fails, so does the last: nothing is written after a failure.
-            state.queue.push(Asked { change, done: Box::new(|_| {}) });
+            state.queue.push(QueuedOperation { operation, done: Box::new(|_| {}) });
         }
-        if let Some(change) = last {
-            state.queue.push(Asked { change, done });
+        if let Some(operation) = last {
+            state.queue.push(QueuedOperation { operation, done });
         }
         drop(guard);
         self.wake.notify_one();
         Ok(())
     }
 
-    pub(super) fn ask_lazily(&self, slot: u8, body: Bytes) {
-        let change = Change::State(slot, body.clone());
-        if let Err(error) = self.check_bytes(&change) {
+    pub(super) fn submit_lazily(&self, slot: u8, body: Bytes) {
+        let operation = Operation::State(slot, body.clone());
+        if let Err(error) = self.check_bytes(&operation) {
             tracing::error!(slot, %error, "a value was not stored");
             return;
         }
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let ticket = state.queue.next_ticket();
-        let pieces = VecDeque::from([change]);
-        if state.check_open().and_then(|()| state.view.ask(&pieces, ticket)).is_ok() {
+        let sequence = state.queue.next_sequence();
+        let parts = VecDeque::from([operation]);
+        if state.check_open().and_then(|()| state.view.show(&parts, sequence)).is_ok() {
             state.queue.push_lazy(slot, body);
         }
     }
 
-    fn check_bytes(&self, change: &Change) -> io::Result<()> {
-        let body = change.bodies().max().unwrap_or(0);
-        let max = match change {
+    fn check_bytes(&self, operation: &Operation) -> io::Result<()> {
+        let body = operation.bodies().max().unwrap_or(0);
+        let max = match operation {
             // All slots are written again with every segment.
-            Change::State(..) => self.record_bytes_max.min(SLOT_BYTES_MAX),
+            Operation::State(..) => self.record_bytes_max.min(SLOT_BYTES_MAX),
             _ => self.record_bytes_max,
         };
         if body > max {
@@ -119,48 +123,47 @@ impl Shared {
     }
 
     /// `None` when the log is closed or has failed.
-    fn wait_for_work(&self) -> Option<Work> {
+    fn wait_for_batch(&self) -> Option<Batch> {
         let mut state = self.state.lock();
         loop {
             if state.failure.is_some() {
                 return None;
             }
             let closing = state.closing;
-            let work = state.queue.take(self.batch_bytes_max, closing);
-            if work.is_some() || closing {
-                return work;
+            let batch = state.queue.take(self.batch_bytes_max, closing);
+            if batch.is_some() || closing {
+                return batch;
             }
             self.wake.wait(&mut state);
         }
     }
 
-    /// Writes until nothing waits. Returns at once if somebody does that already, maybe the one
-    /// whose callback is asking: they will find what was put into the queue.
-    pub(super) fn drive_inline(&self) {
+    /// Without a thread: writes until the queue is empty. Returns at once while the loop runs
+    /// elsewhere, maybe around the callback that calls this: that one takes what was queued.
+    pub(super) fn flush_all(&self) {
         let mut state = self.state.lock();
         let Some(mut writer) = state.writer.take() else { return };
         loop {
             let closing = state.closing;
-            let work = if state.failure.is_none() {
+            let batch = if state.failure.is_none() {
                 state.queue.take(self.batch_bytes_max, closing)
             } else {
                 None
             };
-            let Some(work) = work else { break };
+            let Some(batch) = batch else { break };
             drop(state);
-            self.perform(&mut writer, work);
+            self.flush_batch(&mut writer, batch);
             state = self.state.lock();
         }
         state.writer = Some(writer);
     }
 
-    /// One batch: write, sync, show, tell.
-    fn perform(&self, writer: &mut Writer, work: Work) {
-        match writer.write(work.changes()) {
+    fn flush_batch(&self, writer: &mut Writer, batch: Batch) {
+        match writer.write(batch.operations()) {
             Ok(placed) => {
-                self.state.lock().view.written(placed, work.ticket);
-                for asked in work.asked {
-                    self.tell(asked.done, Ok(()));
+                self.state.lock().view.written(placed, batch.sequence);
+                for queued in batch.queued {
+                    self.run_callback(queued.done, Ok(()));
                 }
                 if let Err(error) = self.remove_dead(writer) {
                     self.fail(&error.to_string());
@@ -168,10 +171,10 @@ impl Shared {
             }
             Err(error) => {
                 let why = error.to_string();
-                // First the failure, then the callbacks: they may ask for more.
-                let waiting = self.poison(&why);
-                for asked in work.asked.into_iter().chain(waiting) {
-                    self.tell(asked.done, Err(io::Error::other(why.clone())));
+                // First the failure, then the callbacks: they may submit more.
+                let waiting = self.set_failure(&why);
+                for queued in batch.queued.into_iter().chain(waiting) {
+                    self.run_callback(queued.done, Err(io::Error::other(why.clone())));
                 }
             }
         }
@@ -187,21 +190,21 @@ impl Shared {
         Ok(())
     }
 
-    /// A callback that panics ends this log, not the thread of whoever drives it.
-    fn tell(&self, done: Done, result: io::Result<()>) {
+    /// A callback that panics fails this log, and does not end the thread that runs the loop.
+    fn run_callback(&self, done: Done, result: io::Result<()>) {
         if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
             self.fail("a callback of the log panicked");
         }
     }
 
     fn fail(&self, why: &str) {
-        for asked in self.poison(why) {
-            self.tell(asked.done, Err(io::Error::other(why.to_owned())));
+        for queued in self.set_failure(why) {
+            self.run_callback(queued.done, Err(io::Error::other(why.to_owned())));
         }
     }
 
-    /// Accepts nothing from now on, and returns what was waiting.
-    fn poison(&self, why: &str) -> Vec<Asked> {
+    /// Accepts nothing from now on, and returns the queued operations.
+    fn set_failure(&self, why: &str) -> Vec<QueuedOperation> {
         let mut state = self.state.lock();
         if state.failure.is_none() {
             tracing::error!(why, "the log failed; the member has to stop");
