@@ -160,8 +160,8 @@ impl Shared {
 
     fn flush_batch(&self, writer: &mut Writer, batch: Batch) {
         match writer.write(batch.operations()) {
-            Ok(placed) => {
-                self.state.lock().view.written(placed, batch.sequence);
+            Ok(updates) => {
+                self.state.lock().view.written(updates, batch.sequence);
                 for queued in batch.queued {
                     self.run_callback(queued.done, Ok(()));
                 }
@@ -183,7 +183,7 @@ impl Shared {
     fn remove_dead(&self, writer: &Writer) -> io::Result<()> {
         while writer.has_purged() {
             // One statement, so that the lock is not held during the removal.
-            let dead = self.state.lock().view.offsets().take_dead();
+            let dead = self.state.lock().view.locations().take_dead();
             let Some(dead) = dead else { break };
             writer.remove(&dead)?;
         }

@@ -17,12 +17,12 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::Disk;
+use super::entry_reader::read_entries;
 use super::error::LogError;
 use super::flush_loop::{Shared, State, spawn};
 use super::operation::Operation;
 use super::options::{FlushMode, LogOptions};
 use super::queue::{Done, Queue};
-use super::reading::resolve;
 use super::recovery::recover;
 use super::segment::SEGMENT_BYTES_MAX;
 use super::stats::{Counters, LogStats};
@@ -65,11 +65,11 @@ impl Log {
         let counters = Arc::new(Counters::default());
         let writer = Writer::new(disk, segment_bytes, Arc::clone(&counters), &log)?;
         while writer.has_purged()
-            && let Some(dead) = log.offsets.take_dead()
+            && let Some(dead) = log.locations.take_dead()
         {
             writer.remove(&dead).map_err(LogError::io(&dead.name))?;
         }
-        counters.count_segments(log.offsets.segments())?;
+        counters.count_segments(log.locations.segments())?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 view: View::new(log, options.cache_bytes),
@@ -158,7 +158,7 @@ impl Log {
     /// The file could not be read, or `InvalidData` when what was read is not what was written.
     pub fn read(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<(u64, Bytes)>> {
         let found = self.owner.shared.state.lock().view.find(range, bytes_max)?;
-        resolve(found)
+        read_entries(found)
     }
 
     /// The bytes that were written since the record of the entry `index`, it included; 0 if it is
@@ -193,8 +193,8 @@ impl Log {
         self.owner.shared.flush_all();
     }
 
-    /// Writes the queued operations, runs their callbacks, and ends the flush loop. Later operations
-    /// get an error; reading goes on. From inside a callback it does not wait.
+    /// Writes the queued operations, runs their callbacks, and ends the flush loop. Later
+    /// operations get an error; reading goes on. From inside a callback it does not wait.
     ///
     /// # Errors
     ///

@@ -52,6 +52,7 @@ mod bounds;
 #[cfg(any(test, feature = "simulation"))]
 mod cached_disk;
 mod disk;
+mod entry_reader;
 mod error;
 #[cfg(any(test, feature = "simulation"))]
 mod failing_disk;
@@ -59,15 +60,14 @@ mod file_names;
 mod flush_loop;
 mod handle;
 mod kind;
+mod locations;
 mod lone_file;
 mod memory_disk;
 mod meta;
-mod newest;
-mod offsets;
+mod newest_segment;
 mod operation;
 mod options;
 mod queue;
-mod reading;
 mod real_disk;
 mod record;
 mod recovery;

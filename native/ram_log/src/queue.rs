@@ -69,8 +69,8 @@ impl Queue {
         self.lazy.insert(slot, body);
     }
 
-    /// Takes the next batch: at most `bytes_max` bytes, or one operation. Lazy values alone make one
-    /// only when `is_last`, since no other batch follows.
+    /// Takes the next batch: at most `bytes_max` bytes, or one operation. Lazy values alone make a
+    /// batch only when `is_last`, since no other batch follows.
     pub(super) fn take(&mut self, bytes_max: usize, is_last: bool) -> Option<Batch> {
         let mut queued = Vec::new();
         let mut bytes: usize = 0;

@@ -1,8 +1,8 @@
-//! The only one who writes to the segments: batches in, synced bytes out.
+//! The writer of the segments: encodes a batch, writes it, syncs it.
 //!
-//! It knows the log as far as it is written, which lags behind what was asked for. It decides
-//! nothing about order and calls nobody: [`flush_loop`](super::flush_loop) does. After an error it must not
-//! be used again: what the disk holds then is known only to the next opening.
+//! The flush loop calls it, one batch after the other. It knows the log as far as it is written,
+//! without the operations that are still queued. After an error it must not be used again: only
+//! the recovery at the next opening finds out what the disk holds.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use super::bounds::Bounds;
 use super::disk::Disk;
 use super::error::LogError;
-use super::newest;
-use super::offsets::{Place, Placed};
+use super::locations::{Location, LocationUpdate};
+use super::newest_segment;
 use super::operation::Operation;
 use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
@@ -46,14 +46,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Goes on where `log` ended.
+    /// Continues after the end of `log`.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         segment_bytes: u64,
         counters: Arc<Counters>,
         log: &Recovered,
     ) -> Result<Self, LogError> {
-        let Some((active, position)) = log.offsets.active() else {
+        let Some((active, position)) = log.locations.active() else {
             let file = "the folder".to_owned();
             return Err(LogError::Missing { file, what: "no segment was opened".to_owned() });
         };
@@ -72,26 +72,26 @@ impl Writer {
         })
     }
 
-    /// Writes `operations` as one batch and syncs it. Returns where everything stands.
+    /// Writes `operations` as one batch and syncs it. Returns the changes of the location index.
     pub(super) fn write<'a>(
         &mut self,
         operations: impl Iterator<Item = &'a Operation> + Clone,
-    ) -> io::Result<Vec<Placed>> {
-        let mut placed = Vec::new();
+    ) -> io::Result<Vec<LocationUpdate>> {
+        let mut updates = Vec::new();
         let bytes = operations
             .clone()
             .fold(0, |sum: usize, operation| sum.saturating_add(operation.bytes()));
         if bytes == 0 {
-            return Ok(placed);
+            return Ok(updates);
         }
         let end = self.position.saturating_add(bytes as u64);
         if self.position > RECORDS_OFFSET as u64 && end > self.segment_bytes {
-            placed.push(Placed::Segment(self.rotate()?));
+            updates.push(LocationUpdate::Segment(self.rotate()?));
         }
-        self.encode(operations, &mut placed)?;
+        self.encode(operations, &mut updates)?;
         self.flush().map_err(LogError::io(&self.active.name))?;
-        placed.push(Placed::End(self.position));
-        Ok(placed)
+        updates.push(LocationUpdate::BatchEnd(self.position));
+        Ok(updates)
     }
 
     /// Begins a new segment. All batches in the former one are synced.
@@ -102,7 +102,7 @@ impl Writer {
             next_index: self.bounds.next(),
         };
         self.active = Arc::new(Segment::create(self.disk.as_ref(), header)?);
-        newest::note(self.disk.as_ref(), header.number)?;
+        newest_segment::note(self.disk.as_ref(), header.number)?;
         self.position = RECORDS_OFFSET as u64;
         self.length = self.position;
         self.counters.syncs.fetch_add(1, Relaxed);
@@ -114,11 +114,11 @@ impl Writer {
     fn encode<'a>(
         &mut self,
         operations: impl Iterator<Item = &'a Operation>,
-        placed: &mut Vec<Placed>,
+        updates: &mut Vec<LocationUpdate>,
     ) -> io::Result<()> {
         self.buffer.begin(self.batch_next);
         if self.position == RECORDS_OFFSET as u64 {
-            self.restate()?;
+            self.carry_over()?;
         }
         for record in operations.flat_map(Operation::records) {
             let offset = self.buffer.push(record)?;
@@ -126,16 +126,19 @@ impl Writer {
                 Record::Entry { index, body } => {
                     self.bounds.append(index).map_err(|_| io::ErrorKind::InvalidInput)?;
                     let offset = usize::try_from(self.position).ok().map(|at| at + offset);
-                    let place = offset.and_then(|offset| Place::new(offset, body.len()));
-                    placed.push(Placed::Entry(index, place.ok_or(io::ErrorKind::FileTooLarge)?));
+                    let location = offset.and_then(|offset| Location::new(offset, body.len()));
+                    updates.push(LocationUpdate::Entry(
+                        index,
+                        location.ok_or(io::ErrorKind::FileTooLarge)?,
+                    ));
                 }
                 Record::Truncate { after } => {
                     self.bounds.truncate_after(after);
-                    placed.push(Placed::Truncate(after));
+                    updates.push(LocationUpdate::Truncate(after));
                 }
                 Record::Purge { upto } => {
                     self.bounds.purge(upto);
-                    placed.push(Placed::Purge(upto));
+                    updates.push(LocationUpdate::Purge(upto));
                 }
                 Record::State { slot, body } => {
                     self.states.insert(slot, Bytes::copy_from_slice(body));
@@ -145,8 +148,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Says at the front of a segment what must not be lost with the segments before it.
-    fn restate(&mut self) -> io::Result<()> {
+    /// The carry-over records, which every segment begins with: the named values and the purge
+    /// point, which would be lost with the segments before it.
+    fn carry_over(&mut self) -> io::Result<()> {
         for (slot, body) in &self.states {
             self.buffer.push(Record::State { slot: *slot, body })?;
         }
@@ -186,7 +190,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether segments may leave at the front.
+    /// Whether segments may be removed at the front.
     pub(super) fn has_purged(&self) -> bool {
         self.bounds.purged().is_some()
     }
