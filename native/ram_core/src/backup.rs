@@ -6,21 +6,21 @@
 //! others find room in the queue.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::Reply;
 use crate::config::Limits;
 use crate::identity::ClusterId;
 use crate::image::{self, Head, Image};
-use crate::load::{Load, Permit};
-use crate::node::Reply;
+use crate::load::Permit;
 use crate::proposer::Write;
+use crate::requests::RequestQueues;
 use crate::{Error, Result};
 use ram_lease::Read;
+use ram_raft::Raft;
 use ram_raft::state_machine::Applied;
-use ram_raft::types::Raft;
 use ram_raft::worker::Worker;
 use ram_table::table::Frozen;
 
@@ -40,35 +40,28 @@ pub(crate) struct Request {
     pub reply: Reply<()>,
 }
 
-/// The sending ends of the member's own queues.
-#[derive(Clone)]
-pub(crate) struct Entrance {
-    pub writes: mpsc::Sender<Write>,
-    pub reads: mpsc::Sender<Read>,
-    pub load: Arc<Load>,
-}
-
-pub(crate) struct Desk {
+/// What backups and restores need of the member.
+pub(crate) struct BackupService {
     pub raft: Raft,
     pub applied: Applied,
     pub worker: Worker,
     pub cluster: ClusterId,
     pub limits: Limits,
-    pub entrance: Entrance,
+    pub requests: RequestQueues,
 }
 
 /// Serves until the queue is closed.
-pub(crate) async fn serve(mut queue: mpsc::Receiver<Request>, desk: Desk) {
+pub(crate) async fn serve(mut queue: mpsc::Receiver<Request>, service: BackupService) {
     while let Some(Request { task, path, step_timeout, reply }) = queue.recv().await {
         let done = match task {
-            Task::Backup => desk.backup(path, step_timeout).await,
-            Task::Restore => desk.restore(path, step_timeout).await,
+            Task::Backup => service.backup(path, step_timeout).await,
+            Task::Restore => service.restore(path, step_timeout).await,
         };
         reply(done);
     }
 }
 
-impl Desk {
+impl BackupService {
     async fn backup(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {
         self.sync(step_timeout).await?;
         let frozen = self.freeze().await?;
@@ -133,7 +126,7 @@ impl Desk {
             let _ = sender.send(ready);
         });
         let read = Read { deadline: Instant::now() + timeout, from_index: None, ready };
-        self.entrance.reads.send(read).await.map_err(|_| Error::Stopped)?;
+        self.requests.reads.send(read).await.map_err(|_| Error::Stopped)?;
         Ok(synced.await.map_err(|_| Error::Stopped)??)
     }
 
@@ -150,7 +143,7 @@ impl Desk {
 
 /// Puts on their way through the queue of the member: a quarter of what may wait there.
 struct Puts<'a> {
-    desk: &'a Desk,
+    service: &'a BackupService,
     timeout: Duration,
     answer: mpsc::UnboundedSender<(usize, Result<()>)>,
     answers: mpsc::UnboundedReceiver<(usize, Result<()>)>,
@@ -161,9 +154,9 @@ struct Puts<'a> {
 }
 
 impl<'a> Puts<'a> {
-    fn new(desk: &'a Desk, timeout: Duration) -> Self {
+    fn new(service: &'a BackupService, timeout: Duration) -> Self {
         let (answer, answers) = mpsc::unbounded_channel();
-        Puts { desk, timeout, answer, answers, waiting: 0, waiting_bytes: 0, sent: 0, done: 0 }
+        Puts { service, timeout, answer, answers, waiting: 0, waiting_bytes: 0, sent: 0, done: 0 }
     }
 
     /// An error is that of any put before this one; this one was not sent then.
@@ -177,7 +170,7 @@ impl<'a> Puts<'a> {
         });
         let deadline = Instant::now() + self.timeout;
         let write = Write { commands: command, count: 1, deadline, reply, permit };
-        self.desk.entrance.writes.send(write).await.map_err(|_| Error::Stopped)?;
+        self.service.requests.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;
         self.sent += 1;
@@ -185,12 +178,12 @@ impl<'a> Puts<'a> {
     }
 
     async fn room(&mut self, bytes: usize) -> Result<Permit> {
-        let limits = &self.desk.limits;
+        let limits = &self.service.limits;
         loop {
             let is_crowded = self.waiting >= (limits.queue_requests_max / 4).max(1)
                 || self.waiting_bytes + bytes > limits.queue_bytes_max / 4;
             if (!is_crowded || self.waiting == 0)
-                && let Some(permit) = self.desk.entrance.load.take(bytes)
+                && let Some(permit) = self.service.requests.load.take(bytes)
             {
                 return Ok(permit);
             }

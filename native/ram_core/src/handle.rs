@@ -5,27 +5,57 @@
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::backup::{self, Entrance};
+use crate::Reply;
+use crate::backup;
 use crate::config::Config;
 use crate::load::{Load, Permit};
-use crate::node::{Change, Queued, Queues, Reply, Status};
 use crate::proposer::Write;
+use crate::requests::RequestQueues;
 use crate::running::Running;
+use crate::status::Status;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, Way};
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
+use ram_raft::rpc::MemberChange;
 use ram_raft::state_machine::Applied;
+use ram_raft::types::Member;
 use ram_store::command::{Answer, Command};
 use ram_table::table::Item;
 
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
+
+/// A change of the cluster.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Make this member the first of a new cluster of these.
+    Initialize(BTreeMap<u64, Member>),
+    Member(MemberChange),
+}
+
+pub(crate) struct Queued {
+    pub change: Change,
+    pub deadline: Instant,
+    pub reply: Reply<()>,
+}
+
+/// The receiving ends of a member's queues.
+pub(crate) struct Queues {
+    pub writes: mpsc::Receiver<Write>,
+    pub reads: mpsc::Receiver<Read>,
+    pub changes: mpsc::Receiver<Queued>,
+    pub backups: mpsc::Receiver<backup::Request>,
+    /// For the member's own requests.
+    pub requests: RequestQueues,
+}
 
 /// Clones are ways into the same member.
 #[derive(Clone)]
@@ -37,7 +67,7 @@ pub struct Handle {
     /// For reads alone, which do not even ask a lock. Has no table once it was let go of.
     applied: Applied,
     reads: Reads,
-    entrance: Entrance,
+    requests: RequestQueues,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
 }
@@ -49,17 +79,17 @@ impl Handle {
         let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
         let (backups, backup_queue) = mpsc::channel(BACKUPS_QUEUED_MAX);
-        let entrance = Entrance { writes, reads, load: Load::new(&config.limits) };
+        let requests = RequestQueues { writes, reads, load: Load::new(&config.limits) };
         let queues = Queues {
             writes: write_queue,
             reads: read_queue,
             changes: change_queue,
             backups: backup_queue,
-            entrance: entrance.clone(),
+            requests: requests.clone(),
         };
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
-        (Handle { config, running, applied, reads: known, entrance, changes, backups }, queues)
+        (Handle { config, running, applied, reads: known, requests, changes, backups }, queues)
     }
 
     /// Replicates one command. An error here means that the reply was not, and will not be, called.
@@ -102,7 +132,7 @@ impl Handle {
     ) -> Result<()> {
         let permit = self.permit(commands.len())?;
         let write = Write { commands, count, deadline: deadline.into(), reply, permit };
-        enqueue(&self.entrance.writes, write)
+        enqueue(&self.requests.writes, write)
     }
 
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
@@ -141,7 +171,7 @@ impl Handle {
             let get = |()| applied.table().look(&key, share).ok_or(Error::Stopped);
             reply(ready.map_err(Error::from).and_then(get));
         });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index, ready })
+        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index, ready })
     }
 
     /// What has to be applied before a read is answered; `None` when only a quorum knows. Counts
@@ -171,11 +201,11 @@ impl Handle {
             drop(permit);
             reply(ready.map_err(Error::from));
         });
-        enqueue(&self.entrance.reads, Read { deadline: deadline.into(), from_index: None, ready })
+        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index: None, ready })
     }
 
     fn permit(&self, bytes: usize) -> Result<Permit> {
-        self.entrance.load.take(bytes).ok_or(Error::Overloaded)
+        self.requests.load.take(bytes).ok_or(Error::Overloaded)
     }
 
     pub fn change(

@@ -12,10 +12,10 @@ use crate::config::Limits;
 use crate::identity::ClusterId;
 use crate::{Error, Result};
 use ram_log::{Disk, Kind, LogError, LoneFile, SnapshotReader, SnapshotWriter};
-use ram_raft::snapshot::{Block, Entry};
-use ram_raft::worker::Worker;
+use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
 use ram_store::command::Command;
+use ram_store::dump::{self, Blocks, Entry};
 use ram_table::table::Frozen;
 
 const VERSION: u32 = 1;
@@ -42,15 +42,13 @@ pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) 
     let head = Head { version: VERSION, cluster, revision, entries };
     let writer = SnapshotWriter::create_as(Kind::Backup, Arc::new(disk), name, revision);
     let mut writer = writer.map_err(refused)?;
-    writer.write_block(&codec::encode(&head)).map_err(refused)?;
-    let mut block = Block::default();
-    frozen.walk(|piece| {
-        if worker.is_closing() {
-            return Err(Error::Stopped);
-        }
-        block.add(piece, &mut writer).map_err(refused)
+    let mut blocks = Blocks::new(|block: &[u8]| writer.write_block(block).map_err(refused));
+    blocks.write(&head)?;
+    let mut pace = Pace::begin();
+    blocks.write_entries(frozen, || {
+        pace.rest();
+        if worker.is_closing() { Err(Error::Stopped) } else { Ok(()) }
     })?;
-    block.flush(&mut writer).map_err(refused)?;
     writer.finish().map_err(refused)?;
     Ok(())
 }
@@ -123,9 +121,8 @@ impl Image {
     fn next_block<T>(&mut self, visit: impl FnOnce(Vec<Entry>) -> T) -> Result<Option<T>> {
         let offset = self.reader.offset();
         let Some(block) = self.reader.next().transpose().map_err(refused)? else { return Ok(None) };
-        match codec::decode_prefix::<Vec<Entry>>("entries of a backup", &block) {
-            Ok((entries, used)) if used == block.len() => Ok(Some(visit(entries))),
-            Ok(_) => Err(Error::File(format!("{}, byte {offset}: trailing bytes", self.name))),
+        match dump::entries(&block) {
+            Ok(entries) => Ok(Some(visit(entries))),
             Err(error) => Err(Error::File(format!("{}, byte {offset}: {error}", self.name))),
         }
     }

@@ -30,6 +30,7 @@ pub mod node;
 pub mod observation;
 mod opening;
 mod proposer;
+mod requests;
 mod route;
 mod running;
 pub mod status;
@@ -37,6 +38,10 @@ mod surroundings;
 
 pub use error::{Error, Result};
 pub use tracing;
+
+/// Called once, with the answer to a request.
+pub type Reply<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
 pub use {
     ram_lease as reads, ram_limits as limits, ram_log as log, ram_net as net, ram_raft as raft,
     ram_sabotage as sabotage, ram_threads as threads,

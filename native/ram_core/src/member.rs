@@ -5,30 +5,39 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::backup::{self, Desk};
+use crate::backup::{self, BackupService};
 use crate::config::Config;
-use crate::handle::Handle;
-use crate::node::{Birth, Change, Event, OnEvent, Queued, Queues};
-use crate::opening::{self, Parts};
+use crate::handle::{Change, Handle, Queued, Queues};
+use crate::opening::{self, Birth, Parts};
 use crate::proposer;
 use crate::route::Route;
 use crate::surroundings::Surroundings;
 use crate::{Error, Result};
 use ram_lease::Reads;
+use ram_raft::Raft;
 use ram_raft::elections::Elections;
 use ram_raft::leader;
 use ram_raft::lease_renewal;
 use ram_raft::patience;
-use ram_raft::quorum;
 use ram_raft::removal;
 use ram_raft::replica::Replica;
 use ram_raft::snapshot_schedule;
 use ram_raft::succession;
-use ram_raft::types::Raft;
 use ram_raft::vote_hold;
 
 /// Changes of the cluster under way from here; more wait in their queue.
 const CHANGES_AT_ONCE_MAX: usize = 64;
+
+/// What a member tells its owner unasked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was removed from its cluster and serves no more.
+    Removed,
+    /// It has stopped by itself.
+    Failed(String),
+}
+
+pub type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// A member that is open: its data, its socket and its raft.
 pub struct Member {
@@ -97,17 +106,17 @@ async fn serve(
     tasks.spawn(members.clone().finish_changes());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (replica.id % 64) / 64;
-    tasks.spawn(quorum::watch(replica.clone(), config.election_timeout_max));
+    tasks.spawn(replica.clone().watch_quorum(config.election_timeout_max));
     tasks.spawn(snapshot_schedule::schedule(replica.clone(), every));
-    let desk = Desk {
+    let service = BackupService {
         raft: raft.clone(),
         applied: replica.applied.clone(),
         worker: parts.worker.clone(),
         cluster: parts.identity.cluster,
         limits: config.limits,
-        entrance: queues.entrance,
+        requests: queues.requests,
     };
-    tasks.spawn(backup::serve(queues.backups, desk));
+    tasks.spawn(backup::serve(queues.backups, service));
     let rumour = parts.service.rumour().clone();
     tokio::select! {
         () = stop => {}

@@ -19,78 +19,28 @@
 //! failure; it never leaves them.
 
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
+pub use crate::Reply;
 pub use crate::backup;
-use crate::backup::Entrance;
 use crate::config::Config;
-pub use crate::handle::Handle;
+pub use crate::handle::{Change, Handle};
 use crate::identity::ClusterId;
-pub use crate::member::Member;
+pub use crate::member::{Event, Member, OnEvent};
 #[cfg(feature = "simulation")]
 pub use crate::observation;
 use crate::opening;
-use crate::proposer::Write;
+pub use crate::opening::Birth;
 pub use crate::status::Status;
 pub use crate::surroundings::{OpenLog, Surroundings};
 use crate::{Error, Result};
 pub use crate::{folder, identity, status};
-use ram_lease::Read;
 use ram_log::Disk;
-use ram_raft::rpc::MemberChange;
-use ram_raft::types::Member as Peer;
 use ram_table::value::Values;
-
-/// What a member does when it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
-    /// Serve the cluster that the data folder holds.
-    Again,
-    /// Be a new incarnation in this cluster; the data folder must hold none.
-    Fresh(ClusterId),
-}
-
-/// What a member tells its owner unasked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It was removed from its cluster and serves no more.
-    Removed,
-    /// It has stopped by itself.
-    Failed(String),
-}
-
-pub type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
-pub type Reply<T> = Box<dyn FnOnce(Result<T>) + Send>;
-
-/// A change of the cluster.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// Make this member the first of a new cluster of these.
-    Initialize(BTreeMap<u64, Peer>),
-    Member(MemberChange),
-}
-
-pub(crate) struct Queued {
-    pub change: Change,
-    pub deadline: Instant,
-    pub reply: Reply<()>,
-}
-
-/// The receiving ends of a member's queues.
-pub(crate) struct Queues {
-    pub writes: mpsc::Receiver<Write>,
-    pub reads: mpsc::Receiver<Read>,
-    pub changes: mpsc::Receiver<Queued>,
-    pub backups: mpsc::Receiver<backup::Request>,
-    /// For the member's own requests.
-    pub entrance: Entrance,
-}
 
 /// A running member, and the thread it runs on.
 pub struct Node {

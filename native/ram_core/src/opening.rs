@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::folder::{self, Contents};
 use crate::identity::{ClusterId, Identity, MEMBER};
-use crate::node::Birth;
 use crate::running::Running;
 use crate::surroundings::Surroundings;
 use crate::{Error, Result};
@@ -27,6 +26,15 @@ use ram_raft::terms::{Terms, may_grow};
 use ram_raft::types::Member as Peer;
 use ram_raft::vote_hold;
 use ram_raft::worker::Worker;
+
+/// What a member does when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// Serve the cluster that the data folder holds.
+    Again,
+    /// Be a new incarnation in this cluster; the data folder must hold none.
+    Fresh(ClusterId),
+}
 
 /// All that a member owns while it runs.
 pub struct Parts {

@@ -14,10 +14,11 @@ use tokio::time::Instant;
 
 use crate::{Error, Result};
 use ram_net::{Net, NetError, PeerId};
+use ram_raft::Raft;
 use ram_raft::leader;
 use ram_raft::members::Members;
 use ram_raft::rpc::{self, Answer, MemberChange, Refusal};
-use ram_raft::types::{Member, Raft};
+use ram_raft::types::Member;
 use ram_sabotage::{Fault, armed};
 use ram_store::codec;
 use ram_store::command::Outcome;

@@ -23,7 +23,7 @@ impl Kind {
     /// The version of what is written.
     pub(super) fn version(self) -> u32 {
         match self {
-            Kind::Snapshot => 2,
+            Kind::Snapshot => 3,
             Kind::Backup => 1,
         }
     }

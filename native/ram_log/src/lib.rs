@@ -74,6 +74,7 @@ mod recovery;
 mod segment;
 mod snapshot;
 mod stats;
+mod stored;
 mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -98,4 +99,5 @@ pub use queue::Done;
 pub use real_disk::RealDisk;
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
 pub use stats::LogStats;
-pub use transfer::{ReceivedSnapshot, SnapshotFile, SnapshotReceiver};
+pub use stored::StoredSnapshot;
+pub use transfer::{ReceivedSnapshot, SnapshotReceiver, SnapshotSource};

@@ -1,6 +1,6 @@
 //! A snapshot on its way to another node: the bytes of the file, as they are.
 //!
-//! The sender reads pieces of a [`SnapshotFile`]; the [`SnapshotReceiver`] takes them in order into
+//! The sender reads pieces of a [`SnapshotSource`]; the [`SnapshotReceiver`] takes them in order into
 //! a file of its own, no more bytes than were announced. When every checksum in it was verified it
 //! is a [`ReceivedSnapshot`], which becomes a snapshot when its receiver accepts it. Until then it
 //! has a temporary name, and a crash leaves nothing of it.
@@ -16,19 +16,19 @@ use super::snapshot::{SnapshotReader, put_in_place, snapshot_name};
 
 /// The bytes of a finished snapshot. They can be read as long as this lives, also when the
 /// snapshot is removed or replaced meanwhile.
-pub struct SnapshotFile {
+pub struct SnapshotSource {
     file: Box<dyn DiskFile>,
     name: String,
     length: u64,
 }
 
-impl fmt::Debug for SnapshotFile {
+impl fmt::Debug for SnapshotSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-impl SnapshotFile {
+impl SnapshotSource {
     /// Opens the snapshot at log index `index`.
     ///
     /// # Errors

@@ -10,17 +10,17 @@
 
 use futures_util::{Stream, StreamExt, stream};
 use openraft::entry::RaftEntry;
-use openraft::errors::{NetworkError, RPCError, Unreachable};
+use openraft::errors::{NetworkError, RPCError};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 
 use super::heard::Heard;
-use super::network::{RpcError, answer, rpc_error};
 use super::rpc::{self, AppendAnswer};
+use super::rpc_error::{RpcError, answer, believe, rpc_error};
 use super::terms::Terms;
-use super::types::{LogId, TypeConfig, Vote};
+use super::types::{LogId, TypeConfig};
 use ram_lease::Reads;
 use ram_lease::barrier::Barrier;
 use ram_lease::grants::Ack;
@@ -73,12 +73,6 @@ pub fn append(
         barrier.acked(term, peer.0, Ack { index, sent, hold });
         Ok((response, index))
     }
-}
-
-/// A vote in an answer, which Raft adopts if it is higher.
-pub(super) fn believe(terms: &Terms, peer: PeerId, vote: &Vote) -> Result<(), RpcError> {
-    let heard = terms.hear_answer(peer.0, vote.leader_id.term);
-    heard.map_err(|no| RPCError::Unreachable(Unreachable::from_string(no.to_string())))
 }
 
 /// An answer as a stream has it, and what it acknowledges: the term and the index.

@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use super::terms;
-use super::types::{Raft, TypeConfig};
+use super::types::TypeConfig;
+use crate::Raft;
 use ram_lease::Reads;
 
 pub(super) const PROMISED: &str = "this member promised not to vote yet";

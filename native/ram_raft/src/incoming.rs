@@ -22,17 +22,18 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::entry;
 use super::rpc::{SnapshotPiece, SnapshotProgress};
-use super::snapshot::{self, SnapshotFile};
+use super::snapshot;
 use super::state_machine::Applied;
-use super::types::{Metrics, Raft, SnapshotMeta, TypeConfig, Vote};
+use super::types::{Metrics, SnapshotMeta, TypeConfig, Vote};
 use super::worker::Worker;
+use crate::Raft;
 use ram_limits::PIECE_BYTES_MAX;
-use ram_log::{Disk, SnapshotReceiver};
+use ram_log::{Disk, SnapshotReceiver, StoredSnapshot};
 
 /// What a leader needs to connect again and to go on, on a busy machine too.
 const KEPT: Duration = Duration::from_secs(5);
 
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 
 /// The connection that pieces come on. Clones are the same one.
 #[derive(Clone)]
@@ -110,7 +111,7 @@ impl Incoming {
         let snapshot = self.transfer.clone();
         let checked = move || {
             let received = current.receiver.check(|| snapshot.go_on())?;
-            let file = SnapshotFile::received(received);
+            let file = StoredSnapshot::received(received);
             if snapshot::meta(&file)? != expected {
                 return Err(refused("the file is not the snapshot that was announced"));
             }

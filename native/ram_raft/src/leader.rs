@@ -8,7 +8,8 @@ use openraft::{ReadPolicy, ServerState};
 use std::collections::BTreeMap;
 
 use super::rpc::{Answer, Refusal};
-use super::types::{Member, Payload, Raft, TypeConfig};
+use super::types::{Member, Payload, TypeConfig};
+use crate::Raft;
 use ram_lease::Reads;
 use ram_lease::grants::{Ask, Grant, Refused};
 use ram_limits::PROPOSAL_BYTES_MAX;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 
+use crate::Raft;
 use crate::leader;
 use crate::replica::Replica;
 use crate::rpc;
-use crate::types::Raft;
 use ram_lease::Reads;
 use ram_lease::grants::{Ask, Grant, Refused};
 use ram_lease::lease::Cause;

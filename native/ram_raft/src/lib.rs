@@ -48,6 +48,7 @@ pub mod recover;
 pub mod removal;
 pub mod replica;
 pub mod rpc;
+mod rpc_error;
 pub mod service;
 pub mod snapshot;
 pub mod snapshot_schedule;
@@ -61,6 +62,9 @@ pub mod worker;
 
 #[cfg(feature = "simulation")]
 pub use openraft;
+
+/// openraft, on this state machine.
+pub type Raft = openraft::Raft<types::TypeConfig, state_machine::StateMachine>;
 
 #[cfg(test)]
 mod tests;

@@ -31,24 +31,24 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{Told, append, believe, held, stream_answer};
+use super::acks::{Told, append, held, stream_answer};
 use super::heard::Heard;
 use super::rpc;
-use super::snapshot::SnapshotFile;
+use super::rpc_error::{RpcError, answer, believe, rpc_error};
 use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use super::worker::Worker;
 use ram_lease::Reads;
 use ram_limits::PIECE_BYTES_MAX;
-use ram_net::{Net, NetError, PeerId};
+use ram_log::StoredSnapshot;
+use ram_net::{Net, PeerId};
 use ram_store::codec;
 
 /// Append requests on the way to one follower, those without entries included.
 const APPENDS_IN_FLIGHT_MAX: usize = 16;
 const RETRY_DELAYS_MS: [u64; 5] = [10, 20, 50, 100, 200];
 
-pub(super) type RpcError = RPCError<TypeConfig>;
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 
 #[derive(Clone)]
 pub struct Network {
@@ -158,25 +158,8 @@ impl Peer {
     }
 }
 
-/// What a peer's raft said, or that it has stopped.
-pub(super) fn answer<A: DeserializeOwned>(reply: &[u8]) -> Result<A, RpcError> {
-    let answer: Result<A, String> = codec::decode("reply", reply)
-        .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
-    answer.map_err(|stopped| RPCError::Unreachable(Unreachable::from_string(stopped)))
-}
-
-pub(super) fn rpc_error(error: NetError) -> RpcError {
-    match error {
-        // The peer is there and was working on it.
-        NetError::Timeout { .. } | NetError::Broken { .. } | NetError::Overloaded { .. } => {
-            RPCError::Network(NetworkError::new(&error))
-        }
-        gone => RPCError::Unreachable(Unreachable::new(&gone)),
-    }
-}
-
 impl RaftNetworkV2<TypeConfig> for Peer {
-    type SnapshotData = SnapshotFile;
+    type SnapshotData = StoredSnapshot;
 
     /// One append and its answer, held back as those of a stream are.
     async fn append_entries(

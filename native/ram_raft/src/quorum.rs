@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+use crate::Raft;
 use crate::heard::Heard;
-use crate::replica::Replica;
-use crate::types::{Member, Metrics, Raft};
+use crate::types::{Member, Metrics};
 use ram_lease::clock::{Clock, Time};
 use ram_net::Net;
 
@@ -36,18 +36,16 @@ impl Quorum {
 }
 
 /// What the watch looks at.
-struct Sight {
-    raft: Raft,
-    net: Arc<Net>,
-    heard: Heard,
-    clock: Arc<dyn Clock>,
-    election_timeout: Duration,
+pub struct Sight {
+    pub raft: Raft,
+    pub net: Arc<Net>,
+    pub heard: Heard,
+    pub clock: Arc<dyn Clock>,
+    pub election_timeout: Duration,
 }
 
 /// To be awaited as long as the member runs.
-pub async fn watch(replica: Replica, election_timeout: Duration) {
-    let Replica { raft, net, heard, reads, quorum, .. } = replica;
-    let sight = Sight { raft, net, heard, clock: reads.clock, election_timeout };
+pub async fn watch(sight: Sight, quorum: Quorum) {
     let every = (sight.election_timeout / 2).max(CHECK_MIN);
     let mut loss = Loss::new(sight.clock.now(), sight.bound(), every);
     loop {

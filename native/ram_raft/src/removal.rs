@@ -29,7 +29,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::rpc;
-use super::types::{Membership, Raft};
+use super::types::Membership;
+use crate::Raft;
 use ram_net::{Net, PeerId};
 use ram_sabotage::{Fault, armed};
 use ram_store::codec;

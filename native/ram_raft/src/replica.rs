@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+use crate::Raft;
 use crate::heard::Heard;
 use crate::leader;
 use crate::log_store::Newest;
-use crate::quorum::Quorum;
+use crate::quorum::{self, Quorum};
 use crate::state_machine::Applied;
 use crate::terms::Terms;
-use crate::types::{Metrics, Raft};
+use crate::types::Metrics;
 use ram_lease::Reads;
 use ram_log::Log;
 use ram_net::Net;
@@ -105,6 +106,13 @@ impl Replica {
         let wait = self.raft.wait(Some(HANDOVER_TIMEOUT));
         // Without an answer of the target in time the others elect one.
         let _ = wait.metrics(is_over, "lead handed over").await;
+    }
+
+    /// Tells when the majority is lost and when it is back, as long as that is awaited.
+    pub async fn watch_quorum(self, election_timeout: Duration) {
+        let Replica { raft, net, heard, reads, quorum, .. } = self;
+        let sight = quorum::Sight { raft, net, heard, clock: reads.clock, election_timeout };
+        quorum::watch(sight, quorum).await;
     }
 
     /// Stops Raft, whether it had failed before or not.

@@ -35,8 +35,9 @@ use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, encode_answ
 use super::state_machine::Applied;
 use super::succession::Callers;
 use super::terms::{Hearing, Terms};
-use super::types::{Raft, TypeConfig};
+use super::types::TypeConfig;
 use super::worker::Worker;
+use crate::Raft;
 use ram_lease::Reads;
 use ram_lease::grants::{Ask, Refused};
 use ram_log::Disk;
@@ -247,7 +248,9 @@ impl Inbound for Connection {
                 let (incoming, origin) = (self.shared.incoming.clone(), self.origin.clone());
                 let heard = self.hearing(&raft);
                 self.spawn(id, body, move |piece: SnapshotPiece| async move {
-                    heard.snapshot(&piece).map_err(io::Error::other)?;
+                    heard
+                        .snapshot(&piece.vote, piece.meta.last_log_id.as_ref())
+                        .map_err(io::Error::other)?;
                     incoming.receive(&raft, origin, piece).await
                 });
             }

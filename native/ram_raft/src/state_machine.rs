@@ -16,19 +16,20 @@ use tokio::sync::watch;
 
 use super::catch_up::Progress;
 use super::entry;
-use super::snapshot::{self, Head, SnapshotFile};
+use super::snapshot::{self, Head};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
-use super::worker::Worker;
+use super::worker::{Pace, Worker};
 use ram_lease::Reads;
 use ram_lease::lease::Cause;
-use ram_log::{Disk, remove_older};
+use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::codec::DecodeError;
 use ram_store::command::Outcome;
+use ram_store::dump::Dump;
 use ram_store::{Applying, Store};
 use ram_table::table::{Frozen, Table};
 use ram_table::value::Values;
 
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 
 /// What the rest of the member may know of the state. Cloned freely, read from any thread.
 #[derive(Clone)]
@@ -113,7 +114,7 @@ impl StateMachine {
         values: Arc<dyn Values>,
         reads: Reads,
     ) -> io::Result<Self> {
-        let (head, store, file) = match snapshot::latest(&disk)? {
+        let (head, store, file) = match StoredSnapshot::latest(&disk)? {
             Some(file) => {
                 let (head, store) = snapshot::read(&file, values.clone(), || worker.go_on())?;
                 (head, store, Some(file))
@@ -122,7 +123,7 @@ impl StateMachine {
         };
         let applied = Applied {
             table: store.table().clone(),
-            index: Arc::new(watch::Sender::new(index_of(&head.meta))),
+            index: Arc::new(watch::Sender::new(head.index())),
             groups: Arc::default(),
             members: Arc::new(RwLock::new(KnownMembers {
                 now: head.meta.last_membership.clone(),
@@ -151,7 +152,7 @@ impl StateMachine {
 
     /// The table as it is between two entries; `None` while it is frozen already.
     pub fn freeze(&self) -> Option<Frozen> {
-        self.store.table().freeze(self.store.ledger().revision)
+        self.store.table().freeze(self.store.metadata().revision)
     }
 
     /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.
@@ -175,7 +176,7 @@ impl StateMachine {
         members.now = membership;
     }
 
-    fn builder(&self, work: Option<(Head, Frozen)>) -> Builder {
+    fn builder(&self, work: Option<(Head, Dump)>) -> Builder {
         Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
     }
 
@@ -186,8 +187,6 @@ impl StateMachine {
                 last_log_id: self.last_applied,
                 last_membership: members.now.clone(),
             },
-            ledger: self.store.ledger().clone(),
-            entries: self.store.table().entries(),
             removed: members.removed.clone(),
         }
     }
@@ -204,12 +203,8 @@ fn cannot_apply(log_id: &LogId, why: &DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn index_of(meta: &SnapshotMeta) -> u64 {
-    meta.last_log_id.map_or(0, |log_id| log_id.index())
-}
-
 impl RaftStateMachine<TypeConfig> for StateMachine {
-    type SnapshotData = SnapshotFile;
+    type SnapshotData = StoredSnapshot;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
@@ -247,8 +242,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
         // None means: one is being written at this moment, and it will do.
-        let frozen = self.freeze()?;
-        Some(self.builder(Some((self.head(), frozen))))
+        let dump = self.store.dump()?;
+        Some(self.builder(Some((self.head(), dump))))
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
@@ -261,7 +256,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn install_snapshot(
         &mut self,
         _meta: &SnapshotMeta,
-        file: SnapshotFile,
+        file: StoredSnapshot,
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
         let (transfer, applied) = (self.transfer.clone(), self.applied.clone());
@@ -281,18 +276,19 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(Cause::Snapshot);
         self.store.take_over(store);
+        let index = head.index();
         *self.applied.members.write() =
             KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };
         self.last_applied = head.meta.last_log_id;
-        self.applied.index.send_replace(index_of(&head.meta));
-        self.reads.applied(index_of(&head.meta));
+        self.applied.index.send_replace(index);
+        self.reads.applied(index);
         self.current = Some(Snapshot { meta: head.meta, snapshot: file });
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         loop {
-            let Some(file) = snapshot::latest(&self.disk)? else { return Ok(None) };
+            let Some(file) = StoredSnapshot::latest(&self.disk)? else { return Ok(None) };
             if self.current.as_ref().is_some_and(|current| current.snapshot.index == file.index) {
                 return Ok(self.current.clone());
             }
@@ -310,19 +306,21 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 pub struct Builder {
     disk: Arc<dyn Disk>,
     worker: Worker,
-    work: Option<(Head, Frozen)>,
+    work: Option<(Head, Dump)>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
-    type SnapshotData = SnapshotFile;
+    type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let busy = || io::Error::other("a snapshot is being taken already");
-        let (head, frozen) = self.work.take().ok_or_else(busy)?;
+        let (head, dump) = self.work.take().ok_or_else(busy)?;
         let (disk, worker) = (self.disk.clone(), self.worker.clone());
         self.worker
             .run(move || {
-                let file = snapshot::write(disk.clone(), &head, &frozen, || worker.go_on())?;
+                let mut pace = Pace::begin();
+                let pause = || worker.go_on().inspect(|()| pace.rest());
+                let file = snapshot::write(disk.clone(), &head, &dump, pause)?;
                 remove_older(disk.as_ref(), file.index)?;
                 Ok(Snapshot { meta: head.meta, snapshot: file })
             })

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::elections::Elections;
-use super::types::Raft;
+use crate::Raft;
 
 /// Between the turns of two members: longer than an election takes where nothing stands in its way.
 const TURN: Duration = Duration::from_millis(25);

@@ -45,8 +45,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry;
-use super::rpc::SnapshotPiece;
-use super::types::{LogId, Membership, Metrics, Raft, Vote};
+use super::types::{LogId, Membership, Metrics, Vote};
+use crate::Raft;
 use ram_lease::clock::{Clock, Time};
 use ram_limits::COUNTER_MAX;
 use ram_sabotage::{Fault, armed};
@@ -95,12 +95,12 @@ impl Hearing {
         self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
     }
 
-    pub fn snapshot(&self, piece: &SnapshotPiece) -> Result<(), String> {
-        let ends = piece.meta.last_log_id.as_ref();
-        if !ends.is_none_or(|log_id| fits(log_id, &piece.vote)) {
+    /// A leader with this vote sends a snapshot that ends there.
+    pub fn snapshot(&self, vote: &Vote, last_log_id: Option<&LogId>) -> Result<(), String> {
+        if !last_log_id.is_none_or(|log_id| fits(log_id, vote)) {
             return Err("a snapshot of another term than its leader's, or without an end".into());
         }
-        self.leader(&piece.vote).map_err(|no| no.to_string())
+        self.leader(vote).map_err(|no| no.to_string())
     }
 }
 

@@ -17,7 +17,6 @@ openraft::declare_raft_types!(
         AsyncRuntime = super::clock::Runtime,
 );
 
-pub type Raft = openraft::Raft<TypeConfig, super::state_machine::StateMachine>;
 pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub type Vote = openraft::alias::VoteOf<TypeConfig>;

@@ -7,10 +7,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 type Running = (Sender<Job>, JoinHandle<()>);
+
+/// Takes half of one processor at most, since requests may need it.
+pub struct Pace {
+    working_since: Instant,
+}
+
+impl Pace {
+    pub fn begin() -> Pace {
+        Pace { working_since: Instant::now() }
+    }
+
+    /// Rests as long as was worked since the last rest.
+    pub fn rest(&mut self) {
+        std::thread::sleep(self.working_since.elapsed());
+        self.working_since = Instant::now();
+    }
+}
 
 /// Clones share the thread. [`Worker::close`] ends and joins it.
 #[derive(Clone)]

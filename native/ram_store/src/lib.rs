@@ -22,6 +22,7 @@
 
 pub mod codec;
 pub mod command;
+pub mod dump;
 pub mod sessions;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use sessions::{Admission, Sessions};
 
 /// What of the state is not in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct StateMetadata {
     /// How many changes were ever made; the revision of the newest.
     pub revision: u64,
     pub sessions: Sessions,
@@ -47,7 +48,7 @@ pub struct Ledger {
 /// The state. Owned by the thread that applies; readers hold the [`Table`].
 pub struct Store {
     table: Arc<Table>,
-    ledger: Ledger,
+    metadata: StateMetadata,
     values: Arc<dyn Values>,
 }
 
@@ -88,26 +89,26 @@ impl<'a> Run<'a> {
 
 impl Store {
     pub fn empty(values: Arc<dyn Values>) -> Self {
-        Store::new(Arc::default(), Ledger::default(), values)
+        Store::new(Arc::default(), StateMetadata::default(), values)
     }
 
     /// `values` are those that hold what is in the table.
-    pub fn new(table: Arc<Table>, ledger: Ledger, values: Arc<dyn Values>) -> Self {
-        Store { table, ledger, values }
+    pub fn new(table: Arc<Table>, metadata: StateMetadata, values: Arc<dyn Values>) -> Self {
+        Store { table, metadata, values }
     }
 
     pub fn table(&self) -> &Arc<Table> {
         &self.table
     }
 
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn metadata(&self) -> &StateMetadata {
+        &self.metadata
     }
 
     /// Goes on with the state of the other, which readers of the table see at once.
     pub fn take_over(&mut self, other: Store) {
         self.table.take_over(&other.table);
-        self.ledger = other.ledger;
+        self.metadata = other.metadata;
     }
 
     /// Applies one proposal, committed at log index `index`.
@@ -132,7 +133,7 @@ impl Store {
     ) -> Result<Option<Outcome>, DecodeError> {
         let Applying { group, unchecked, started } = applying;
         let Some(group) = group else {
-            self.ledger.sessions.open(index);
+            self.metadata.sessions.open(index);
             return Ok(Some(Outcome::SessionOpened { session: index }));
         };
         // Decode all before the first change: a group is applied whole or not at all.
@@ -141,7 +142,7 @@ impl Store {
         }
         let run = match started {
             Some(run) => run,
-            None => match self.ledger.sessions.admit(index, &group.stamp) {
+            None => match self.metadata.sessions.admit(index, &group.stamp) {
                 Admission::New => started.insert(Run::of(group)),
                 Admission::Applied(answers) => return Ok(Some(Outcome::Answers(answers))),
                 Admission::Settled | Admission::Unknown => {
@@ -159,7 +160,7 @@ impl Store {
         if !run.commands.is_over() {
             return Ok(None);
         }
-        self.ledger.sessions.remember(&group.stamp, &run.answers);
+        self.metadata.sessions.remember(&group.stamp, &run.answers);
         Ok(Some(Outcome::Answers(std::mem::take(&mut run.answers))))
     }
 
@@ -183,18 +184,18 @@ impl Store {
     fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Answer {
         match value {
             Some(value) => {
-                self.ledger.revision += 1;
+                self.metadata.revision += 1;
                 let held = self.values.hold(value);
-                self.table.insert(Item::new(key, held, self.ledger.revision));
+                self.table.insert(Item::new(key, held, self.metadata.revision));
             }
             // Deleting what is not there changes nothing, so it takes no revision.
             None if self.table.get(key).is_some() => {
-                self.ledger.revision += 1;
+                self.metadata.revision += 1;
                 self.table.remove(key);
             }
             None => {}
         }
-        Answer::Done { revision: self.ledger.revision }
+        Answer::Done { revision: self.metadata.revision }
     }
 }
 

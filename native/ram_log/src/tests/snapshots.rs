@@ -19,7 +19,7 @@ fn read(disk: &MemoryDisk, index: u64) -> Result<Vec<Vec<u8>>, LogError> {
 
 /// Sends the snapshot 7 in pieces of three bytes.
 fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), LogError> {
-    let file = SnapshotFile::open(from, 7)?;
+    let file = SnapshotSource::open(from, 7)?;
     let mut receiver = SnapshotReceiver::create(Arc::new(to.clone()), 7, file.length_bytes())?;
     loop {
         let mut piece = [0; 3];
@@ -35,7 +35,7 @@ fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), LogError> {
 fn the_blocks_that_were_written_are_read() {
     let disk = MemoryDisk::new();
     let length = write(&disk, 7);
-    assert_eq!(SnapshotFile::open(&disk, 7).unwrap().length_bytes(), length);
+    assert_eq!(SnapshotSource::open(&disk, 7).unwrap().length_bytes(), length);
     assert_eq!(read(&disk, 7).unwrap(), BLOCKS);
     let empty = SnapshotWriter::create(Arc::new(disk.clone()), 8).unwrap();
     empty.finish().unwrap();

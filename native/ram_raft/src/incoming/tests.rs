@@ -18,13 +18,13 @@ use ram_store::Store;
 use ram_table::value::Plain;
 
 /// A snapshot of another member, up to entry 3 of term 2, arrived and checked.
-fn received(disk: &Arc<dyn Disk>) -> (SnapshotMeta, SnapshotFile) {
+fn received(disk: &Arc<dyn Disk>) -> (SnapshotMeta, StoredSnapshot) {
     let there: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
     let store = Store::empty(Arc::new(Plain));
     let meta = SnapshotMeta { last_log_id: Some(entry::log_id(2, 3)), ..SnapshotMeta::default() };
     let head = Head { meta: meta.clone(), ..Head::default() };
-    let frozen = store.table().freeze(0).unwrap();
-    let sent = snapshot::write(there, &head, &frozen, || Ok(())).unwrap();
+    let dump = store.dump().unwrap();
+    let sent = snapshot::write(there, &head, &dump, || Ok(())).unwrap();
     (meta, sent.on(disk).unwrap())
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::acks::believe;
 use super::super::rpc::{self, SnapshotPiece, SnapshotProgress};
+use super::super::rpc_error::believe;
 use super::super::types::{TypeConfig, Vote};
 use super::{Peer, Snapshot};
 use ram_log::LogError;
@@ -62,7 +62,7 @@ fn unsent(error: &io::Error, is_stopping: bool) -> StreamingError<TypeConfig> {
 }
 
 fn read_piece(
-    source: &ram_log::SnapshotFile,
+    source: &ram_log::SnapshotSource,
     offset: u64,
     bytes: usize,
 ) -> Result<Bytes, LogError> {
@@ -74,14 +74,14 @@ fn read_piece(
 
 #[cfg(test)]
 mod tests {
-    use super::super::SnapshotFile;
     use super::*;
+    use ram_log::StoredSnapshot;
 
     /// A leader stopped when it began to send a snapshot while the next one took its place.
     #[test]
     fn a_snapshot_that_gave_way_to_a_newer_one_is_tried_again_and_no_failure_of_the_disk() {
         let disk = Arc::new(ram_log::MemoryDisk::default());
-        let gone = io::Error::from(SnapshotFile::at(disk, 7).source().err().unwrap());
+        let gone = io::Error::from(StoredSnapshot::at(disk, 7).source().err().unwrap());
         assert!(matches!(unsent(&gone, false), StreamingError::Network(_)), "{gone}");
         let broken = io::Error::other("broken");
         assert!(matches!(unsent(&broken, false), StreamingError::StorageError(_)));

@@ -64,9 +64,9 @@ fn what_a_session_remembers_grows_with_the_writes_and_not_with_their_commands() 
     let keys: Vec<[u8; 4]> = (0..100_000u32).map(u32::to_be_bytes).collect();
     let deletes: Vec<Command<'_>> = keys.iter().map(|key| Command::Delete { key }).collect();
     let stamp = client.stamp();
-    let before = ledger_bytes(&client.store);
+    let before = metadata_bytes(&client.store);
     client.send(&group_of_writes(stamp, &[&deletes, &deletes]));
-    assert!(ledger_bytes(&client.store) <= before + 32, "{}", ledger_bytes(&client.store));
+    assert!(metadata_bytes(&client.store) <= before + 32, "{}", metadata_bytes(&client.store));
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
         client.run(&[put(&i.to_be_bytes(), b"old")]);
     }
     let table = client.store.table().clone();
-    let frozen = table.freeze(client.store.ledger().revision).unwrap();
+    let frozen = table.freeze(client.store.metadata().revision).unwrap();
     assert!(table.freeze(1).is_none(), "only one snapshot at a time");
     let mut seen: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let mut step = 0u32;
@@ -30,7 +30,7 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
         .unwrap();
     assert_eq!(seen.len(), 1000);
     drop(frozen);
-    assert!(table.freeze(client.store.ledger().revision).is_some());
+    assert!(table.freeze(client.store.metadata().revision).is_some());
 }
 
 fn entries_of(frozen: &Frozen) -> HashMap<Vec<u8>, Vec<u8>> {
@@ -50,16 +50,16 @@ fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
     let (mut one, mut other) = (Client::new(), Client::new());
     one.run(&[put(b"a", b"1"), put(b"b", b"2")]);
     let table = one.store.table().clone();
-    let before = table.freeze(one.store.ledger().revision).unwrap();
+    let before = table.freeze(one.store.metadata().revision).unwrap();
     one.run(&[put(b"a", b"3")]);
     other.run(&[put(b"b", b"4"), put(b"c", b"56"), put(b"d", b"7"), put(b"d", b"8")]);
-    let ledger = other.store.ledger().clone();
+    let metadata = other.store.metadata().clone();
     one.store.take_over(other.store);
-    assert_eq!(one.store.ledger(), &ledger);
+    assert_eq!(one.store.metadata(), &metadata);
     assert_eq!((table.entries(), table.bytes()), (3, 7));
     assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
 
-    let after = table.freeze(ledger.revision).unwrap();
+    let after = table.freeze(metadata.revision).unwrap();
     table.insert(Item::new(b"b", Held::as_it_is(b"9"), 99));
     assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
     drop(before);
@@ -98,7 +98,7 @@ fn two_stores_fed_the_same_log_are_the_same() {
         ];
         assert_eq!(one.run(&commands), two.run(&commands));
     }
-    assert_eq!(one.store.ledger(), two.store.ledger());
+    assert_eq!(one.store.metadata(), two.store.metadata());
     assert_eq!(one.store.table().entries(), two.store.table().entries());
 }
 

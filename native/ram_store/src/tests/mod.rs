@@ -80,8 +80,8 @@ fn group_of_writes(stamp: Stamp, writes: &[&[Command<'_>]]) -> Bytes {
     command::group(stamp, writes.into_iter())
 }
 
-fn ledger_bytes(store: &Store) -> usize {
-    let parts: Vec<sessions::Part> = store.ledger().sessions.parts().collect();
+fn metadata_bytes(store: &Store) -> usize {
+    let parts: Vec<sessions::Part> = store.metadata().sessions.parts().collect();
     codec::encode(&parts).len()
 }
 

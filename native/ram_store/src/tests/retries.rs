@@ -12,7 +12,7 @@ fn sessions_that_are_restored_from_their_parts_are_the_same() {
     client.open();
     client.run(&[put(b"b", b"2")]);
     let mut restored = sessions::Sessions::default();
-    let sessions = &client.store.ledger().sessions;
+    let sessions = &client.store.metadata().sessions;
     sessions.parts().for_each(|part| restored.restore(part));
     assert_eq!(&restored, sessions);
 }
@@ -55,7 +55,7 @@ fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
     for _ in 0..SESSIONS_MAX {
         client.open();
     }
-    assert_eq!(client.store.ledger().sessions.len(), SESSIONS_MAX);
+    assert_eq!(client.store.metadata().sessions.len(), SESSIONS_MAX);
     let stamp = Stamp { session: first, sequence: 1, settled_below: 0 };
     assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
 }
@@ -72,16 +72,16 @@ fn a_sender_that_never_settles_takes_bounded_memory_and_nothing_of_it_is_applied
     for sequence in 1..=newest {
         assert!(matches!(send(&mut client, sequence), Outcome::Answers(_)));
         if sequence == 2 * GROUPS_MAX as u64 {
-            full = ledger_bytes(&client.store);
+            full = metadata_bytes(&client.store);
         }
     }
     // Numbers grow by some bytes; answers would by some hundreds.
-    assert!(ledger_bytes(&client.store) < full + 10 * GROUPS_MAX, "{full}");
+    assert!(metadata_bytes(&client.store) < full + 10 * GROUPS_MAX, "{full}");
     for sequence in 1..=newest {
         let remembered = sequence > newest - GROUPS_MAX as u64;
         let told = send(&mut client, sequence);
         assert_eq!(matches!(told, Outcome::Answers(_)), remembered, "{sequence}");
     }
     assert_eq!(client.value(b"a").unwrap(), newest.to_be_bytes());
-    assert_eq!(client.store.ledger().revision, newest);
+    assert_eq!(client.store.metadata().revision, newest);
 }

@@ -5,7 +5,7 @@ use ram_raft::openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
 use ram_lease::lease::Cause;
-use ram_log::SnapshotFile;
+use ram_log::SnapshotSource;
 use ram_raft::entry;
 use ram_raft::rpc::{AppendAnswer, MemberChange, SnapshotPiece, SnapshotProgress};
 use ram_raft::snapshot::{self, Head};
@@ -86,11 +86,10 @@ pub(super) fn snapshot_piece(members: Membership) -> SnapshotPiece {
     let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
     let meta =
         SnapshotMeta { last_log_id: Some(entry::log_id(TERM, LATER)), last_membership: membership };
-    let ledger = store.ledger().clone();
-    let frozen = store.table().freeze(ledger.revision).unwrap();
-    let head = Head { meta: meta.clone(), ledger, entries: 1, ..Head::default() };
-    snapshot::write(disk.clone(), &head, &frozen, || Ok(())).unwrap();
-    let file = SnapshotFile::open(disk.as_ref(), LATER).unwrap();
+    let dump = store.dump().unwrap();
+    let head = Head { meta: meta.clone(), ..Head::default() };
+    snapshot::write(disk.clone(), &head, &dump, || Ok(())).unwrap();
+    let file = SnapshotSource::open(disk.as_ref(), LATER).unwrap();
     let mut piece = vec![0; file.length_bytes() as usize];
     file.read_at(0, &mut piece).unwrap();
     let (vote, file_bytes) = (Vote::new_committed(TERM, PEER), file.length_bytes());

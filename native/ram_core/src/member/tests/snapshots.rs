@@ -8,14 +8,14 @@ use super::leases::{LATER, TERM, append, first_append, members, patient, serve, 
 use super::*;
 use ram_limits::PIECE_BYTES_MAX;
 use ram_log::DiskFile;
+use ram_log::StoredSnapshot;
 use ram_raft::heard::Heard;
 use ram_raft::network::Network;
 use ram_raft::rpc::{SnapshotPiece, SnapshotProgress};
-use ram_raft::snapshot::SnapshotFile;
 use ram_raft::terms::Terms;
 use ram_raft::types::{Membership, TypeConfig, Vote};
 
-type Snapshot = ram_raft::openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Snapshot = ram_raft::openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 type Taken = std::result::Result<SnapshotProgress, String>;
 
 async fn send(player: &Player, member: u64, piece: &SnapshotPiece) -> Taken {
@@ -252,7 +252,7 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
         Heard::new(reads.clock.clone()),
     );
     let mut way = Network::new(net, reads, told, transfer, 64).new_client(PEER, &peer).await;
-    let snapshot = Snapshot { meta, snapshot: SnapshotFile::at(disk, LATER) };
+    let snapshot = Snapshot { meta, snapshot: StoredSnapshot::at(disk, LATER) };
     let option = RPCOption::new(LIMIT);
     let vote = Vote::new_committed(TERM, PEER);
     let sending = way.full_snapshot(vote, snapshot, std::future::pending(), option);
