@@ -75,15 +75,15 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What stands at a place where a record may begin.
+/// The result of decoding a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decoded<'a> {
     /// A whole record, correct in all its checksums.
     Record(Framed<'a>),
     /// Nothing: a header's length of zeros, or the end of the bytes.
     Blank,
-    /// Something that is no whole record.
-    Fault(Fault),
+    /// No valid record.
+    Bad(BadRecord),
 }
 
 /// A record with what the frame around it says.
@@ -96,9 +96,9 @@ pub(super) struct Framed<'a> {
     pub(super) bytes: usize,
 }
 
-/// Which part of a record is wrong; the other part can be relied on.
+/// Which part of a record is bad; the other part is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum BadRecord {
     /// The header: nothing is known, not even where the record ends.
     Header,
     /// The body or the end mark: the header is right, and says that the record has so many bytes.
@@ -109,16 +109,16 @@ pub(super) enum Fault {
 pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let Some((raw, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         let blank = bytes.iter().all(|byte| *byte == 0);
-        return if blank { Decoded::Blank } else { Decoded::Fault(Fault::Header) };
+        return if blank { Decoded::Blank } else { Decoded::Bad(BadRecord::Header) };
     };
     if raw.iter().all(|byte| *byte == 0) {
         return Decoded::Blank;
     }
-    let Some(header) = Header::decode(raw) else { return Decoded::Fault(Fault::Header) };
-    let fault = Decoded::Fault(Fault::Body { bytes: header.length.saturating_add(OVERHEAD_BYTES) });
-    let Some((body, end)) = rest.split_at_checked(header.length) else { return fault };
+    let Some(header) = Header::decode(raw) else { return Decoded::Bad(BadRecord::Header) };
+    let bad = Decoded::Bad(BadRecord::Body { bytes: header.length.saturating_add(OVERHEAD_BYTES) });
+    let Some((body, end)) = rest.split_at_checked(header.length) else { return bad };
     if end.first() != Some(&END_MARK) || crc32fast::hash(body) != header.body_crc {
-        return fault;
+        return bad;
     }
     match header.record(body) {
         Some(record) => Decoded::Record(Framed {
@@ -127,7 +127,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
             last_of_batch: header.flags & LAST_OF_BATCH != 0,
             bytes: header.length.saturating_add(OVERHEAD_BYTES),
         }),
-        None => Decoded::Fault(Fault::Header),
+        None => Decoded::Bad(BadRecord::Header),
     }
 }
 
@@ -297,10 +297,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(decode(&flipped), Decoded::Fault(_)), "bit {bit}");
+            assert!(matches!(decode(&flipped), Decoded::Bad(_)), "bit {bit}");
         }
         for length in 1..bytes.len() {
-            assert!(matches!(decode(&bytes[..length]), Decoded::Fault(_)), "length {length}");
+            assert!(matches!(decode(&bytes[..length]), Decoded::Bad(_)), "length {length}");
         }
     }
 
@@ -312,13 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_length_with_a_right_checksum_is_a_fault_of_the_body() {
+    fn a_hostile_length_with_a_right_checksum_makes_a_bad_body() {
         let mut bytes = encode(&SAMPLES[..1]);
         bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..28]);
         bytes[28..32].copy_from_slice(&crc.to_le_bytes());
         let length = u32::MAX as usize + OVERHEAD_BYTES;
-        assert_eq!(decode(&bytes), Decoded::Fault(Fault::Body { bytes: length }));
+        assert_eq!(decode(&bytes), Decoded::Bad(BadRecord::Body { bytes: length }));
     }
 
     proptest! {

@@ -21,11 +21,11 @@ use super::error::LogError;
 use super::file_names::is_log_file;
 use super::locations::{Location, LocationUpdate, Locations};
 use super::newest_segment;
-use super::record::{Decoded, Fault, Record, decode};
+use super::record::{BadRecord, Decoded, Record, decode};
 use super::segment::{
     RECORDS_OFFSET, SEGMENT_BYTES_LIMIT, Segment, SegmentHeader, segment_name, segment_number,
 };
-use super::tail::{Suspicion, written_bytes};
+use super::tail::{TailCheck, written_bytes};
 
 /// The content of a log, as read from its records.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ struct Ended {
     /// The number that the next batch has.
     batch: u64,
     /// The bad record at `at`, if there is one.
-    fault: Option<Fault>,
+    bad: Option<BadRecord>,
 }
 
 impl Recovered {
@@ -123,7 +123,7 @@ impl Recovered {
             batch_offset: RECORDS_OFFSET,
             at: RECORDS_OFFSET,
             batch: self.batch_last.saturating_add(1),
-            fault: None,
+            bad: None,
         };
         let written = written_bytes(bytes);
         // No record of a batch counts before the last record of the batch was read.
@@ -132,11 +132,11 @@ impl Recovered {
             let framed = match decode(bytes.get(ended.at..).unwrap_or_default()) {
                 Decoded::Record(framed) => framed,
                 Decoded::Blank => {
-                    ended.fault = Some(Fault::Header);
+                    ended.bad = Some(BadRecord::Header);
                     break;
                 }
-                Decoded::Fault(fault) => {
-                    ended.fault = Some(fault);
+                Decoded::Bad(bad) => {
+                    ended.bad = Some(bad);
                     break;
                 }
             };
@@ -234,15 +234,15 @@ impl Recovered {
 /// Cuts a torn batch off the last segment, or refuses. Then the last whole batch is written and
 /// synced again.
 fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), LogError> {
-    if let Some(fault) = ended.fault {
-        let suspicion = Suspicion {
+    if let Some(bad) = ended.bad {
+        let check = TailCheck {
             bytes,
             batch_offset: ended.batch_offset,
             batch: ended.batch,
             offset: ended.at,
-            fault,
+            bad,
         };
-        if let Some(what) = suspicion.damage() {
+        if let Some(what) = check.corruption() {
             let what = format!("a record of batch {} is not valid; {what}", ended.batch);
             return Err(LogError::corrupt(&segment.name, ended.at as u64, what));
         }
