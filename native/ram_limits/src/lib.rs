@@ -39,8 +39,8 @@ const ENVELOPE_BYTES: usize = 64 * KIB;
 /// The longest record of the log.
 pub const RECORD_BYTES_MAX: usize = PROPOSAL_BYTES_MAX + ENVELOPE_BYTES;
 
-/// The longest value in a slot of the log: a vote, a log id.
-pub const SLOT_BYTES_MAX: usize = 64 * KIB;
+/// The longest named value of the log: a vote, a log id.
+pub const NAMED_VALUE_BYTES_MAX: usize = 64 * KIB;
 
 /// The longest body of a frame.
 pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_BYTES;

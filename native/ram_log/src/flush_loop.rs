@@ -25,7 +25,7 @@ use super::queue::{Batch, Done, Queue, QueuedOperation};
 use super::stats::Counters;
 use super::view::{View, refused};
 use super::writer::Writer;
-use ram_limits::SLOT_BYTES_MAX;
+use ram_limits::NAMED_VALUE_BYTES_MAX;
 
 pub(super) struct Shared {
     /// The view and the queue under one lock, so that operations are written in the order in which
@@ -94,10 +94,10 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn submit_lazily(&self, slot: u8, body: Bytes) {
-        let operation = Operation::State(slot, body.clone());
+    pub(super) fn submit_lazily(&self, name: u8, body: Bytes) {
+        let operation = Operation::SetValue(name, body.clone());
         if let Err(error) = self.check_bytes(&operation) {
-            tracing::error!(slot, %error, "a value was not stored");
+            tracing::error!(name, %error, "a value was not stored");
             return;
         }
         let mut guard = self.state.lock();
@@ -105,15 +105,15 @@ impl Shared {
         let sequence = state.queue.next_sequence();
         let parts = VecDeque::from([operation]);
         if state.check_open().and_then(|()| state.view.show(&parts, sequence)).is_ok() {
-            state.queue.push_lazy(slot, body);
+            state.queue.push_lazy(name, body);
         }
     }
 
     fn check_bytes(&self, operation: &Operation) -> io::Result<()> {
         let body = operation.bodies().max().unwrap_or(0);
         let max = match operation {
-            // All slots are written again with every segment.
-            Operation::State(..) => self.record_bytes_max.min(SLOT_BYTES_MAX),
+            // Every segment begins with all named values.
+            Operation::SetValue(..) => self.record_bytes_max.min(NAMED_VALUE_BYTES_MAX),
             _ => self.record_bytes_max,
         };
         if body > max {

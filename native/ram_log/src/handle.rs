@@ -112,10 +112,10 @@ impl Log {
         self.owner.shared.state.lock().view.bounds().purged()
     }
 
-    /// The value in a slot.
+    /// The named value that was set last.
     #[must_use]
-    pub fn state(&self, slot: u8) -> Option<Bytes> {
-        self.owner.shared.state.lock().view.state(slot)
+    pub fn value(&self, name: u8) -> Option<Bytes> {
+        self.owner.shared.state.lock().view.value(name)
     }
 
     /// Adds entries, each with the index behind the one before; an empty log that was never purged
@@ -138,16 +138,16 @@ impl Log {
         self.owner.shared.submit(Operation::Purge(upto), done);
     }
 
-    /// Puts a small value into a slot. All slots are written again with every new segment.
-    pub fn set_state(&self, slot: u8, body: Bytes, done: Done) {
-        self.owner.shared.submit(Operation::State(slot, body), done);
+    /// Sets a small named value. Every new segment begins with all named values.
+    pub fn set_value(&self, name: u8, body: Bytes, done: Done) {
+        self.owner.shared.submit(Operation::SetValue(name, body), done);
     }
 
-    /// As [`set_state`](Self::set_state), written with the next batch or at closing, and without a
+    /// As [`set_value`](Self::set_value), written with the next batch or at closing, and without a
     /// sync of its own; there is no callback. It is never durable before an operation that was
     /// submitted earlier.
-    pub fn set_state_lazy(&self, slot: u8, body: Bytes) {
-        self.owner.shared.submit_lazily(slot, body);
+    pub fn set_value_lazy(&self, name: u8, body: Bytes) {
+        self.owner.shared.submit_lazily(name, body);
     }
 
     /// The entries in `range` that exist, in order: at least one if there is one, then as many as

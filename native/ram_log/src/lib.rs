@@ -1,36 +1,42 @@
-//! How things last: a write-ahead log in segments, snapshots, and small checked files.
+//! A segmented write-ahead log, snapshot files and small checked files: the storage of one member.
 //!
-//! Bytes have no meaning here. The log keeps numbered entries for Raft, and a few small values in
-//! numbered slots (the vote is one), and answers for one thing: **what was reported durable is
-//! there after any crash, as it was written, or the folder does not open.**
+//! Raft's adapters keep numbered entries and a few named values (the vote is one) in a [`Log`]; the
+//! member keeps its identity in checked files ([`write_checked`]); snapshots and backups are files
+//! of checked blocks ([`SnapshotWriter`]). Bytes have no meaning here.
 //!
-//! # The story of a write
+//! # What is guaranteed
 //!
-//! [`Log::append`] shows the entries to readers at once and puts them into a queue. One writer
-//! takes what is waiting, encodes it as records of one *batch*, writes it with one call behind what
-//! is there, syncs once, and runs the callbacks in order. Truncating, purging and setting a slot
-//! are records like entries: nothing is ever changed in place, and the log is what its records say,
-//! read from the front.
+//! An operation whose callback got `Ok` survives any crash, as it was written. If its bytes are no
+//! longer there, the folder does not open, and the error names the file and the offset.
 //!
-//! Records go into *segments*, files filled with zeros ahead, so that a sync changes no metadata. A
-//! new segment begins at the start of a batch only, and its first batch begins by saying again what
-//! is in the slots and what is purged. That is why a purge costs the removal of files: any segment
-//! can go once no entry in it, and in none before it, is alive.
+//! # How a write travels
+//!
+//! [`Log::append`] shows the entries to readers at once (`view`) and puts the operation into the
+//! write queue (`queue`). The flush loop (`flush_loop`) takes all queued operations, and the writer
+//! (`writer`) encodes them as the records of one *batch*, writes the batch with one call, and syncs
+//! once. Then the callbacks run, in order. Truncating, purging and setting a named value are
+//! records, too: nothing is ever changed in place, and the log is the result of its records, read
+//! from the first.
+//!
+//! Records go into *segments*, files that are filled with zeros ahead, so that a sync changes no
+//! metadata. A batch lies in one segment. The first batch of a segment begins with *carry-over
+//! records*: all named values and the purge point. So purging removes files: a segment can be
+//! removed once neither it nor an earlier one holds an entry that is alive.
 //!
 //! # Invariants
 //!
-//! 1. One batch, one sync; a batch is written only after the sync of the one before succeeded. So a
-//!    crash can tear only the last batch, of which nobody was told.
-//! 2. A batch is there as a whole or not at all: its last record carries a flag, and no record
-//!    counts before that is seen. It has a bound, and so has a segment: what was written can be
-//!    read. An append of more is several batches, and done with the last.
-//! 3. Batches, segments and entries are numbered without a hole, over all files.
-//!    The number of the newest segment is kept in a file of its own, so that the loss of the last
-//!    ones is noticed as well.
-//! 4. At opening, a tail is cut only if it cannot have been synced; otherwise opening is refused,
-//!    with the file and the offset. How the two are told apart stands in `tail.rs`.
-//! 5. After the first error nothing is written or synced again (on Linux, a sync that fails drops
-//!    the pages; the next one succeeds without them: Rebello et al., "Can Applications Recover from
+//! 1. A batch is one write and one sync, and is written only after the sync of the batch before it
+//!    succeeded. So a crash tears the last batch at most, and none of its callbacks ran.
+//! 2. A batch counts as a whole or not at all: its last record carries a flag. Batches and segments
+//!    are bounded, so that recovery can read what was written. A longer append is several batches;
+//!    its callback runs after the last one.
+//! 3. Batches, segments and entries are numbered without a hole, over all files. The number of the
+//!    newest segment is kept in a file of its own, so that the loss of the last segments is noticed
+//!    as well.
+//! 4. Recovery cuts a bad tail only if it cannot have been synced (`tail`). Otherwise it refuses to
+//!    open the log.
+//! 5. After the first error nothing is written or synced any more: on Linux a failed sync drops the
+//!    pages, and the next one succeeds without them (Rebello et al., "Can Applications Recover from
 //!    fsync Failures?", USENIX ATC 2020).
 //!
 //! # What may never enter
@@ -39,8 +45,8 @@
 //!
 //! # What was left out
 //!
-//! Compression, encryption, recycling of segments, direct I/O. A new segment is made by the writer
-//! when it is needed, which holds up one batch by two syncs and a rename every 16 MiB.
+//! Compression, encryption, recycling of segments, direct I/O. A new segment is made by the flush
+//! loop when it is needed, which delays one batch by two syncs and a rename every 16 MiB.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -13,7 +13,7 @@ pub(super) enum Operation {
     Append(Vec<(u64, Bytes)>),
     Truncate(Option<u64>),
     Purge(u64),
-    State(u8, Bytes),
+    SetValue(u8, Bytes),
 }
 
 impl Operation {
@@ -23,7 +23,7 @@ impl Operation {
             Operation::Append(entries) => (entries.as_slice(), None),
             Operation::Truncate(after) => (&[][..], Some(Record::Truncate { after: *after })),
             Operation::Purge(upto) => (&[][..], Some(Record::Purge { upto: *upto })),
-            Operation::State(slot, body) => (&[][..], Some(Record::State { slot: *slot, body })),
+            Operation::SetValue(name, body) => (&[][..], Some(Record::Value { name: *name, body })),
         };
         entries.iter().map(|(index, body)| Record::Entry { index: *index, body }).chain(single)
     }
@@ -59,7 +59,7 @@ impl Operation {
     /// The length of all bodies in it.
     pub(super) fn bodies(&self) -> impl Iterator<Item = usize> {
         self.records().map(|record| match record {
-            Record::Entry { body, .. } | Record::State { body, .. } => body.len(),
+            Record::Entry { body, .. } | Record::Value { body, .. } => body.len(),
             Record::Truncate { .. } | Record::Purge { .. } => 0,
         })
     }

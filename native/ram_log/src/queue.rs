@@ -1,7 +1,7 @@
 //! The write queue: submitted operations that are not yet written, in the order of submission.
 //!
 //! The flush loop takes them in batches of whole operations. Lazily set values are kept beside the
-//! queue, only the newest one of each slot, so that they take bounded memory. They are written at
+//! queue, only the newest one of each name, so that they take bounded memory. They are written at
 //! the end of the batch that empties the queue, and so never before an earlier operation.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -58,15 +58,15 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, queued: QueuedOperation) {
-        if let Operation::State(slot, _) = &queued.operation {
+        if let Operation::SetValue(name, _) = &queued.operation {
             // The older lazy value would be written after this newer one.
-            self.lazy.remove(slot);
+            self.lazy.remove(name);
         }
         self.queued.push_back(queued);
     }
 
-    pub(super) fn push_lazy(&mut self, slot: u8, body: Bytes) {
-        self.lazy.insert(slot, body);
+    pub(super) fn push_lazy(&mut self, name: u8, body: Bytes) {
+        self.lazy.insert(name, body);
     }
 
     /// Takes the next batch: at most `bytes_max` bytes, or one operation. Lazy values alone make a
@@ -84,7 +84,7 @@ impl Queue {
         let mut lazy = Vec::new();
         if self.queued.is_empty() && (is_last || !queued.is_empty()) {
             let values = std::mem::take(&mut self.lazy);
-            lazy.extend(values.into_iter().map(|(slot, body)| Operation::State(slot, body)));
+            lazy.extend(values.into_iter().map(|(name, body)| Operation::SetValue(name, body)));
         }
         if queued.is_empty() && lazy.is_empty() {
             return None;

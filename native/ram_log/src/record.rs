@@ -3,9 +3,9 @@
 //! ```text
 //! offset  bytes
 //!      0      1  mark, 0xA7
-//!      1      1  kind: 1 entry, 2 truncate after an index, 3 truncate all, 4 purge, 5 state
+//!      1      1  kind: 1 entry, 2 truncate after an index, 3 truncate all, 4 purge, 5 named value
 //!      2      1  flags: bit 0 = last record of its batch
-//!      3      1  state slot, else 0
+//!      3      1  name of the value, else 0
 //!      4      4  length of the body
 //!      8      8  batch number
 //!     16      8  index: of the entry, the last one kept, or the last one purged
@@ -40,7 +40,7 @@ const ENTRY: u8 = 1;
 const TRUNCATE_AFTER: u8 = 2;
 const TRUNCATE_ALL: u8 = 3;
 const PURGE: u8 = 4;
-const STATE: u8 = 5;
+const VALUE: u8 = 5;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +51,26 @@ pub(super) enum Record<'a> {
     Truncate { after: Option<u64> },
     /// Entries up to `upto` are no longer needed.
     Purge { upto: u64 },
-    /// The small value in a slot is now this.
-    State { slot: u8, body: &'a [u8] },
+    /// The named value is now this.
+    Value { name: u8, body: &'a [u8] },
 }
 
 impl<'a> Record<'a> {
     fn body(&self) -> &'a [u8] {
         match self {
-            Record::Entry { body, .. } | Record::State { body, .. } => body,
+            Record::Entry { body, .. } | Record::Value { body, .. } => body,
             Record::Truncate { .. } | Record::Purge { .. } => &[],
         }
     }
 
-    /// Kind, slot and index, as the header has them.
+    /// Kind, name and index, as the header has them.
     fn tags(&self) -> (u8, u8, u64) {
         match *self {
             Record::Entry { index, .. } => (ENTRY, 0, index),
             Record::Truncate { after: Some(index) } => (TRUNCATE_AFTER, 0, index),
             Record::Truncate { after: None } => (TRUNCATE_ALL, 0, 0),
             Record::Purge { upto } => (PURGE, 0, upto),
-            Record::State { slot, .. } => (STATE, slot, 0),
+            Record::Value { name, .. } => (VALUE, name, 0),
         }
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn decode_batch(bytes: &[u8]) -> Option<u64> {
 struct Header {
     kind: u8,
     flags: u8,
-    slot: u8,
+    name: u8,
     length: usize,
     batch: u64,
     index: u64,
@@ -155,7 +155,7 @@ impl Header {
         Some(Self {
             kind: raw[1],
             flags: raw[2],
-            slot: raw[3],
+            name: raw[3],
             length: usize::try_from(u32_at(raw, 4)).ok()?,
             batch: u64_at(raw, 8),
             index: u64_at(raw, 16),
@@ -169,7 +169,7 @@ impl Header {
             TRUNCATE_AFTER => Some(Record::Truncate { after: Some(self.index) }),
             TRUNCATE_ALL => Some(Record::Truncate { after: None }),
             PURGE => Some(Record::Purge { upto: self.index }),
-            STATE => Some(Record::State { slot: self.slot, body }),
+            VALUE => Some(Record::Value { name: self.name, body }),
             _ => None,
         }
     }
@@ -214,10 +214,10 @@ impl BatchBuffer {
     pub(super) fn push(&mut self, record: Record<'_>) -> io::Result<usize> {
         let body = record.body();
         let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-        let (kind, slot, index) = record.tags();
+        let (kind, name, index) = record.tags();
         let start = self.bytes.len();
         self.bytes.reserve(body.len().saturating_add(OVERHEAD_BYTES));
-        self.bytes.extend_from_slice(&[MARK, kind, 0, slot]);
+        self.bytes.extend_from_slice(&[MARK, kind, 0, name]);
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&self.batch.to_le_bytes());
         self.bytes.extend_from_slice(&index.to_le_bytes());
@@ -265,7 +265,7 @@ mod tests {
         Record::Truncate { after: Some(3) },
         Record::Truncate { after: None },
         Record::Purge { upto: 2 },
-        Record::State { slot: 255, body: b"vote" },
+        Record::Value { name: 255, body: b"vote" },
     ];
 
     fn encode(records: &[Record<'_>]) -> Vec<u8> {

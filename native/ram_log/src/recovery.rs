@@ -31,7 +31,7 @@ use super::tail::{TailCheck, written_bytes};
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) bounds: Bounds,
-    pub(super) states: BTreeMap<u8, Bytes>,
+    pub(super) values: BTreeMap<u8, Bytes>,
     pub(super) locations: Locations,
     /// The number of the last whole batch.
     pub(super) batch_last: u64,
@@ -208,8 +208,8 @@ impl Recovered {
                 self.bounds.purge(upto);
                 self.locations.apply(LocationUpdate::Purge(upto));
             }
-            Record::State { slot, body } => {
-                self.states.insert(slot, Bytes::copy_from_slice(body));
+            Record::Value { name, body } => {
+                self.values.insert(name, Bytes::copy_from_slice(body));
             }
         }
         Ok(())

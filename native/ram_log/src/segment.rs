@@ -21,7 +21,7 @@ use std::fmt;
 use super::disk::{Disk, DiskFile};
 use super::error::LogError;
 use super::record::{u32_at, u64_at};
-use ram_limits::{RECORD_BYTES_MAX, SLOT_BYTES_MAX};
+use ram_limits::{NAMED_VALUE_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Where the first record stands.
 pub(super) const RECORDS_OFFSET: usize = 48;
@@ -32,11 +32,11 @@ pub(super) const SEGMENT_BYTES_LIMIT: u64 = u32::MAX as u64;
 /// A segment of more is given no batch, unless it is its first.
 pub(super) const SEGMENT_BYTES_MAX: u64 = SEGMENT_BYTES_LIMIT / 2;
 
-// The longest first batch: the values of all slots said again, one operation or as much as a batch
-// takes, and the values of all slots that came late. A record has less than 64 bytes of its own.
+// The longest first batch: all named values as carry-over records, one operation or as much as a
+// batch takes, and all named values set lazily. A record has less than 64 bytes of its own.
 const _: () = {
-    let slots = 2 * 256 * (SLOT_BYTES_MAX + 64);
-    let batch = slots + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
+    let values = 2 * 256 * (NAMED_VALUE_BYTES_MAX + 64);
+    let batch = values + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
     assert!((batch as u64) < SEGMENT_BYTES_LIMIT);
 };
 

@@ -22,7 +22,7 @@ const ENTRY_BYTES: usize = 64;
 #[derive(Debug)]
 pub(super) struct View {
     bounds: Bounds,
-    states: BTreeMap<u8, Bytes>,
+    values: BTreeMap<u8, Bytes>,
     /// Where the written entries stand. Queued operations show in the rest of the view, not here.
     locations: Locations,
     cache: EntryCache,
@@ -39,7 +39,7 @@ impl View {
     pub(super) fn new(log: Recovered, cache_bytes: usize) -> Self {
         Self {
             bounds: log.bounds,
-            states: log.states,
+            values: log.values,
             locations: log.locations,
             cache: EntryCache { bytes_max: cache_bytes, ..EntryCache::default() },
         }
@@ -49,8 +49,8 @@ impl View {
         &self.bounds
     }
 
-    pub(super) fn state(&self, slot: u8) -> Option<Bytes> {
-        self.states.get(&slot).cloned()
+    pub(super) fn value(&self, name: u8) -> Option<Bytes> {
+        self.values.get(&name).cloned()
     }
 
     pub(super) fn bytes_since(&self, index: u64) -> u64 {
@@ -73,8 +73,8 @@ impl View {
                 return Err(refused("the index is out of bounds".into()));
             }
             Some(Operation::Purge(upto)) => self.bounds.purge(*upto),
-            Some(Operation::State(slot, body)) => {
-                self.states.insert(*slot, body.clone());
+            Some(Operation::SetValue(name, body)) => {
+                self.values.insert(*name, body.clone());
                 return Ok(());
             }
         }

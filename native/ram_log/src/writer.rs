@@ -41,7 +41,7 @@ pub(super) struct Writer {
     length: u64,
     batch_next: u64,
     bounds: Bounds,
-    states: BTreeMap<u8, Bytes>,
+    values: BTreeMap<u8, Bytes>,
     buffer: BatchBuffer,
 }
 
@@ -67,7 +67,7 @@ impl Writer {
             length,
             batch_next: log.batch_last.saturating_add(1),
             bounds: log.bounds,
-            states: log.states.clone(),
+            values: log.values.clone(),
             buffer: BatchBuffer::default(),
         })
     }
@@ -140,8 +140,8 @@ impl Writer {
                     self.bounds.purge(upto);
                     updates.push(LocationUpdate::Purge(upto));
                 }
-                Record::State { slot, body } => {
-                    self.states.insert(slot, Bytes::copy_from_slice(body));
+                Record::Value { name, body } => {
+                    self.values.insert(name, Bytes::copy_from_slice(body));
                 }
             }
         }
@@ -151,8 +151,8 @@ impl Writer {
     /// The carry-over records, which every segment begins with: the named values and the purge
     /// point, which would be lost with the segments before it.
     fn carry_over(&mut self) -> io::Result<()> {
-        for (slot, body) in &self.states {
-            self.buffer.push(Record::State { slot: *slot, body })?;
+        for (name, body) in &self.values {
+            self.buffer.push(Record::Value { name: *name, body })?;
         }
         if let Some(upto) = self.bounds.purged() {
             self.buffer.push(Record::Purge { upto })?;

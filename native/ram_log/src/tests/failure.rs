@@ -33,7 +33,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
         // The disk works again, and nothing is tried again.
         disk.fail_after(i64::MAX);
         for _ in 0..2 {
-            let error = result_of(|done| log.set_state(1, "x".into(), done)).unwrap_err();
+            let error = result_of(|done| log.set_value(1, "x".into(), done)).unwrap_err();
             assert_eq!(error.to_string(), failed.clone().unwrap());
         }
         assert!(log.close().is_err());
@@ -44,7 +44,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
         assert!(last == durable || last == durable + 1, "{last} of {durable}, calls {calls}");
         let first = log.purged_index().map_or(0, |purged| purged + 1);
         assert_eq!(content(&log), entries(first..last, 100));
-        assert_eq!(log.state(1), None);
+        assert_eq!(log.value(1), None);
     }
     assert!(failures > 100, "{failures}");
 }

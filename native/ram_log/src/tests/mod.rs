@@ -89,8 +89,8 @@ fn purge(log: &Log, upto: u64) {
     result_of(|done| log.purge(upto, done)).unwrap();
 }
 
-fn set_state(log: &Log, slot: u8, value: &'static [u8]) {
-    result_of(|done| log.set_state(slot, value.into(), done)).unwrap();
+fn set_value(log: &Log, name: u8, value: &'static [u8]) {
+    result_of(|done| log.set_value(name, value.into(), done)).unwrap();
 }
 
 fn content(log: &Log) -> Vec<(u64, Bytes)> {
