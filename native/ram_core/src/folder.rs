@@ -44,7 +44,7 @@ pub fn look(data_dir: &Path) -> Result<Contents> {
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let found = contents(&disk)?;
     if found == Contents::Nothing {
-        disk.leave(false);
+        disk.release(false);
     }
     Ok(found)
 }
@@ -108,14 +108,14 @@ pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
     if let Some(identity) = known {
         aside::erase(disk, Some(identity.cluster), is_own)?;
     }
-    disk.leave(made_folder);
+    disk.release(made_folder);
     Ok(())
 }
 
 /// As [`erase`], after a join of which nothing came: nobody has said that anything else may go.
 pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
     let made_folder = clear(disk)?;
-    disk.leave(made_folder);
+    disk.release(made_folder);
     Ok(())
 }
 
@@ -123,14 +123,14 @@ pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
 /// the names of its files begin now.
 pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<String> {
     let prefix = aside::move_member(disk, is_own)?;
-    disk.leave(false);
+    disk.release(false);
     Ok(prefix)
 }
 
 /// Returns whether the folder was made for what was in it.
 fn clear(disk: &Arc<dyn Disk>) -> Result<bool> {
     let failed = |name: &str| {
-        let file = format!("{}/{name}", disk.place());
+        let file = format!("{}/{name}", disk.path());
         move |error: std::io::Error| {
             Error::NotErased(format!("{file} could not be removed: {error}"))
         }
@@ -169,7 +169,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
     match (only, contents(&disk)) {
         (only, Ok(Contents::Nothing)) => {
             let erased = aside::erase(&disk, only, is_own);
-            disk.leave(false);
+            disk.release(false);
             erased
         }
         (Some(cluster), Ok(Contents::Member(identity))) if identity.cluster != cluster => {
@@ -181,7 +181,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
 }
 
 fn list(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {
-    disk.list().map_err(|error| unreadable(LogError::io(&disk.place())(error)))
+    disk.list().map_err(|error| unreadable(LogError::io(&disk.path())(error)))
 }
 
 /// A file that ram makes; others are never touched.
@@ -216,7 +216,7 @@ fn stray(disk: &Arc<dyn Disk>, what: &str) -> Error {
     Error::Unreadable(format!(
         "{} holds {what}; restore what is missing, or move the folder away and let the node join \
          afresh",
-        disk.place()
+        disk.path()
     ))
 }
 

@@ -52,7 +52,7 @@ impl Identity {
     }
 
     pub(super) fn load(disk: &Arc<dyn Disk>, file: &str) -> Result<Identity> {
-        let unreadable = |error: String| Error::Unreadable(format!("{}: {error}", disk.place()));
+        let unreadable = |error: String| Error::Unreadable(format!("{}: {error}", disk.path()));
         let bytes = read_checked(disk.as_ref(), file).map_err(|e| unreadable(e.to_string()))?;
         let bytes = bytes.ok_or_else(|| unreadable(format!("{file} is gone")))?;
         codec::decode("identity", &bytes).map_err(|error| unreadable(error.to_string()))

@@ -170,7 +170,7 @@ impl RealDisk {
 }
 
 impl Disk for RealDisk {
-    fn place(&self) -> String {
+    fn path(&self) -> String {
         self.folder.display().to_string()
     }
 
@@ -202,7 +202,7 @@ impl Disk for RealDisk {
         self.is_new
     }
 
-    fn leave(&self, with_folder: bool) {
+    fn release(&self, with_folder: bool) {
         // The lock goes last, and only after it the folder: whoever comes now makes both anew.
         let _ = unlinkat(&self.directory, LOCK_NAME, AtFlags::empty());
         let named = fs::symlink_metadata(&self.folder);
