@@ -14,9 +14,9 @@ use tokio::time::{Instant, timeout};
 
 use super::arriving::{Pace, Place, Room};
 use super::frame::{Batch, Decoder, Frame, FrameError, PING_ID};
-use super::lane::Lane;
 use super::options::NetOptions;
 use super::outbox::Outbox;
+use super::pending_requests::PendingRequests;
 use super::stats::Counters;
 
 /// A silent peer is looked at this many times before it is given up: once to ping it, and then so
@@ -223,7 +223,7 @@ impl Coming {
 /// Ends when the peer owes us an answer and nothing came from it for `stall_timeout`, pings
 /// included.
 pub(super) async fn watch_for_stall(
-    lane: &Lane,
+    requests: &PendingRequests,
     traffic: &Traffic<'_>,
     stall_timeout: Duration,
 ) -> Result<(), Ending> {
@@ -233,12 +233,12 @@ pub(super) async fn watch_for_stall(
         let signs_now = traffic.signs_of_life.load(Ordering::Relaxed);
         let written_now = traffic.written_frames.load(Ordering::Relaxed);
         // A request given up by its caller is still owed: what was written counts, not who waits.
-        let owes = silent_looks > 0 || written_now != written || lane.in_flight_count() > 0;
+        let owes = silent_looks > 0 || written_now != written || requests.in_flight_count() > 0;
         silent_looks = if signs_now == signs && owes { silent_looks + 1 } else { 0 };
         (signs, written) = (signs_now, written_now);
         match silent_looks {
             0 => {}
-            1 => lane.ping(),
+            1 => requests.ping(),
             STALL_LOOKS.. => return Err(Ending::Stalled),
             _ => {}
         }

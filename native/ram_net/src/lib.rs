@@ -6,11 +6,11 @@
 //! two members there is one TCP connection per direction: A's requests to B, and B's replies to
 //! them, travel on the connection that A opened. Both sides prove the cookie first (`handshake`);
 //! then the stream is cut into `frame`s. Many requests are under way at once, and each reply finds
-//! its request by an id (`lane`). A request, in files:
+//! its request by an id (`requests`). A request, in files:
 //!
 //! ```text
-//! Net::send -> peer -> lane -> outbox -> frame => frame -> server -> Inbound
-//!       PendingReply <- lane <- frame <= frame <- outbox <- Replies
+//! Net::send -> peer -> requests -> outbox -> frame => frame -> server -> Inbound
+//!       PendingReply <- requests <- frame <= frame <- outbox <- Replies
 //! ```
 //!
 //! # What callers may rely on
@@ -46,12 +46,12 @@ mod handshake;
 mod handshakes;
 mod identity;
 mod inbound_slots;
-mod lane;
 mod link;
 mod net;
 mod options;
 mod outbox;
 mod peer;
+mod pending_requests;
 mod refusal;
 mod replies;
 mod server;
@@ -64,9 +64,9 @@ mod unreached;
 pub use error::NetError;
 pub use frame::Body;
 pub use identity::{ClusterId, Cookie, PeerId};
-pub use lane::PendingReply;
 pub use net::Net;
 pub use options::NetOptions;
+pub use pending_requests::PendingReply;
 pub use refusal::RefusalKind;
 pub use replies::Replies;
 pub use service::{Inbound, Service};

@@ -1,5 +1,5 @@
-//! Our connection to one peer, from the first request until it breaks: it is made, proven by the
-//! handshake, and carries requests out and replies in.
+//! The outbound connection to one peer: connects, runs the handshake, sends the requests, receives
+//! the replies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::connection::{
 use super::error::NetError;
 use super::frame::Body;
 use super::handshake::{Greeting, HandshakeError, initiate};
-use super::lane::{Lane, PendingReply};
 use super::peer::Peer;
+use super::pending_requests::{PendingReply, PendingRequests};
 use super::shared::Shared;
 use super::stats::Counters;
 use super::transport::BoxStream;
@@ -22,17 +22,17 @@ use super::unreached::UnreachedCause;
 
 pub(super) const NO_ADDRESS: &str = "its address is not known";
 
-/// Queues a request; the first one connects.
+/// Queues a request; without a connection, begins to connect.
 pub(super) fn send(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
     kind: u8,
     body: Body,
 ) -> Result<PendingReply, NetError> {
-    let (lane, fresh) = peer.lane(&shared.options)?;
-    let pending = lane.request(kind, body);
+    let (requests, fresh) = peer.pending_requests(&shared.options)?;
+    let pending = requests.add(kind, body);
     if fresh {
-        connect(shared, peer, lane);
+        connect(shared, peer, requests);
     }
     pending
 }
@@ -41,10 +41,10 @@ pub(super) fn send(
 pub(super) async fn reach(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Result<(), NetError> {
     loop {
         peer.start_over();
-        let (lane, fresh) = peer.lane(&shared.options)?;
-        let echo = lane.echo();
+        let (requests, fresh) = peer.pending_requests(&shared.options)?;
+        let echo = requests.echo();
         if fresh {
-            connect(shared, peer, lane);
+            connect(shared, peer, requests);
         }
         match echo?.await.unwrap_or(Err(NetError::Closed)) {
             // That attempt began before the call, perhaps at another address.
@@ -54,23 +54,23 @@ pub(super) async fn reach(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Result<(), 
     }
 }
 
-fn connect(shared: &Arc<Shared>, peer: &Arc<Peer>, lane: Arc<Lane>) {
+fn connect(shared: &Arc<Shared>, peer: &Arc<Peer>, requests: Arc<PendingRequests>) {
     let run = LinkRun {
         shared: Arc::clone(shared),
         peer: Arc::clone(peer),
-        lane: Arc::clone(&lane),
+        requests: Arc::clone(&requests),
         failure: None,
     };
     let task = shared.tasks.spawn(run.run());
-    peer.set_task(&lane, task);
+    peer.set_task(&requests, task);
 }
 
-/// The life of one link. However it ends, by error, abort or panic, dropping it settles its
-/// requests.
+/// The task of one connection. However it ends, by error, abort or panic, dropping it fails the
+/// pending requests.
 struct LinkRun {
     shared: Arc<Shared>,
     peer: Arc<Peer>,
-    lane: Arc<Lane>,
+    requests: Arc<PendingRequests>,
     failure: Option<NetError>,
 }
 
@@ -131,21 +131,22 @@ impl LinkRun {
     async fn serve(&self, stream: BoxStream, greeting: Greeting) -> NetError {
         let Shared { counters, options, .. } = &*self.shared;
         Counters::add(&counters.connects, 1);
-        self.peer.connected(&self.lane, greeting.name);
-        let lane = &self.lane;
+        self.peer.connected(&self.requests, greeting.name);
+        let requests = &self.requests;
         let traffic = Traffic::new(counters);
         let room = || self.shared.members_room.clone();
         let intake = Intake::new(options, None, &room);
         let (reader, writer) = split(stream);
         let answer = |arrival: Arrival| {
             if let Arrival::Whole(frame) = arrival {
-                lane.answer(frame.id, frame.body);
+                requests.answer(frame.id, frame.body);
             }
         };
+        let is_wanted = |id| requests.mark_sent(id);
         let ended = tokio::select! {
             end = read_frames(reader, &intake, &traffic, answer) => end,
-            end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,
-            end = watch_for_stall(lane, &traffic, options.stall_timeout) => end,
+            end = write_frames(writer, &requests.outbox, &traffic, is_wanted) => end,
+            end = watch_for_stall(requests, &traffic, options.stall_timeout) => end,
         };
         let ending = ended.err().unwrap_or(Ending::Here);
         tracing::debug!("the connection to member {} ended: {ending}", self.peer.id());
@@ -156,6 +157,6 @@ impl LinkRun {
 impl Drop for LinkRun {
     fn drop(&mut self) {
         let failure = self.failure.take().unwrap_or_else(|| self.ended_with(&Ending::Here));
-        self.peer.ended(&self.shared.options, &self.lane, &failure);
+        self.peer.ended(&self.shared.options, &self.requests, &failure);
     }
 }

@@ -1,11 +1,10 @@
-//! What is known of one peer: where it may be, whether a connection to it stands, and when to try
-//! again.
+//! The state of one peer: its addresses, its connection, and the back-off after a failure.
 //!
-//! There is no connection until the first request. While one is being made, requests queue in its
-//! lane; when it fails or breaks, they all fail, and for a back-off time further requests fail at
-//! once with the same reason. The first request after that tries again. Retrying a request is not
-//! done here: only the caller knows whether it may be sent twice. News of the peer (a new address,
-//! a connection from it) ends the back-off. Connections are made by `link`.
+//! `link` connects on the first request. Requests queue while the connection is being made. When it
+//! fails or breaks, all pending requests fail, and during the back-off every request fails at once
+//! with the same reason. The first request after the back-off connects again. No request is retried
+//! here: only the caller knows whether it may be sent twice. A new address of the peer, or a
+//! connection from it, ends the back-off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +16,14 @@ use tokio::time::Instant;
 use super::connection::Ending;
 use super::error::NetError;
 use super::identity::PeerId;
-use super::lane::Lane;
 use super::options::NetOptions;
+use super::pending_requests::PendingRequests;
 use super::stats::PeerStatus;
 use super::unreached::{Attempts, Unreached, UnreachedCause};
 
 pub(super) struct Peer {
     id: PeerId,
-    /// Guards the decision whether to connect, so that there is one connection at most.
+    /// Guards the decision to connect, so that there is one connection at most.
     state: Mutex<State>,
 }
 
@@ -47,7 +46,7 @@ struct State {
 
 /// A connection, or the attempt at one.
 struct Link {
-    lane: Arc<Lane>,
+    requests: Arc<PendingRequests>,
     connected: bool,
     /// None for the moment between the decision to connect and the task that does.
     task: Option<AbortHandle>,
@@ -100,7 +99,7 @@ impl Peer {
         }
     }
 
-    /// The peer has shown that it is alive.
+    /// Called when the peer has connected to us.
     pub fn seen(&self) {
         self.state.lock().end_backoff();
     }
@@ -114,15 +113,15 @@ impl Peer {
 
     pub fn status(&self, accepted: bool) -> PeerStatus {
         let state = self.state.lock();
-        let lane = state.link.as_ref().map(|link| &link.lane);
+        let requests = state.link.as_ref().map(|link| &link.requests);
         PeerStatus {
             id: self.id,
             name: state.name.clone(),
             address: state.address.clone(),
             connected: state.link.as_ref().is_some_and(|link| link.connected),
             accepted,
-            queued_bytes: lane.map_or(0, |lane| lane.outbox.queued_bytes()),
-            in_flight: lane.map_or(0, |lane| lane.in_flight_count()),
+            queued_bytes: requests.map_or(0, |requests| requests.outbox.queued_bytes()),
+            in_flight: requests.map_or(0, |requests| requests.in_flight_count()),
             last_error: state.last_error.as_ref().map(NetError::to_string),
             outage: state.attempts.outage(Instant::now()),
         }
@@ -132,7 +131,7 @@ impl Peer {
         self.state.lock().link.as_ref().is_some_and(|link| link.connected)
     }
 
-    /// Why the peer is not reached by now.
+    /// Why the peer was not reached within the time limit of the caller.
     pub fn late(&self) -> Unreached {
         let outage = self.state.lock().attempts.outage(Instant::now());
         let text = outage.map_or("no answer in time".to_owned(), |outage| outage.text);
@@ -143,34 +142,37 @@ impl Peer {
     pub fn close(&self) {
         let link = self.state.lock().link.take();
         if let Some(link) = link {
-            link.lane.close(&self.unreachable(UnreachedCause::Closed, &Ending::Here));
+            link.requests.close(&self.unreachable(UnreachedCause::Closed, &Ending::Here));
             if let Some(task) = link.task {
                 task.abort();
             }
         }
     }
 
-    /// The lane for a request, and whether it still has to be connected.
-    pub fn lane(&self, options: &NetOptions) -> Result<(Arc<Lane>, bool), NetError> {
+    /// The pending requests of the connection, and whether it still has to be made.
+    pub fn pending_requests(
+        &self,
+        options: &NetOptions,
+    ) -> Result<(Arc<PendingRequests>, bool), NetError> {
         let mut state = self.state.lock();
         if let Some(link) = &state.link {
-            return Ok((Arc::clone(&link.lane), false));
+            return Ok((Arc::clone(&link.requests), false));
         }
         if state.retry_at.is_some_and(|retry_at| Instant::now() < retry_at)
             && let Some(error) = &state.last_error
         {
             return Err(error.clone());
         }
-        let lane = Arc::new(Lane::new(self.id, options.peer_queue_bytes_max));
-        state.link = Some(Link { lane: Arc::clone(&lane), connected: false, task: None });
-        Ok((lane, true))
+        let requests = Arc::new(PendingRequests::new(self.id, options.peer_queue_bytes_max));
+        state.link = Some(Link { requests: Arc::clone(&requests), connected: false, task: None });
+        Ok((requests, true))
     }
 
-    /// The task of the link that uses `lane`; aborted when that was closed in between, since it must
-    /// not outlive its lane.
-    pub fn set_task(&self, lane: &Arc<Lane>, task: Option<AbortHandle>) {
+    /// Notes the task of the link with these requests. If the link was closed meanwhile, the task
+    /// is aborted: it must not outlive its requests.
+    pub fn set_task(&self, requests: &Arc<PendingRequests>, task: Option<AbortHandle>) {
         let mut state = self.state.lock();
-        match state.link_of(lane) {
+        match state.link_of(requests) {
             Some(link) => link.task = task,
             None => {
                 drop(state);
@@ -179,14 +181,14 @@ impl Peer {
         }
     }
 
-    pub fn connected(&self, lane: &Arc<Lane>, name: String) {
+    pub fn connected(&self, requests: &Arc<PendingRequests>, name: String) {
         let ended = {
             let mut state = self.state.lock();
             state.end_backoff();
             state.is_homes_turn = false;
             state.last_error = None;
             state.name = Some(name.clone());
-            if let Some(link) = state.link_of(lane) {
+            if let Some(link) = state.link_of(requests) {
                 link.connected = true;
             }
             state.attempts.succeeded(Instant::now())
@@ -199,11 +201,11 @@ impl Peer {
         }
     }
 
-    /// Closes the lane of an ended link; the next request may connect after the back-off.
-    pub fn ended(&self, options: &NetOptions, lane: &Arc<Lane>, failure: &NetError) {
+    /// Fails the requests of an ended link; the next request may connect after the back-off.
+    pub fn ended(&self, options: &NetOptions, requests: &Arc<PendingRequests>, failure: &NetError) {
         {
             let mut state = self.state.lock();
-            if state.link_of(lane).is_some() {
+            if state.link_of(requests).is_some() {
                 state.link = None;
                 let backoff = backoff(options, self.id, state.failures);
                 state.failures = state.failures.saturating_add(1);
@@ -211,7 +213,7 @@ impl Peer {
                 state.last_error = Some(failure.clone());
             }
         }
-        lane.close(failure);
+        requests.close(failure);
     }
 
     pub fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
@@ -241,14 +243,14 @@ impl State {
         self.retry_at = None;
     }
 
-    fn link_of(&mut self, lane: &Arc<Lane>) -> Option<&mut Link> {
-        self.link.as_mut().filter(|link| Arc::ptr_eq(&link.lane, lane))
+    fn link_of(&mut self, requests: &Arc<PendingRequests>) -> Option<&mut Link> {
+        self.link.as_mut().filter(|link| Arc::ptr_eq(&link.requests, requests))
     }
 }
 
-/// Doubles with each failure, up to the maximum; then shortened by up to half, differently for each
-/// pair of members, so that they do not all knock at once. No randomness, so that a simulation
-/// repeats.
+/// Exponential back-off with jitter: doubles with each failure, up to the maximum, and is then
+/// shortened by up to half. The jitter is a hash of both ids and the failures, so that members do
+/// not all connect at once and a simulation repeats.
 fn backoff(options: &NetOptions, peer: PeerId, failures: u32) -> Duration {
     let doubled = options.backoff_min.saturating_mul(1 << failures.min(20));
     let mut pair = crc32fast::Hasher::new();
