@@ -2,8 +2,8 @@
 //!
 //! A newer connection of a peer takes the slot of the older one, which is closed first, and whose
 //! [`Inbound`](super::Inbound) is dropped before the newer one gets its own: requests of two
-//! connections never mix. Proven peers that are no members have few slots; for one more, the
-//! connection that has held its slot longest is closed.
+//! connections never mix. Unknown peers have few slots; for one more of them, the connection that
+//! has held its slot longest is closed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::identity::PeerId;
 
 pub(super) struct InboundSlots {
-    guests_max: usize,
+    unknown_peers_max: usize,
     /// Guards the exchange of connections.
     state: Mutex<State>,
 }
@@ -46,15 +46,15 @@ pub(super) struct InboundSlot {
 }
 
 impl InboundSlots {
-    pub fn new(guests_max: usize) -> Arc<InboundSlots> {
-        Arc::new(InboundSlots { guests_max, state: Mutex::default() })
+    pub fn new(unknown_peers_max: usize) -> Arc<InboundSlots> {
+        Arc::new(InboundSlots { unknown_peers_max, state: Mutex::default() })
     }
 
     /// Takes the slot of `peer`, and waits until the connection that had it has ended.
     pub async fn take(
         self: &Arc<InboundSlots>,
         peer: PeerId,
-        is_guest: impl Fn(PeerId) -> bool,
+        is_unknown: impl Fn(PeerId) -> bool,
     ) -> InboundSlot {
         let (keep_open, replaced) = oneshot::channel();
         let (gone_sender, gone) = oneshot::channel();
@@ -62,8 +62,8 @@ impl InboundSlots {
             let mut state = self.state.lock();
             state.last_serial += 1;
             let serial = state.last_serial;
-            if is_guest(peer) {
-                state.close_oldest_guest(peer, is_guest, self.guests_max);
+            if is_unknown(peer) {
+                state.close_oldest_unknown(peer, is_unknown, self.unknown_peers_max);
             }
             let holder = Holder { serial, _keep_open: keep_open, gone };
             (serial, state.by_peer.insert(peer, holder))
@@ -88,17 +88,19 @@ impl InboundSlots {
 }
 
 impl State {
-    /// Makes room for a guest that comes, where guests other than it have all their slots.
-    fn close_oldest_guest(
+    /// Closes the oldest connection of an unknown peer, if unknown peers other than `newcomer` have
+    /// taken all their slots.
+    fn close_oldest_unknown(
         &mut self,
         newcomer: PeerId,
-        is_guest: impl Fn(PeerId) -> bool,
-        guests_max: usize,
+        is_unknown: impl Fn(PeerId) -> bool,
+        unknown_peers_max: usize,
     ) {
-        let guests = self.by_peer.iter().filter(|(peer, _)| **peer != newcomer && is_guest(**peer));
-        let guests: Vec<(u64, PeerId)> = guests.map(|(peer, of)| (of.serial, *peer)).collect();
-        if guests.len() >= guests_max
-            && let Some((_, oldest)) = guests.iter().min()
+        let unknown =
+            self.by_peer.iter().filter(|(peer, _)| **peer != newcomer && is_unknown(**peer));
+        let unknown: Vec<(u64, PeerId)> = unknown.map(|(peer, of)| (of.serial, *peer)).collect();
+        if unknown.len() >= unknown_peers_max
+            && let Some((_, oldest)) = unknown.iter().min()
         {
             self.by_peer.remove(oldest);
         }

@@ -1,36 +1,40 @@
-//! How bytes move between members. Bytes have no meaning here: no Raft, no store, no commands.
+//! The network between members: authenticated TCP connections that carry requests and replies.
+//! Bytes have no meaning here: no Raft, no store, no commands.
 //!
-//! # The story
+//! Raft's adapters send their messages with [`Net::send`] and [`Net::call`], and receive those of
+//! others through [`Service`] and [`Inbound`].
 //!
-//! A member listens, and other members are known by their id and found by an address book. Between
-//! two members there is one TCP connection per direction: A's requests to B, and B's replies to
-//! them, travel on the connection that A opened. Both sides prove the cookie first (`handshake`);
-//! then the stream is cut into `frame`s. Many requests are under way at once, and each reply finds
-//! its request by an id (`requests`). A request, in files:
+//! # How a request travels
+//!
+//! Between two members there is one TCP connection per direction: A's requests to B, and B's
+//! replies to them, travel on the connection that A opened. First both sides prove the cookie
+//! (`handshake`); then the stream is cut into frames (`frame`). Many requests are in flight at
+//! once, and each reply finds its request by an id (`pending_requests`):
 //!
 //! ```text
-//! Net::send -> peer -> requests -> outbox -> frame => frame -> server -> Inbound
-//!       PendingReply <- requests <- frame <= frame <- outbox <- Replies
+//! Net::send -> link -> pending_requests -> outbox -> frame => frame -> server -> Inbound
+//!     PendingReply <- pending_requests <- frame <= frame <- outbox <- Replies
 //! ```
 //!
 //! # What callers may rely on
 //!
-//! - Sending never waits. Past a bound in bytes it fails with `Overloaded`.
-//! - Requests to one peer arrive in the order they were sent, each at most once, while its
-//!   connection stands; after a break a suffix of them is lost. Replies come in any order.
-//! - An error tells whether the request may have been sent ([`NetError::sent`]). Nothing is
+//! - Sending never waits. Beyond a bound in bytes it fails with `Overloaded`.
+//! - While a connection lasts, requests to the peer arrive in the order they were sent, each at
+//!   most once; when it breaks, a suffix of them is lost. Replies arrive in any order.
+//! - An error says whether the request may have been sent ([`NetError::sent`]). No request is
 //!   retried.
-//! - A peer that owes an answer and is silent is given up after `stall_timeout`; a peer that is
-//!   busy is not silent, since pings are answered by its connection and not by its service.
-//! - Nobody makes us hold memory without sending bytes, and a stranger not even then.
+//! - A peer that owes a reply and is silent for `stall_timeout` is given up. A busy peer is not
+//!   silent: its connection answers pings, not its service.
+//! - No peer makes a member hold memory without sending bytes, and a peer without the cookie not
+//!   even by sending them.
 //! - After [`Net::shutdown`] no task is left. A panic in a [`Service`] ends its connection alone.
 //!
 //! # What may never enter
 //!
 //! Meaning (serde, Raft, the store), a retry, an await in the sending path, and a queue without a
-//! bound. Sockets are named in [`transport`] alone. Encryption is left out: whoever can alter
-//! packets on the way can take over a proven connection. Run members in a network of their own
-//! until TLS comes.
+//! bound. Only [`transport`] names sockets. There is no encryption: an attacker who can alter
+//! packets can take over a proven connection. Run members in a network of their own until TLS
+//! comes.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -38,7 +42,6 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-mod arriving;
 mod connection;
 mod error;
 mod frame;
@@ -52,6 +55,7 @@ mod options;
 mod outbox;
 mod peer;
 mod pending_requests;
+mod receive_budget;
 mod refusal;
 mod replies;
 mod server;

@@ -8,7 +8,7 @@ use tokio::io::split;
 use tokio::time::timeout;
 
 use super::connection::{
-    Arrival, Ending, Intake, Traffic, read_frames, watch_for_stall, write_frames,
+    CloseReason, ReceiveLimits, Received, Traffic, read_frames, watch_for_stall, write_frames,
 };
 use super::error::NetError;
 use super::frame::Body;
@@ -124,7 +124,7 @@ impl LinkRun {
         NetError::of_handshake(self.peer.id(), error)
     }
 
-    fn ended_with(&self, ending: &Ending) -> NetError {
+    fn ended_with(&self, ending: &CloseReason) -> NetError {
         self.peer.unreachable(UnreachedCause::Closed, ending)
     }
 
@@ -134,21 +134,21 @@ impl LinkRun {
         self.peer.connected(&self.requests, greeting.name);
         let requests = &self.requests;
         let traffic = Traffic::new(counters);
-        let room = || self.shared.members_room.clone();
-        let intake = Intake::new(options, None, &room);
+        let budget = || self.shared.members_budget.clone();
+        let limits = ReceiveLimits::new(options, None, &budget);
         let (reader, writer) = split(stream);
-        let answer = |arrival: Arrival| {
-            if let Arrival::Whole(frame) = arrival {
+        let answer = |arrival: Received| {
+            if let Received::Frame(frame) = arrival {
                 requests.answer(frame.id, frame.body);
             }
         };
         let is_wanted = |id| requests.mark_sent(id);
         let ended = tokio::select! {
-            end = read_frames(reader, &intake, &traffic, answer) => end,
+            end = read_frames(reader, &limits, &traffic, answer) => end,
             end = write_frames(writer, &requests.outbox, &traffic, is_wanted) => end,
             end = watch_for_stall(requests, &traffic, options.stall_timeout) => end,
         };
-        let ending = ended.err().unwrap_or(Ending::Here);
+        let ending = ended.err().unwrap_or(CloseReason::Here);
         tracing::debug!("the connection to member {} ended: {ending}", self.peer.id());
         self.ended_with(&ending)
     }
@@ -156,7 +156,7 @@ impl LinkRun {
 
 impl Drop for LinkRun {
     fn drop(&mut self) {
-        let failure = self.failure.take().unwrap_or_else(|| self.ended_with(&Ending::Here));
+        let failure = self.failure.take().unwrap_or_else(|| self.ended_with(&CloseReason::Here));
         self.peer.ended(&self.shared.options, &self.requests, &failure);
     }
 }

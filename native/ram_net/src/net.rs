@@ -1,4 +1,4 @@
-//! [`Net`]: what the rest of the member holds of the network.
+//! [`Net`]: the handle to the network that the rest of the member uses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,34 +61,35 @@ impl Net {
         self.shared.credentials.address.clone()
     }
 
-    /// The cookie of the handshakes that come; connections that stand were proven and stay. An
-    /// empty one proves nothing and is not taken.
+    /// Sets the cookie for later handshakes; connections that were proven stay. An empty cookie
+    /// proves nothing, and is ignored.
     pub fn set_cookie(&self, cookie: Vec<u8>) {
         if !cookie.is_empty() {
             self.shared.credentials.cookie.replace(cookie);
         }
     }
 
-    /// Takes down where a peer is. Later news win, also those of the peer's own handshake.
+    /// Notes the address of a peer. The last one wins, also one from a handshake of that peer.
     pub fn set_address(&self, peer: PeerId, address: String) {
         self.shared.set_address(peer, address, true);
     }
 
-    /// Where a peer was when it became a member: tried in turn with what was taken down since, when
-    /// that fails. Whoever knows the cookie can say where a peer is, and this it cannot change.
-    pub fn set_home(&self, peer: PeerId, address: &str) {
-        self.shared.add_peer(peer).set_home(address);
+    /// Notes the address of a peer in the configuration of the cluster. Failing attempts use it and
+    /// the noted address by turns: any peer with the cookie can give an address for another one,
+    /// and cannot change this one.
+    pub fn set_configured_address(&self, peer: PeerId, address: &str) {
+        self.shared.add_peer(peer).set_configured_address(address);
     }
 
-    /// Takes down the name of a peer, for those who read of it.
+    /// Notes the name of a peer, for log lines and the status.
     pub fn set_name(&self, peer: PeerId, name: &str) {
         if let Some(peer) = self.shared.peer(peer) {
             peer.set_name(name);
         }
     }
 
-    /// Is the peer at this address, and is it who it is taken for? Asks on the connection that
-    /// stands; without one the address is taken down, and tried without regard to the back-off.
+    /// Checks that this peer answers. Sends a ping on the connection, if there is one; otherwise
+    /// notes the address, and connects without regard to the back-off.
     pub fn reach(
         &self,
         peer: PeerId,
@@ -106,8 +107,8 @@ impl Net {
         }
     }
 
-    /// [`Net::reach`] for several peers at once; `reply` gets the answers in the order of the
-    /// question. May be called from any thread; never calls `reply` when this is shut down.
+    /// [`Net::reach`] for several peers at once; `reply` gets the results in the order of `peers`.
+    /// May be called from any thread; never calls `reply` after a shutdown.
     pub fn reach_all(
         &self,
         peers: Vec<(PeerId, String)>,
@@ -123,8 +124,8 @@ impl Net {
         self.shared.peer(peer)?.address()
     }
 
-    /// Closes both connections with a peer and drops what is known of it. It may connect again, if
-    /// the policy admits it.
+    /// Closes both connections with a peer and forgets it. It may connect again, if the policy
+    /// admits it.
     pub fn forget(&self, peer: PeerId) {
         if let Some(peer) = self.shared.remove_peer(peer) {
             peer.close();
@@ -187,9 +188,9 @@ impl Net {
     /// The reason code with which the peer at `address` refuses this member, by a handshake and no
     /// more. `None`: it admits it, is not there, or is another.
     ///
-    /// The address comes from the caller alone. What the address book says, which any peer that
-    /// knows the cookie can tell, plays no part. A peer that admits this member takes the
-    /// connection for its new one, and drops the last; so ask one that has none.
+    /// The address comes from the caller alone, and not from handshakes, in which any peer with the
+    /// cookie can give any address. A peer that admits this member takes the connection for its
+    /// newest one and closes the one before; so call this for a peer without a connection of ours.
     pub async fn refusal_at(&self, peer: PeerId, address: &str, limit: Duration) -> Option<u8> {
         let asked = async {
             let mut stream = self.shared.transport.connect(address).await.ok()?;

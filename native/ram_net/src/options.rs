@@ -1,10 +1,12 @@
-//! What a member says about itself and its limits when its network starts.
+//! The options of a network: identity, addresses, limits, time limits.
 
 use std::time::Duration;
 
 use super::error::NetError;
 use super::identity::{ADDRESS_BYTES_MAX, ClusterId, Cookie, NAME_BYTES_MAX, PeerId};
-use ram_limits::{ARRIVING_BYTES_MAX, FRAME_BYTES_MAX, GUESTS_ARRIVING_BYTES_MAX, GUESTS_MAX};
+use ram_limits::{
+    FRAME_BYTES_MAX, RECEIVING_BYTES_MAX, UNKNOWN_PEERS_MAX, UNKNOWN_PEERS_RECEIVING_BYTES_MAX,
+};
 
 #[derive(Debug, Clone)]
 pub struct NetOptions {
@@ -21,13 +23,12 @@ pub struct NetOptions {
     pub advertise: Option<String>,
     /// The largest body of a request or a reply. A constant, alike on all members; tests shrink it.
     pub frame_bytes_max: usize,
-    /// Large frames that are on their way to us at once: of members, and of guests. Not below the
-    /// largest body.
-    pub arriving_bytes_max: usize,
-    pub guests_arriving_bytes_max: usize,
-    /// Connections of proven peers that the service does not know.
-    pub guests_max: usize,
-    /// What may wait for the way to one peer, and as much again for the way back.
+    /// The receive budgets of members and of unknown peers. Not below the largest body.
+    pub receiving_bytes_max: usize,
+    pub unknown_peers_receiving_bytes_max: usize,
+    /// Connections of unknown peers: proven, and not known to the service.
+    pub unknown_peers_max: usize,
+    /// The bound of the send queue of requests to one peer, and of that of the replies to it.
     pub peer_queue_bytes_max: usize,
     pub connect_timeout: Duration,
     pub handshake_timeout: Duration,
@@ -35,7 +36,7 @@ pub struct NetOptions {
     pub stall_timeout: Duration,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
-    /// Connections that have not proven anything yet; for more, others are closed.
+    /// Handshakes in progress; beyond that, the one that `handshakes` chooses is closed.
     pub handshakes_max: usize,
     /// Refused connections are logged at most once in this time, per kind.
     pub refusal_log_interval: Duration,
@@ -52,9 +53,9 @@ impl NetOptions {
             listen_port: 0,
             advertise: None,
             frame_bytes_max: FRAME_BYTES_MAX,
-            arriving_bytes_max: ARRIVING_BYTES_MAX,
-            guests_arriving_bytes_max: GUESTS_ARRIVING_BYTES_MAX,
-            guests_max: GUESTS_MAX,
+            receiving_bytes_max: RECEIVING_BYTES_MAX,
+            unknown_peers_receiving_bytes_max: UNKNOWN_PEERS_RECEIVING_BYTES_MAX,
+            unknown_peers_max: UNKNOWN_PEERS_MAX,
             peer_queue_bytes_max: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
@@ -78,7 +79,9 @@ impl NetOptions {
         if u32::try_from(self.frame_bytes_max).is_err() {
             return refuse("frame_bytes_max is 4 GiB or more");
         }
-        if self.arriving_bytes_max.min(self.guests_arriving_bytes_max) < self.frame_bytes_max {
+        if self.receiving_bytes_max.min(self.unknown_peers_receiving_bytes_max)
+            < self.frame_bytes_max
+        {
             return refuse("the largest frame has no room to arrive");
         }
         if self.stall_timeout.is_zero() || self.backoff_min > self.backoff_max {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::connection::Ending;
+use super::connection::CloseReason;
 use super::error::NetError;
 use super::identity::PeerId;
 use super::options::NetOptions;
@@ -30,11 +30,12 @@ pub(super) struct Peer {
 #[derive(Default)]
 struct State {
     address: Option<String>,
-    /// Where it was when it became a member.
-    home: Option<String>,
-    /// The last attempt failed, and it was not made there.
-    is_homes_turn: bool,
-    is_told: bool,
+    /// The address that the configuration of the cluster has.
+    configured_address: Option<String>,
+    /// The last attempt failed, and was made at the other address.
+    is_configured_next: bool,
+    /// The owner of this network gave an address, not the peer alone.
+    is_address_given: bool,
     name: Option<String>,
     attempts: Attempts,
     link: Option<Link>,
@@ -65,31 +66,31 @@ impl Peer {
         self.state.lock().address.clone()
     }
 
-    /// Was its address told by somebody else, too?
-    pub fn is_told(&self) -> bool {
-        self.state.lock().is_told
+    pub fn is_address_given(&self) -> bool {
+        self.state.lock().is_address_given
     }
 
-    pub fn set_address(&self, address: String, is_told: bool) {
+    pub fn set_address(&self, address: String, is_given: bool) {
         let mut state = self.state.lock();
-        state.is_told |= is_told;
+        state.is_address_given |= is_given;
         if state.address.as_ref() != Some(&address) {
             state.address = Some(address);
             state.end_backoff();
         }
     }
 
-    pub fn set_home(&self, address: &str) {
-        self.state.lock().home = Some(address.to_owned());
+    pub fn set_configured_address(&self, address: &str) {
+        self.state.lock().configured_address = Some(address.to_owned());
     }
 
-    /// Where to try next. What a handshake said may be wrong, or a lie: so the two take turns.
+    /// The address for the next attempt. A handshake may have given a wrong one, even on purpose:
+    /// so attempts use that one and the configured one by turns.
     pub fn next_address(&self) -> Option<String> {
         let mut state = self.state.lock();
-        let (told, home) = (state.address.clone(), state.home.clone());
-        let is_homes_turn = state.is_homes_turn;
-        state.is_homes_turn = !is_homes_turn;
-        if is_homes_turn { home.or(told) } else { told.or(home) }
+        let (noted, configured) = (state.address.clone(), state.configured_address.clone());
+        let is_configured_next = state.is_configured_next;
+        state.is_configured_next = !is_configured_next;
+        if is_configured_next { configured.or(noted) } else { noted.or(configured) }
     }
 
     pub fn set_name(&self, name: &str) {
@@ -104,11 +105,11 @@ impl Peer {
         self.state.lock().end_backoff();
     }
 
-    /// The next attempt is made at once, and where the peer is said to be.
+    /// The next attempt is made at once, and at the noted address.
     pub fn start_over(&self) {
         let mut state = self.state.lock();
         state.end_backoff();
-        state.is_homes_turn = false;
+        state.is_configured_next = false;
     }
 
     pub fn status(&self, accepted: bool) -> PeerStatus {
@@ -142,7 +143,7 @@ impl Peer {
     pub fn close(&self) {
         let link = self.state.lock().link.take();
         if let Some(link) = link {
-            link.requests.close(&self.unreachable(UnreachedCause::Closed, &Ending::Here));
+            link.requests.close(&self.unreachable(UnreachedCause::Closed, &CloseReason::Here));
             if let Some(task) = link.task {
                 task.abort();
             }
@@ -185,7 +186,7 @@ impl Peer {
         let ended = {
             let mut state = self.state.lock();
             state.end_backoff();
-            state.is_homes_turn = false;
+            state.is_configured_next = false;
             state.last_error = None;
             state.name = Some(name.clone());
             if let Some(link) = state.link_of(requests) {

@@ -1,10 +1,9 @@
-//! The other members' way to us: taking connections, the handshake, and one seat per member.
+//! The server side: accepts connections, runs the handshake, and serves the requests of one
+//! connection for each peer.
 //!
-//! A stranger costs one of a bounded number of handshake slots, for a bounded time, and a few
-//! hundred bytes; who has to leave when there are too many, `handshakes` tells. A proven member
-//! takes its seat; whoever sat there before, an older connection of the same member, is closed
-//! first, and its `Inbound` dropped before the new one is made: requests of two connections never
-//! mix. Requests are handed over in the order they came in.
+//! A connection without a proof takes one of a bounded number of slots (`handshakes`), for a
+//! bounded time, and a few hundred bytes. A proven connection takes the inbound slot of its peer
+//! (`inbound_slots`). Requests go to the service in the order of their arrival.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +13,12 @@ use bytes::Bytes;
 use tokio::io::split;
 use tokio::time::{sleep, timeout};
 
-use super::connection::{Arrival, Ending, Intake, Traffic, is_ping, read_frames, write_frames};
+use super::connection::{
+    CloseReason, ReceiveLimits, Received, Traffic, is_ping, read_frames, write_frames,
+};
 use super::frame::{Outgoing, PING_ID};
 use super::handshake::{Greeting, HandshakeError, accept};
-use super::handshakes::Place;
+use super::handshakes::SlotId;
 use super::identity::PeerId;
 use super::outbox::Outbox;
 use super::refusal::RefusalKind;
@@ -26,10 +27,11 @@ use super::shared::Shared;
 use super::stats::Counters;
 use super::transport::{BoxStream, Listener};
 
-/// After a failed accept, mostly for want of file descriptors: time for some to come back.
+/// The pause after a failed accept, in which file descriptors may be freed: most failures are for
+/// want of them.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// So many are accepted before the other tasks of the thread, Raft among them, have their turn.
+/// The connections accepted before the other tasks of the thread, Raft among them, have their turn.
 const ACCEPTED_AT_ONCE_MAX: u32 = 16;
 
 pub(super) async fn accept_connections(shared: Arc<Shared>, listener: Box<dyn Listener>) {
@@ -55,7 +57,7 @@ fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: SocketAddr) {
     shared.tasks.spawn(async move {
         let refusals = &task_shared.accepted_refusals;
         let greeted = tokio::select! {
-            greeted = greet(&task_shared, &mut stream, slot.place) => greeted,
+            greeted = greet(&task_shared, &mut stream, slot.id) => greeted,
             _ = &mut slot.evicted => {
                 let detail = "too many handshakes at once, and the oldest of them";
                 return refusals.note(RefusalKind::Crowded, &remote, &detail);
@@ -72,9 +74,9 @@ fn receive(shared: &Arc<Shared>, mut stream: BoxStream, remote: SocketAddr) {
 async fn greet(
     shared: &Shared,
     stream: &mut BoxStream,
-    place: Place,
+    slot: SlotId,
 ) -> Result<Greeting, HandshakeError> {
-    let named = || shared.handshakes.named(place);
+    let named = || shared.handshakes.named(slot);
     let admit = |greeting: &Greeting| shared.service.admit(greeting.id, &greeting.name);
     let greeting = accept(stream, &shared.credentials, named, admit);
     let limit = shared.options.handshake_timeout;
@@ -90,50 +92,50 @@ async fn serve(shared: &Arc<Shared>, stream: BoxStream, greeting: Greeting, remo
     if shared.service.knows(id) {
         shared.handshakes.know(id, remote.ip().into());
     }
-    let is_guest = |peer: PeerId| !shared.service.knows(peer);
-    let mut slot = shared.inbound_slots.take(id, is_guest).await;
+    let is_unknown = |peer: PeerId| !shared.service.knows(peer);
+    let mut slot = shared.inbound_slots.take(id, is_unknown).await;
     let ending = tokio::select! {
-        end = exchange(shared, stream, id) => end.err().unwrap_or(Ending::Here),
-        _ = &mut slot.replaced => Ending::Replaced,
+        end = exchange(shared, stream, id) => end.err().unwrap_or(CloseReason::Here),
+        _ = &mut slot.replaced => CloseReason::Replaced,
     };
-    if let Ending::Frame(error) = &ending {
+    if let CloseReason::Frame(error) = &ending {
         shared.accepted_refusals.note(RefusalKind::BadFrame, &remote, error);
     }
     tracing::debug!("the connection from member {id} ended: {ending}");
     drop(slot);
     if !shared.inbound_slots.is_taken(id) {
-        shared.forget_guest(id);
+        shared.forget_unknown_peer(id);
     }
 }
 
-async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), Ending> {
+async fn exchange(shared: &Shared, stream: BoxStream, id: PeerId) -> Result<(), CloseReason> {
     let frame_bytes_max = shared.options.frame_bytes_max;
     let outbox = CloseOnDrop(Arc::new(Outbox::new(shared.options.peer_queue_bytes_max)));
     let replies = Replies { outbox: Arc::clone(&outbox.0), frame_bytes_max };
     let mut inbound = shared.service.connected(id, replies);
     let traffic = Traffic::new(&shared.counters);
     let (reader, writer) = split(stream);
-    let room = || {
+    let budget = || {
         let is_member = shared.service.knows(id);
-        if is_member { shared.members_room.clone() } else { shared.guests_room.clone() }
+        if is_member { shared.members_budget.clone() } else { shared.unknown_peers_budget.clone() }
     };
-    let intake = Intake::new(&shared.options, Some(&outbox.0), &room);
-    let handle = |arrival: Arrival| match arrival {
-        Arrival::Part => inbound.arriving(),
-        Arrival::Whole(frame) if is_ping(&frame) => {
+    let limits = ReceiveLimits::new(&shared.options, Some(&outbox.0), &budget);
+    let handle = |arrival: Received| match arrival {
+        Received::Part => inbound.receiving(),
+        Received::Frame(frame) if is_ping(&frame) => {
             let echo = Outgoing { kind: 0, id: PING_ID, body: Bytes::new().into() };
             // Closed: the writer is about to end this connection.
             let _ = outbox.0.push(echo);
         }
-        Arrival::Whole(frame) => inbound.request(frame.id, frame.kind, frame.body),
+        Received::Frame(frame) => inbound.request(frame.id, frame.kind, frame.body),
     };
     tokio::select! {
-        end = read_frames(reader, &intake, &traffic, handle) => end,
+        end = read_frames(reader, &limits, &traffic, handle) => end,
         end = write_frames(writer, &outbox.0, &traffic, |_| true) => end,
     }
 }
 
-/// Replies that come after the connection are told so, and not kept.
+/// Replies after the end of the connection get an error, and are not stored.
 struct CloseOnDrop(Arc<Outbox>);
 
 impl Drop for CloseOnDrop {

@@ -1,21 +1,21 @@
-//! What the network calls in the member that owns it: the contract of both traits.
+//! The callbacks of the network into the member that owns it.
 
 use bytes::Bytes;
 
 use super::identity::PeerId;
 use super::replies::Replies;
 
-/// What the network serves. Its methods run on the network's tasks and must not block.
+/// The member, as the network calls it. Its methods run on the network's tasks and must not block.
 pub trait Service: Send + Sync {
     /// Whether a proven member may connect; if not, the reason code that it is told.
     fn admit(&self, peer: PeerId, name: &str) -> Result<(), u8>;
 
-    /// Is the peer a member, as far as this one knows? One that is not may connect, as one of few
-    /// guests: it may know more than this one does.
+    /// Is the peer a member, as far as this member knows? A few unknown peers may connect: one of
+    /// them may know a newer configuration.
     fn knows(&self, peer: PeerId) -> bool;
 
-    /// A member has connected. The answer receives its requests, and is dropped with the
-    /// connection, before another connection of the same member begins.
+    /// A peer has connected. The result receives its requests, and is dropped with the connection,
+    /// before another connection of the same peer begins.
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound>;
 
     /// A member's policy refused us, for the reason of this code.
@@ -26,6 +26,6 @@ pub trait Service: Send + Sync {
 pub trait Inbound: Send {
     fn request(&mut self, id: u64, kind: u8, body: Bytes);
 
-    /// A part of a large request has come; what was sent after it waits behind it.
-    fn arriving(&mut self) {}
+    /// A part of a large request has arrived; later requests of the connection follow the rest.
+    fn receiving(&mut self) {}
 }

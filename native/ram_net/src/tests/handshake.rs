@@ -38,13 +38,13 @@ async fn meet_with(
 }
 
 async fn accept_bytes(bytes: &[u8]) -> (Answer, Vec<u8>) {
-    let (mut stranger, mut there) = duplex(1 << 16);
-    stranger.write_all(bytes).await.unwrap();
-    stranger.shutdown().await.unwrap();
+    let (mut outsider, mut there) = duplex(1 << 16);
+    outsider.write_all(bytes).await.unwrap();
+    outsider.shutdown().await.unwrap();
     let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     drop(there);
     let mut told = Vec::new();
-    stranger.read_to_end(&mut told).await.unwrap();
+    outsider.read_to_end(&mut told).await.unwrap();
     (answer, told)
 }
 
@@ -62,8 +62,8 @@ async fn members_of_one_cluster_with_one_cookie_learn_of_each_other() {
 
 #[tokio::test]
 async fn a_wrong_cookie_is_noticed_by_the_acceptor_and_not_explained() {
-    let stranger = Credentials { cookie: Cookie::new("other"), ..member(1) };
-    let (opened, accepted) = meet(&stranger, 2, &member(2)).await;
+    let outsider = Credentials { cookie: Cookie::new("other"), ..member(1) };
+    let (opened, accepted) = meet(&outsider, 2, &member(2)).await;
     assert_eq!(accepted, Err(HandshakeError::WrongCookie));
     assert_eq!(opened, Err(HandshakeError::ClosedAfterProof));
 }
@@ -198,8 +198,8 @@ async fn a_message_longer_than_any_of_ours_is_not_waited_for() {
     let mut message = MAGIC.to_vec();
     message.put_u16(WIRE_VERSION);
     message.put_u16(u16::try_from(MESSAGE_BYTES_MAX).unwrap() + 1);
-    let (mut stranger, mut there) = duplex(1 << 16);
-    stranger.write_all(&message).await.unwrap();
+    let (mut outsider, mut there) = duplex(1 << 16);
+    outsider.write_all(&message).await.unwrap();
     let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     assert_eq!(answer, Err(HandshakeError::NotOurs));
 }
