@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::Reply;
+use crate::backup_file::{self, BackupFile, Head};
 use crate::config::Limits;
 use crate::identity::ClusterId;
-use crate::image::{self, Head, Image};
 use crate::load::Permit;
 use crate::proposer::Write;
 use crate::requests::RequestQueues;
@@ -66,7 +66,7 @@ impl BackupService {
         self.sync(step_timeout).await?;
         let frozen = self.freeze().await?;
         let cluster = self.cluster;
-        self.work(move |worker| image::write(&path, cluster, &frozen, worker)).await
+        self.work(move |worker| backup_file::write(&path, cluster, &frozen, worker)).await
     }
 
     /// Waits while a snapshot is being written.
@@ -86,7 +86,8 @@ impl BackupService {
 
     async fn restore(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {
         let (limits, of) = (self.limits, path.clone());
-        let (head, total) = self.work(move |worker| Image::check(&of, &limits, worker)).await?;
+        let (head, total) =
+            self.work(move |worker| BackupFile::check(&of, &limits, worker)).await?;
         self.sync(step_timeout).await?;
         if self.applied.table().entries() > 0 {
             return Err(Error::NotEmpty);
@@ -103,15 +104,15 @@ impl BackupService {
     }
 
     async fn put_all(&self, path: PathBuf, head: Head, puts: &mut Puts<'_>) -> Result<()> {
-        let mut image = self.work(move |_| Image::reopen(&path, &head)).await?;
+        let mut backup_file = self.work(move |_| BackupFile::reopen(&path, &head)).await?;
         loop {
             let next = self.work(move |_| {
-                let commands = image.next_puts()?;
-                Ok((image, commands))
+                let commands = backup_file.next_puts()?;
+                Ok((backup_file, commands))
             });
             let (same, commands) = next.await?;
             let Some(commands) = commands else { return Ok(()) };
-            image = same;
+            backup_file = same;
             for command in commands {
                 puts.put(command).await?;
             }

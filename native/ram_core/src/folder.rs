@@ -112,7 +112,8 @@ pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
     Ok(())
 }
 
-/// As [`erase`], after a join of which nothing came: nobody has said that anything else may go.
+/// As [`erase`], after a join of which nothing connected: nobody has said that anything else may
+/// go.
 pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
     let made_folder = clear(disk)?;
     disk.release(made_folder);

@@ -1,4 +1,4 @@
-//! The way into a running member, for any number of callers on any thread.
+//! The way into a running member, for any number of inbound on any thread.
 //!
 //! A request waits in one of the member's bounded queues and is answered by one call of its reply.
 //! Nothing here waits.
@@ -268,7 +268,7 @@ impl Handle {
 
     /// Lets go of what the member shared but its table; requests are refused as stopped from now
     /// on.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         *self.running.write() = None;
     }
 

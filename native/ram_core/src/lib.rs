@@ -17,12 +17,13 @@
 
 mod aside;
 pub mod backup;
+mod backup_file;
 pub mod config;
+mod environment;
 pub mod error;
 pub mod folder;
 mod handle;
 pub mod identity;
-mod image;
 mod load;
 mod member;
 pub mod node;
@@ -34,7 +35,6 @@ mod requests;
 mod route;
 mod running;
 pub mod status;
-mod surroundings;
 
 pub use error::{Error, Result};
 pub use tracing;

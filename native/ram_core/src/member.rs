@@ -7,22 +7,22 @@ use tokio::task::JoinSet;
 
 use crate::backup::{self, BackupService};
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::handle::{Change, Handle, Queued, Queues};
-use crate::opening::{self, Birth, Parts};
+use crate::opening::{self, Open, Parts};
 use crate::proposer;
 use crate::route::Route;
-use crate::surroundings::Surroundings;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_raft::Raft;
+use ram_raft::election_holdoff;
 use ram_raft::elections::Elections;
+use ram_raft::failure_detector;
 use ram_raft::leader;
 use ram_raft::lease_renewal;
-use ram_raft::patience;
 use ram_raft::removal;
 use ram_raft::replica::Replica;
 use ram_raft::snapshot_schedule;
-use ram_raft::succession;
 use ram_raft::vote_hold;
 
 /// Changes of the cluster under way from here; more wait in their queue.
@@ -52,11 +52,11 @@ impl Member {
     /// Opens the data, binds the socket and starts raft.
     pub async fn open(
         config: Config,
-        birth: Birth,
-        surroundings: Surroundings,
+        open: Open,
+        environment: Environment,
         on_event: OnEvent,
     ) -> Result<Member> {
-        let parts = opening::open(&config, birth, surroundings).await?;
+        let parts = opening::open(&config, open, environment).await?;
         let config = Arc::new(config);
         let (handle, queues) = Handle::new(config.clone(), parts.running());
         Ok(Member { config, parts, queues, handle, on_event })
@@ -117,10 +117,10 @@ async fn serve(
         requests: queues.requests,
     };
     tasks.spawn(backup::serve(queues.backups, service));
-    let rumour = parts.service.rumour().clone();
+    let removal_hint = parts.service.removal_hint().clone();
     tokio::select! {
         () = stop => {}
-        () = removal::proven(raft.clone(), replica.net.clone(), rumour) => {
+        () = removal::proven(raft.clone(), replica.net.clone(), removal_hint) => {
             on_event(Event::Removed);
         }
         reason = replica.publish_leader(leader) => on_event(Event::Failed(reason)),
@@ -146,10 +146,17 @@ fn spawn_elections(
     tasks.spawn(vote_hold::settle(log, reads));
     let barrier = reads.barrier.clone();
     tasks.spawn(async move { barrier.watch_ends().await });
-    let (callers, arrivals) = (parts.service.callers().clone(), parts.service.arrivals().clone());
+    let (inbound, large_appends) =
+        (parts.service.inbound().clone(), parts.service.large_appends().clone());
     let (elected, led_too) = (elections.clone(), led.clone());
-    tasks.spawn(succession::succeed(raft.clone(), elected, led_too, callers, election_timeout));
-    tasks.spawn(patience::be_patient(elections, led.clone(), arrivals));
+    tasks.spawn(failure_detector::watch_leader(
+        raft.clone(),
+        elected,
+        led_too,
+        inbound,
+        election_timeout,
+    ));
+    tasks.spawn(election_holdoff::hold_off_elections(elections, led.clone(), large_appends));
 }
 
 /// Waits until one of the tasks panics. A member that lacks one would leave requests without an

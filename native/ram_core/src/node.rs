@@ -12,7 +12,7 @@
 //! else [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.
 //!
 //! A [`Member`] itself has no thread: it runs where its opener awaits it, on the disk, the network
-//! and the threads it is given ([`Surroundings`]). [`Node`] gives it the real ones. The simulator
+//! and the threads it is given ([`Environment`]). [`Node`] gives it the real ones. The simulator
 //! (`ram_sim`) gives it others.
 //!
 //! Stopping joins all four threads. A panic in them ends the member and is reported as its
@@ -28,15 +28,15 @@ use tokio::sync::oneshot;
 pub use crate::Reply;
 pub use crate::backup;
 use crate::config::Config;
+pub use crate::environment::{Environment, OpenLog};
 pub use crate::handle::{Change, Handle};
 use crate::identity::ClusterId;
 pub use crate::member::{Event, Member, OnEvent};
 #[cfg(feature = "simulation")]
 pub use crate::observation;
 use crate::opening;
-pub use crate::opening::Birth;
+pub use crate::opening::Open;
 pub use crate::status::Status;
-pub use crate::surroundings::{OpenLog, Surroundings};
 use crate::{Error, Result};
 pub use crate::{folder, identity, status};
 use ram_log::Disk;
@@ -60,26 +60,26 @@ impl Node {
     pub fn start(
         config: Config,
         values: Arc<dyn Values>,
-        birth: Birth,
+        open: Open,
         on_event: OnEvent,
     ) -> Result<Node> {
         config.check()?;
-        let disk = Surroundings::disk(&config)?;
-        Node::start_on(disk, config, values, birth, on_event)
+        let disk = Environment::disk(&config)?;
+        Node::start_on(disk, config, values, open, on_event)
     }
 
     fn start_on(
         disk: Arc<dyn Disk>,
         config: Config,
         values: Arc<dyn Values>,
-        birth: Birth,
+        open: Open,
         on_event: OnEvent,
     ) -> Result<Node> {
         let held = Mutex::new(Some(disk.clone()));
-        let surroundings = Surroundings::real(disk, config.storage, values.clone())?;
+        let environment = Environment::real(disk, config.storage, values.clone())?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
-        let run = move || run(config, birth, surroundings, on_event, stopped, ready);
+        let run = move || run(config, open, environment, on_event, stopped, ready);
         let thread = ram_threads::spawn("ram-core", run).map_err(Error::failed)?;
         let handle = match started.recv() {
             Ok(Ok(handle)) => handle,
@@ -135,7 +135,7 @@ impl Node {
         let runtime = runtime.map_err(Error::failed)?;
         let recovered = runtime.block_on(opening::recover(&known_as, &config, &disk, new));
         let last_log_index = recovered?;
-        let node = Node::start_on(disk, config, self.values.clone(), Birth::Again, on_event)?;
+        let node = Node::start_on(disk, config, self.values.clone(), Open::Existing, on_event)?;
         Ok((node, last_log_index))
     }
 
@@ -172,7 +172,7 @@ impl Node {
             let _ = stop.send(());
             let _ = thread.join();
         }
-        self.handle.let_go();
+        self.handle.release();
         // The last to hold it. Before what takes long, so that whoever starts next finds the folder
         // free.
         *self.disk.lock() = None;
@@ -189,11 +189,11 @@ impl Deref for Node {
     }
 }
 
-/// Runs the member until it is told to stop. `ready` hears once how the start went.
+/// Runs the member until it is told to stop. `ready` hears once how the start disconnected.
 fn run(
     config: Config,
-    birth: Birth,
-    surroundings: Surroundings,
+    open: Open,
+    environment: Environment,
     on_event: OnEvent,
     stop: oneshot::Receiver<()>,
     ready: Ready,
@@ -203,7 +203,7 @@ fn run(
         let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match built {
             Ok(runtime) => {
-                runtime.block_on(live(config, birth, surroundings, on_event, stop, &ready))
+                runtime.block_on(live(config, open, environment, on_event, stop, &ready))
             }
             Err(error) => report(&ready, Err(Error::failed(error))),
         }
@@ -215,16 +215,16 @@ fn run(
 
 async fn live(
     config: Config,
-    birth: Birth,
-    surroundings: Surroundings,
+    open: Open,
+    environment: Environment,
     on_event: OnEvent,
     stop: oneshot::Receiver<()>,
     ready: &Ready,
 ) {
-    match Member::open(config, birth, surroundings, on_event).await {
+    match Member::open(config, open, environment, on_event).await {
         Ok(member) => {
             report(ready, Ok(member.handle()));
-            // Told to, or the owner is gone.
+            // Observers to, or the owner is gone.
             member.serve(async { _ = stop.await }).await;
         }
         Err(error) => report(ready, Err(error)),

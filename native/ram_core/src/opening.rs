@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::folder::{self, Contents};
 use crate::identity::{ClusterId, Identity, MEMBER};
 use crate::running::Running;
-use crate::surroundings::Surroundings;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_lease::grants::Spans;
@@ -27,13 +27,13 @@ use ram_raft::types::Member as Peer;
 use ram_raft::vote_hold;
 use ram_raft::worker::Worker;
 
-/// What a member does when it starts.
+/// What a member is opened as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Birth {
+pub enum Open {
     /// Serve the cluster that the data folder holds.
-    Again,
+    Existing,
     /// Be a new incarnation in this cluster; the data folder must hold none.
-    Fresh(ClusterId),
+    New(ClusterId),
 }
 
 /// All that a member owns while it runs.
@@ -54,13 +54,13 @@ impl Parts {
 
 /// Opens the data, binds the socket and starts raft. A fresh member that cannot start leaves
 /// nothing.
-pub async fn open(config: &Config, birth: Birth, surroundings: Surroundings) -> Result<Parts> {
-    let workers = [surroundings.worker.clone(), surroundings.transfer.clone()];
-    let disk = surroundings.disk.clone();
-    let opened = match identify(&disk, config, birth) {
+pub async fn open(config: &Config, open: Open, environment: Environment) -> Result<Parts> {
+    let workers = [environment.worker.clone(), environment.transfer.clone()];
+    let disk = environment.disk.clone();
+    let opened = match identify(&disk, config, open) {
         Ok(identity) => {
-            let opened = open_as(config, identity, birth, surroundings).await;
-            opened.inspect_err(|_| undo(&disk, birth))
+            let opened = open_as(config, identity, open, environment).await;
+            opened.inspect_err(|_| undo(&disk, open))
         }
         Err(error) => Err(error),
     };
@@ -71,14 +71,14 @@ pub async fn open(config: &Config, birth: Birth, surroundings: Surroundings) -> 
 async fn open_as(
     config: &Config,
     mut identity: Identity,
-    birth: Birth,
-    surroundings: Surroundings,
+    open: Open,
+    environment: Environment,
 ) -> Result<Parts> {
-    let Surroundings { disk, transport, open_log, worker, transfer, values, clock } = surroundings;
+    let Environment { disk, transport, open_log, worker, transfer, values, clock } = environment;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
     let spans = Spans { lease: config.read_lease(), hold: config.election_timeout_max };
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
-    vote_hold::begin(&log, &reads, birth == Birth::Again).await.map_err(Error::failed)?;
+    vote_hold::begin(&log, &reads, open == Open::Existing).await.map_err(Error::failed)?;
     let (writes, takes) = (worker.clone(), transfer.clone());
     let machine = StateMachine::open(disk.clone(), writes, takes, values, reads.clone());
     let machine = machine.map_err(Error::failed)?;
@@ -114,10 +114,10 @@ async fn open_as(
     let raft = replica::start(identity.id, settings, network, store, machine).await;
     let raft = raft.map_err(Error::failed)?;
     // Before anybody hears of this member, and before it answers anybody.
-    match birth {
-        Birth::Fresh(_) => folder::complete(&disk, &identity)?,
-        Birth::Again if known_port == identity.port => {}
-        Birth::Again => identity.save(&disk, MEMBER)?,
+    match open {
+        Open::New(_) => folder::complete(&disk, &identity)?,
+        Open::Existing if known_port == identity.port => {}
+        Open::Existing => identity.save(&disk, MEMBER)?,
     }
     let round_max = config.election_timeout_max;
     let members =
@@ -129,11 +129,11 @@ async fn open_as(
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.
-fn identify(disk: &Arc<dyn Disk>, config: &Config, birth: Birth) -> Result<Identity> {
-    match (birth, folder::contents(disk)?) {
-        (Birth::Again, contents) => identity_of(&config.name, contents, disk),
-        (Birth::Fresh(_), Contents::Member(_)) => Err(Error::OtherCluster),
-        (Birth::Fresh(cluster), Contents::Nothing) => {
+fn identify(disk: &Arc<dyn Disk>, config: &Config, open: Open) -> Result<Identity> {
+    match (open, folder::contents(disk)?) {
+        (Open::Existing, contents) => identity_of(&config.name, contents, disk),
+        (Open::New(_), Contents::Member(_)) => Err(Error::OtherCluster),
+        (Open::New(cluster), Contents::Nothing) => {
             let fresh = Identity::new(cluster, &config.name, disk.is_new())?;
             folder::begin(disk, &fresh)?;
             Ok(fresh)
@@ -154,8 +154,8 @@ fn identity_of(name: &str, contents: Contents, disk: &Arc<dyn Disk>) -> Result<I
 
 /// A fresh member that could not start leaves nothing: all of ram in the folder is its own, since
 /// there was nothing when it entered. One that was there before is left as it is.
-fn undo(disk: &Arc<dyn Disk>, birth: Birth) {
-    if let Birth::Fresh(_) = birth
+fn undo(disk: &Arc<dyn Disk>, open: Open) {
+    if let Open::New(_) = open
         && let Err(error) = folder::undo_join(disk)
     {
         tracing::error!("{error}; the next start tries again");

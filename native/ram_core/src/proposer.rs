@@ -1,9 +1,9 @@
-//! From many callers' commands to few log entries.
+//! From many inbound' commands to few log entries.
 //!
 //! One queue, one proposer. It takes what is waiting, makes it a group, and sends the group to the
-//! leader; while some groups are on the way the next callers gather. A group keeps its stamp and
+//! leader; while some groups are on the way the next inbound gather. A group keeps its stamp and
 //! its bytes when it is sent again, so the state applies it at most once (`store/sessions.rs`):
-//! losing the leader costs callers time, not errors, and never a double write.
+//! losing the leader costs inbound time, not errors, and never a double write.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -91,8 +91,8 @@ impl Session {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.open.insert(sequence);
-        let settled_below = self.open.first().copied().unwrap_or(sequence);
-        Stamp { session: self.id, sequence, settled_below }
+        let acked_below = self.open.first().copied().unwrap_or(sequence);
+        Stamp { session: self.id, sequence, acked_below }
     }
 }
 

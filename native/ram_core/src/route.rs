@@ -56,8 +56,8 @@ impl Route {
         Route { raft, net, leader, members }
     }
 
-    /// `Timeout`: no answer came in time, or this member is stopping; whether it is done is not
-    /// known. `Refused`: the leader will not have it, ever.
+    /// `Timeout`: no answer connected in time, or this member is stopping; whether it is done is
+    /// not known. `Refused`: the leader will not have it, ever.
     pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Outcome> {
         let raft = &self.raft;
         let own = || {

@@ -1,12 +1,12 @@
 //! What others may ask of a running member without waiting for it.
 
 use crate::identity::Identity;
-use crate::status::{ReadStatus, Role, Standing, Status};
+use crate::status::{ReadStatus, Role, Status, Suffrage};
 use ram_net::PeerId;
 use ram_raft::entry;
 use ram_raft::replica::{Replica, role};
 
-/// Shared with the threads of callers; all of it may be read from any of them.
+/// Shared with the threads of inbound; all of it may be read from any of them.
 pub struct Running {
     pub identity: Identity,
     pub replica: Replica,
@@ -42,7 +42,7 @@ impl Running {
         let is_known = applied.nodes().next().is_some();
         let membership = if is_known { &applied } else { metrics.membership_config.membership() };
         let voters: Vec<u64> = membership.voter_ids().collect();
-        let standing = |id| if voters.contains(id) { Standing::Voter } else { Standing::Learner };
+        let suffrage = |id| if voters.contains(id) { Suffrage::Voter } else { Suffrage::Learner };
         let members = membership.nodes();
         let heard = membership.nodes().filter_map(|(id, _)| Some((*id, replica.heard.ago(*id)?)));
         let lost_since = replica.quorum.lost_since();
@@ -59,7 +59,7 @@ impl Running {
             without_quorum: lost_since.map(|since| replica.reads.clock.now().since(since)),
             heard: heard.collect(),
             term: metrics.current_term,
-            members: members.map(|(id, member)| (*id, member.clone(), standing(id))).collect(),
+            members: members.map(|(id, member)| (*id, member.clone(), suffrage(id))).collect(),
             last_log_index: last_log_id.as_ref().map_or(0, |log_id| log_id.index()),
             last_log_term: last_log_id.as_ref().map_or(0, entry::term_of),
             joined: last_log_id.is_some(),

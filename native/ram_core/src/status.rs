@@ -22,7 +22,7 @@ pub struct Status {
     /// How long ago the other members were heard, if they were since the start.
     pub heard: Vec<(u64, Duration)>,
     /// The membership as of `applied_index`; before there is one, the newest in the log.
-    pub members: Vec<(u64, Member, Standing)>,
+    pub members: Vec<(u64, Member, Suffrage)>,
     /// Its log has, or had, an entry: this member belongs to a cluster that was made.
     pub joined: bool,
     pub last_log_index: u64,
@@ -60,7 +60,7 @@ pub struct ReadStatus {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Suffrage {
     Voter,
     Learner,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::identity::ClusterId;
-use ram_core::node::{Birth, Change, Node, Reply};
+use ram_core::node::{Change, Node, Open, Reply};
 use ram_core::{Error, Result};
 use ram_lease::mode::ReadMode;
 use ram_limits::{
@@ -46,8 +46,8 @@ fn config(name: &str, folder: &Path, limits: Limits) -> Config {
     }
 }
 
-fn start(config: &Config, birth: Birth) -> Node {
-    Node::start(config.clone(), Arc::new(Plain), birth, Arc::new(|event| eprintln!("{event:?}")))
+fn start(config: &Config, open: Open) -> Node {
+    Node::start(config.clone(), Arc::new(Plain), open, Arc::new(|event| eprintln!("{event:?}")))
         .unwrap()
 }
 
@@ -105,7 +105,7 @@ fn works(limits: Limits) {
     let first = config("a", folder.path(), limits);
     // The other has the defaults: it must take what the first one may write.
     let second = config("b", folder.path(), Limits::default());
-    let node = start(&first, Birth::Fresh(CLUSTER));
+    let node = start(&first, Open::New(CLUSTER));
     let (id, member) = as_member(&node);
     change(&node, Change::Initialize(BTreeMap::from([(id, member)])));
     let key = vec![1; limits.key_bytes_max];
@@ -121,10 +121,10 @@ fn works(limits: Limits) {
     write(&node, &vec![Command::Delete { key: &short }; deletes]).unwrap();
     node.stop();
 
-    let node = start(&first, Birth::Again);
+    let node = start(&first, Open::Existing);
     eventually("a snapshot", || has_snapshot_alone(&first));
     assert!(get(&node, &key).unwrap() == value);
-    let other = start(&second, Birth::Fresh(CLUSTER));
+    let other = start(&second, Open::New(CLUSTER));
     let (id, member) = as_member(&other);
     change(&node, Change::Member(MemberChange::Add { id, member }));
     assert!(get(&other, &key).unwrap() == value);

@@ -47,7 +47,7 @@ impl Fuzz {
         (self.rng.next_u64() % bound.max(1) as u64) as usize
     }
 
-    /// Flips bits, overwrites runs, cuts, or repeats a piece.
+    /// Flips bits, overwrites runs, cuts, or repeats a chunk.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..1 + self.below(3) {
             let at = self.below(bytes.len());
@@ -59,8 +59,8 @@ impl Fuzz {
                 3 => bytes[at..at + run].fill(0xff),
                 4 => bytes.truncate(at.max(1)),
                 _ => {
-                    let piece = bytes[at..at + run].to_vec();
-                    bytes.splice(at..at, piece);
+                    let chunk = bytes[at..at + run].to_vec();
+                    bytes.splice(at..at, chunk);
                 }
             }
         }
@@ -159,7 +159,7 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
     let mut store = Store::empty(Arc::new(Plain));
     while fuzz.goes_on() {
         store.apply(fuzz.rounds, &command::open_session()).unwrap();
-        let stamp = Stamp { session: fuzz.rounds, sequence: 1, settled_below: 1 };
+        let stamp = Stamp { session: fuzz.rounds, sequence: 1, acked_below: 1 };
         let (alone, together) = (&commands[0], commands[1..].concat());
         let writes = [(1, alone), (2, &together)];
         let mut bytes = command::group(stamp, writes.into_iter()).to_vec();

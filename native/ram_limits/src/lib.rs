@@ -60,8 +60,8 @@ pub const UNKNOWN_PEERS_MAX: usize = 64;
 /// Log entries that are read, or sent in one message, together; a longer entry goes alone.
 pub const PACK_BYTES_MAX: usize = 4 * MIB;
 
-/// A piece of a snapshot on its way to another member.
-pub const PIECE_BYTES_MAX: usize = MIB;
+/// A chunk of a snapshot on its way to another member.
+pub const CHUNK_BYTES_MAX: usize = MIB;
 
 /// A block of a snapshot or a backup is full with so many bytes; a longer entry has its own.
 pub const BLOCK_BYTES: usize = 256 * KIB;

@@ -1,9 +1,9 @@
 //! A snapshot on its way to another node: the bytes of the file, as they are.
 //!
-//! The sender reads pieces of a [`SnapshotSource`]; the [`SnapshotReceiver`] takes them in order into
-//! a file of its own, no more bytes than were announced. When every checksum in it was verified it
-//! is a [`ReceivedSnapshot`], which becomes a snapshot when its receiver accepts it. Until then it
-//! has a temporary name, and a crash leaves nothing of it.
+//! The sender reads chunks of a [`SnapshotSource`]; the [`SnapshotReceiver`] takes them in order
+//! into a file of its own, no more bytes than were announced. When every checksum in it was
+//! verified it is a [`ReceivedSnapshot`], which becomes a snapshot when its receiver accepts it.
+//! Until then it has a temporary name, and a crash leaves nothing of it.
 
 use std::fmt;
 use std::io;
@@ -86,24 +86,24 @@ impl SnapshotReceiver {
         Ok(Self { disk, file: Some(file), index, temporary, length: length_bytes, received: 0 })
     }
 
-    /// How many bytes are here: the offset of the next piece.
+    /// How many bytes are here: the offset of the next chunk.
     #[must_use]
     pub fn received_bytes(&self) -> u64 {
         self.received
     }
 
-    /// Takes the next piece of the file.
+    /// Takes the next chunk of the file.
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`] with `InvalidInput` when the piece is not the next one, or goes beyond the
+    /// [`LogError::Io`] with `InvalidInput` when the chunk is not the next one, or goes beyond the
     /// announced length; then nothing was taken. Any other when the disk failed.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LogError> {
         let end = offset.saturating_add(bytes.len() as u64);
         let error = LogError::io(&self.temporary);
         let (Some(file), true) = (&self.file, offset == self.received && end <= self.length) else {
             let what = format!(
-                "a piece from {offset} to {end}, where {} of {} bytes are here",
+                "a chunk from {offset} to {end}, where {} of {} bytes are here",
                 self.received, self.length
             );
             return Err(error(io::Error::new(io::ErrorKind::InvalidInput, what)));

@@ -12,10 +12,10 @@
 //! Each message begins with magic, wire version and length; that much stays as it is in all
 //! versions. The nonces are fresh and from both sides, so a recorded proof is worth nothing; the
 //! role is part of the proof, so our own messages sent back to us prove nothing; all messages so
-//! far are part of it, so none can be altered. The initiator proves first: a peer without the cookie
-//! learns one nonce. Only a peer with the cookie gets the verdict; a version mismatch alone is sent
-//! in clear, so that both sides can log it. Not covered: bytes after the handshake are neither
-//! secret nor signed.
+//! far are part of it, so none can be altered. The initiator proves first: a peer without the
+//! cookie learns one nonce. Only a peer with the cookie gets the verdict; a version mismatch alone
+//! is sent in clear, so that both sides can log it. Not covered: bytes after the handshake are
+//! neither secret nor signed.
 //!
 //! No message is longer than [`MESSAGE_BYTES_MAX`]; time limits belong to the caller.
 

@@ -6,7 +6,7 @@
 use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::identity::ClusterId;
-use ram_core::node::{Birth, Event, Node, OnEvent};
+use ram_core::node::{Event, Node, OnEvent, Open};
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use rustler::{Binary, Decoder, Encoder, Env, NifMap, NifResult, Term};
@@ -104,9 +104,9 @@ impl StartConfig<'_> {
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) -> Term<'a> {
     let birth = match <[u8; 16]>::try_from(cluster.as_slice()) {
-        Ok(id) => Birth::Fresh(ClusterId(id)),
+        Ok(id) => Open::New(ClusterId(id)),
         // Empty: the cluster that the data folder holds.
-        Err(_) => Birth::Again,
+        Err(_) => Open::Existing,
     };
     logging::send_to(env.pid());
     let values = Arc::new(Recipes);

@@ -5,7 +5,7 @@ use ram_core::config::{Config, Storage};
 use ram_core::net::{Outage, PeerStatus, RefusalKind, Unreached, UnreachedCause};
 use ram_core::node::Status;
 use ram_core::node::identity::ClusterId;
-use ram_core::node::status::{ReadStatus, Role, Standing};
+use ram_core::node::status::{ReadStatus, Role, Suffrage};
 use ram_core::reads::grants::Refused;
 use ram_core::reads::lease::Cause;
 use ram_core::store::command::Answer;
@@ -168,8 +168,8 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
         .iter()
         .map(|(id, member, standing)| {
             let standing = match standing {
-                Standing::Voter => atoms::voter(),
-                Standing::Learner => atoms::learner(),
+                Suffrage::Voter => atoms::voter(),
+                Suffrage::Learner => atoms::learner(),
             };
             (*id, text(&member.name), text(&member.address), standing).encode(env)
         })

@@ -34,7 +34,7 @@ pub type Acked = (AppendEntriesResponse<TypeConfig>, Option<u64>);
 
 /// Who is told of an answer, before Raft is.
 #[derive(Clone, Copy)]
-pub struct Told<'a> {
+pub struct Observers<'a> {
     pub reads: &'a Reads,
     pub terms: &'a Terms,
     pub heard: &'a Heard,
@@ -44,7 +44,7 @@ pub struct Told<'a> {
 pub fn append(
     net: &Arc<Net>,
     peer: PeerId,
-    told: Told<'_>,
+    told: Observers<'_>,
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Result<Acked, RpcError>> + Send + use<> {
     let (term, last) = (request.vote.leader_id.term, last_of(&request));
@@ -81,7 +81,7 @@ pub type Answered = (Result<StreamAppendResult<TypeConfig>, RpcError>, u64, u64)
 pub fn stream_answer(
     net: &Arc<Net>,
     peer: PeerId,
-    told: Told<'_>,
+    told: Observers<'_>,
     request: AppendEntriesRequest<TypeConfig>,
 ) -> impl Future<Output = Answered> + Send + use<> {
     let (prev, last, term) = (request.prev_log_id, last_of(&request), request.vote.leader_id.term);

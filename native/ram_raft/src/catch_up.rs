@@ -23,7 +23,7 @@ use ram_store::codec;
 /// may take a second, and less than a caller of `add_node` is willing to wait for a wrong address.
 const UNREACHABLE: Duration = Duration::from_secs(5);
 /// A learner that answers and has got nothing new for so long is given up: longer than a disk or a
-/// processor that is merely busy keeps one piece of a snapshot waiting.
+/// processor that is merely busy keeps one chunk of a snapshot waiting.
 const STANDSTILL: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 

@@ -1,16 +1,15 @@
-//! When this member may campaign: the one owner of openraft's election switch.
+//! The election switch: when this member may campaign. The one owner of openraft's `elect` switch.
 //!
 //! openraft campaigns by its timer while the switch is on, and whenever it is told to, whatever the
-//! switch says. There is more than one reason to hold elections off, and one may end while another
-//! goes on: so nobody turns the switch but this, which has it on while nobody holds it off.
+//! switch says. Elections are held off for more than one reason, and one may end while another goes
+//! on: so the switch is on only while no [`ElectionGuard`] lives. The reasons:
 //!
-//! - A promise, given before a restart (`ram_lease::promise`): until it is over.
-//! - Patience with a large entry of the leader (`patience`): while its bytes arrive.
+//! - a vote hold of before the restart, until it is over;
+//! - a large append of the leader is arriving (`election_holdoff`);
+//! - the saved term is the last one possible (`terms`): for good.
 //!
-//! - A vote in a term beyond all (`terms`): for good, since there is no term to campaign in.
-//!
-//! A campaign out of turn (`succession`) needs no switch, and no patience. A promise it keeps, and
-//! so does a vote for another ([`vote`]).
+//! A campaign after a lost connection (`failure_detector`) ignores the switch. It obeys the vote
+//! hold, and so does a vote for another member ([`vote`]).
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::raft::{VoteRequest, VoteResponse};
@@ -33,8 +32,8 @@ pub struct Elections {
     held: Arc<Mutex<usize>>,
 }
 
-/// While it lives openraft does not campaign by itself.
-pub struct HeldOff(Elections);
+/// While one lives openraft does not campaign by its timer.
+pub struct ElectionGuard(Elections);
 
 impl Elections {
     /// Of a raft that nothing else switches.
@@ -42,11 +41,11 @@ impl Elections {
         Elections { raft, reads, held: Arc::default() }
     }
 
-    pub fn hold_off(&self) -> HeldOff {
+    pub fn hold_off(&self) -> ElectionGuard {
         let mut held = self.held.lock();
         *held += 1;
         self.raft.runtime_config().elect(false);
-        HeldOff(self.clone())
+        ElectionGuard(self.clone())
     }
 
     /// Holds elections off from this call on until what was promised before the restart is over,
@@ -84,7 +83,7 @@ impl Elections {
     }
 }
 
-impl Drop for HeldOff {
+impl Drop for ElectionGuard {
     fn drop(&mut self) {
         let elections = &self.0;
         let mut held = elections.held.lock();

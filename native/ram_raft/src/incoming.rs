@@ -1,14 +1,14 @@
-//! A snapshot on its way to this member: pieces into a file, the file to raft.
+//! A snapshot on its way to this member: chunks into a file, the file to raft.
 //!
 //! Only the leader of a term sends one, in its own name, and only a term that this member has not
-//! left behind; one at a time arrives. What has come goes with the connection that it came on,
+//! left behind; one at a time arrives. What has come goes with the connection that it connected on,
 //! unless the same leader goes on with it on another one within [`KEPT`]: over a link that breaks
 //! now and then a large snapshot would never arrive otherwise. A file becomes a snapshot of
 //! this member when raft has accepted it (`state_machine`): until then it has a temporary name,
 //! which a crash or a refusal leaves nothing of.
 //!
 //! The announced length is not bounded but by the data of the leader: space is taken as bytes come,
-//! and a full disk refuses the piece and drops the rest. All reading and writing is on the thread
+//! and a full disk refuses the chunk and drops the rest. All reading and writing is on the thread
 //! "ram-transfer".
 
 use openraft::async_runtime::WatchReceiver;
@@ -21,13 +21,13 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::entry;
-use super::rpc::{SnapshotPiece, SnapshotProgress};
+use super::rpc::{SnapshotChunk, SnapshotProgress};
 use super::snapshot;
 use super::state_machine::Applied;
 use super::types::{Metrics, SnapshotMeta, TypeConfig, Vote};
 use super::worker::Worker;
 use crate::Raft;
-use ram_limits::PIECE_BYTES_MAX;
+use ram_limits::CHUNK_BYTES_MAX;
 use ram_log::{Disk, SnapshotReceiver, StoredSnapshot};
 
 /// What a leader needs to connect again and to go on, on a busy machine too.
@@ -35,7 +35,7 @@ const KEPT: Duration = Duration::from_secs(5);
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 
-/// The connection that pieces come on. Clones are the same one.
+/// The connection that chunks come on. Clones are the same one.
 #[derive(Clone)]
 pub struct Origin {
     peer: u64,
@@ -58,7 +58,7 @@ pub struct Incoming {
     disk: Arc<dyn Disk>,
     transfer: Worker,
     applied: Applied,
-    /// Guards the snapshot that is arriving; held while a piece is written, and while raft takes
+    /// Guards the snapshot that is arriving; held while a chunk is written, and while raft takes
     /// the whole.
     arriving: Arc<AsyncMutex<Option<Arriving>>>,
 }
@@ -76,32 +76,32 @@ impl Incoming {
         Incoming { disk, transfer, applied, arriving: Arc::default() }
     }
 
-    /// Takes a piece; with the last one raft is given the snapshot.
+    /// Takes a chunk; with the last one raft is given the snapshot.
     pub async fn receive(
         &self,
         raft: &Raft,
         origin: Origin,
-        piece: SnapshotPiece,
+        chunk: SnapshotChunk,
     ) -> io::Result<SnapshotProgress> {
         let metrics = raft.metrics().borrow_watched().clone();
-        if !is_of_its_leader(&piece, &origin) || contradicts(&piece, &metrics) {
+        if !is_of_its_leader(&chunk, &origin) || contradicts(&chunk, &metrics) {
             return Err(refused("no leader of this cluster sends such a snapshot"));
         }
         // Both as raft itself would answer.
-        if matches!(piece.vote.partial_cmp(&metrics.vote), None | Some(Ordering::Less)) {
+        if matches!(chunk.vote.partial_cmp(&metrics.vote), None | Some(Ordering::Less)) {
             return Ok(SnapshotProgress::Done { vote: metrics.vote });
         }
-        if piece.meta.last_log_id <= metrics.local_committed {
+        if chunk.meta.last_log_id <= metrics.local_committed {
             return Ok(SnapshotProgress::Done { vote: metrics.vote });
         }
-        // Nobody waits here with a piece in memory: it is sent again.
-        let busy = |_| refused("another piece, or a whole snapshot, is being taken");
+        // Nobody waits here with a chunk in memory: it is sent again.
+        let busy = |_| refused("another chunk, or a whole snapshot, is being taken");
         let mut arriving = self.arriving.try_lock().map_err(busy)?;
         if origin.has_ended.load(atomic::Ordering::Relaxed) {
             return Err(refused("its connection has ended"));
         }
-        let (vote, meta, file_bytes) = (piece.vote, piece.meta.clone(), piece.file_bytes);
-        let current = self.write(arriving.take(), origin, piece).await?;
+        let (vote, meta, file_bytes) = (chunk.vote, chunk.meta.clone(), chunk.file_bytes);
+        let current = self.write(arriving.take(), origin, chunk).await?;
         let offset = current.receiver.received_bytes();
         if offset < file_bytes {
             *arriving = Some(current);
@@ -146,23 +146,23 @@ impl Incoming {
         &self,
         former: Option<Arriving>,
         origin: Origin,
-        piece: SnapshotPiece,
+        chunk: SnapshotChunk,
     ) -> io::Result<Arriving> {
         let (disk, applied) = (self.disk.clone(), self.applied.clone());
-        let index = piece.meta.last_log_id.map_or(0, |log_id| log_id.index());
+        let index = chunk.meta.last_log_id.map_or(0, |log_id| log_id.index());
         let write = move || {
             let mut current = match former {
-                Some(current) if current.goes_on_with(&piece) => Arriving { origin, ..current },
+                Some(current) if current.goes_on_with(&chunk) => Arriving { origin, ..current },
                 former => {
                     // Before another of this name is made.
                     drop(former);
-                    let receiver = SnapshotReceiver::create(disk, index, piece.file_bytes)?;
-                    let SnapshotPiece { vote, ref meta, file_bytes, .. } = piece;
+                    let receiver = SnapshotReceiver::create(disk, index, chunk.file_bytes)?;
+                    let SnapshotChunk { vote, ref meta, file_bytes, .. } = chunk;
                     Arriving { origin, vote, meta: meta.clone(), file_bytes, receiver }
                 }
             };
-            if piece.offset == current.receiver.received_bytes() {
-                current.receiver.write_at(piece.offset, &piece.piece)?;
+            if chunk.offset == current.receiver.received_bytes() {
+                current.receiver.write_at(chunk.offset, &chunk.chunk)?;
                 applied.count_snapshot_step();
             }
             Ok(current)
@@ -182,24 +182,24 @@ impl Incoming {
 
 impl Arriving {
     /// The same snapshot, of the same leader in the same term.
-    fn goes_on_with(&self, piece: &SnapshotPiece) -> bool {
-        self.vote == piece.vote && self.meta == piece.meta && self.file_bytes == piece.file_bytes
+    fn goes_on_with(&self, chunk: &SnapshotChunk) -> bool {
+        self.vote == chunk.vote && self.meta == chunk.meta && self.file_bytes == chunk.file_bytes
     }
 }
 
-/// Sent by who leads the term in the piece, and no larger than pieces are.
-fn is_of_its_leader(piece: &SnapshotPiece, origin: &Origin) -> bool {
-    let vote = &piece.vote;
+/// Sent by who leads the term in the chunk, and no larger than chunks are.
+fn is_of_its_leader(chunk: &SnapshotChunk, origin: &Origin) -> bool {
+    let vote = &chunk.vote;
     vote.committed
         && vote.leader_id.voted_for == origin.peer
-        && piece.piece.len() <= PIECE_BYTES_MAX
-        && piece.meta.last_log_id.is_some_and(|last| entry::term_of(&last) <= vote.leader_id.term)
+        && chunk.chunk.len() <= CHUNK_BYTES_MAX
+        && chunk.meta.last_log_id.is_some_and(|last| entry::term_of(&last) <= vote.leader_id.term)
 }
 
 /// Has this member committed other entries than this snapshot says? A leader has all of them.
-fn contradicts(piece: &SnapshotPiece, metrics: &Metrics) -> bool {
-    piece.meta.last_log_id > metrics.local_committed
-        && piece.meta.last_log_id.map(|last| last.index())
+fn contradicts(chunk: &SnapshotChunk, metrics: &Metrics) -> bool {
+    chunk.meta.last_log_id > metrics.local_committed
+        && chunk.meta.last_log_id.map(|last| last.index())
             <= metrics.local_committed.map(|committed| committed.index())
 }
 

@@ -24,14 +24,14 @@ pub async fn renew(replica: Replica, mut leader: watch::Receiver<Option<u64>>) {
     let every = reads.spans.lease / ASKED_IN_A_LEASE;
     loop {
         let next = tokio::time::sleep(every);
-        let turn = async {
+        let round = async {
             if let Err(cause) = ask(&raft, &net, &reads).await {
                 reads.lease.not_granted(cause);
             }
             next.await;
         };
         tokio::select! {
-            () = turn => {}
+            () = round => {}
             changed = leader.changed() => if changed.is_err() { return },
         }
     }

@@ -5,8 +5,8 @@
 //! store of `store/`) and a network ([`network`] out, [`service`] in, on the connections of
 //! `net/`). The theory is Ongaro and Ousterhout, *In Search of an Understandable Consensus
 //! Algorithm* (2014), with pre-vote and leadership transfer from Ongaro's thesis (sections 9.6 and
-//! 3.10). How a dead leader is found out before openraft misses it: [`succession`]. How members
-//! come and go: [`members`].
+//! 3.10). How a dead leader is found out before openraft misses it: [`failure_detector`]. How
+//! members come and go: [`members`].
 //!
 //! Invariants:
 //! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;
@@ -28,21 +28,23 @@
 )]
 
 mod acks;
-pub mod asked;
+pub mod admission;
 mod catch_up;
 pub mod clock;
+pub mod election_holdoff;
 pub mod elections;
 pub mod entry;
+pub mod failure_detector;
+#[cfg(feature = "simulation")]
+pub mod forged;
 pub mod heard;
 mod incoming;
 pub mod leader;
 pub mod lease_renewal;
-#[cfg(feature = "simulation")]
-pub mod lies;
 pub mod log_store;
 pub mod members;
+mod name_locks;
 pub mod network;
-pub mod patience;
 pub mod quorum;
 pub mod recover;
 pub mod removal;
@@ -53,9 +55,7 @@ pub mod service;
 pub mod snapshot;
 pub mod snapshot_schedule;
 pub mod state_machine;
-pub mod succession;
 pub mod terms;
-mod turns;
 pub mod types;
 pub mod vote_hold;
 pub mod worker;

@@ -50,15 +50,15 @@ pub struct LogStore {
     /// What one append request to a follower carries, so that heartbeats are not stuck behind it; a
     /// larger entry goes alone.
     pack_bytes_max: u64,
-    newest: Newest,
+    newest: LastLogId,
 }
 
 /// The id of the last entry of a log, also when it was purged: as this store changes it, and
 /// without a look into the log.
 #[derive(Clone, Default)]
-pub struct Newest(Arc<Mutex<Option<LogId>>>);
+pub struct LastLogId(Arc<Mutex<Option<LogId>>>);
 
-impl Newest {
+impl LastLogId {
     pub fn log_id(&self) -> Option<LogId> {
         *self.0.lock()
     }
@@ -71,7 +71,7 @@ impl Newest {
 impl LogStore {
     /// To look into a log, or to change it outside of Raft.
     pub fn new(log: Log) -> Self {
-        let newest = Newest::default();
+        let newest = LastLogId::default();
         LogStore { log, reads: None, pack_bytes_max: PACK_BYTES_MAX as u64, newest }
     }
 
@@ -96,7 +96,7 @@ impl LogStore {
     }
 
     /// Of a store that was opened for a member.
-    pub fn newest(&self) -> Newest {
+    pub fn newest(&self) -> LastLogId {
         self.newest.clone()
     }
 
@@ -225,7 +225,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         if start >= end { Ok(Vec::new()) } else { self.read(start, end, u64::MAX) }
     }
 
-    /// Piece by piece: after a start the range may be all of the log.
+    /// Piece by chunk: after a start the range may be all of the log.
     async fn entries_stream<RB>(
         &mut self,
         range: RB,
@@ -234,14 +234,14 @@ impl RaftLogReader<TypeConfig> for LogStore {
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         let store = self.clone();
-        let pieces = stream::try_unfold(self.held(&range), move |(start, end)| {
-            let piece = if start < end { store.read_pack(start, end) } else { Ok(vec![]) };
-            ready(piece.map(|entries| {
+        let chunks = stream::try_unfold(self.held(&range), move |(start, end)| {
+            let chunk = if start < end { store.read_pack(start, end) } else { Ok(vec![]) };
+            ready(chunk.map(|entries| {
                 let next = start + entries.len() as u64;
                 (!entries.is_empty()).then_some((entries, (next, end)))
             }))
         });
-        Box::pin(pieces.map_ok(|entries| stream::iter(entries).map(Ok)).try_flatten())
+        Box::pin(chunks.map_ok(|entries| stream::iter(entries).map(Ok)).try_flatten())
     }
 
     async fn limited_get_log_entries(

@@ -2,10 +2,10 @@
 //! learner that has caught up (`catch_up`) in the place of a new voter that has nothing.
 //!
 //! Invariants:
-//! - who becomes a voter has applied what was committed when it came, and has just said so;
+//! - who becomes a voter has applied what was committed when it connected, and has just said so;
 //! - an addition ends with a voter or with a learner that is taken out again; if its leader is lost
 //!   halfway, the next one goes on with it when it is asked again, or takes the learner out;
-//! - changes of one name are made one after the other (`turns`);
+//! - changes of one name are made one after the other (`names`);
 //! - a removal leaves a majority that answers;
 //! - an id that was removed never comes back: [`Applied::is_removed`].
 //!
@@ -25,9 +25,9 @@ use tokio::time::{Instant, sleep};
 
 use super::catch_up::{self, Learner, Unready};
 use super::leader::{self, refusal};
+use super::name_locks::{NameLock, NameLocks};
 use super::rpc::{Answer, MemberChange, Refusal};
 use super::state_machine::Applied;
-use super::turns::{Turn, Turns};
 use super::types::{Member, Membership};
 use crate::Raft;
 use ram_lease::Reads;
@@ -45,14 +45,14 @@ const RETRY_EVERY: Duration = Duration::from_millis(10);
 
 type Change = ChangeMembers<u64, Member>;
 
-/// Clones share the turns and the lock.
+/// Clones share the names and the lock.
 #[derive(Clone)]
 pub struct Members {
     raft: Raft,
     net: Arc<Net>,
     reads: Reads,
     applied: Applied,
-    turns: Arc<Turns>,
+    names: Arc<NameLocks>,
     /// Held while the configuration in the log changes, so that a change which takes two steps is
     /// not taken for one that was left between them.
     changing: Arc<AsyncMutex<()>>,
@@ -69,18 +69,18 @@ impl Members {
         applied: Applied,
         round_max: Duration,
     ) -> Members {
-        let (turns, changing) = (Arc::default(), Arc::default());
-        Members { raft, net, reads, applied, turns, changing, round_max }
+        let (names, changing) = (Arc::default(), Arc::default());
+        Members { raft, net, reads, applied, names, changing, round_max }
     }
 
     /// Makes a change, or finds it made: it may be asked for again, here or of another leader.
     pub async fn change(&self, change: MemberChange) -> Answer<()> {
         let is_removal = !matches!(change, MemberChange::Add { .. });
         let were_there = ids_named(&self.membership(), change.name(), None);
-        let turn = self.turns.take(change.name(), is_removal).await;
+        let lock = self.names.lock(change.name(), is_removal).await;
         self.know_the_state().await?;
         match change {
-            MemberChange::Add { id, member } => self.add(&turn, id, member).await,
+            MemberChange::Add { id, member } => self.add(&lock, id, member).await,
             MemberChange::Remove { name } => {
                 let gone = ids_named(&self.membership(), &name, None);
                 // The change before this one has removed them.
@@ -97,7 +97,7 @@ impl Members {
         }
     }
 
-    /// Returns when this member has applied what is committed: it is the leader, and not one that
+    /// Renames when this member has applied what is committed: it is the leader, and not one that
     /// was deposed without knowing it.
     async fn know_the_state(&self) -> Answer<u64> {
         let index = leader::read_index(&self.raft).await?;
@@ -107,7 +107,7 @@ impl Members {
 
     /// Adds a learner, and makes it a voter once it has caught up; in the same change another
     /// member of its name, its former self, goes.
-    async fn add(&self, turn: &Turn, id: u64, member: Member) -> Answer<()> {
+    async fn add(&self, lock: &NameLock, id: u64, member: Member) -> Answer<()> {
         if self.applied.is_removed(id) {
             return Err(Refusal::Removed);
         }
@@ -120,7 +120,7 @@ impl Members {
             if now.get_node(&id).is_none() {
                 self.net.set_address(PeerId(id), member.address.clone());
                 // Before anything is changed: there is nothing to undo then.
-                self.hear_from(&mut learner, turn, &member).await?;
+                self.hear_from(&mut learner, lock, &member).await?;
                 // One that leads again has answered a caller who may not wait any more.
                 if self.term() != term {
                     return Err(Refusal::NotLeader);
@@ -128,7 +128,7 @@ impl Members {
                 let nodes = BTreeMap::from([(id, member.clone())]);
                 self.change_now(ChangeMembers::AddNodes(nodes)).await?;
             }
-            if let Err(refusal) = self.promote(&mut learner, turn, id, &member).await {
+            if let Err(refusal) = self.promote(&mut learner, lock, id, &member).await {
                 if refusal.is_final() {
                     self.drop_learners(BTreeSet::from([id])).await?;
                 }
@@ -139,11 +139,16 @@ impl Members {
         self.drop_learners(ids_named(&self.membership(), &name, Some(id))).await
     }
 
-    async fn hear_from(&self, learner: &mut Learner, turn: &Turn, member: &Member) -> Answer<()> {
+    async fn hear_from(
+        &self,
+        learner: &mut Learner,
+        lock: &NameLock,
+        member: &Member,
+    ) -> Answer<()> {
         if is_unready_allowed() {
             return Ok(());
         }
-        let heard = learner.has_applied(0, || turn.is_removal_waiting()).await;
+        let heard = learner.has_applied(0, || lock.is_removal_waiting()).await;
         heard.map_err(|unready| unready.refusal(member.clone()))
     }
 
@@ -151,12 +156,12 @@ impl Members {
     async fn promote(
         &self,
         learner: &mut Learner,
-        turn: &Turn,
+        lock: &NameLock,
         id: u64,
         member: &Member,
     ) -> Answer<()> {
         loop {
-            self.rounds(learner, turn, member).await?;
+            self.rounds(learner, lock, member).await?;
             let pause = self.reads.barrier.pause();
             self.reads.barrier.run_out().await;
             // Once more, since the leases took their time.
@@ -172,11 +177,11 @@ impl Members {
     }
 
     /// Rounds of replication until one of them is short.
-    async fn rounds(&self, learner: &mut Learner, turn: &Turn, member: &Member) -> Answer<()> {
+    async fn rounds(&self, learner: &mut Learner, lock: &NameLock, member: &Member) -> Answer<()> {
         while !is_unready_allowed() {
             let begun = Instant::now();
             let committed = leader::read_index(&self.raft).await?;
-            let round = learner.has_applied(committed, || turn.is_removal_waiting()).await;
+            let round = learner.has_applied(committed, || lock.is_removal_waiting()).await;
             round.map_err(|unready| unready.refusal(member.clone()))?;
             if begun.elapsed() <= self.round_max {
                 break;
@@ -317,7 +322,7 @@ impl Members {
         let mut seen = BTreeMap::new();
         for id in membership.learner_ids() {
             let name = membership.get_node(&id).map_or("", |member| &member.name);
-            let Some(_turn) = self.turns.try_take(name) else { continue };
+            let Some(_lock) = self.names.try_lock(name) else { continue };
             let from = since.get(&id).copied().unwrap_or_else(Instant::now);
             seen.insert(id, from);
             if from.elapsed() >= ABANDONED {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::acks::{Told, append, held, stream_answer};
+use super::acks::{Observers, append, held, stream_answer};
 use super::heard::Heard;
 use super::rpc;
 use super::rpc_error::{RpcError, answer, believe, rpc_error};
@@ -39,7 +39,7 @@ use super::terms::Terms;
 use super::types::{Member, TypeConfig, Vote};
 use super::worker::Worker;
 use ram_lease::Reads;
-use ram_limits::PIECE_BYTES_MAX;
+use ram_limits::CHUNK_BYTES_MAX;
 use ram_log::StoredSnapshot;
 use ram_net::{Net, PeerId};
 use ram_store::codec;
@@ -56,13 +56,13 @@ pub struct Network {
     reads: Reads,
     terms: Terms,
     heard: Heard,
-    /// Reads the pieces of snapshots.
+    /// Reads the chunks of snapshots.
     transfer: Worker,
-    piece_bytes: usize,
+    chunk_bytes: usize,
 }
 
 impl Network {
-    /// Snapshots go in pieces of no more than `pack_bytes_max`, and no more than is usual.
+    /// Snapshots go in chunks of no more than `pack_bytes_max`, and no more than is usual.
     pub fn new(
         net: Arc<Net>,
         reads: Reads,
@@ -70,8 +70,8 @@ impl Network {
         transfer: Worker,
         pack_bytes_max: usize,
     ) -> Self {
-        let piece_bytes = pack_bytes_max.min(PIECE_BYTES_MAX);
-        Network { net, reads, terms, heard, transfer, piece_bytes }
+        let chunk_bytes = pack_bytes_max.min(CHUNK_BYTES_MAX);
+        Network { net, reads, terms, heard, transfer, chunk_bytes }
     }
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
@@ -89,7 +89,7 @@ impl Network {
             terms: self.terms.clone(),
             heard: self.heard.clone(),
             transfer: self.transfer.clone(),
-            piece_bytes: self.piece_bytes,
+            chunk_bytes: self.chunk_bytes,
             is_held,
         }
     }
@@ -115,7 +115,7 @@ pub struct Peer {
     terms: Terms,
     heard: Heard,
     transfer: Worker,
-    piece_bytes: usize,
+    chunk_bytes: usize,
     /// What it acknowledges waits for the commit barrier.
     is_held: bool,
 }
@@ -129,8 +129,8 @@ impl Peer {
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
     }
 
-    fn told(&self) -> Told<'_> {
-        Told { reads: &self.reads, terms: &self.terms, heard: &self.heard }
+    fn told(&self) -> Observers<'_> {
+        Observers { reads: &self.reads, terms: &self.terms, heard: &self.heard }
     }
 
     async fn ask_for_vote(
@@ -197,7 +197,12 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let (terms, heard) = (self.terms.clone(), self.heard.clone());
         let barrier = self.is_held.then(|| reads.barrier.clone());
         let send = move |request| {
-            stream_answer(&net, peer, Told { reads: &reads, terms: &terms, heard: &heard }, request)
+            stream_answer(
+                &net,
+                peer,
+                Observers { reads: &reads, terms: &terms, heard: &heard },
+                request,
+            )
         };
         let replies = until_error(held(pipeline(input, send), barrier));
         let replies: BoxStream<'s, _> = Box::pin(replies);

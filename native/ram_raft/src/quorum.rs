@@ -1,5 +1,5 @@
-//! Is there a majority? Told once when it is lost, with the members that are missing, and once when
-//! it is back; and known to the status meanwhile.
+//! Is there a majority? Observers once when it is lost, with the members that are missing, and once
+//! when it is back; and known to the status meanwhile.
 //!
 //! A leader has a majority while one acknowledges it, a follower while it hears a leader. An
 //! election is no loss: [`LOST_AFTER`]. Nothing but words and the status depends on this.
@@ -18,7 +18,7 @@ use crate::types::{Member, Metrics};
 use ram_lease::clock::{Clock, Time};
 use ram_net::Net;
 
-/// In election timeouts: several elections that came to nothing have taken longer.
+/// In election timeouts: several elections that connected to nothing have taken longer.
 const LOST_AFTER: u32 = 4;
 /// And no less: a busy machine is no loss.
 const LOST_AFTER_MIN: Duration = Duration::from_secs(2);
@@ -53,11 +53,11 @@ pub async fn watch(sight: Sight, quorum: Quorum) {
         let metrics = sight.raft.metrics().borrow_watched().clone();
         let now = sight.clock.now();
         match loss.seen(now, sight.has_majority(&metrics)) {
-            Some(Turn::Lost { since }) => {
+            Some(Transition::Lost { since }) => {
                 *quorum.0.lock() = Some(since);
                 sight.tell_loss(&metrics, now.since(since));
             }
-            Some(Turn::Back { after }) => {
+            Some(Transition::Back { after }) => {
                 *quorum.0.lock() = None;
                 tracing::info!("a majority of the cluster is reached again, after {after:.1?}");
             }
@@ -117,7 +117,7 @@ impl Sight {
 }
 
 #[derive(Debug, PartialEq)]
-enum Turn {
+enum Transition {
     Lost { since: Time },
     Back { after: Duration },
 }
@@ -137,7 +137,7 @@ impl Loss {
         Loss { after, every, seen_at: now, since: now, is_told: false }
     }
 
-    fn seen(&mut self, now: Time, has_majority: bool) -> Option<Turn> {
+    fn seen(&mut self, now: Time, has_majority: bool) -> Option<Transition> {
         let gap = now.since(self.seen_at);
         self.seen_at = now;
         // A process that was stopped has heard nobody meanwhile, and that says nothing.
@@ -148,7 +148,7 @@ impl Loss {
             (true, true) => {
                 let after = now.since(self.since);
                 (self.since, self.is_told) = (now, false);
-                Some(Turn::Back { after })
+                Some(Transition::Back { after })
             }
             (true, false) => {
                 self.since = now;
@@ -156,7 +156,7 @@ impl Loss {
             }
             (false, false) if now.since(self.since) >= self.after => {
                 self.is_told = true;
-                Some(Turn::Lost { since: self.since })
+                Some(Transition::Lost { since: self.since })
             }
             (false, _) => None,
         }
@@ -177,14 +177,14 @@ mod tests {
     #[test]
     fn a_loss_is_told_once_when_it_has_lasted_and_its_end_once() {
         let mut loss = Loss::new(at(0), AFTER, EVERY);
-        let mut turns = Vec::new();
+        let mut transitions = Vec::new();
         for ms in (100..10_000).step_by(100) {
             let has_majority = !(2000..2900).contains(&ms) && !(5000..8000).contains(&ms);
-            turns.extend(loss.seen(at(ms), has_majority).map(|turn| (ms, turn)));
+            transitions.extend(loss.seen(at(ms), has_majority).map(|transition| (ms, transition)));
         }
-        let lost = (5900, Turn::Lost { since: at(4900) });
-        let back = (8000, Turn::Back { after: Duration::from_millis(3100) });
-        assert_eq!(turns, [lost, back]);
+        let lost = (5900, Transition::Lost { since: at(4900) });
+        let back = (8000, Transition::Back { after: Duration::from_millis(3100) });
+        assert_eq!(transitions, [lost, back]);
     }
 
     #[test]

@@ -19,8 +19,9 @@ use super::types::{Entry, LogId, Member, Membership, Vote};
 use ram_limits::COUNTER_MAX;
 
 /// A term beyond those of the log, and of the vote, if elections can have led to that. If not, the
-/// vote came from a damaged member, and may be given up: it binds this member towards members of
-/// the old cluster, of which none is heard any more, and no leader of the new one has a term yet.
+/// vote connected from a damaged member, and may be given up: it binds this member towards members
+/// of the old cluster, of which none is heard any more, and no leader of the new one has a term
+/// yet.
 fn next_term(vote: Option<&Vote>, last: Option<&LogId>) -> io::Result<u64> {
     let logged = last.map_or(0, entry::term_of);
     let voted = vote.map_or(0, |vote| vote.leader_id.term);

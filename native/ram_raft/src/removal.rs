@@ -44,19 +44,19 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// A peer's word that this member was removed. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Rumour(Arc<Notify>);
+pub struct RemovalHint(Arc<Notify>);
 
-impl Rumour {
+impl RemovalHint {
     pub fn heard(&self) {
         self.0.notify_one();
     }
 }
 
 /// Returns when this member was removed for certain.
-pub async fn proven(raft: Raft, net: Arc<Net>, rumour: Rumour) {
+pub async fn proven(raft: Raft, net: Arc<Net>, removal_hint: RemovalHint) {
     let mut told_at: Option<Instant> = None;
     loop {
-        rumour.0.notified().await;
+        removal_hint.0.notified().await;
         let membership = newest(&raft);
         let own = *raft.node_id();
         let confirmed = confirmations(&net, &membership, own).await;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::Raft;
 use crate::heard::Heard;
 use crate::leader;
-use crate::log_store::Newest;
+use crate::log_store::LastLogId;
 use crate::quorum::{self, Quorum};
 use crate::state_machine::Applied;
 use crate::terms::Terms;
@@ -40,7 +40,7 @@ pub struct Replica {
     pub raft: Raft,
     pub net: Arc<Net>,
     pub log: Log,
-    pub newest: Newest,
+    pub newest: LastLogId,
     pub applied: Applied,
     pub reads: Reads,
     pub terms: Terms,

@@ -98,14 +98,14 @@ impl MemberChange {
     }
 }
 
-/// A piece of a snapshot file. An empty piece only asks how far the receiver has come.
+/// A chunk of a snapshot file. An empty chunk only asks how far the receiver has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SnapshotPiece {
+pub struct SnapshotChunk {
     pub vote: Vote,
     pub meta: SnapshotMeta,
     pub file_bytes: u64,
     pub offset: u64,
-    pub piece: Bytes,
+    pub chunk: Bytes,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl AppendHeader {
     }
 }
 
-/// The pieces of an append request; payloads are shared with the entries, not copied.
+/// The chunks of an append request; payloads are shared with the entries, not copied.
 pub fn encode_append(request: &AppendEntriesRequest<TypeConfig>) -> Vec<Bytes> {
     let mut bodies = Vec::with_capacity(request.entries.len() * 2 + 1);
     let mut entry_bytes = Vec::with_capacity(request.entries.len());

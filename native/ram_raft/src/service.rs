@@ -23,17 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::asked::Asked;
+use super::admission::AdmissionLimit;
+use super::election_holdoff::LargeAppends;
 use super::elections::{PROMISED, vote};
+use super::failure_detector::InboundPeers;
 use super::heard::Heard;
 use super::incoming::{Incoming, Origin};
 use super::leader;
 use super::members::Members;
-use super::patience::Arrivals;
-use super::removal::Rumour;
-use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotPiece, encode_answer, stopped};
+use super::removal::RemovalHint;
+use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotChunk, encode_answer, stopped};
 use super::state_machine::Applied;
-use super::succession::Callers;
 use super::terms::{Hearing, Terms};
 use super::types::TypeConfig;
 use super::worker::Worker;
@@ -51,8 +51,8 @@ type AppendAnswered = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeCo
 /// Appends of one connection that wait for raft; the connection reads no further then.
 const APPENDS_WAITING_MAX: usize = 1024;
 
-/// Bytes of appends that came and are not answered, of all peers together. More is refused as by a
-/// member that has stopped, so that it is sent again a little later.
+/// Bytes of appends that connected and are not answered, of all peers together. More is refused as
+/// by a member that has stopped, so that it is sent again a little later.
 const APPENDING_BYTES_MAX: u32 = 256 * 1024 * 1024;
 
 /// Bytes of what peers have asked of the leader and is not answered. More is refused as if it did
@@ -70,15 +70,15 @@ struct Shared {
     /// the network and the network holds this.
     serving: RwLock<Option<Serving>>,
     applied: Applied,
-    callers: Callers,
-    arrivals: Arrivals,
+    inbound: InboundPeers,
+    large_appends: LargeAppends,
     reads: Reads,
     terms: Terms,
     heard: Heard,
     incoming: Incoming,
-    rumour: Rumour,
-    asked: Asked,
-    appending: Asked,
+    removal_hint: RemovalHint,
+    asked: AdmissionLimit,
+    appending: AdmissionLimit,
 }
 
 #[derive(Clone)]
@@ -97,19 +97,20 @@ impl RaftService {
     ) -> Self {
         let incoming = Incoming::new(disk, transfer, applied.clone());
         let serving = RwLock::new(None);
-        let (asked, appending) = (Asked::new(ASKED_BYTES_MAX), Asked::new(APPENDING_BYTES_MAX));
-        let (callers, arrivals) = (Callers::default(), Arrivals::default());
+        let (asked, appending) =
+            (AdmissionLimit::new(ASKED_BYTES_MAX), AdmissionLimit::new(APPENDING_BYTES_MAX));
+        let (inbound, large_appends) = (InboundPeers::default(), LargeAppends::default());
         RaftService {
             shared: Arc::new(Shared {
                 serving,
                 applied,
-                callers,
-                arrivals,
+                inbound,
+                large_appends,
                 reads,
                 terms,
                 heard,
                 incoming,
-                rumour: Rumour::default(),
+                removal_hint: RemovalHint::default(),
                 asked,
                 appending,
             }),
@@ -117,18 +118,18 @@ impl RaftService {
     }
 
     /// Who is connected to this member.
-    pub fn callers(&self) -> &Callers {
-        &self.shared.callers
+    pub fn inbound(&self) -> &InboundPeers {
+        &self.shared.inbound
     }
 
     /// Whose large request is on its way to this member.
-    pub fn arrivals(&self) -> &Arrivals {
-        &self.shared.arrivals
+    pub fn large_appends(&self) -> &LargeAppends {
+        &self.shared.large_appends
     }
 
     /// What is said of this member's removal.
-    pub fn rumour(&self) -> &Rumour {
-        &self.shared.rumour
+    pub fn removal_hint(&self) -> &RemovalHint {
+        &self.shared.removal_hint
     }
 
     /// From now on requests are served.
@@ -158,14 +159,14 @@ impl Service for RaftService {
     }
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
-        self.shared.callers.came(peer.0);
+        self.shared.inbound.connected(peer.0);
         let (shared, origin) = (self.shared.clone(), Origin::of(peer.0));
         Box::new(Connection { peer, shared, appends: None, origin, replies })
     }
 
     fn refused_by(&self, _peer: PeerId, reason: u8) {
         if reason == rpc::REASON_REMOVED {
-            self.shared.rumour.heard();
+            self.shared.removal_hint.heard();
         }
     }
 }
@@ -204,14 +205,14 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.callers.went(self.peer.0);
+        self.shared.inbound.disconnected(self.peer.0);
         self.shared.incoming.ended(&self.origin);
     }
 }
 
 impl Inbound for Connection {
     fn receiving(&mut self) {
-        self.shared.arrivals.part_of(self.peer.0);
+        self.shared.large_appends.chunk_from(self.peer.0);
         self.shared.heard.from(self.peer.0);
     }
 
@@ -247,11 +248,11 @@ impl Inbound for Connection {
             rpc::SNAPSHOT => {
                 let (incoming, origin) = (self.shared.incoming.clone(), self.origin.clone());
                 let heard = self.hearing(&raft);
-                self.spawn(id, body, move |piece: SnapshotPiece| async move {
+                self.spawn(id, body, move |chunk: SnapshotChunk| async move {
                     heard
-                        .snapshot(&piece.vote, piece.meta.last_log_id.as_ref())
+                        .snapshot(&chunk.vote, chunk.meta.last_log_id.as_ref())
                         .map_err(io::Error::other)?;
-                    incoming.receive(&raft, origin, piece).await
+                    incoming.receive(&raft, origin, chunk).await
                 });
             }
             rpc::PROPOSE => {

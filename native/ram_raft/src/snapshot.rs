@@ -104,7 +104,7 @@ mod tests {
         let delete = Command::Delete { key: b"k" }.encode();
         for session in 1..=SESSIONS_MAX as u64 {
             store.apply(session, &command::open_session()).unwrap();
-            let stamp = Stamp { session, sequence: 1, settled_below: 1 };
+            let stamp = Stamp { session, sequence: 1, acked_below: 1 };
             let writes = std::iter::repeat_n((1, &delete), GROUP_WRITES_MAX);
             store.apply(session, &command::group(stamp, writes)).unwrap();
         }
@@ -142,7 +142,7 @@ mod tests {
         let mut store = Store::empty(Arc::new(Plain));
         let opened = store.apply(1, &command::open_session()).unwrap();
         assert_eq!(opened, Outcome::SessionOpened { session: 1 });
-        let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+        let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
         let put = Command::Put { key: b"k", value: b"1" }.encode();
         let group = command::group(stamp, [(1, &put)].into_iter());
         let answered = store.apply(2, &group).unwrap();

@@ -79,7 +79,7 @@ impl Applied {
         self.members.read().now.membership().clone()
     }
 
-    /// A piece of a snapshot has come, or a block of one was read.
+    /// A chunk of a snapshot has come, or a block of one was read.
     pub fn count_snapshot_step(&self) {
         self.snapshot_steps.fetch_add(1, Ordering::Relaxed);
     }
@@ -275,7 +275,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let (file, head, store) = self.transfer.run(install).await?;
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(Cause::Snapshot);
-        self.store.take_over(store);
+        self.store.replace_with(store);
         let index = head.index();
         *self.applied.members.write() =
             KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };

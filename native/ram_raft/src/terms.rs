@@ -62,9 +62,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// A message that is not taken, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disbelief(String);
+pub struct RefusedTerm(String);
 
-impl fmt::Display for Disbelief {
+impl fmt::Display for RefusedTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -85,12 +85,12 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    pub fn candidate(&self, vote: &Vote) -> Result<(), Disbelief> {
+    pub fn candidate(&self, vote: &Vote) -> Result<(), RefusedTerm> {
         let claim = Claim { sender: self.sender, vote };
         self.terms.hear_candidate(claim, &self.raft.metrics().borrow_watched())
     }
 
-    pub fn leader(&self, vote: &Vote) -> Result<(), Disbelief> {
+    pub fn leader(&self, vote: &Vote) -> Result<(), RefusedTerm> {
         let claim = Claim { sender: self.sender, vote };
         self.terms.hear_leader(claim, &self.raft.metrics().borrow_watched())
     }
@@ -148,7 +148,7 @@ impl Terms {
     }
 
     /// May a leader have this vote? `known`: what this member knows now.
-    pub fn hear_leader(&self, claim: Claim<'_>, known: &Metrics) -> Result<(), Disbelief> {
+    pub fn hear_leader(&self, claim: Claim<'_>, known: &Metrics) -> Result<(), RefusedTerm> {
         let (now, term) = (self.clock.now(), term_of(claim.vote));
         self.judge(claim, known, now, COUNTER_MAX)?;
         if term >= known.current_term {
@@ -160,12 +160,12 @@ impl Terms {
     }
 
     /// May a candidate have this vote?
-    pub fn hear_candidate(&self, claim: Claim<'_>, known: &Metrics) -> Result<(), Disbelief> {
+    pub fn hear_candidate(&self, claim: Claim<'_>, known: &Metrics) -> Result<(), RefusedTerm> {
         self.judge(claim, known, self.clock.now(), TERMS_AWAY_MAX)
     }
 
     /// May an answer have this term, which Raft adopts if it is higher?
-    pub fn hear_answer(&self, sender: u64, term: u64) -> Result<(), Disbelief> {
+    pub fn hear_answer(&self, sender: u64, term: u64) -> Result<(), RefusedTerm> {
         self.within_line(sender, term, self.clock.now(), TERMS_AWAY_MAX)
     }
 
@@ -175,7 +175,7 @@ impl Terms {
         known: &Metrics,
         now: Time,
         first_max: u64,
-    ) -> Result<(), Disbelief> {
+    ) -> Result<(), RefusedTerm> {
         let Claim { sender, vote } = claim;
         if vote.leader_id.voted_for != sender {
             let other = vote.leader_id.voted_for;
@@ -199,7 +199,7 @@ impl Terms {
         term: u64,
         now: Time,
         first_max: u64,
-    ) -> Result<(), Disbelief> {
+    ) -> Result<(), RefusedTerm> {
         let line = self.heard.lock().began.map_or(first_max, |began| began.line(now));
         if term <= line.min(COUNTER_MAX) || armed(Fault::BelieveAnyTerm) {
             return Ok(());
@@ -210,7 +210,7 @@ impl Terms {
         )
     }
 
-    fn take_unknown(&self, sender: u64, known: &Metrics, now: Time) -> Result<(), Disbelief> {
+    fn take_unknown(&self, sender: u64, known: &Metrics, now: Time) -> Result<(), RefusedTerm> {
         if armed(Fault::HeedUnknownPeers) {
             return Ok(());
         }
@@ -233,7 +233,7 @@ impl Terms {
     }
 
     /// One line for many: whoever floods members must not flood their logs.
-    fn refuse(&self, now: Time, why: String) -> Result<(), Disbelief> {
+    fn refuse(&self, now: Time, why: String) -> Result<(), RefusedTerm> {
         let mut heard = self.heard.lock();
         heard.untold += 1;
         if heard.told_at.is_none_or(|at| now >= at.after(TOLD_EVERY)) {
@@ -241,7 +241,7 @@ impl Terms {
             heard.told_at = Some(now);
             tracing::warn!("not believed ({count} messages since the last line): {why}");
         }
-        Err(Disbelief(why))
+        Err(RefusedTerm(why))
     }
 }
 

@@ -108,7 +108,7 @@ fn memory_log() -> Log {
 
 /// An entry that puts `key`, of term 5.
 fn put(index: u64, key: &[u8]) -> Entry {
-    let stamp = Stamp { session: 1, sequence: index, settled_below: 1 };
+    let stamp = Stamp { session: 1, sequence: index, acked_below: 1 };
     let command = Command::Put { key, value: b"v" }.encode();
     let proposal = command::group(stamp, std::iter::once((1, &command)));
     let payload = EntryPayload::Normal(Payload(proposal));
@@ -172,7 +172,7 @@ async fn a_proposal_of_very_many_commands_is_checked_and_applied_with_pauses() {
     let table = machine.applied().table().clone();
     let put = Command::Put { key: b"k", value: b"v" }.encode();
     let count = 10 * command::COMMANDS_AT_ONCE;
-    let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+    let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
     let group = command::group(stamp, std::iter::once((count as u32, put.repeat(count))));
     let entry = |index, proposal| Entry {
         log_id: entry::log_id(5, index),

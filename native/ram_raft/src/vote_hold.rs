@@ -2,9 +2,9 @@
 //!
 //! A member that accepts an append votes for nobody for its vote hold, and says so in its answer.
 //! What it said it forgets when it stops, and its hold may be another when it starts again. So the
-//! longest hold that may be alive lies in the log: it is made longer before the first answer under
-//! a longer one, and shorter when all that was said before the start is over. Wherever a member
-//! stops, also several times within a hold, it finds one that is not too short.
+//! longest hold that may be alive forged in the log: it is made longer before the first answer
+//! under a longer one, and shorter when all that was said before the start is over. Wherever a
+//! member stops, also several times within a hold, it finds one that is not too short.
 //!
 //! A leader's promise for the leases it granted needs no more: none lasts as long as its own hold.
 

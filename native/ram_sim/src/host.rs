@@ -2,7 +2,7 @@
 
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::observation::LeaseSight;
-use ram_core::node::{Birth, Change, Event, Handle, Member, Reply, Surroundings};
+use ram_core::node::{Change, Environment, Event, Handle, Member, Open, Reply};
 use ram_log::FlushMode;
 use ram_log::{Disk, Log, LogOptions};
 use ram_raft::clock;
@@ -47,10 +47,10 @@ pub fn now_ns() -> u64 {
 }
 
 async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
-    let (config, disk, start, delay, surroundings, log) = prepare(world, host);
-    let birth = match folder::contents(&disk)? {
-        Contents::Member(_) => Birth::Again,
-        Contents::Nothing => Birth::Fresh(CLUSTER),
+    let (config, disk, start, delay, environment, log) = prepare(world, host);
+    let open = match folder::contents(&disk)? {
+        Contents::Member(_) => Open::Existing,
+        Contents::Nothing => Open::New(CLUSTER),
     };
     // All of the host's tasks, so that they end with the member.
     let mut tasks = JoinSet::new();
@@ -58,7 +58,7 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     tasks.spawn_local(drive_log(log.clone(), delay, entropy::stream(seed, "disk", start)));
     let (events, mut happened) = mpsc::unbounded_channel();
     let on_event = Arc::new(move |event: Event| _ = events.send(event));
-    let member = Member::open(config, birth, surroundings, on_event).await?;
+    let member = Member::open(config, open, environment, on_event).await?;
     let handle = member.handle();
     let (orders, ordered) = mpsc::unbounded_channel();
     let leases = Rc::new(RefCell::default());
@@ -91,8 +91,7 @@ fn judge_removal(world: &World, id: u64) {
     }
 }
 
-type Prepared =
-    (ram_core::config::Config, Arc<dyn Disk>, u64, Rc<Cell<u64>>, Surroundings, LogSlot);
+type Prepared = (ram_core::config::Config, Arc<dyn Disk>, u64, Rc<Cell<u64>>, Environment, LogSlot);
 
 fn prepare(world: &World, host: usize) -> Prepared {
     let mut state = world.borrow_mut();
@@ -110,7 +109,7 @@ fn prepare(world: &World, host: usize) -> Prepared {
         *slot.lock().unwrap() = Some(log.clone());
         Ok(log)
     });
-    let surroundings = Surroundings {
+    let environment = Environment {
         disk: disk.clone(),
         transport: Arc::new(SimTransport),
         open_log,
@@ -119,7 +118,7 @@ fn prepare(world: &World, host: usize) -> Prepared {
         values: Arc::new(Plain),
         clock: Arc::new(clock::MemberClock::default()),
     };
-    (config, disk, start, place.disk_delay_max_ms.clone(), surroundings, log)
+    (config, disk, start, place.disk_delay_max_ms.clone(), environment, log)
 }
 
 /// The disk takes its time: what is asked meanwhile becomes the next batch.

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use ram_net::{ClusterId, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
-use ram_raft::{lies, rpc};
+use ram_raft::{forged, rpc};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn missing(world: &World, target: Target) -> Option<u64> {
 async fn ask_far(rng: &mut StdRng, port: u16, target: Target, named: u64) -> Option<&'static str> {
     let id = if rng.random_bool(0.5) { named } else { UNKNOWN_ID };
     let net = start(port, id, target, false).await?;
-    let request = lies::vote_request(FAR_TERM + target.term, id);
+    let request = forged::vote_request(FAR_TERM + target.term, id);
     // What comes of it is seen by `watch`.
     let _ = net.call(PeerId(target.id), rpc::VOTE, request, ANSWER_MAX).await;
     net.shutdown().await;
@@ -100,12 +100,12 @@ async fn ask_as_unknown(world: &World, port: u16, target: Target) -> Option<&'st
     let is_led = heard.is_some_and(|running| running.handle.hears_leader());
     let asks = is_connected && is_led;
     if asks {
-        let request = lies::vote_request(target.term + 1, UNKNOWN_ID);
+        let request = forged::vote_request(target.term + 1, UNKNOWN_ID);
         let asked = Instant::now();
         let answer = net.call(PeerId(target.id), rpc::VOTE, request, ANSWER_MAX).await;
         // A leader that was heard at that moment may be lost when the answer has taken longer.
         let is_of_then = asked.elapsed() < AT_ONCE;
-        if is_of_then && answer.is_ok_and(|answer| lies::is_granted(&answer)) {
+        if is_of_then && answer.is_ok_and(|answer| forged::is_granted(&answer)) {
             world.borrow_mut().violated(UNKNOWN, format!("{target:?}"));
         }
     }

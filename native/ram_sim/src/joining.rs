@@ -4,7 +4,7 @@
 //! It goes by the newest committed membership that any member has shown. An id is added once and
 //! removed once, so an id that was in and is not any more is gone for good.
 
-use ram_core::node::status::Standing;
+use ram_core::node::status::Suffrage;
 use ram_raft::types::Member;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ const ASK_EVERY_STEPS: u64 = 300;
 pub struct Joining {
     /// The index up to which the membership below was applied by whoever showed it.
     newest_index: u64,
-    members: BTreeMap<u64, Standing>,
+    members: BTreeMap<u64, Suffrage>,
     ever: BTreeSet<u64>,
     is_made: bool,
     steps: u64,
@@ -51,7 +51,7 @@ impl Joining {
         let mut removed = Vec::new();
         for (host, id) in &ids {
             match self.members.get(id) {
-                Some(Standing::Voter) => {}
+                Some(Suffrage::Voter) => {}
                 None if self.ever.contains(id) => removed.push(*host),
                 _ => self.ask(state, *host, *id, ids.len()),
             }
@@ -63,8 +63,8 @@ impl Joining {
     pub fn is_whole(&self, state: &State) -> bool {
         let voters = state.running().filter(|(_, running)| {
             running.handle.observe().is_some_and(|now| {
-                let standing = self.members.get(&now.id);
-                now.is_settled && matches!(standing, Some(Standing::Voter))
+                let suffrage = self.members.get(&now.id);
+                now.is_settled && matches!(suffrage, Some(Suffrage::Voter))
             })
         });
         let count = voters.count();
@@ -80,8 +80,8 @@ impl Joining {
         self.ever.extend(state.refused.lock().unwrap().iter());
         for (_, running) in state.running() {
             let Ok(status) = running.handle.status() else { continue };
-            let members = status.members.iter().map(|(id, _, standing)| (*id, *standing));
-            let members: BTreeMap<u64, Standing> = members.collect();
+            let members = status.members.iter().map(|(id, _, suffrage)| (*id, *suffrage));
+            let members: BTreeMap<u64, Suffrage> = members.collect();
             self.ever.extend(members.keys());
             if status.applied_index >= self.newest_index && !members.is_empty() {
                 self.newest_index = status.applied_index;

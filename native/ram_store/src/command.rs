@@ -103,7 +103,7 @@ pub struct Stamp {
     /// Counts the groups of the session.
     pub sequence: u64,
     /// Every group of the session with a smaller sequence has its answers and is never sent again.
-    pub settled_below: u64,
+    pub acked_below: u64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

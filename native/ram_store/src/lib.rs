@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Goes on with the state of the other, which readers of the table see at once.
-    pub fn take_over(&mut self, other: Store) {
+    pub fn replace_with(&mut self, other: Store) {
         self.table.take_over(&other.table);
         self.metadata = other.metadata;
     }
@@ -145,7 +145,7 @@ impl Store {
             None => match self.metadata.sessions.admit(index, &group.stamp) {
                 Admission::New => started.insert(Run::of(group)),
                 Admission::Applied(answers) => return Ok(Some(Outcome::Answers(answers))),
-                Admission::Settled | Admission::Unknown => {
+                Admission::Acknowledged | Admission::Unknown => {
                     return Ok(Some(Outcome::SessionUnknown));
                 }
             },

@@ -3,7 +3,7 @@
 //! After Ongaro, *Consensus: Bridging Theory and Practice* (2014), section 6.3. A node opens a
 //! session through the log (its id is the log index of the opening, so it is never used twice) and
 //! numbers its groups. The state remembers the answers of the groups that the node may still send
-//! again: those not below its `settled_below`. A group it remembers is answered from memory.
+//! again: those not below its `acked_below`. A group it remembers is answered from memory.
 //!
 //! Bounded twice, alike on every member. At most `SESSIONS_MAX` sessions: the one used longest ago
 //! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
@@ -32,7 +32,7 @@ pub struct Sessions {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Session {
     last_used_index: u64,
-    settled_below: u64,
+    acked_below: u64,
     answers: BTreeMap<u64, Arc<[Remembered]>>,
 }
 
@@ -48,7 +48,7 @@ pub enum Remembered {
 /// session come behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    Session { id: u64, last_used_index: u64, settled_below: u64 },
+    Session { id: u64, last_used_index: u64, acked_below: u64 },
     Group { session: u64, sequence: u64, answers: Vec<Remembered> },
 }
 
@@ -59,7 +59,7 @@ pub enum Admission {
     /// It was applied before, with these answers.
     Applied(Vec<Answer>),
     /// Its sender has the answers already: a late copy that nobody waits for.
-    Settled,
+    Acknowledged,
     /// Its session is not known.
     Unknown,
 }
@@ -80,9 +80,9 @@ impl Sessions {
             return Admission::Unknown;
         };
         session.last_used_index = index;
-        if stamp.settled_below > session.settled_below {
-            session.settled_below = stamp.settled_below;
-            session.answers = session.answers.split_off(&stamp.settled_below);
+        if stamp.acked_below > session.acked_below {
+            session.acked_below = stamp.acked_below;
+            session.answers = session.answers.split_off(&stamp.acked_below);
         }
         if armed(Fault::ApplyRetryTwice) {
             return Admission::New;
@@ -90,7 +90,7 @@ impl Sessions {
         if let Some(answers) = session.answers.get(&stamp.sequence) {
             return Admission::Applied(answers.iter().map(|kept| kept.answer()).collect());
         }
-        if stamp.sequence < session.settled_below { Admission::Settled } else { Admission::New }
+        if stamp.sequence < session.acked_below { Admission::Acknowledged } else { Admission::New }
     }
 
     pub fn remember(&mut self, stamp: &Stamp, answers: &[Answer]) {
@@ -100,7 +100,7 @@ impl Sessions {
             if session.answers.len() > GROUPS_MAX
                 && let Some((oldest, _)) = session.answers.pop_first()
             {
-                session.settled_below = oldest + 1;
+                session.acked_below = oldest + 1;
             }
         }
     }
@@ -116,8 +116,8 @@ impl Sessions {
     /// All that [`Sessions::restore`] needs, one after the other.
     pub fn parts(&self) -> impl Iterator<Item = Part> {
         self.sessions.iter().flat_map(|(id, session)| {
-            let &Session { last_used_index, settled_below, .. } = session;
-            let own = Part::Session { id: *id, last_used_index, settled_below };
+            let &Session { last_used_index, acked_below, .. } = session;
+            let own = Part::Session { id: *id, last_used_index, acked_below };
             let groups = session.answers.iter().map(|(sequence, answers)| Part::Group {
                 session: *id,
                 sequence: *sequence,
@@ -129,8 +129,8 @@ impl Sessions {
 
     pub fn restore(&mut self, part: Part) {
         match part {
-            Part::Session { id, last_used_index, settled_below } => {
-                let session = Session { last_used_index, settled_below, ..Session::default() };
+            Part::Session { id, last_used_index, acked_below } => {
+                let session = Session { last_used_index, acked_below, ..Session::default() };
                 self.sessions.insert(id, session);
             }
             Part::Group { session, sequence, answers } => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::tests::timed;
 use crate::config::{Config, Storage};
-use crate::node::{Birth, Change, Node};
+use crate::node::{Change, Node, Open};
 use ram_log::MemoryDisk;
 use ram_raft::types::Member;
 use ram_store::command::Command;
@@ -54,13 +54,13 @@ fn config(folder: &Path) -> Config {
     Config { data_dir, storage: Storage::Disk, snapshot_every: 10, ..timed(50, 150, 300) }
 }
 
-fn start(config: Config, birth: Birth) -> Result<Node> {
-    Node::start(config, Arc::new(Plain), birth, Arc::new(|_| {}))
+fn start(config: Config, open: Open) -> Result<Node> {
+    Node::start(config, Arc::new(Plain), open, Arc::new(|_| {}))
 }
 
 /// A member of a cluster that was not made.
 fn unmade_on(folder: &Path) -> Node {
-    start(config(folder), Birth::Fresh(CLUSTER)).unwrap()
+    start(config(folder), Open::New(CLUSTER)).unwrap()
 }
 
 /// The only member of its cluster.
@@ -108,10 +108,10 @@ fn changed(change: impl FnOnce(&Path)) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// A start of a member whose port is taken.
-fn start_that_fails(folder: &Path, birth: Birth) {
+fn start_that_fails(folder: &Path, open: Open) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen_port = taken.local_addr().unwrap().port();
-    let failed = start(Config { listen_port, ..config(folder) }, birth);
+    let failed = start(Config { listen_port, ..config(folder) }, open);
     assert!(matches!(failed, Err(Error::Config { .. })), "{:?}", failed.err());
 }
 
@@ -257,7 +257,7 @@ fn a_segment_that_is_gone_is_noticed_also_the_newest_and_so_is_a_snapshot() {
             fs::remove_file(folder.join(name.unwrap())).unwrap();
         });
         let before = files_in(&folder);
-        let refused = start(config(&folder), Birth::Again).err().unwrap().to_string();
+        let refused = start(config(&folder), Open::Existing).err().unwrap().to_string();
         assert!(refused.contains("missing"), "{gone}: {refused}");
         assert_eq!(files_in(&folder), before, "nothing of it is touched");
     }
@@ -308,19 +308,19 @@ fn a_member_that_has_an_entry_is_not_abandoned_and_one_without_leaves_nothing() 
 fn a_start_that_fails_undoes_what_it_made_and_nothing_else() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("data");
-    start_that_fails(&folder, Birth::Fresh(CLUSTER));
+    start_that_fails(&folder, Open::New(CLUSTER));
     assert!(!folder.exists());
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("notes"), "x").unwrap();
-    start_that_fails(&folder, Birth::Fresh(CLUSTER));
+    start_that_fails(&folder, Open::New(CLUSTER));
     assert_eq!(files_in(&folder), ["notes"]);
 
     let (_parent, folder) = changed(|_| {});
     let before = files_in(&folder);
-    start_that_fails(&folder, Birth::Again);
-    assert_eq!(start(config(&folder), Birth::Fresh(CLUSTER)).err(), Some(Error::OtherCluster));
+    start_that_fails(&folder, Open::Existing);
+    assert_eq!(start(config(&folder), Open::New(CLUSTER)).err(), Some(Error::OtherCluster));
     assert_eq!(files_in(&folder), before, "it was there before");
-    start(config(&folder), Birth::Again).unwrap().stop();
+    start(config(&folder), Open::Existing).unwrap().stop();
 }
 
 /// A mount over the folder is, for whoever goes by its path, another folder in its place.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::identity::ClusterId;
-use super::{Birth, Change, Event, Node, OnEvent, Reply};
+use super::{Change, Event, Node, OnEvent, Open, Reply};
 use crate::config::Config;
 use crate::config::tests::timed;
 use crate::{Error, Result};
@@ -38,8 +38,8 @@ fn change(node: &Node, change: Change) {
 }
 
 fn alone(on_event: OnEvent) -> Node {
-    let birth = Birth::Fresh(ClusterId([7; 16]));
-    let node = Node::start(config(), Arc::new(Plain), birth, on_event).unwrap();
+    let open = Open::New(ClusterId([7; 16]));
+    let node = Node::start(config(), Arc::new(Plain), open, on_event).unwrap();
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
     node
@@ -62,7 +62,7 @@ fn reading_by_lease() -> Config {
 
 fn made(config: Config) -> Node {
     let node =
-        Node::start(config, Arc::new(Plain), Birth::Fresh(ClusterId([7; 16])), Arc::new(|_| {}))
+        Node::start(config, Arc::new(Plain), Open::New(ClusterId([7; 16])), Arc::new(|_| {}))
             .unwrap();
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
@@ -115,22 +115,22 @@ fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
     node.stop();
 }
 
-/// A learner may hold a lease that the only voter granted before it went down.
+/// A learner may hold a lease that the only voter granted before it disconnected down.
 #[test]
 fn the_only_voter_that_starts_again_leads_no_sooner_than_what_it_promised_is_over() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
     let values = Arc::new(Plain);
-    let start = |birth| {
+    let start = |open| {
         let on_event: OnEvent = Arc::new(|_| {});
-        Node::start_on(disk.clone(), config(), values.clone(), birth, on_event).unwrap()
+        Node::start_on(disk.clone(), config(), values.clone(), open, on_event).unwrap()
     };
-    let node = start(Birth::Fresh(ClusterId([7; 16])));
+    let node = start(Open::New(ClusterId([7; 16])));
     let id = node.status().unwrap().id;
     change(&node, Change::Initialize(BTreeMap::from([(id, member())])));
     put(&node, Instant::now() + LIMIT).unwrap();
     node.stop();
     let begun = Instant::now();
-    let node = start(Birth::Again);
+    let node = start(Open::Existing);
     put(&node, Instant::now() + LIMIT).unwrap();
     assert!(begun.elapsed() >= config().election_timeout_max);
     node.stop();

@@ -8,17 +8,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::rpc::{self, SnapshotPiece, SnapshotProgress};
+use super::super::rpc::{self, SnapshotChunk, SnapshotProgress};
 use super::super::rpc_error::believe;
 use super::super::types::{TypeConfig, Vote};
 use super::{Peer, Snapshot};
 use ram_log::LogError;
 
-/// For one piece, and for the installation after the last.
+/// For one chunk, and for the installation after the last.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Peer {
-    /// Sends the file piece by piece. The receiver says where to go on, so what it has of the same
+    /// Sends the file chunk by chunk. The receiver says where to go on, so what it has of the same
     /// snapshot from a connection that broke is not sent again.
     pub(super) async fn send_snapshot(
         &self,
@@ -30,10 +30,10 @@ impl Peer {
         let unsent = |error: io::Error| unsent(&error, self.transfer.is_closing());
         let source = source.map_err(unsent)?;
         let file_bytes = source.length_bytes();
-        let (mut offset, mut piece) = (0, Bytes::new());
+        let (mut offset, mut chunk) = (0, Bytes::new());
         loop {
             let meta = snapshot.meta.clone();
-            let request = SnapshotPiece { vote, meta, file_bytes, offset, piece };
+            let request = SnapshotChunk { vote, meta, file_bytes, offset, chunk };
             let progress = self.ask(rpc::SNAPSHOT, &request, PIECE_TIMEOUT).await?;
             match progress {
                 SnapshotProgress::Done { vote } => {
@@ -42,9 +42,9 @@ impl Peer {
                 }
                 SnapshotProgress::Continue { offset: next } => offset = next,
             }
-            let (source, bytes) = (source.clone(), self.piece_bytes);
+            let (source, bytes) = (source.clone(), self.chunk_bytes);
             let read = self.transfer.run(move || Ok(read_piece(&source, offset, bytes)?)).await;
-            piece = read.map_err(unsent)?;
+            chunk = read.map_err(unsent)?;
         }
     }
 }
@@ -66,10 +66,10 @@ fn read_piece(
     offset: u64,
     bytes: usize,
 ) -> Result<Bytes, LogError> {
-    let mut piece = vec![0; bytes];
-    let bytes = source.read_at(offset, &mut piece)?;
-    piece.truncate(bytes);
-    Ok(Bytes::from(piece))
+    let mut chunk = vec![0; bytes];
+    let bytes = source.read_at(offset, &mut chunk)?;
+    chunk.truncate(bytes);
+    Ok(Bytes::from(chunk))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
     one.run(&[put(b"a", b"3")]);
     other.run(&[put(b"b", b"4"), put(b"c", b"56"), put(b"d", b"7"), put(b"d", b"8")]);
     let metadata = other.store.metadata().clone();
-    one.store.take_over(other.store);
+    one.store.replace_with(other.store);
     assert_eq!(one.store.metadata(), &metadata);
     assert_eq!((table.entries(), table.bytes()), (3, 7));
     assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));

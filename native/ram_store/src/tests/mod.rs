@@ -44,7 +44,7 @@ impl Client {
 
     fn stamp(&mut self) -> Stamp {
         self.sequence += 1;
-        Stamp { session: self.session, sequence: self.sequence, settled_below: self.sequence }
+        Stamp { session: self.session, sequence: self.sequence, acked_below: self.sequence }
     }
 
     fn send(&mut self, group: &Bytes) -> Outcome {

@@ -30,7 +30,7 @@ fn a_group_sent_twice_is_applied_once_and_answered_twice() {
 }
 
 #[test]
-fn a_late_copy_of_a_settled_group_changes_nothing() {
+fn a_late_copy_of_an_acknowledged_group_changes_nothing() {
     let mut client = Client::new();
     let stamp = client.stamp();
     let bytes = group(stamp, &[put(b"a", b"1")]);
@@ -43,7 +43,7 @@ fn a_late_copy_of_a_settled_group_changes_nothing() {
 #[test]
 fn a_group_of_an_unknown_session_is_not_applied() {
     let mut client = Client::new();
-    let stamp = Stamp { session: 77, sequence: 1, settled_below: 0 };
+    let stamp = Stamp { session: 77, sequence: 1, acked_below: 0 };
     assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
     assert_eq!(client.value(b"a"), None);
 }
@@ -56,15 +56,15 @@ fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
         client.open();
     }
     assert_eq!(client.store.metadata().sessions.len(), SESSIONS_MAX);
-    let stamp = Stamp { session: first, sequence: 1, settled_below: 0 };
+    let stamp = Stamp { session: first, sequence: 1, acked_below: 0 };
     assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
 }
 
 #[test]
-fn a_sender_that_never_settles_takes_bounded_memory_and_nothing_of_it_is_applied_twice() {
+fn a_sender_that_never_acknowledges_takes_bounded_memory_and_nothing_of_it_is_applied_twice() {
     let mut client = Client::new();
     let send = |client: &mut Client, sequence: u64| {
-        let stamp = Stamp { session: client.session, sequence, settled_below: 1 };
+        let stamp = Stamp { session: client.session, sequence, acked_below: 1 };
         client.send(&group(stamp, &[put(b"a", &sequence.to_be_bytes())]))
     };
     let newest = 50 * GROUPS_MAX as u64;

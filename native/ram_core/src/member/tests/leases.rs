@@ -7,7 +7,7 @@ use super::*;
 use ram_lease::lease::Cause;
 use ram_log::SnapshotSource;
 use ram_raft::entry;
-use ram_raft::rpc::{AppendAnswer, MemberChange, SnapshotPiece, SnapshotProgress};
+use ram_raft::rpc::{AppendAnswer, MemberChange, SnapshotChunk, SnapshotProgress};
 use ram_raft::snapshot::{self, Head};
 use ram_raft::types::{
     Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
@@ -31,7 +31,7 @@ pub(super) fn serve(member: Member) -> JoinHandle<()> {
 }
 
 fn put(value: &[u8]) -> Bytes {
-    let stamp = Stamp { session: 1, sequence: 1, settled_below: 1 };
+    let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
     let put = Command::Put { key: b"k", value }.encode();
     command::group(stamp, std::iter::once((1, &put)))
 }
@@ -77,8 +77,8 @@ pub(super) async fn append(
     hold
 }
 
-/// All of a snapshot in one piece, in which the key is `new`.
-pub(super) fn snapshot_piece(members: Membership) -> SnapshotPiece {
+/// All of a snapshot in one chunk, in which the key is `new`.
+pub(super) fn snapshot_chunk(members: Membership) -> SnapshotChunk {
     let disk = memory();
     let mut store = Store::empty(Arc::new(Plain));
     store.apply(1, &command::open_session()).unwrap();
@@ -90,10 +90,10 @@ pub(super) fn snapshot_piece(members: Membership) -> SnapshotPiece {
     let head = Head { meta: meta.clone(), ..Head::default() };
     snapshot::write(disk.clone(), &head, &dump, || Ok(())).unwrap();
     let file = SnapshotSource::open(disk.as_ref(), LATER).unwrap();
-    let mut piece = vec![0; file.length_bytes() as usize];
-    file.read_at(0, &mut piece).unwrap();
+    let mut chunk = vec![0; file.length_bytes() as usize];
+    file.read_at(0, &mut chunk).unwrap();
     let (vote, file_bytes) = (Vote::new_committed(TERM, PEER), file.length_bytes());
-    SnapshotPiece { vote, meta, file_bytes, offset: 0, piece: piece.into() }
+    SnapshotChunk { vote, meta, file_bytes, offset: 0, chunk: chunk.into() }
 }
 
 fn value(handle: &Handle) -> Option<Vec<u8>> {
@@ -106,7 +106,7 @@ fn value(handle: &Handle) -> Option<Vec<u8>> {
 async fn an_acknowledgement_tells_the_vote_hold_also_of_a_member_that_asks_for_no_lease() {
     for reads in [ReadMode::Lease, ReadMode::Quorum, ReadMode::Local] {
         let config = Config { reads, ..timed(50, 150, 777) };
-        let member = open_member(&memory(), config, Birth::Fresh(CLUSTER)).await;
+        let member = open_member(&memory(), config, Open::New(CLUSTER)).await;
         let (id, members) = (member.parts.identity.id, members(&member));
         let player = Player::beside(&member, PEER).await;
         let told = append(&player, id, &first_append(&members)).await;
@@ -117,7 +117,7 @@ async fn an_acknowledgement_tells_the_vote_hold_also_of_a_member_that_asks_for_n
 /// What the lease was granted for is not what the table shows then.
 #[tokio::test]
 async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
     let (applied, reads) =
         (member.parts.replica.applied.clone(), member.parts.replica.reads.clone());
@@ -130,8 +130,8 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     assert_eq!(value(&handle).unwrap(), b"old");
 
     *player.answer.lock() = Some(Err(Refused::Lagging));
-    let piece = Bytes::from(codec::encode(&snapshot_piece(members)));
-    let answer = player.ask(id, rpc::SNAPSHOT, piece).await;
+    let chunk = Bytes::from(codec::encode(&snapshot_chunk(members)));
+    let answer = player.ask(id, rpc::SNAPSHOT, chunk).await;
     let taken: std::result::Result<SnapshotProgress, String> =
         codec::decode("answer", &answer).unwrap();
     assert!(matches!(taken, Ok(SnapshotProgress::Done { .. })), "{taken:?}");
@@ -143,7 +143,7 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
 
 #[tokio::test]
 async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let members = members_with(&member, &[PEER, PEER + 1]);
     let (id, reads) = (member.parts.identity.id, member.parts.replica.reads.clone());
     let former = Player::beside(&member, PEER).await;
@@ -170,9 +170,9 @@ async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
 #[tokio::test]
 async fn the_membership_changes_when_no_lease_is_left_and_they_come_back_after_it() {
     let config = timed(50, 150, 600);
-    let first = open_member(&memory(), config.clone(), Birth::Fresh(CLUSTER)).await;
+    let first = open_member(&memory(), config.clone(), Open::New(CLUSTER)).await;
     let second = Config { name: "ram2@127.0.0.1".into(), ..config };
-    let second = open_member(&memory(), second, Birth::Fresh(CLUSTER)).await;
+    let second = open_member(&memory(), second, Open::New(CLUSTER)).await;
     found(&first).await;
     let (raft, reads) = (first.parts.replica.raft.clone(), first.parts.replica.reads.clone());
     let changes = first.parts.members.clone();

@@ -40,18 +40,18 @@ const CLUSTER: ClusterId = ClusterId([7; 16]);
 /// The Raft id of the peer that the test plays.
 const PEER: u64 = 9;
 
-async fn open_member(disk: &Arc<dyn Disk>, config: Config, birth: Birth) -> Member {
-    open_telling(disk, config, birth, Arc::new(|_| {})).await
+async fn open_member(disk: &Arc<dyn Disk>, config: Config, open: Open) -> Member {
+    open_telling(disk, config, open, Arc::new(|_| {})).await
 }
 
 async fn open_telling(
     disk: &Arc<dyn Disk>,
     config: Config,
-    birth: Birth,
+    open: Open,
     on_event: OnEvent,
 ) -> Member {
-    let surroundings = Surroundings::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
-    Member::open(config, birth, surroundings, on_event).await.unwrap()
+    let environment = Environment::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
+    Member::open(config, open, environment, on_event).await.unwrap()
 }
 
 fn memory() -> Arc<dyn Disk> {
@@ -101,7 +101,7 @@ struct Played {
     /// Guards what it answers next.
     answer: Arc<Mutex<LeaseAnswer>>,
     /// Pieces of snapshots that were sent to it; each is asked for again.
-    pieces: Arc<AtomicUsize>,
+    chunks: Arc<AtomicUsize>,
     /// Guards what proposals are answered with; `None`: as a peer that does not lead.
     proposals: Arc<Mutex<Option<Bytes>>>,
     /// It says that who comes was removed.
@@ -169,7 +169,7 @@ impl Inbound for Caller {
         let body = match kind {
             rpc::LEASE => self.played.answer.lock().as_ref().map(codec::encode),
             rpc::SNAPSHOT => {
-                self.played.pieces.fetch_add(1, Ordering::Relaxed);
+                self.played.chunks.fetch_add(1, Ordering::Relaxed);
                 let progress = SnapshotProgress::Continue { offset: 0 };
                 Some(codec::encode(&Ok::<_, String>(progress)))
             }

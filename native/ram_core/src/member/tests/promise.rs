@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 use ram_lease::grants::Ask;
+use ram_raft::election_holdoff::{LargeAppends, hold_off_elections};
 use ram_raft::elections;
-use ram_raft::patience::{Arrivals, be_patient};
-use ram_raft::succession::{Callers, succeed};
+use ram_raft::failure_detector::{InboundPeers, watch_leader};
 use ram_raft::types::{TypeConfig, Vote};
 
 fn config() -> Config {
@@ -18,19 +18,19 @@ fn config() -> Config {
 /// A founded member that was started again; nothing is served yet.
 async fn started_again() -> Member {
     let disk = memory();
-    let member = open_member(&disk, config(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&disk, config(), Open::New(CLUSTER)).await;
     found(&member).await;
     member.serve(std::future::ready(())).await;
-    open_member(&disk, config(), Birth::Again).await
+    open_member(&disk, config(), Open::Existing).await
 }
 
 #[tokio::test]
 async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under_longer_ones() {
     let disk = memory();
-    let longer = open_member(&disk, timed(50, 150, 900), Birth::Fresh(CLUSTER)).await;
+    let longer = open_member(&disk, timed(50, 150, 900), Open::New(CLUSTER)).await;
     found(&longer).await;
     longer.serve(std::future::ready(())).await;
-    let start = async || open_member(&disk, timed(20, 60, 100), Birth::Again).await;
+    let start = async || open_member(&disk, timed(20, 60, 100), Open::Existing).await;
     let left = |member: &Member| {
         let reads = &member.parts.replica.reads;
         reads.promise.until().since(reads.clock.now())
@@ -54,7 +54,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
 /// It leads, and may be asked for both at once.
 #[tokio::test]
 async fn a_member_grants_no_lease_while_it_votes() {
-    let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), config(), Open::New(CLUSTER)).await;
     found(&member).await;
     let (raft, reads) = (member.parts.replica.raft.clone(), member.parts.replica.reads.clone());
     let (id, vote) = (member.parts.identity.id, raft.metrics().borrow_watched().vote);
@@ -77,7 +77,7 @@ async fn a_member_grants_no_lease_while_it_votes() {
 /// What was a promise of another start of the same member may still be one.
 #[tokio::test]
 async fn a_member_is_made_the_first_of_a_cluster_when_its_promise_is_over() {
-    let member = open_member(&memory(), config(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), config(), Open::New(CLUSTER)).await;
     let reads = &member.parts.replica.reads;
     reads.promise.after_restart(reads.clock.now(), Duration::from_millis(300));
     found(&member).await;
@@ -101,30 +101,30 @@ fn is_kept(member: &Member) -> bool {
 }
 
 #[tokio::test]
-async fn a_member_whose_patience_ends_under_a_promise_starts_no_election() {
+async fn a_member_whose_holdoff_ends_under_a_vote_hold_starts_no_election() {
     let member = started_again().await;
     let elections = elections_of(&member);
     tokio::spawn(elections.keep_promise());
     let (_leader, led) = watch::channel(Some(PEER));
-    let arrivals = Arrivals::default();
-    arrivals.part_of(PEER);
-    let patience = tokio::spawn(be_patient(elections, led, arrivals.clone()));
+    let large_appends = LargeAppends::default();
+    large_appends.chunk_from(PEER);
+    let election_holdoff = tokio::spawn(hold_off_elections(elections, led, large_appends.clone()));
     tokio::task::yield_now().await;
-    arrivals.part_of(PEER);
+    large_appends.chunk_from(PEER);
     assert!(is_kept(&member), "too slow to see anything");
     leads_when_free(&member).await;
-    patience.abort();
+    election_holdoff.abort();
 }
 
 #[tokio::test]
 async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
     let member = started_again().await;
     let (raft, elections) = (&member.parts.replica.raft, elections_of(&member));
-    let patience = elections.hold_off();
+    let election_holdoff = elections.hold_off();
     elections.keep_promise().await;
     let wait = raft.wait(Some(config().election_timeout_max));
-    assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "patience goes on");
-    drop(patience);
+    assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "election_holdoff goes on");
+    drop(election_holdoff);
     leads(raft).await;
 }
 
@@ -135,9 +135,10 @@ async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
     tokio::spawn(elections.keep_promise());
     let (_leader, led) = watch::channel(Some(PEER));
     let (raft, soon) = (member.parts.replica.raft.clone(), Duration::from_millis(10));
-    let succession = tokio::spawn(succeed(raft, elections, led, Callers::default(), soon));
+    let failure_detector =
+        tokio::spawn(watch_leader(raft, elections, led, InboundPeers::default(), soon));
     leads_when_free(&member).await;
-    succession.abort();
+    failure_detector.abort();
 }
 
 #[tokio::test]

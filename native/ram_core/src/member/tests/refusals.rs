@@ -13,7 +13,7 @@ use ram_store::command::{self, Command, Outcome, Stamp};
 /// In the log they would end every member, also at each further start.
 #[tokio::test]
 async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_nobody() {
-    let member = open_member(&memory(), timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), timed(50, 150, 300), Open::New(CLUSTER)).await;
     let id = member.parts.identity.id;
     found(&member).await;
     let player = Player::beside(&member, PEER).await;
@@ -24,7 +24,7 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
     };
     let opened = ask(command::open_session()).await;
     let Ok(Outcome::SessionOpened { session }) = opened else { panic!("{opened:?}") };
-    let stamp = |sequence| Stamp { session, sequence, settled_below: 1 };
+    let stamp = |sequence| Stamp { session, sequence, acked_below: 1 };
     let put = Command::Put { key: b"k", value: b"v" }.encode();
     let good = command::group(stamp(1), std::iter::once((1, &put)));
     let cut = good.slice(..good.len() - 1);
@@ -45,7 +45,7 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
 /// It was sent again and again until the caller's time was over, and its outcome was not known.
 #[tokio::test]
 async fn a_write_that_the_leader_refuses_for_good_is_answered_at_once_as_refused() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, members, handle) = (member.parts.identity.id, members(&member), member.handle());
     let player = Player::beside(&member, PEER).await;
     let refused: Answer<Outcome> = Err(Refusal::Unfit("too strange".into()));
@@ -70,8 +70,8 @@ async fn a_committed_entry_that_cannot_be_applied_ends_the_member_and_is_told_wi
     let (failed, told) = tokio::sync::oneshot::channel();
     let failed = Mutex::new(Some(failed));
     let on_event = move |event| _ = failed.lock().take().map(|failed| failed.send(event));
-    let worked = || Surroundings::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
-    let opened = Member::open(patient(), Birth::Fresh(CLUSTER), worked(), Arc::new(on_event)).await;
+    let worked = || Environment::real(disk.clone(), Storage::Memory, Arc::new(Plain)).unwrap();
+    let opened = Member::open(patient(), Open::New(CLUSTER), worked(), Arc::new(on_event)).await;
     let member = opened.unwrap();
     let (id, mut request) = (member.parts.identity.id, first_append(&members(&member)));
     let player = Player::beside(&member, PEER).await;
@@ -82,7 +82,7 @@ async fn a_committed_entry_that_cannot_be_applied_ends_the_member_and_is_told_wi
         panic!("it goes on");
     };
     served.await.unwrap();
-    let again = Member::open(patient(), Birth::Again, worked(), Arc::new(|_| {})).await;
+    let again = Member::open(patient(), Open::Existing, worked(), Arc::new(|_| {})).await;
     for why in [why, again.err().unwrap().to_string()] {
         assert!(why.contains("entry 2 of the log (term 5) is committed"), "{why}");
         assert!(why.contains("start that version here"), "{why}");
@@ -92,7 +92,7 @@ async fn a_committed_entry_that_cannot_be_applied_ends_the_member_and_is_told_wi
 /// A new member knows nobody, and hears its first leader all the same.
 #[tokio::test]
 async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, members, service) =
         (member.parts.identity.id, members(&member), member.parts.service.clone());
     let player = Player::beside(&member, PEER).await;
@@ -109,7 +109,7 @@ async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
 /// Whatever a proven peer says without meaning: it is told so, and nothing else happens.
 #[tokio::test]
 async fn tens_of_thousands_of_random_frames_harm_nobody() {
-    let member = open_member(&memory(), timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), timed(50, 150, 300), Open::New(CLUSTER)).await;
     let id = member.parts.identity.id;
     found(&member).await;
     let player = Player::beside(&member, PEER).await;

@@ -21,7 +21,7 @@ impl Three {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let told = events.clone();
         let on_event: OnEvent = Arc::new(move |event| told.lock().push(event));
-        let member = open_telling(&memory(), patient(), Birth::Fresh(CLUSTER), on_event).await;
+        let member = open_telling(&memory(), patient(), Open::New(CLUSTER), on_event).await;
         let (id, net) = (member.parts.identity.id, member.parts.replica.net.clone());
         let (peer, other) =
             (Player::beside(&member, PEER).await, Player::beside(&member, OTHER).await);
@@ -38,8 +38,8 @@ impl Three {
         self.net.call(PeerId(player), rpc::PROGRESS, Bytes::new(), LIMIT).await
     }
 
-    /// Hears the rumour until it has asked `asked`, who admits it, several times: each round but
-    /// the last has been judged by then.
+    /// Hears the removal_hint until it has asked `asked`, who admits it, several times: each round
+    /// but the last has been judged by then.
     async fn rounds(&self, rumour_of: u64, asked: &Player) {
         let rounds = tokio::time::timeout(LIMIT, async {
             let before = asked.net.stats().accepts;

@@ -4,29 +4,29 @@
 use ram_raft::openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use std::io;
 
-use super::leases::{LATER, TERM, append, first_append, members, patient, serve, snapshot_piece};
+use super::leases::{LATER, TERM, append, first_append, members, patient, serve, snapshot_chunk};
 use super::*;
-use ram_limits::PIECE_BYTES_MAX;
+use ram_limits::CHUNK_BYTES_MAX;
 use ram_log::DiskFile;
 use ram_log::StoredSnapshot;
 use ram_raft::heard::Heard;
 use ram_raft::network::Network;
-use ram_raft::rpc::{SnapshotPiece, SnapshotProgress};
+use ram_raft::rpc::{SnapshotChunk, SnapshotProgress};
 use ram_raft::terms::Terms;
 use ram_raft::types::{Membership, TypeConfig, Vote};
 
 type Snapshot = ram_raft::openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 type Taken = std::result::Result<SnapshotProgress, String>;
 
-async fn send(player: &Player, member: u64, piece: &SnapshotPiece) -> Taken {
-    let body = Bytes::from(codec::encode(piece));
+async fn send(player: &Player, member: u64, chunk: &SnapshotChunk) -> Taken {
+    let body = Bytes::from(codec::encode(chunk));
     codec::decode("answer", &player.ask(member, rpc::SNAPSHOT, body).await).unwrap()
 }
 
-fn half(members: &Membership) -> SnapshotPiece {
-    let mut piece = snapshot_piece(members.clone());
-    piece.piece = piece.piece.slice(..piece.piece.len() / 2);
-    piece
+fn half(members: &Membership) -> SnapshotChunk {
+    let mut chunk = snapshot_chunk(members.clone());
+    chunk.chunk = chunk.chunk.slice(..chunk.chunk.len() / 2);
+    chunk
 }
 
 fn snapshots(disk: &Arc<dyn Disk>) -> Vec<String> {
@@ -36,7 +36,7 @@ fn snapshots(disk: &Arc<dyn Disk>) -> Vec<String> {
 
 /// A member that has what its leader, player 9, appended first.
 async fn follower(disk: &Arc<dyn Disk>) -> (u64, Membership, Player, tokio::task::JoinHandle<()>) {
-    let member = open_member(disk, patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(disk, patient(), Open::New(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
     let player = Player::beside(&member, PEER).await;
     let served = serve(member);
@@ -59,7 +59,7 @@ async fn half_a_snapshot_goes_with_its_connection() {
 #[tokio::test]
 async fn its_leader_goes_on_with_half_a_snapshot_on_the_next_connection() {
     let disk = memory();
-    let member = open_member(&disk, patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&disk, patient(), Open::New(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
     let player = Player::beside(&member, PEER).await;
     let again = Player::beside(&member, PEER).await;
@@ -68,12 +68,12 @@ async fn its_leader_goes_on_with_half_a_snapshot_on_the_next_connection() {
     let sent = half(&members);
     send(&player, id, &sent).await.unwrap();
     player.net.shutdown().await;
-    let asked = SnapshotPiece { piece: Bytes::new(), ..sent.clone() };
+    let asked = SnapshotChunk { chunk: Bytes::new(), ..sent.clone() };
     let taken = send(&again, id, &asked).await.unwrap();
-    let half_bytes = sent.piece.len() as u64;
+    let half_bytes = sent.chunk.len() as u64;
     assert!(matches!(taken, SnapshotProgress::Continue { offset } if offset == half_bytes));
     // In another term it is another leader, as far as anybody knows.
-    let later = SnapshotPiece { vote: Vote::new_committed(TERM + 1, PEER), ..asked };
+    let later = SnapshotChunk { vote: Vote::new_committed(TERM + 1, PEER), ..asked };
     let taken = send(&again, id, &later).await.unwrap();
     assert!(matches!(taken, SnapshotProgress::Continue { offset: 0 }), "{taken:?}");
     served.abort();
@@ -95,7 +95,7 @@ async fn another_snapshot_of_the_leader_takes_the_place_of_the_half_that_has_com
 async fn only_the_leader_of_a_term_that_is_not_over_sends_snapshots() {
     let disk = memory();
     let (id, members, player, served) = follower(&disk).await;
-    let with_vote = |vote| SnapshotPiece { vote, ..half(&members) };
+    let with_vote = |vote| SnapshotChunk { vote, ..half(&members) };
     for wrong in [Vote::new_committed(TERM, 8), Vote::new(TERM, PEER), Vote::new_committed(4, PEER)]
     {
         let taken = send(&player, id, &with_vote(wrong)).await;
@@ -107,7 +107,7 @@ async fn only_the_leader_of_a_term_that_is_not_over_sends_snapshots() {
     let now = Vote::new_committed(TERM, PEER);
     assert!(matches!(taken, SnapshotProgress::Done { vote } if vote == now), "{taken:?}");
     let mut large = half(&members);
-    large.piece = vec![0; PIECE_BYTES_MAX + 1].into();
+    large.chunk = vec![0; CHUNK_BYTES_MAX + 1].into();
     assert!(send(&player, id, &large).await.is_err());
     assert_eq!(snapshots(&disk), Vec::<String>::new());
     served.abort();
@@ -118,15 +118,15 @@ async fn only_the_leader_of_a_term_that_is_not_over_sends_snapshots() {
 async fn a_snapshot_that_contradicts_what_is_committed_is_refused_and_harms_nobody() {
     let disk = memory();
     let (id, members, player, served) = follower(&disk).await;
-    let mut wrong = snapshot_piece(members.clone());
+    let mut wrong = snapshot_chunk(members.clone());
     wrong.vote = Vote::new_committed(TERM + 1, PEER);
     wrong.meta.last_log_id = Some(ram_raft::entry::log_id(TERM + 1, 2));
     assert!(send(&player, id, &wrong).await.is_err());
-    let mut other_head = snapshot_piece(members.clone());
+    let mut other_head = snapshot_chunk(members.clone());
     other_head.meta.last_membership = Default::default();
     assert!(send(&player, id, &other_head).await.unwrap_err().contains("announced"));
     assert_eq!(snapshots(&disk), Vec::<String>::new());
-    let taken = send(&player, id, &snapshot_piece(members)).await.unwrap();
+    let taken = send(&player, id, &snapshot_chunk(members)).await.unwrap();
     assert!(matches!(taken, SnapshotProgress::Done { .. }), "{taken:?}");
     assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     served.abort();
@@ -136,8 +136,8 @@ async fn a_snapshot_that_contradicts_what_is_committed_is_refused_and_harms_nobo
 async fn a_snapshot_of_what_the_member_has_is_answered_and_leaves_nothing() {
     let disk = memory();
     let (id, members, player, served) = follower(&disk).await;
-    send(&player, id, &snapshot_piece(members.clone())).await.unwrap();
-    send(&player, id, &snapshot_piece(members)).await.unwrap();
+    send(&player, id, &snapshot_chunk(members.clone())).await.unwrap();
+    send(&player, id, &snapshot_chunk(members)).await.unwrap();
     assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     served.abort();
 }
@@ -225,7 +225,7 @@ impl DiskFile for WatchedFile {
 async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats() {
     let watched = Watched::default();
     let disk: Arc<dyn Disk> = Arc::new(watched.clone());
-    let member = open_member(&disk, patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&disk, patient(), Open::New(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
     let (net, reads, transfer) = (
         member.parts.replica.net.clone(),
@@ -235,12 +235,12 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
     let player = Player::beside(&member, PEER).await;
     let served = serve(member);
     append(&player, id, &first_append(&members)).await;
-    let mut piece = snapshot_piece(members);
-    let (meta, whole) = (piece.meta.clone(), piece.piece.clone());
+    let mut chunk = snapshot_chunk(members);
+    let (meta, whole) = (chunk.meta.clone(), chunk.chunk.clone());
     let middle = whole.len() / 2;
     for (offset, bytes) in [(0, whole.slice(..middle)), (middle, whole.slice(middle..))] {
-        (piece.offset, piece.piece) = (offset as u64, bytes);
-        send(&player, id, &piece).await.unwrap();
+        (chunk.offset, chunk.chunk) = (offset as u64, bytes);
+        send(&player, id, &chunk).await.unwrap();
     }
     assert_eq!(snapshots(&disk), [ram_log::snapshot_name(LATER)]);
     assert_eq!(watched.threads(), ["ram-transfer"]);
@@ -256,9 +256,9 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
     let option = RPCOption::new(LIMIT);
     let vote = Vote::new_committed(TERM, PEER);
     let sending = way.full_snapshot(vote, snapshot, std::future::pending(), option);
-    let asked = wait_until("pieces are sent", || player.pieces.load(Ordering::Relaxed) > 3);
+    let asked = wait_until("chunks are sent", || player.chunks.load(Ordering::Relaxed) > 3);
     tokio::select! {
-        sent = sending => panic!("each piece was asked for again: {sent:?}"),
+        sent = sending => panic!("each chunk was asked for again: {sent:?}"),
         () = asked => {}
     }
     assert_eq!(watched.threads(), ["ram-transfer"]);

@@ -8,7 +8,7 @@ use ram_log::FailingDisk;
 /// long as that connection stood: it was there, voted, and followed nobody.
 #[tokio::test]
 async fn a_leader_that_connected_while_a_member_was_starting_is_followed_when_it_has_started() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
     let changes = member.parts.members.clone();
     let (service, members) = (member.parts.service.clone(), members(&member));
@@ -28,7 +28,7 @@ async fn a_leader_that_connected_while_a_member_was_starting_is_followed_when_it
 async fn a_member_tells_its_status_when_its_disk_cannot_be_read() {
     let disk = FailingDisk::after(i64::MAX, MemoryDisk::default());
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let member = open_member(&shared, patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&shared, patient(), Open::New(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
     let player = Player::beside(&member, PEER).await;
     let served = serve(member);
@@ -36,7 +36,7 @@ async fn a_member_tells_its_status_when_its_disk_cannot_be_read() {
     served.abort();
     _ = served.await;
 
-    let member = open_member(&shared, patient(), Birth::Again).await;
+    let member = open_member(&shared, patient(), Open::Existing).await;
     let handle = member.handle();
     let served = serve(member);
     disk.fail_after(0);

@@ -30,14 +30,14 @@ fn term(raft: &Raft) -> u64 {
 #[tokio::test]
 async fn a_member_that_is_asked_for_its_vote_in_the_last_term_of_all_leads_on_and_after_restarts() {
     let disk = memory();
-    let mut birth = Birth::Fresh(CLUSTER);
+    let mut open = Open::New(CLUSTER);
     for _ in 0..3 {
-        let member = open_member(&disk, timed(50, 150, 300), birth).await;
+        let member = open_member(&disk, timed(50, 150, 300), open).await;
         let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
-        if birth == Birth::Fresh(CLUSTER) {
+        if open == Open::New(CLUSTER) {
             found(&member).await;
         }
-        birth = Birth::Again;
+        open = Open::Existing;
         let player = Player::beside(&member, PEER).await;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = tokio::spawn(member.serve(async { _ = stopped.await }));
@@ -68,7 +68,7 @@ async fn a_member_that_is_asked_for_its_vote_in_the_last_term_of_all_leads_on_an
 #[tokio::test]
 async fn a_peer_of_no_configuration_does_not_move_the_term_of_a_member_that_hears_its_leader() {
     const UNKNOWN: u64 = PEER + 1;
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, raft) = (member.parts.identity.id, member.parts.replica.raft.clone());
     let members = members(&member);
     let (leader, unknown) =
@@ -94,7 +94,7 @@ async fn a_peer_of_no_configuration_does_not_move_the_term_of_a_member_that_hear
 /// Raft counts on from them.
 #[tokio::test]
 async fn an_append_whose_numbers_do_not_fit_each_other_is_refused_and_the_next_is_taken() {
-    let member = open_member(&memory(), patient(), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&memory(), patient(), Open::New(CLUSTER)).await;
     let (id, members) = (member.parts.identity.id, members(&member));
     let player = Player::beside(&member, PEER).await;
     let served = serve(member);
@@ -126,7 +126,7 @@ async fn an_append_whose_numbers_do_not_fit_each_other_is_refused_and_the_next_i
 /// On the disk of a member that took such a vote before there was a guard.
 async fn poisoned(term: u64) -> Arc<dyn Disk> {
     let disk = memory();
-    let member = open_member(&disk, timed(50, 150, 300), Birth::Fresh(CLUSTER)).await;
+    let member = open_member(&disk, timed(50, 150, 300), Open::New(CLUSTER)).await;
     found(&member).await;
     member.serve(std::future::ready(())).await;
     let log = ram_log::Log::open(disk.clone(), ram_log::LogOptions::default()).unwrap();
@@ -139,7 +139,7 @@ async fn poisoned(term: u64) -> Arc<dyn Disk> {
 #[tokio::test]
 async fn a_member_with_a_vote_of_no_election_on_its_disk_opens_and_campaigns_never() {
     let disk = poisoned(FAR).await;
-    let member = open_member(&disk, timed(50, 150, 300), Birth::Again).await;
+    let member = open_member(&disk, timed(50, 150, 300), Open::Existing).await;
     let raft = member.parts.replica.raft.clone();
     let served = serve(member);
     let leads = raft.wait(Some(Duration::from_secs(1))).state(ServerState::Leader, "leads").await;
@@ -156,7 +156,7 @@ async fn a_recovery_brings_back_a_member_with_a_vote_of_no_election() {
         let config = timed(50, 150, 300);
         let recovered = opening::recover(&config.name, &config, &disk, ClusterId([8; 16]));
         recovered.await.unwrap();
-        let member = open_member(&disk, config, Birth::Again).await;
+        let member = open_member(&disk, config, Open::Existing).await;
         let raft = member.parts.replica.raft.clone();
         let served = serve(member);
         leads(&raft).await;

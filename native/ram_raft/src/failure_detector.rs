@@ -1,21 +1,21 @@
-//! Who leads when the leader's process has died: found out at once, and not by its silence.
+//! Connection-loss failure detection of the leader, with staggered candidates.
 //!
-//! openraft misses a leader that says nothing: a follower campaigns after the leader lease L
-//! (`election_timeout_max`) and a random time on top, which keeps two from campaigning at once.
-//! But a process does not die in silence: its system closes its connections. When the connection
-//! *from* the leader has ended and no other came, a follower needs no random time. It campaigns as
-//! soon as L is over, and members take turns by their ids.
+//! openraft detects a leader that falls silent: a follower campaigns after the leader lease L
+//! (`election_timeout_max`) and a random time on top, which keeps two followers from campaigning at
+//! once. But when a process dies its system closes its connections. When the leader's connection to
+//! this member has ended and no other was made, this member campaigns without the random time: as
+//! soon as L is over, in the order of the member ids, [`STAGGER`] apart.
 //!
-//! What stays true, whatever is done here:
-//! - No voter votes within L of its leader's last word, nor says so in a pre-vote: openraft checks
-//!   that on every voter. A campaign here begins with a pre-vote, so before the lease of a majority
-//!   is over it changes nothing, no term and no vote. A connection that ended for another reason
-//!   than death costs a few messages.
-//! - Nor does one campaign that keeps a promise of before its restart: see [`elections`].
-//! - It is a short cut. After some turns openraft alone goes on, which also finds leaders that are
+//! What stays true:
+//! - A voter grants no vote, and no pre-vote, within L of its leader's last word: openraft checks
+//!   that on every voter. A campaign begins with a pre-vote, so before the lease of a majority is
+//!   over it changes no term and no vote. A connection that ended for another reason than death
+//!   costs a few messages.
+//! - A member with a vote hold of before its restart does not campaign: see [`elections`].
+//! - After [`CAMPAIGNS_MAX`] campaigns openraft alone goes on. It also detects leaders that are
 //!   frozen, or cut off with their connections open.
 //!
-//! `service` tells who is connected; `net/` does not know what a leader is.
+//! `service` says which peers are connected; `ram_net` does not know what a leader is.
 //!
 //! [`elections`]: super::elections
 
@@ -29,70 +29,73 @@ use tokio::time::timeout;
 use super::elections::Elections;
 use crate::Raft;
 
-/// Between the turns of two members: longer than an election takes where nothing stands in its way.
-const TURN: Duration = Duration::from_millis(25);
+/// Between the campaigns of two members: longer than an undisturbed election takes.
+const STAGGER: Duration = Duration::from_millis(25);
 /// Campaigns of one member for one lost leader.
 const CAMPAIGNS_MAX: u32 = 4;
 
 /// The members that have a connection to this one. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Callers(watch::Sender<BTreeSet<u64>>);
+pub struct InboundPeers(watch::Sender<BTreeSet<u64>>);
 
-impl Callers {
-    pub fn came(&self, id: u64) {
-        self.0.send_if_modified(|callers| callers.insert(id));
+impl InboundPeers {
+    pub fn connected(&self, id: u64) {
+        self.0.send_if_modified(|inbound| inbound.insert(id));
     }
 
-    pub fn went(&self, id: u64) {
-        self.0.send_if_modified(|callers| callers.remove(&id));
+    pub fn disconnected(&self, id: u64) {
+        self.0.send_if_modified(|inbound| inbound.remove(&id));
     }
 }
 
-/// The place of a voter among those who may follow a lost leader.
+/// The rank of a voter among the candidates when a leader is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Candidacy {
     rank: u32,
-    heirs: u32,
+    candidates: u32,
 }
 
 /// Campaigns when the leader's connection is lost, as long as it is awaited. `lease` is L.
-pub async fn succeed(
+pub async fn watch_leader(
     raft: Raft,
     elections: Elections,
     leader: watch::Receiver<Option<u64>>,
-    callers: Callers,
+    inbound: InboundPeers,
     lease: Duration,
 ) {
     let own = *raft.node_id();
-    let sight = Sight { own, leader, callers: callers.0.subscribe() };
-    let place = |lost| {
+    let sight = Sight { own, leader, inbound: inbound.0.subscribe() };
+    let candidacy = |lost| {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        place_among(metrics.membership_config.voter_ids(), own, lost)
+        candidacy_among(metrics.membership_config.voter_ids(), own, lost)
     };
-    watch_over(sight, lease, place, || elections.campaign()).await;
+    watch_connection(sight, lease, candidacy, || elections.campaign()).await;
 }
 
 /// `None` for one that is no voter.
-fn place_among(voters: impl Iterator<Item = u64>, own: u64, lost: u64) -> Option<Place> {
-    let heirs: BTreeSet<u64> = voters.filter(|id| *id != lost).collect();
-    let rank = heirs.iter().position(|id| *id == own)?;
-    Some(Place { rank: u32::try_from(rank).ok()?, heirs: u32::try_from(heirs.len()).ok()? })
+fn candidacy_among(voters: impl Iterator<Item = u64>, own: u64, lost: u64) -> Option<Candidacy> {
+    let candidates: BTreeSet<u64> = voters.filter(|id| *id != lost).collect();
+    let rank = candidates.iter().position(|id| *id == own)?;
+    Some(Candidacy {
+        rank: u32::try_from(rank).ok()?,
+        candidates: u32::try_from(candidates.len()).ok()?,
+    })
 }
 
-async fn watch_over<C: Future<Output = ()>>(
+async fn watch_connection<C: Future<Output = ()>>(
     mut sight: Sight,
     lease: Duration,
-    place: impl Fn(u64) -> Option<Place>,
+    candidacy: impl Fn(u64) -> Option<Candidacy>,
     campaign: impl Fn() -> C,
 ) {
     loop {
         let lost = sight.until(Sight::lost).await;
         let is_over = move |sight: &Sight| (sight.lost() != Some(lost)).then_some(());
-        if let Some(place) = place(lost) {
-            let first = lease + TURN * place.rank;
+        if let Some(candidacy) = candidacy(lost) {
+            let first = lease + STAGGER * candidacy.rank;
             if timeout(first, sight.until(is_over)).await.is_err() {
-                take_turns(&mut sight, place, &campaign).await;
+                campaign_staggered(&mut sight, candidacy, &campaign).await;
             }
         }
         sight.until(is_over).await;
@@ -100,12 +103,12 @@ async fn watch_over<C: Future<Output = ()>>(
 }
 
 /// Campaigns, once a round, until somebody leads.
-async fn take_turns<C: Future<Output = ()>>(
+async fn campaign_staggered<C: Future<Output = ()>>(
     sight: &mut Sight,
-    place: Place,
+    candidacy: Candidacy,
     campaign: &impl Fn() -> C,
 ) {
-    let round = TURN * place.heirs.max(2);
+    let round = STAGGER * candidacy.candidates.max(2);
     for _ in 0..CAMPAIGNS_MAX {
         campaign().await;
         if timeout(round, sight.until(Sight::led)).await.is_ok() {
@@ -118,14 +121,14 @@ async fn take_turns<C: Future<Output = ()>>(
 struct Sight {
     own: u64,
     leader: watch::Receiver<Option<u64>>,
-    callers: watch::Receiver<BTreeSet<u64>>,
+    inbound: watch::Receiver<BTreeSet<u64>>,
 }
 
 impl Sight {
     /// The leader, if it is another member and has no connection to this one.
     fn lost(&self) -> Option<u64> {
         let leader = (*self.leader.borrow()).filter(|id| *id != self.own)?;
-        (!self.callers.borrow().contains(&leader)).then_some(leader)
+        (!self.inbound.borrow().contains(&leader)).then_some(leader)
     }
 
     fn led(&self) -> Option<()> {
@@ -136,13 +139,13 @@ impl Sight {
     async fn until<T>(&mut self, ask: impl Fn(&Sight) -> Option<T>) -> T {
         loop {
             self.leader.mark_unchanged();
-            self.callers.mark_unchanged();
+            self.inbound.mark_unchanged();
             if let Some(answer) = ask(self) {
                 return answer;
             }
             let changed = tokio::select! {
                 changed = self.leader.changed() => changed,
-                changed = self.callers.changed() => changed,
+                changed = self.inbound.changed() => changed,
             };
             if changed.is_err() {
                 std::future::pending::<()>().await;
@@ -159,30 +162,30 @@ mod tests {
     use tokio::time::sleep;
 
     const LEASE: Duration = Duration::from_millis(200);
-    const FIRST: Place = Place { rank: 0, heirs: 2 };
-    const SECOND: Place = Place { rank: 1, heirs: 2 };
+    const FIRST: Candidacy = Candidacy { rank: 0, candidates: 2 };
+    const SECOND: Candidacy = Candidacy { rank: 1, candidates: 2 };
 
     /// Member 2 of 1, 2 and 3, which sees that 1 leads and is connected.
     struct Scene {
         leader: watch::Sender<Option<u64>>,
-        callers: Callers,
+        inbound: InboundPeers,
         campaigns: Arc<AtomicU32>,
     }
 
     impl Scene {
-        fn with(place: Option<Place>) -> Scene {
+        fn with(candidacy: Option<Candidacy>) -> Scene {
             let (leader, seen) = watch::channel(Some(1));
-            let callers = Callers::default();
-            callers.came(1);
+            let inbound = InboundPeers::default();
+            inbound.connected(1);
             let campaigns = Arc::new(AtomicU32::new(0));
-            let sight = Sight { own: 2, leader: seen, callers: callers.0.subscribe() };
+            let sight = Sight { own: 2, leader: seen, inbound: inbound.0.subscribe() };
             let count = campaigns.clone();
             let campaign = move || {
                 count.fetch_add(1, Ordering::Relaxed);
                 std::future::ready(())
             };
-            tokio::spawn(watch_over(sight, LEASE, move |_| place, campaign));
-            Scene { leader, callers, campaigns }
+            tokio::spawn(watch_connection(sight, LEASE, move |_| candidacy, campaign));
+            Scene { leader, inbound, campaigns }
         }
 
         /// Campaigns until so long from now.
@@ -205,46 +208,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_campaigns_when_the_lease_is_over_and_no_sooner() {
         let scene = Scene::with(Some(FIRST));
-        scene.callers.went(1);
+        scene.inbound.disconnected(1);
         assert_eq!(scene.campaigns_after(LEASE - ms(1)).await, 0);
         assert_eq!(scene.campaigns_after(ms(5)).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_second_leaves_the_first_a_turn() {
+    async fn the_second_candidate_waits_one_stagger_longer() {
         let scene = Scene::with(Some(SECOND));
-        scene.callers.went(1);
-        assert_eq!(scene.campaigns_after(LEASE + TURN - ms(1)).await, 0);
+        scene.inbound.disconnected(1);
+        assert_eq!(scene.campaigns_after(LEASE + STAGGER - ms(1)).await, 0);
         assert_eq!(scene.campaigns_after(ms(5)).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_leader_that_connects_again_is_not_lost() {
         let scene = Scene::with(Some(FIRST));
-        scene.callers.went(1);
+        scene.inbound.disconnected(1);
         sleep(LEASE - ms(10)).await;
-        scene.callers.came(1);
+        scene.inbound.connected(1);
         assert_eq!(scene.campaigns_after(LEASE * 10).await, 0);
-        scene.callers.went(1);
+        scene.inbound.disconnected(1);
         assert_eq!(scene.campaigns_after(LEASE - ms(1)).await, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn campaigns_end_when_somebody_leads_and_are_bounded_when_nobody_does() {
         let scene = Scene::with(Some(FIRST));
-        scene.callers.went(1);
+        scene.inbound.disconnected(1);
         sleep(LEASE + ms(5)).await;
-        scene.callers.came(3);
+        scene.inbound.connected(3);
         scene.leader.send_replace(Some(3));
         assert_eq!(scene.campaigns_after(LEASE * 10).await, 1);
-        scene.callers.went(3);
+        scene.inbound.disconnected(3);
         assert_eq!(scene.campaigns_after(LEASE * 100).await, 1 + CAMPAIGNS_MAX);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_voted_for_a_successor_does_not_campaign_against_it() {
         let scene = Scene::with(Some(SECOND));
-        scene.callers.went(1);
+        scene.inbound.disconnected(1);
         sleep(LEASE + ms(1)).await;
         scene.leader.send_replace(None);
         assert_eq!(scene.campaigns_after(LEASE * 10).await, 0);
@@ -254,18 +257,18 @@ mod tests {
     async fn who_leads_or_has_no_vote_never_campaigns() {
         let leading = Scene::with(Some(FIRST));
         leading.leader.send_replace(Some(2));
-        leading.callers.went(1);
+        leading.inbound.disconnected(1);
         let learning = Scene::with(None);
-        learning.callers.went(1);
+        learning.inbound.disconnected(1);
         assert_eq!(leading.campaigns_after(LEASE * 10).await, 0);
         assert_eq!(learning.campaigns_after(LEASE * 10).await, 0);
     }
 
     #[test]
-    fn the_heirs_take_their_places_by_id() {
-        let place = |own, lost| place_among([1, 2, 3].into_iter(), own, lost);
-        assert_eq!(place(1, 2), Some(FIRST));
-        assert_eq!(place(3, 2), Some(SECOND));
-        assert_eq!(place(4, 2), None);
+    fn candidates_are_ranked_by_id() {
+        let candidacy = |own, lost| candidacy_among([1, 2, 3].into_iter(), own, lost);
+        assert_eq!(candidacy(1, 2), Some(FIRST));
+        assert_eq!(candidacy(3, 2), Some(SECOND));
+        assert_eq!(candidacy(4, 2), None);
     }
 }

@@ -17,7 +17,7 @@ use ram_table::value::Values;
 /// Opens the log of a member, and thereby decides who writes it.
 pub type OpenLog = Box<dyn FnOnce(Arc<dyn Disk>) -> std::result::Result<Log, LogError> + Send>;
 
-pub struct Surroundings {
+pub struct Environment {
     pub disk: Arc<dyn Disk>,
     pub transport: Arc<dyn Transport>,
     pub open_log: OpenLog,
@@ -31,7 +31,7 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Surroundings {
+impl Environment {
     /// The disk that the configuration names; one in memory is new.
     pub fn disk(config: &Config) -> Result<Arc<dyn Disk>> {
         Ok(match config.storage {
@@ -47,13 +47,13 @@ impl Surroundings {
         disk: Arc<dyn Disk>,
         storage: Storage,
         values: Arc<dyn Values>,
-    ) -> Result<Surroundings> {
+    ) -> Result<Environment> {
         let flush = match storage {
             Storage::Disk => FlushMode::Thread,
             Storage::Memory => FlushMode::Inline,
         };
         let options = LogOptions { flush, ..LogOptions::default() };
-        Ok(Surroundings {
+        Ok(Environment {
             disk,
             transport: Arc::new(TcpTransport::default()),
             open_log: Box::new(|disk| Log::open(disk, options)),

@@ -54,14 +54,14 @@ pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) 
 }
 
 /// A backup that is read.
-pub struct Image {
+pub struct BackupFile {
     reader: SnapshotReader,
     name: String,
     head: Head,
 }
 
-impl Image {
-    pub fn open(path: &Path) -> Result<Image> {
+impl BackupFile {
+    pub fn open(path: &Path) -> Result<BackupFile> {
         let name = path.display().to_string();
         let reader = SnapshotReader::open_as(Kind::Backup, &SingleFileDisk::new(path), &name);
         let mut reader = reader.map_err(refused)?;
@@ -77,39 +77,39 @@ impl Image {
         }
         let head = codec::decode("backup head", &first);
         let head = head.map_err(|error| Error::File(format!("{name}: {error}")))?;
-        Ok(Image { reader, name, head })
+        Ok(BackupFile { reader, name, head })
     }
 
     /// Reads the whole file. Returns what it is of and how many puts restore it, when every byte is
     /// as it was written and every entry may be put under these limits.
     pub fn check(path: &Path, limits: &Limits, worker: &Worker) -> Result<(Head, u64)> {
-        let mut image = Image::open(path)?;
+        let mut backup_file = BackupFile::open(path)?;
         let mut puts = 0;
         let within_limits = |entries: Vec<Entry>| {
             let refused = entries.iter().find_map(|(k, v, _)| limits.check(k, Some(v)).err());
             refused.map_or(Ok(entries.len() as u64), Err)
         };
-        while let Some(checked) = image.next_block(within_limits)? {
+        while let Some(checked) = backup_file.next_block(within_limits)? {
             if worker.is_closing() {
                 return Err(Error::Stopped);
             }
             puts += checked?;
         }
         // More are possible: one that changed during the walk may be there twice.
-        if puts < image.head.entries {
-            let (name, entries) = (&image.name, image.head.entries);
+        if puts < backup_file.head.entries {
+            let (name, entries) = (&backup_file.name, backup_file.head.entries);
             return Err(Error::File(format!("{name}: {puts} entries, where {entries} must be")));
         }
-        Ok((image.head, puts))
+        Ok((backup_file.head, puts))
     }
 
     /// Opens a backup again that was checked.
-    pub fn reopen(path: &Path, checked: &Head) -> Result<Image> {
-        let image = Image::open(path)?;
-        if image.head == *checked {
-            return Ok(image);
+    pub fn reopen(path: &Path, checked: &Head) -> Result<BackupFile> {
+        let backup_file = BackupFile::open(path)?;
+        if backup_file.head == *checked {
+            return Ok(backup_file);
         }
-        Err(Error::File(format!("{}: it was replaced meanwhile", image.name)))
+        Err(Error::File(format!("{}: it was replaced meanwhile", backup_file.name)))
     }
 
     /// The commands that restore the next block.
@@ -176,7 +176,7 @@ mod tests {
         }
 
         fn check(&self, name: &str) -> Result<u64> {
-            let checked = Image::check(&self.path(name), &Limits::default(), &self.worker);
+            let checked = BackupFile::check(&self.path(name), &Limits::default(), &self.worker);
             checked.map(|(_, puts)| puts)
         }
     }
@@ -205,18 +205,18 @@ mod tests {
         files.write("b", &table(30_000), 30_000).unwrap();
         assert_eq!(files.names(), ["b"]);
         let path = files.path("b");
-        let checked = Image::check(&path, &Limits::default(), &files.worker).unwrap();
+        let checked = BackupFile::check(&path, &Limits::default(), &files.worker).unwrap();
         let head = Head { version: 1, cluster: CLUSTER, revision: 30_000, entries: 30_000 };
         assert_eq!(checked, (head.clone(), 30_000));
-        let mut image = Image::reopen(&path, &head).unwrap();
+        let mut backup_file = BackupFile::reopen(&path, &head).unwrap();
         let mut puts = Vec::new();
-        while let Some(block) = image.next_puts().unwrap() {
+        while let Some(block) = backup_file.next_puts().unwrap() {
             puts.extend(block);
         }
         puts.sort();
         let put = |n: u64| Command::Put { key: &n.to_be_bytes(), value: &n.to_le_bytes() }.encode();
         assert!(puts.into_iter().eq((1..=30_000).map(put)));
-        refusal(Image::reopen(&path, &Head { revision: 1, ..head }));
+        refusal(BackupFile::reopen(&path, &Head { revision: 1, ..head }));
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A queue for each name: changes of one member are made one after the other, in their order.
+//! A fair lock for each node name: changes of one member are made one after the other, in the order
+//! in which they were asked for. Changes of different names do not wait for each other here.
 //!
-//! Used by `members`. A change that takes long can ask whether a removal waits behind it.
+//! Used by `members`. Who holds a lock can ask whether a removal waits behind it.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 #[derive(Default)]
-pub struct Turns {
+pub struct NameLocks {
     /// Guards the queues of the names that have a change now.
     queues: Mutex<BTreeMap<String, Arc<Queue>>>,
 }
@@ -17,38 +18,38 @@ pub struct Turns {
 #[derive(Default)]
 struct Queue {
     /// Held by the change that is made now; fair, so the others get it in their order.
-    turn: Arc<AsyncMutex<()>>,
+    lock: Arc<AsyncMutex<()>>,
     removals_waiting: AtomicUsize,
 }
 
 /// The right to change the members of one name, until it is dropped.
-pub struct Turn {
+pub struct NameLock {
     queue: Arc<Queue>,
     _held: OwnedMutexGuard<()>,
 }
 
-impl Turn {
+impl NameLock {
     /// Is the member to be removed as soon as this change is made?
     pub fn is_removal_waiting(&self) -> bool {
         self.queue.removals_waiting.load(Ordering::Relaxed) > 0
     }
 }
 
-impl Turns {
-    /// Waits for those who came before.
-    pub async fn take(&self, name: &str, is_removal: bool) -> Turn {
+impl NameLocks {
+    /// Waits for those who connected before.
+    pub async fn lock(&self, name: &str, is_removal: bool) -> NameLock {
         let queue = self.queue(name);
         let waiting = is_removal.then(|| Waiting::of(&queue));
-        let held = queue.turn.clone().lock_owned().await;
+        let held = queue.lock.clone().lock_owned().await;
         drop(waiting);
-        Turn { queue, _held: held }
+        NameLock { queue, _held: held }
     }
 
     /// `None`: a change of this name is being made.
-    pub fn try_take(&self, name: &str) -> Option<Turn> {
+    pub fn try_lock(&self, name: &str) -> Option<NameLock> {
         let queue = self.queue(name);
-        let held = queue.turn.clone().try_lock_owned().ok()?;
-        Some(Turn { queue, _held: held })
+        let held = queue.lock.clone().try_lock_owned().ok()?;
+        Some(NameLock { queue, _held: held })
     }
 
     fn queue(&self, name: &str) -> Arc<Queue> {
@@ -81,22 +82,22 @@ mod tests {
 
     #[test]
     fn changes_of_one_name_wait_for_each_other_and_those_of_another_do_not() {
-        let turns = Turns::default();
-        let first = turns.take("a", false).now_or_never().unwrap();
-        assert!(turns.try_take("a").is_none());
-        assert!(turns.try_take("b").is_some());
-        let mut second = Box::pin(turns.take("a", false));
+        let names = NameLocks::default();
+        let first = names.lock("a", false).now_or_never().unwrap();
+        assert!(names.try_lock("a").is_none());
+        assert!(names.try_lock("b").is_some());
+        let mut second = Box::pin(names.lock("a", false));
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         assert!(second.now_or_never().is_some());
-        assert!(turns.try_take("a").is_some());
+        assert!(names.try_lock("a").is_some());
     }
 
     #[test]
     fn a_change_knows_of_a_removal_that_waits_behind_it_as_long_as_it_waits() {
-        let turns = Turns::default();
-        let addition = turns.take("a", false).now_or_never().unwrap();
-        let mut removal = Box::pin(turns.take("a", true));
+        let names = NameLocks::default();
+        let addition = names.lock("a", false).now_or_never().unwrap();
+        let mut removal = Box::pin(names.lock("a", true));
         assert!(!addition.is_removal_waiting());
         assert!(removal.as_mut().now_or_never().is_none());
         assert!(addition.is_removal_waiting());

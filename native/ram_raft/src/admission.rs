@@ -1,7 +1,7 @@
-//! How much the peers may have asked of a member, and wait for, at once.
+//! The admission limit: how many bytes of requests a member works on for its peers at once.
 //!
-//! A leader that cannot commit must not collect what they send again and again, nor a follower
-//! whose disk does not keep up. Used by `service`, for all peers together.
+//! Used by `service`, one limit for all peers. It bounds the memory of a leader that cannot commit,
+//! to which peers send the same requests again, and of a follower whose disk does not keep up.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 /// What a request costs besides its bytes.
 const REQUEST_BYTES: usize = 1024;
 
-pub struct Asked {
+pub struct AdmissionLimit {
     bytes_max: u32,
     left: Arc<Semaphore>,
     /// For a request that would need most of the rest: among many small ones it would never have
@@ -18,10 +18,10 @@ pub struct Asked {
     large: Arc<Semaphore>,
 }
 
-impl Asked {
-    pub fn new(bytes_max: u32) -> Asked {
+impl AdmissionLimit {
+    pub fn new(bytes_max: u32) -> AdmissionLimit {
         let left = Arc::new(Semaphore::new(bytes_max as usize));
-        Asked { bytes_max, left, large: Arc::new(Semaphore::new(1)) }
+        AdmissionLimit { bytes_max, left, large: Arc::new(Semaphore::new(1)) }
     }
 
     /// The work on a request of so many bytes, which counts until it has ended; `None`: there is
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_nothing_is_let_in_until_a_request_has_its_answer() {
-        let asked = Asked::new(4 * 1024);
+        let asked = AdmissionLimit::new(4 * 1024);
         let first = asked.admit(1024, ready(7)).unwrap();
         let second = asked.admit(1024, pending::<()>()).unwrap();
         assert!(asked.admit(0, ready(())).is_none());
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_large_request_has_its_turn_among_many_small_ones_and_a_second_one_waits_for_it() {
-        let asked = Asked::new(4 * 1024);
+        let asked = AdmissionLimit::new(4 * 1024);
         let small = [0; 4].map(|bytes| asked.admit(bytes, pending::<()>()).unwrap());
         assert!(asked.admit(0, ready(())).is_none());
         let large = asked.admit(usize::MAX, pending::<()>()).unwrap();
