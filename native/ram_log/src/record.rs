@@ -321,6 +321,20 @@ mod tests {
         assert_eq!(decode(&bytes), Decoded::Bad(BadRecord::Body { bytes: length }));
     }
 
+    #[test]
+    fn a_buffer_counts_the_records_of_its_batch_and_gives_memory_above_the_bound_back() {
+        let mut buffer = BatchBuffer::default();
+        for batch in 1..3 {
+            buffer.begin(batch);
+            assert_eq!(buffer.records(), 0);
+            buffer.push(Record::Entry { index: 1, body: &[7; 10_000] }).unwrap();
+            buffer.push(SAMPLES[0]).unwrap();
+            assert_eq!(buffer.records(), 2);
+        }
+        buffer.shrink(1000);
+        assert!(buffer.bytes.is_empty() && buffer.bytes.capacity() <= 1000);
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_are_decoded_without_a_panic(bytes: Vec<u8>) {

@@ -38,6 +38,7 @@ const _: () = {
     let values = 2 * 256 * (NAMED_VALUE_BYTES_MAX + 64);
     let batch = values + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
     assert!((batch as u64) < SEGMENT_BYTES_LIMIT);
+    assert!(SEGMENT_BYTES_MAX < SEGMENT_BYTES_LIMIT);
 };
 
 const MAGIC: &[u8; 8] = b"RAMLOG\r\n";

@@ -96,3 +96,23 @@ impl TailCheck<'_> {
 pub(super) fn written_bytes(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{BatchBuffer, Record};
+    use super::*;
+
+    #[test]
+    fn the_batch_that_proves_corruption_is_named_with_its_offset() {
+        let mut buffer = BatchBuffer::default();
+        buffer.begin(9);
+        buffer.push(Record::Purge { upto: 1 }).unwrap();
+        let later = buffer.finish();
+        let bytes = [&[7; 100][..], later].concat();
+        let bad = BadRecord::Header;
+        let check = |batch| TailCheck { bytes: &bytes, batch_offset: 48, batch, offset: 60, bad };
+        let corruption = check(8).corruption().unwrap();
+        assert!(corruption.contains("batch 9 at byte 100 "), "{corruption}");
+        assert!(!check(9).corruption().unwrap().contains("batch 9"), "it is no later one");
+    }
+}

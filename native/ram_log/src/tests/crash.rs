@@ -211,6 +211,20 @@ fn any_change_to_a_segment_that_is_not_the_last_is_refused() {
     }
 }
 
+/// Not by the next segment, which would be named in place of the corrupt one.
+#[test]
+fn a_batch_without_its_end_is_refused_in_a_segment_that_is_not_the_last() {
+    let disk = MemoryDisk::new();
+    let log = open(&disk, &inline());
+    append(&log, entries(0..5, 100));
+    append(&log, entries(5..10, 100));
+    let names = segment_names(&disk);
+    assert_eq!(names.len(), 2);
+    let torn = changed(&disk, &names[0], |bytes| bytes[48 + 4 * 133..].fill(0));
+    let end = 48 + 4 * 133;
+    assert_refused(&torn, &names[0], end..end + 1, "the last record is missing");
+}
+
 #[test]
 fn a_foreign_file_another_version_and_swapped_segments_are_refused() {
     let (disk, names) = segmented();
@@ -260,6 +274,14 @@ fn a_segment_that_was_created_and_never_written_is_used() {
     let log = open(&disk, &inline());
     assert_eq!(log.value(1).unwrap(), "vote", "the first batch restates, also after a crash");
     assert_eq!(content(&log), entries(6..8, 100));
+}
+
+#[test]
+fn a_segment_that_a_crash_left_unnoted_is_noted_at_opening() {
+    let (disk, names) = with_an_empty_second_segment(|_| ());
+    append(&open(&disk, &inline()), entries(4..5, 10));
+    disk.remove(&names[1]).unwrap();
+    assert!(matches!(open_error(&disk), LogError::Missing { file, .. } if file == names[1]));
 }
 
 #[test]

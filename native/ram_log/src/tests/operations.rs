@@ -91,6 +91,22 @@ fn a_body_above_the_limit_is_refused_and_one_larger_than_a_segment_is_kept() {
 }
 
 #[test]
+fn a_batch_that_just_fits_fills_its_segment_and_one_byte_more_begins_the_next() {
+    let length = 700 - 48 - 133 - 33;
+    for (more, segments, syncs) in [(0, 1, 1), (1, 2, 3)] {
+        let log = open(&MemoryDisk::new(), &inline());
+        append(&log, entries(0..1, 100));
+        let before = log.stats();
+        append(&log, entries(1..2, length + more));
+        let after = log.stats();
+        assert_eq!((after.segments, after.syncs - before.syncs), (segments, syncs), "{more}");
+    }
+    let log = open(&MemoryDisk::new(), &inline());
+    append(&log, entries(0..1, 5000));
+    assert_eq!(log.stats().segments, 1, "an empty segment takes any first batch");
+}
+
+#[test]
 fn what_was_truncated_stays_away_and_the_new_entries_stand_in_its_place() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
