@@ -26,8 +26,8 @@ export RAM_CHECK=$target/release/ram-check
 
 application=$root/_build/default/lib/ram
 if [[ -n $sabotage ]]; then
-    if ! grep -qF "\"$sabotage\"" native/ram_core/src/sabotage.rs; then
-        echo "torture: there is no fault $sabotage (ram_core/src/sabotage.rs names them)" >&2
+    if ! grep -qF "\"$sabotage\"" native/ram_sabotage/src/lib.rs; then
+        echo "torture: there is no fault $sabotage (ram_sabotage/src/lib.rs names them)" >&2
         exit 2
     fi
     CARGO_TARGET_DIR=$target/sabotage cargo build --release --locked -p ram_nif \

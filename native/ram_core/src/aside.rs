@@ -1,12 +1,12 @@
 //! The data of a removed member, moved aside within their folder.
 //!
-//! A member that its cluster has removed serves no more, and another may enter the folder. What it
-//! held is kept all the same, until somebody who is asked for it (`folder::erase`) or the next
-//! removal takes it away: the newest only. Its files get a prefix with the Raft id of the member.
+//! A member that its cluster has removed serves no more, and another may be opened in the folder.
+//! The data of the removed one are kept: its files get a prefix with its Raft id. Only the newest
+//! such set is kept, until `folder::erase` or the next removal deletes it.
 //!
-//! `member` becomes `removing` first, and that becomes the prefixed `member` last. So a folder with
-//! `removing` is one where the moving was interrupted: it is finished by whoever looks next. What
-//! has a prefix is nothing to a member that enters the folder, and is never opened by ram.
+//! `member` becomes `removing` first, and that becomes the prefixed `member` last. So `removing`
+//! says that the move was interrupted, and the next opener finishes it. Files with a prefix are
+//! never opened by ram, and do not count when a member joins in the folder.
 
 use std::io;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! Backups of this member's table into a file, and back: one after the other.
+//! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
 //! A backup waits until this member has applied all that was acknowledged before, freezes the table
-//! between two entries of the log, and writes it while writes go on. A restore checks the whole
-//! file before the first put; then the entries take the road of every write, so many at a time that
-//! others find room in the queue.
+//! between two log entries, and writes it while writes go on. A restore checks the whole file
+//! before the first put; then its entries are ordinary writes, so many in flight that others find
+//! room in the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -104,15 +104,15 @@ impl BackupService {
     }
 
     async fn put_all(&self, path: PathBuf, head: Head, puts: &mut Puts<'_>) -> Result<()> {
-        let mut backup_file = self.work(move |_| BackupFile::reopen(&path, &head)).await?;
+        let mut file = self.work(move |_| BackupFile::reopen(&path, &head)).await?;
         loop {
             let next = self.work(move |_| {
-                let commands = backup_file.next_puts()?;
-                Ok((backup_file, commands))
+                let commands = file.next_puts()?;
+                Ok((file, commands))
             });
             let (same, commands) = next.await?;
             let Some(commands) = commands else { return Ok(()) };
-            backup_file = same;
+            file = same;
             for command in commands {
                 puts.put(command).await?;
             }

@@ -1,8 +1,8 @@
-//! The file of a backup: the entries of one revision, as blocks that are all there or refused.
+//! The file of a backup: the entries of one revision, as checked blocks.
 //!
-//! The first block is a [`Head`], every other one a list of keys and items as in a snapshot. What
-//! belongs to one cluster, its membership and sessions, is not in it. It is written and read on the
-//! snapshot thread, a block in memory at a time.
+//! The first block is a [`Head`], every other one a list of entries (`ram_store::dump`). Membership
+//! and sessions belong to one cluster and are not in it. It is written and read on the snapshot
+//! thread, a block in memory at a time.
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -83,33 +83,33 @@ impl BackupFile {
     /// Reads the whole file. Returns what it is of and how many puts restore it, when every byte is
     /// as it was written and every entry may be put under these limits.
     pub fn check(path: &Path, limits: &Limits, worker: &Worker) -> Result<(Head, u64)> {
-        let mut backup_file = BackupFile::open(path)?;
+        let mut file = BackupFile::open(path)?;
         let mut puts = 0;
         let within_limits = |entries: Vec<Entry>| {
             let refused = entries.iter().find_map(|(k, v, _)| limits.check(k, Some(v)).err());
             refused.map_or(Ok(entries.len() as u64), Err)
         };
-        while let Some(checked) = backup_file.next_block(within_limits)? {
+        while let Some(checked) = file.next_block(within_limits)? {
             if worker.is_closing() {
                 return Err(Error::Stopped);
             }
             puts += checked?;
         }
         // More are possible: one that changed during the walk may be there twice.
-        if puts < backup_file.head.entries {
-            let (name, entries) = (&backup_file.name, backup_file.head.entries);
+        if puts < file.head.entries {
+            let (name, entries) = (&file.name, file.head.entries);
             return Err(Error::File(format!("{name}: {puts} entries, where {entries} must be")));
         }
-        Ok((backup_file.head, puts))
+        Ok((file.head, puts))
     }
 
     /// Opens a backup again that was checked.
     pub fn reopen(path: &Path, checked: &Head) -> Result<BackupFile> {
-        let backup_file = BackupFile::open(path)?;
-        if backup_file.head == *checked {
-            return Ok(backup_file);
+        let file = BackupFile::open(path)?;
+        if file.head == *checked {
+            return Ok(file);
         }
-        Err(Error::File(format!("{}: it was replaced meanwhile", backup_file.name)))
+        Err(Error::File(format!("{}: it was replaced meanwhile", file.name)))
     }
 
     /// The commands that restore the next block.
@@ -208,9 +208,9 @@ mod tests {
         let checked = BackupFile::check(&path, &Limits::default(), &files.worker).unwrap();
         let head = Head { version: 1, cluster: CLUSTER, revision: 30_000, entries: 30_000 };
         assert_eq!(checked, (head.clone(), 30_000));
-        let mut backup_file = BackupFile::reopen(&path, &head).unwrap();
+        let mut file = BackupFile::reopen(&path, &head).unwrap();
         let mut puts = Vec::new();
-        while let Some(block) = backup_file.next_puts().unwrap() {
+        while let Some(block) = file.next_puts().unwrap() {
             puts.extend(block);
         }
         puts.sort();

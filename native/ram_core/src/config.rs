@@ -1,4 +1,4 @@
-//! What a member is told at its start, checked before anything is opened.
+//! The configuration of a member, checked before anything is opened.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum Storage {
     Memory,
 }
 
-/// What the inbound of this node may ask for, and what it packs together. No other member needs to
+/// What the callers of this node may ask for, and what it packs together. No other member needs to
 /// know: what any may be allowed, all can take (`limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -1,7 +1,7 @@
-//! What a member stands on: its disk, its network, and who does its slow work.
+//! The environment of a member: its disk, its network, its clock and the threads for slow work.
 //!
-//! Time is tokio's, but for read leases, which have a clock of their own here; randomness is the
-//! system's (`getrandom`). A simulation replaces both from below.
+//! Time is tokio's, except for leases, whose clock is given here. Randomness is the system's
+//! (`getrandom`). The simulator replaces both from below.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The one error type of the core, sorted by what the caller may do about it.
 //!
 //! - *refused*: the call is wrong as it stands; fix it. Nothing happened.
-//! - *retry*: nothing happened; the same call may watch_leader later.
+//! - *retry*: nothing happened; the same call may succeed later.
 //! - *unknown*: the operation may have happened, or may still happen.
 //! - *broken*: this member has stopped; the reason says what to do.
 
@@ -46,7 +46,7 @@ pub enum Error {
     Overloaded,
 
     // --- unknown ---
-    #[error("no answer connected in time")]
+    #[error("no answer came in time")]
     Timeout,
     #[error("{restored} of {total} entries were restored; then: {cause}")]
     Partly { restored: u64, total: u64, cause: Box<Error> },

@@ -13,7 +13,7 @@
 //! - *Being removed*: the data of a member that its cluster has removed are moved aside, and the
 //!   folder holds nothing then: see `aside`.
 //!
-//! Used by `member` when it opens, by [`Node`](super::Node) and by the NIF.
+//! Used by `member` when it opens, by [`Node`](crate::node::Node) and by the NIF.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
     Ok(())
 }
 
-/// As [`erase`], after a join of which nothing connected: nobody has said that anything else may
+/// As [`erase`], after a join of which nothing came: nobody has said that anything else may
 /// go.
 pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
     let made_folder = clear(disk)?;

@@ -1,7 +1,7 @@
-//! The way into a running member, for any number of inbound on any thread.
+//! The handle of a running member, for any number of callers on any thread.
 //!
 //! A request waits in one of the member's bounded queues and is answered by one call of its reply.
-//! Nothing here waits.
+//! No function here blocks.
 
 use bytes::Bytes;
 use parking_lot::RwLock;

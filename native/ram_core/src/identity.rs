@@ -1,8 +1,8 @@
-//! Who a member is: a node name plus an incarnation, kept with the data.
+//! The identity of a member: a node name plus an incarnation, stored with the data.
 //!
 //! The Raft id belongs to the incarnation. It is drawn at random when the data folder is made and
-//! dies with it, so a node that comes back without its data cannot vote under its former id. Where
-//! it stands in the folder, and since when it counts, says `folder`.
+//! lost with it, so a node that comes back without its data cannot vote under its previous id.
+//! `folder` says which files hold the identity, and when it counts.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

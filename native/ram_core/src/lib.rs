@@ -1,13 +1,14 @@
-//! The core of `ram`: a replicated map of bytes, without a word of Erlang in it.
+//! A member of a cluster: a replicated map of bytes, without a word of Erlang in it.
 //!
-//! Layers, from the caller down (an arrow upwards does not exist; `tests/layers.rs` checks it):
+//! `ram_nif` starts a [`Node`](node::Node), which runs a [`Member`](node::Member) on threads of its
+//! own; the simulator awaits members in one thread. Requests enter by a [`Handle`](node::Handle).
+//! The crates below, each with its story at its door:
 //!
-//! - `node/`: one member: its threads, its queue, its place in the cluster;
-//! - `raft/`: how we agree: openraft's traits and nothing else;
-//! - `reads/`: who may answer a read;
-//! - `store/`: what we store: pure, synchronous, deterministic;
-//! - `log/`: how it lasts: segments, records, one writer;
-//! - `net/`: how bytes move: frames, handshake, connections.
+//! - `ram_raft`: consensus, openraft's traits filled in;
+//! - `ram_lease`: who may answer a read: read leases, pending keys, the commit barrier;
+//! - `ram_store`: the replicated state machine, on `ram_table`, the table that readers share;
+//! - `ram_log`: checked files, the write-ahead log, snapshot files;
+//! - `ram_net`: frames, handshake, connections.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

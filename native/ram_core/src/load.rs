@@ -1,9 +1,8 @@
-//! What waits on this node, and its bound: requests that were taken and not yet answered.
+//! The bound on requests that were taken by this node and not yet answered.
 //!
-//! Every request, a read or a write, takes a [`Permit`] before it enters a queue and holds it until
-//! its reply, wherever it waits meanwhile: in the queue, in a group on the way to the leader, for
-//! an index to be applied. So nothing behind the queues needs a bound of its own. Beyond the bound
-//! it is refused at once; nothing here waits.
+//! Every read and write takes a [`Permit`] before it enters a queue and holds it until its reply:
+//! in the queue, in a group on its way to the leader, while an index is to be applied. So nothing
+//! behind the queues needs a bound of its own. Beyond the bound a request is refused at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

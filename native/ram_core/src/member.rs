@@ -1,4 +1,4 @@
-//! The life of a member, on the runtime of whoever opens it: open, serve, close.
+//! The life of a member: open, serve, close. It runs where its opener awaits it.
 
 use std::sync::Arc;
 use std::time::Duration;

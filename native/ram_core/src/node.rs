@@ -1,22 +1,17 @@
-//! One member: its threads, its queues, its place in the cluster.
+//! A member on threads of its own.
 //!
-//! A member is four threads: "ram-core" runs a single-threaded Tokio runtime with raft, the network
-//! and the queues; "ram-log" writes and syncs the log (one in memory needs none); "ram-snapshot"
-//! writes snapshots, and writes and reads backups; "ram-transfer" takes snapshots from others and
-//! reads what is sent to them, which must not wait for one that is written. A request comes in from
-//! any thread, waits in one bounded queue, and is answered by one call of its reply, on "ram-core".
-//! The caller's time limit is the caller's: it may stop waiting at any time.
+//! "ram-core" runs a single-threaded Tokio runtime with Raft, the network and the queues; "ram-log"
+//! writes and syncs the log (a log in memory needs none); "ram-snapshot" writes snapshots, and
+//! writes and reads backups; "ram-transfer" receives and sends snapshots, which must not wait for
+//! one that is written. A request comes from any thread, waits in one bounded queue, and is
+//! answered by one call of its reply, on "ram-core". A caller may stop waiting at any time.
 //!
-//! The road of a write: [`Handle::write`] -> [`proposer`] -> [`route`] -> raft -> store -> reply.
-//! The road of a read: [`Handle::look`] -> `reads` -> table, with a read lease ([`leases`]);
-//! else [`Handle::read`] -> `reads` -> [`route`] for an index -> table -> reply.
+//! A write: [`Handle::write`], `proposer`, `route`, Raft, the store, the reply.
+//! A read with a lease: [`Handle::look`], `ram_lease`, the table.
+//! A read without: [`Handle::read`], `ram_lease`, `route` for an index, the table, the reply.
 //!
-//! A [`Member`] itself has no thread: it runs where its opener awaits it, on the disk, the network
-//! and the threads it is given ([`Environment`]). [`Node`] gives it the real ones. The simulator
-//! (`ram_sim`) gives it others.
-//!
-//! Stopping joins all four threads. A panic in them ends the member and is reported as its
-//! failure; it never leaves them.
+//! Stopping joins all four threads. A panic in them ends the member and is reported as its failure;
+//! it never leaves them.
 
 use parking_lot::Mutex;
 use std::ops::Deref;
@@ -189,7 +184,7 @@ impl Deref for Node {
     }
 }
 
-/// Runs the member until it is told to stop. `ready` hears once how the start disconnected.
+/// Runs the member until it is told to stop. `ready` hears once how the start went.
 fn run(
     config: Config,
     open: Open,
@@ -224,7 +219,7 @@ async fn live(
     match Member::open(config, open, environment, on_event).await {
         Ok(member) => {
             report(ready, Ok(member.handle()));
-            // Observers to, or the owner is gone.
+            // Told to, or the owner is gone.
             member.serve(async { _ = stop.await }).await;
         }
         Err(error) => report(ready, Err(error)),

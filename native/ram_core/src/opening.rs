@@ -1,4 +1,4 @@
-//! Opening a member: from a configuration and a data folder to a raft that runs.
+//! Opening a member: from a configuration and a data folder to a running Raft.
 
 use std::sync::Arc;
 

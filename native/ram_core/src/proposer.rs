@@ -1,9 +1,9 @@
-//! From many inbound' commands to few log entries.
+//! Group commit: the commands of many callers become few log entries.
 //!
-//! One queue, one proposer. It takes what is waiting, makes it a group, and sends the group to the
-//! leader; while some groups are on the way the next inbound gather. A group keeps its stamp and
-//! its bytes when it is sent again, so the state applies it at most once (`store/sessions.rs`):
-//! losing the leader costs inbound time, not errors, and never a double write.
+//! One queue, one proposer. The proposer makes the waiting commands a group and sends it to the
+//! leader; while some groups are in flight the next callers gather. A group keeps its stamp and its
+//! bytes when it is sent again, so the state applies it at most once (`ram_store::sessions`):
+//! losing the leader costs callers time, not errors, and never a double write.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

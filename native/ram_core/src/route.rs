@@ -1,8 +1,8 @@
-//! The way to the leader: this member itself, or another over the network.
+//! The route to the leader: this member itself, or another over the network.
 //!
-//! A request is given to whoever leads now. When the lead changes while it is on the way it is
-//! given to the new leader, so all that passes here must bear being done twice: a group of commands
-//! is (its stamp), a read index and a membership change are by nature.
+//! A request goes to the current leader. When the leader changes while it is in flight, it goes to
+//! the new one. So every request that passes here may be executed twice: a group of commands has
+//! its stamp for that; a read index and a membership change are idempotent.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -56,7 +56,7 @@ impl Route {
         Route { raft, net, leader, members }
     }
 
-    /// `Timeout`: no answer connected in time, or this member is stopping; whether it is done is
+    /// `Timeout`: no answer came in time, or this member is stopping; whether it is done is
     /// not known. `Refused`: the leader will not have it, ever.
     pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Outcome> {
         let raft = &self.raft;

@@ -1,4 +1,4 @@
-//! What others may ask of a running member without waiting for it.
+//! What callers may read of a running member at once, on their own threads.
 
 use crate::identity::Identity;
 use crate::status::{ReadStatus, Role, Status, Suffrage};
@@ -6,7 +6,7 @@ use ram_net::PeerId;
 use ram_raft::entry;
 use ram_raft::replica::{Replica, role};
 
-/// Shared with the threads of inbound; all of it may be read from any of them.
+/// Shared with the threads of callers; all of it may be read from any of them.
 pub struct Running {
     pub identity: Identity,
     pub replica: Replica,

@@ -1,4 +1,4 @@
-//! What a member knows of itself and its cluster, for `ram:status/0` and for those who wait.
+//! The status of a member, as `ram:status/0` tells it.
 
 use crate::identity::ClusterId;
 use ram_lease::lease::Cause;

@@ -3,7 +3,7 @@
 //!
 //! Each target runs for RAM_FUZZ_MS (500 by default) from the seed RAM_FUZZ_SEED, which is printed:
 //! `RAM_FUZZ_MS=600000 cargo test --release --test fuzz -- --nocapture`. Frames and handshakes have
-//! their own properties in `net/`.
+//! their own properties in `ram_net`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -1,12 +1,11 @@
-//! What followers acknowledge, on its way to openraft.
+//! Acknowledgements of followers, on their way to openraft. Used by `network` alone.
 //!
-//! The commit barrier (`ram_lease::barrier`) hears of every answer as it comes: how far the
-//! follower's log is the leader's, for how long the follower votes for nobody, and when it was
-//! asked, from which that counts. openraft hears of it when the barrier lets it pass. Used by
-//! `network` alone.
+//! The commit barrier (`ram_lease::barrier`) is told of every answer as it comes: the index that
+//! the follower acknowledges, its vote hold, and when the append was sent, from which the hold
+//! counts. openraft is told when the barrier lets the answer pass.
 //!
-//! Every append is such a question, also one without entries. A snapshot that was taken is not: its
-//! answer comes long after it was sent.
+//! An append without entries counts as well. An installed snapshot does not: its answer comes long
+//! after it was sent.
 
 use futures_util::{Stream, StreamExt, stream};
 use openraft::entry::RaftEntry;

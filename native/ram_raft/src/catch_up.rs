@@ -1,12 +1,12 @@
-//! A learner catches up with the leader before it is promoted: rounds of replication (Ongaro's
-//! thesis, section 4.2.1), as the learner itself tells of them.
+//! Catching up before promotion: rounds of replication (Ongaro's thesis, section 4.2.1), measured
+//! by what the learner says of itself.
 //!
 //! A round ends when the learner has applied all that was committed when the round began. The
-//! rounds end with one that was short: the learner answers now, and what it lacks it gets in about
-//! that time, so that the majority it is about to belong to commits as fast as before. openraft's
-//! own wait for a learner looks at the index that it has acknowledged, which tells neither.
+//! rounds end with a short one: then the learner answers now, and gets what it lacks in about the
+//! same time, so the majority that it joins commits as fast as before. openraft's own wait for a
+//! learner looks at the acknowledged index, which tells neither.
 //!
-//! A learner that answers nothing, or does not get on, is given up: see the two limits.
+//! A learner that does not answer, or makes no progress, is given up: see the two limits.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The runtime that openraft gets: tokio.
 //!
 //! In a simulation every member has a clock of its own, which runs at its own rate: openraft then
-//! sees tokio's time through [`simulated::ClockedRuntime`].
+//! sees tokio's time through `simulated`.
 
 #[cfg(not(feature = "simulation"))]
 pub use openraft::impls::TokioRuntime as Runtime;

@@ -1,7 +1,7 @@
 //! When each other member was last heard: a request of it, or an answer.
 //!
-//! Noted by `service`, `network` and `acks` as it happens; read by `node` for the status and for
-//! the line that tells of a lost majority. Nothing is decided by it.
+//! Written by `service`, `network` and `acks`; read for the status and for the warning about a lost
+//! majority. No decision rests on it.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

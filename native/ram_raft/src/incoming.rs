@@ -1,14 +1,14 @@
-//! A snapshot on its way to this member: chunks into a file, the file to raft.
+//! The receiving side of a snapshot transfer: chunks into a file, the file to Raft.
 //!
-//! Only the leader of a term sends one, in its own name, and only a term that this member has not
-//! left behind; one at a time arrives. What has come goes with the connection that it connected on,
-//! unless the same leader goes on with it on another one within [`KEPT`]: over a link that breaks
-//! now and then a large snapshot would never arrive otherwise. A file becomes a snapshot of
-//! this member when raft has accepted it (`state_machine`): until then it has a temporary name,
-//! which a crash or a refusal leaves nothing of.
+//! Only the leader of a term sends one, in its own name, and only in a term that this member has
+//! not left behind. One arrives at a time. What has arrived is removed with its connection, unless
+//! the same leader goes on with it on another one within [`KEPT`]: over a link that breaks now and
+//! then a large snapshot would never arrive otherwise. The file becomes a snapshot of this member
+//! when Raft has accepted it (`state_machine`). Until then it has a temporary name, and a crash or
+//! a refusal leaves nothing of it.
 //!
-//! The announced length is not bounded but by the data of the leader: space is taken as bytes come,
-//! and a full disk refuses the chunk and drops the rest. All reading and writing is on the thread
+//! The announced length has no bound but the leader's data: space is taken as bytes come, and a
+//! full disk refuses the chunk and drops the rest. All reading and writing is on the thread
 //! "ram-transfer".
 
 use openraft::async_runtime::WatchReceiver;

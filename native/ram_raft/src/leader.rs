@@ -1,5 +1,5 @@
-//! What only the leader can do, asked by this member itself or by another through `service`; for
-//! changes of the membership see `members`.
+//! The leader's work: proposals, read indexes, leases, transfers of the leadership. Asked for by
+//! this member itself, or by another through `service`. Membership changes are in `members`.
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;

@@ -1,4 +1,4 @@
-//! Keeps a read lease: asks the leader for one, and again before it is over.
+//! Renews this member's read lease: asks the leader for one, and again before it is over.
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;

@@ -1,25 +1,27 @@
-//! How we agree: openraft's traits, filled in, and nothing else.
+//! Consensus: openraft, with its traits filled in. The only crate that names openraft.
 //!
-//! openraft 0.10 decides who leads, what is committed and who is a member. This module gives it a
-//! log ([`log_store`], on the segment log of `log/`), a state machine ([`state_machine`], on the
-//! store of `store/`) and a network ([`network`] out, [`service`] in, on the connections of
-//! `net/`). The theory is Ongaro and Ousterhout, *In Search of an Understandable Consensus
-//! Algorithm* (2014), with pre-vote and leadership transfer from Ongaro's thesis (sections 9.6 and
-//! 3.10). How a dead leader is found out before openraft misses it: [`failure_detector`]. How
-//! members come and go: [`members`].
+//! openraft 0.10 decides who leads, what is committed and who is a member. This crate gives it a
+//! log ([`log_store`], on `ram_log`), a state machine ([`state_machine`], on `ram_store`) and a
+//! network ([`network`] out, [`service`] in, on `ram_net`). `ram_core` opens them ([`replica`]) and
+//! asks the leader for its work ([`leader`], [`members`]). The theory is Ongaro and Ousterhout, *In
+//! Search of an Understandable Consensus Algorithm* (2014), with pre-vote and leadership transfer
+//! from Ongaro's thesis (sections 9.6 and 3.10).
 //!
-//! Invariants:
-//! - what is acknowledged to openraft is on disk: a vote, an entry, a snapshot;
-//! - log and vote are written by one thread, in the order openraft asked for;
-//! - an entry's payload is encoded once: log, wire and apply pass the same bytes; of its content
-//!   only the keys are asked for, of `store/`, to mark them as pending;
-//! - what `reads/` must know it is told where it happens: an append, an acknowledgement, a vote;
-//! - no message of another member moves the term further than elections can: [`terms`];
-//! - an I/O error ends the member. It is never retried over: after a failed fdatasync the page
-//!   cache says nothing about the disk.
+//! Guarantees:
+//! - What is acknowledged to openraft is on disk: a vote, an entry, a snapshot.
+//! - Log and vote are written by one thread, in the order in which openraft asked for it.
+//! - The payload of an entry is encoded once: log, wire and apply pass the same bytes. Only its
+//!   keys are read before it is applied, by `ram_store`, to mark them as pending.
+//! - `ram_lease` is told where it happens of each append, acknowledgement and vote.
+//! - No message of another member moves the term further than elections can: [`terms`].
+//! - An I/O error ends the member. It is never retried: after a failed fdatasync the page cache
+//!   says nothing about the disk.
 //!
-//! What may never enter: the meaning of a command (that is `store/`), the request of a user (that
-//! is `node/`), Erlang.
+//! Beside openraft: a dead leader is detected by its lost connection ([`failure_detector`]);
+//! elections are held off where they would do harm ([`elections`], [`election_holdoff`]).
+//!
+//! What may never enter: the meaning of a command (`ram_store`), a user's request (`ram_core`),
+//! Erlang.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

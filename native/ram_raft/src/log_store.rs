@@ -1,16 +1,16 @@
 //! openraft's log storage on the segment log.
 //!
-//! The log keeps entries by index and a few named values and knows no meaning of either;
-//! here they get one. Appends, votes, truncations and purges pass through the log's one writer, in
-//! the order of the calls.
+//! The log keeps entries by index and a few named values, and knows the meaning of neither; here
+//! they get one. Appends, votes, truncations and purges pass through the log's one writer, in the
+//! order of the calls.
 //!
-//! The commit index is saved lazily, with the next batch: after a restart the member applies what
+//! The commit index is saved lazily, with the next batch. After a restart the member applies what
 //! it knows to be committed at once, and learns the rest from the leader. No read is answered from
-//! that state alone: a read index or a lease is always asked for first (`reads/`).
+//! that state alone: a read index or a lease is asked for first (`ram_lease`).
 //!
-//! The keys of an entry are marked as pending before it is appended, and so before anybody hears
-//! that it was; when the leader's own entries are on disk, openraft hears of it when the commit
-//! barrier lets it.
+//! The keys of an entry are marked as pending before the entry is appended, and so before anybody
+//! is told that it was. When the leader's own entries are on disk, openraft is told when the commit
+//! barrier lets that pass.
 
 use bytes::Bytes;
 use futures_util::future::ready;

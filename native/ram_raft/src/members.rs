@@ -1,19 +1,21 @@
-//! Changes of the membership, at the leader: joint consensus (Ongaro's thesis, section 4.3), with a
-//! learner that has caught up (`catch_up`) in the place of a new voter that has nothing.
+//! Membership changes, made by the leader: joint consensus (Ongaro's thesis, section 4.3). A new
+//! voter is a learner first, until it has caught up (`catch_up`).
 //!
 //! Invariants:
-//! - who becomes a voter has applied what was committed when it connected, and has just said so;
-//! - an addition ends with a voter or with a learner that is taken out again; if its leader is lost
-//!   halfway, the next one goes on with it when it is asked again, or takes the learner out;
-//! - changes of one name are made one after the other (`names`);
-//! - a removal leaves a majority that answers;
-//! - an id that was removed never comes back: [`Applied::is_removed`].
+//! - A learner that is promoted has applied what was committed when it was added, and has just
+//!   said so.
+//! - An addition ends with a voter, or with the learner taken out again. If the leader is lost
+//!   halfway, the next leader finishes the addition when it is asked again, or takes the learner
+//!   out.
+//! - Changes of one name are made one after the other (`name_locks`).
+//! - A removal leaves a majority that answers.
+//! - An id that was removed never comes back: [`Applied::is_removed`].
 //!
 //! What remains: from the moment the leader has appended the joint configuration the new majority
-//! is needed. Of two that is both, so if a cluster of one loses its second member in the round
-//! trip and the two syncs that the two steps take, it commits nothing until that member is back
-//! (its data has all it needs). The same loss a moment later is that of one of two voters, which no
-//! protocol bears.
+//! is needed. Of two voters that is both. So if a cluster of one loses its second member during the
+//! two steps (a round trip and two syncs), it commits nothing until that member is back, with all
+//! the data it needs. A moment later the same loss is that of one of two voters, which no protocol
+//! survives.
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::{ChangeMembers, ServerState};

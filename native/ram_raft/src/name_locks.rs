@@ -36,7 +36,7 @@ impl NameLock {
 }
 
 impl NameLocks {
-    /// Waits for those who connected before.
+    /// Waits for those who asked before.
     pub async fn lock(&self, name: &str, is_removal: bool) -> NameLock {
         let queue = self.queue(name);
         let waiting = is_removal.then(|| Waiting::of(&queue));

@@ -1,14 +1,14 @@
 //! openraft's network, outgoing: its requests on our connections.
 //!
-//! Of appends with entries one is on its way to a follower at a time: what comes meanwhile goes
-//! together in the next, which costs fewer system calls and syncs than more of them. Those without
-//! entries, which carry a commit index, do not wait and are not waited for. The answers are handed
-//! back in order. There is no time limit on the stream itself; `net/` closes a connection on which
-//! requests wait and nothing arrives, which ends the stream with an error.
+//! One append with entries is in flight to a follower; entries that come meanwhile are sent
+//! together in the next, which costs fewer system calls and syncs. Appends without entries, which
+//! carry a commit index, neither wait nor are waited for. Answers are handed back in order. The
+//! stream has no time limit of its own: `ram_net` closes a connection on which requests wait and
+//! nothing arrives, which ends the stream with an error.
 //!
-//! What followers acknowledge is told to the commit barrier (`ram_lease::barrier`) as it comes, and
-//! to openraft when the barrier lets it pass; heartbeats pass at once, since they acknowledge
-//! nothing new. No vote is asked for while this member keeps a promise (`ram_lease::promise`).
+//! The commit barrier (`ram_lease::barrier`) is told of each acknowledgement as it comes; openraft
+//! is told when the barrier lets it pass. Heartbeats pass at once, since they acknowledge nothing
+//! new. No vote is asked for during a vote hold.
 
 mod outgoing;
 

@@ -1,8 +1,8 @@
-//! Is there a majority? Observers once when it is lost, with the members that are missing, and once
-//! when it is back; and known to the status meanwhile.
+//! The watch over the majority: warns once when it is lost, naming the missing members, notes once
+//! when it is back, and keeps the time of the loss for the status.
 //!
-//! A leader has a majority while one acknowledges it, a follower while it hears a leader. An
-//! election is no loss: [`LOST_AFTER`]. Nothing but words and the status depends on this.
+//! A leader has a majority while one acknowledges its heartbeats; a follower, while it hears a
+//! leader. An election is no loss: [`LOST_AFTER`]. Only log lines and the status rest on this.
 
 use openraft::Instant as _;
 use openraft::ServerState;
@@ -18,7 +18,7 @@ use crate::types::{Member, Metrics};
 use ram_lease::clock::{Clock, Time};
 use ram_net::Net;
 
-/// In election timeouts: several elections that connected to nothing have taken longer.
+/// In election timeouts: several elections that came to nothing have taken longer.
 const LOST_AFTER: u32 = 4;
 /// And no less: a busy machine is no loss.
 const LOST_AFTER_MIN: Duration = Duration::from_secs(2);

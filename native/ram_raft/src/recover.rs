@@ -1,10 +1,10 @@
-//! The way out of a lost majority: one survivor becomes the only voter of a new cluster.
+//! Forced recovery after the loss of a majority: one survivor becomes the only voter of a new
+//! cluster.
 //!
-//! This is outside of Raft, and done on a stopped member by the hand of an operator who says that
-//! the others are gone for good. The survivor's log is all there is: a change that was acknowledged
-//! by others alone is lost, and one that was never acknowledged but reached this log is kept. The
-//! cluster gets a new id, so that a member of the old one that comes back after all is a stranger
-//! and not a rival.
+//! This is outside of Raft. It is done on a stopped member, for an operator who says that the
+//! others are gone for good. The survivor's log is all there is: a change that only others had
+//! acknowledged is lost, and one that was never acknowledged but is in this log is kept. The new
+//! cluster has a new id, so a member of the old one that comes back is refused.
 
 use openraft::EntryPayload;
 use openraft::RaftLogReader;
@@ -19,7 +19,7 @@ use super::types::{Entry, LogId, Member, Membership, Vote};
 use ram_limits::COUNTER_MAX;
 
 /// A term beyond those of the log, and of the vote, if elections can have led to that. If not, the
-/// vote connected from a damaged member, and may be given up: it binds this member towards members
+/// vote came from a damaged member, and may be given up: it binds this member towards members
 /// of the old cluster, of which none is heard any more, and no leader of the new one has a term
 /// yet.
 fn next_term(vote: Option<&Vote>, last: Option<&LogId>) -> io::Result<u64> {

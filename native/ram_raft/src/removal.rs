@@ -17,7 +17,7 @@
 //! What is not proven changes nothing: the member serves on, or waits. It may never be proven, if
 //! most of those voters are gone or have moved; then it is the operator who says so.
 //!
-//! Used by `node`; `service` hears the first word of it.
+//! Awaited by `ram_core`; `service` hears the first hint.
 
 use bytes::Bytes;
 use futures_util::future::join_all;

@@ -1,7 +1,7 @@
-//! What members say to each other: one kind of request for each thing, and its bytes.
+//! The messages between members: a kind of request for each purpose, and its bytes.
 //!
-//! All but appends are bincode. An append is `header length u32, header, bodies`: the header tells
-//! the length of each entry's bytes, which follow unchanged (see `entry`).
+//! All but appends are encoded with bincode. An append is `header length u32, header, bodies`: the
+//! header has the length of each entry's bytes, which follow unchanged (see `entry`).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::entry::RaftEntry;

@@ -1,10 +1,9 @@
-//! openraft's network, incoming: a peer's requests to this member's raft.
+//! openraft's network, incoming: requests of a peer to this member.
 //!
-//! Appends of one connection enter raft in the order they arrived and are answered in that order;
-//! every other request has a task of its own. Those that ask the leader for its work (groups of
-//! commands above all) are bounded in bytes for all peers together: a leader that cannot commit
-//! must not collect what they send again and again. Votes are refused while this member keeps a
-//! promise (`ram_lease::promise`), and no lease is granted while it votes.
+//! Appends of one connection enter Raft in the order in which they arrived and are answered in that
+//! order. Every other request has a task of its own. Requests that ask the leader for its work
+//! (groups of commands above all) are bounded in bytes, for all peers together (`admission`). Votes
+//! are refused during a vote hold (`ram_lease`), and no lease is granted while a vote is decided.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -51,7 +50,7 @@ type AppendAnswered = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeCo
 /// Appends of one connection that wait for raft; the connection reads no further then.
 const APPENDS_WAITING_MAX: usize = 1024;
 
-/// Bytes of appends that connected and are not answered, of all peers together. More is refused as
+/// Bytes of appends that came and are not answered, of all peers together. More is refused as
 /// by a member that has stopped, so that it is sent again a little later.
 const APPENDING_BYTES_MAX: u32 = 256 * 1024 * 1024;
 

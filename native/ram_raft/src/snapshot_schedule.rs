@@ -1,10 +1,10 @@
-//! When a member writes a snapshot, and how much of the log it keeps.
+//! The schedule of snapshots, and of purging the log.
 //!
 //! A snapshot costs what the table holds. It is taken when `every` entries were applied since the
 //! last one and their records have the size of the table, so that snapshots cost a constant share
-//! of what writing the log costs; and, however few the entries are, when their records have twice
-//! that size. Before the snapshot the log keeps what a follower that lags may still want: a quarter
-//! of `every` entries, and no more bytes than the table has.
+//! of the cost of writes; and, however few the entries are, when their records have twice that
+//! size. Before the snapshot the log keeps entries for followers that lag: a quarter of `every`
+//! entries, and no more bytes than the table has.
 //!
 //! So the log on disk is bounded by the data, whatever the size of the entries: twice the bytes of
 //! the table and `SLACK_BYTES`, and what is written during one check and one snapshot.

@@ -1,7 +1,7 @@
 //! openraft's state machine on the store.
 //!
-//! openraft calls `apply` from one task, in log order. What readers may see is published after it:
-//! the table, the applied index and the membership, behind [`Applied`].
+//! openraft calls `apply` from one task, in log order. After each entry the table, the applied
+//! index and the membership are published to readers, behind [`Applied`].
 
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;

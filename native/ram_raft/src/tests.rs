@@ -1,5 +1,5 @@
 //! openraft's own conformance suite on our log and state machine, on both kinds of disk; and what
-//! the log store tells `reads/`.
+//! the log store tells `ram_lease`.
 
 use futures_util::stream;
 use openraft::storage::{IOFlushed, RaftLogStorage, RaftSnapshotBuilder, RaftStateMachine};

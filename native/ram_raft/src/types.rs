@@ -30,7 +30,7 @@ pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 pub struct Member {
     /// The Erlang node name.
     pub name: String,
-    /// Where it listened when it joined; the address book of `net/` knows newer ones.
+    /// Where it listened when it joined; the address book of `ram_net` knows newer ones.
     pub address: String,
 }
 

@@ -1,12 +1,13 @@
-//! The vote hold over restarts and changes of its length (I3 of `reads`).
+//! The vote hold over restarts and over changes of its length (I3 of `ram_lease`).
 //!
 //! A member that accepts an append votes for nobody for its vote hold, and says so in its answer.
-//! What it said it forgets when it stops, and its hold may be another when it starts again. So the
-//! longest hold that may be alive forged in the log: it is made longer before the first answer
-//! under a longer one, and shorter when all that was said before the start is over. Wherever a
-//! member stops, also several times within a hold, it finds one that is not too short.
+//! A restart forgets what was said, and may come with another length. So the longest hold that may
+//! be alive is stored in the log: it is made longer before the first answer under a longer hold,
+//! and shorter when all holds of before the start are over. Wherever a member stops, also several
+//! times within a hold, it finds a length that is not too short.
 //!
-//! A leader's promise for the leases it granted needs no more: none lasts as long as its own hold.
+//! The vote hold of a leader, for the leases that it granted, needs nothing more: no lease lasts
+//! longer than the leader's own hold.
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! A thread for work that takes long: snapshots are written and read there, one after the other.
-//! In a simulation there is no thread, and the work is done where it is asked for.
+//! The simulation has no thread and works in the caller.
 
 use parking_lot::Mutex;
 use std::io;

@@ -1,8 +1,7 @@
-//! bincode, in one place.
+//! The one encoding: bincode 2 with serde, little endian, variable-length integers.
 //!
-//! Everything of ours that is written to a disk or a socket passes through here, so that the
-//! format is decided once: bincode 2 with serde, little endian, variable-length integers. The
-//! bytes carry no version of their own: the file or the handshake around them does.
+//! All that ram writes to a disk or a socket passes through here. The bytes carry no version of
+//! their own: the file or the handshake around them does.
 //!
 //! Decoding is bounded: no length read from the input may claim more than `DECODED_BYTES_MAX`.
 

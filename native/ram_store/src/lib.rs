@@ -1,18 +1,20 @@
-//! What we store: the replicated state, as a pure function of the log.
+//! The replicated state machine: the state as a pure function of the log.
 //!
 //! Every member applies the same proposals in the same order and ends with the same state: a map
 //! from encoded keys to values, a revision that counts changes, and the sessions that make a retry
-//! harmless. The outcome of a proposal depends on (state, proposal) alone: no clock, no randomness,
-//! no socket and no file may enter here, and nothing in here may fail on one member and succeed on
-//! another.
+//! harmless. `ram_raft` feeds it with committed entries.
 //!
-//! Invariants:
-//! - one writer (the thread that applies), any number of readers of the [`Table`];
-//! - the revision grows by one with each change, so it names a change uniquely: it is the token of
+//! Guarantees:
+//! - The outcome of a proposal depends on the state and the proposal alone: there is no clock, no
+//!   randomness, no lock, no thread, no socket and no file in this crate. Whatever fails on one
+//!   member fails on all.
+//! - One thread applies; any number of readers read the [`Table`].
+//! - The revision grows by one with each change, so it names a change: it is the token of
 //!   compare-and-set. (A log index would not do: one entry carries many changes.)
-//! - a group of commands is applied at most once: see [`sessions`].
+//! - A group of commands is applied at most once: see [`sessions`].
 //!
-//! Left out: retention of old values. A revision tells *that* a key changed, not what it was.
+//! [`command`] is the vocabulary, [`dump`] the state as bytes for snapshots and backups, [`codec`]
+//! the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

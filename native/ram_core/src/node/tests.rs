@@ -115,7 +115,7 @@ fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
     node.stop();
 }
 
-/// A learner may hold a lease that the only voter granted before it disconnected down.
+/// A learner may hold a lease that the only voter granted before it went down.
 #[test]
 fn the_only_voter_that_starts_again_leads_no_sooner_than_what_it_promised_is_over() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());

@@ -77,7 +77,7 @@ async fn a_snapshot_that_raft_has_not_accepted_is_gone_after_a_crash_and_the_mem
     let disk = with_a_tail().await;
     let (_, file) = received(&shared(&disk));
     let crashed = disk.copy();
-    assert_eq!(snapshots(&crashed).len(), 1, "it forged there under a temporary name");
+    assert_eq!(snapshots(&crashed).len(), 1, "it lies there under a temporary name");
     assert_eq!(start(&crashed).await.unwrap(), Some(entry::log_id(1, 4)));
     assert_eq!(snapshots(&crashed), Vec::<String>::new());
     // Accepted at this moment it would be what raft cannot start with.

@@ -123,7 +123,7 @@ async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
     let election_holdoff = elections.hold_off();
     elections.keep_promise().await;
     let wait = raft.wait(Some(config().election_timeout_max));
-    assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "election_holdoff goes on");
+    assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "the hold-off goes on");
     drop(election_holdoff);
     leads(raft).await;
 }

@@ -38,8 +38,8 @@ impl Three {
         self.net.call(PeerId(player), rpc::PROGRESS, Bytes::new(), LIMIT).await
     }
 
-    /// Hears the removal_hint until it has asked `asked`, who admits it, several times: each round
-    /// but the last has been judged by then.
+    /// Hears the hint of a removal until it has asked `asked`, who admits it, several times: each
+    /// round but the last has been judged by then.
     async fn rounds(&self, rumour_of: u64, asked: &Player) {
         let rounds = tokio::time::timeout(LIMIT, async {
             let before = asked.net.stats().accepts;
