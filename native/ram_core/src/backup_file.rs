@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Limits;
-use crate::identity::ClusterId;
+use crate::identity::{ClusterId, EncodedClusterId};
 use crate::{Error, Result};
 use ram_log::{Disk, Kind, LogError, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u32,
+    #[serde(with = "EncodedClusterId")]
     cluster: ClusterId,
     revision: u64,
     entries: u64,

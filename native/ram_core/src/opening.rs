@@ -228,8 +228,7 @@ async fn listen(
 
 fn net_options(config: &Config, identity: &Identity) -> NetOptions {
     let cookie = Cookie::new(config.cookie.clone());
-    let cluster = ram_net::ClusterId(identity.cluster.0);
-    let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
+    let mut options = NetOptions::new(PeerId(identity.id), identity.cluster, &config.name, cookie);
     options.listen_host = config.listen_host.clone();
     options.advertise = config.advertise.clone();
     options

@@ -22,8 +22,14 @@ impl fmt::Display for PeerId {
 }
 
 /// The cluster a member belongs to; made once, when the cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClusterId(pub [u8; 16]);
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// The secret that members share. It never appears in a log line. Clones are the same cookie: a
 /// new one replaces it in all of them, for the handshakes that come.
