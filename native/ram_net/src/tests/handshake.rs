@@ -99,6 +99,40 @@ async fn a_member_that_moved_into_anothers_address_is_not_mistaken_for_it() {
     assert_eq!(meet(&member(1), 2, &member(3)).await, (wrong.clone(), wrong));
 }
 
+#[test]
+fn a_welcome_counts_only_from_this_cluster_and_from_whom_it_was_asked_of() {
+    let judge = |status: u8, cluster: u8, id: u64| {
+        let other = Credentials { cluster: ClusterId([cluster; 16]), ..member(id) };
+        let mut welcome = other.welcome(&Ok(()));
+        welcome[0] = status;
+        member(1).judge(&welcome, PeerId(2)).map(|greeting| greeting.id)
+    };
+    let wrong_peer =
+        |id| Err(HandshakeError::WrongPeer { expected: PeerId(2), actual: PeerId(id) });
+    assert_eq!(judge(WELCOME, 7, 2), Ok(PeerId(2)));
+    assert_eq!(judge(WELCOME, 8, 2), Err(HandshakeError::WrongCluster));
+    assert_eq!(judge(WRONG_CLUSTER, 7, 2), Err(HandshakeError::WrongCluster));
+    assert_eq!(judge(WELCOME, 7, 3), wrong_peer(3));
+    assert_eq!(judge(WRONG_PEER, 7, 2), wrong_peer(2));
+    assert_eq!(judge(99, 7, 2), Err(HandshakeError::NotOurs));
+}
+
+#[tokio::test]
+async fn a_hello_is_named_only_if_it_names_this_cluster_and_this_member() {
+    for (cluster, to, is_named) in [(7, 2, true), (8, 2, false), (7, 3, false)] {
+        let other = Credentials { cluster: ClusterId([cluster; 16]), ..member(1) };
+        let (mut here, mut there) = duplex(1 << 16);
+        let hello = other.hello(PeerId(to)).unwrap();
+        write_message(&mut here, &hello).await.unwrap();
+        here.shutdown().await.unwrap();
+        let mut named = false;
+        let own = member(2);
+        let accepted = accept(&mut there, &own, || named = true, |_| Ok(()));
+        assert!(timeout(LIMIT, accepted).await.unwrap().is_err());
+        assert_eq!(named, is_named, "cluster {cluster}, member {to}");
+    }
+}
+
 #[tokio::test]
 async fn the_reason_of_a_refusal_reaches_the_initiator() {
     let refused = Err(HandshakeError::Refused { code: 42 });
@@ -166,6 +200,17 @@ async fn a_recorded_conversation_opens_nothing() {
     let (answer, told) = accept_bytes(&recorded).await;
     assert_eq!(answer, Err(HandshakeError::WrongCookie));
     assert_eq!(told.len(), PREAMBLE_BYTES + NONCE_BYTES);
+}
+
+#[tokio::test]
+async fn each_hello_and_each_challenge_has_a_nonce_of_its_own() {
+    let hello = || member(1).hello(PeerId(2)).unwrap()[..NONCE_BYTES].to_vec();
+    assert_ne!(hello(), hello());
+    let mut message = Vec::new();
+    write_message(&mut message, &member(1).hello(PeerId(2)).unwrap()).await.unwrap();
+    let challenge = accept_bytes(&message).await.1;
+    assert_eq!(challenge.len(), PREAMBLE_BYTES + NONCE_BYTES);
+    assert_ne!(challenge, accept_bytes(&message).await.1);
 }
 
 #[tokio::test]
