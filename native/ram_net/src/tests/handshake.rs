@@ -250,6 +250,14 @@ async fn a_message_longer_than_any_of_ours_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_message_of_the_longest_length_is_read() {
+    let (mut here, mut there) = duplex(1 << 16);
+    let message = vec![7; MESSAGE_BYTES_MAX];
+    write_message(&mut here, &message).await.unwrap();
+    assert_eq!(timeout(LIMIT, read_message(&mut there)).await.unwrap(), Ok(message));
+}
+
+#[tokio::test]
 async fn the_longest_name_and_address_fit() {
     let long = Credentials {
         name: "n".repeat(NAME_BYTES_MAX),
