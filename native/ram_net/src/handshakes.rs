@@ -252,6 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn a_named_connection_that_ends_frees_its_own_slot_and_no_other() {
+        let pool = Handshakes::new(4);
+        let mut slots = [pool.enter(source("10.0.0.8")), pool.enter(source("10.0.0.9"))];
+        slots.iter().for_each(|slot| pool.named(slot.id));
+        let [first, other] = &mut slots;
+        assert!(!is_evicted(first) && !is_evicted(other));
+        let [first, mut other] = slots;
+        let id = first.id;
+        drop(first);
+        assert!(!is_evicted(&mut other));
+        assert!(pool.state.lock().named.iter().all(|left| left.serial != id.serial));
+    }
+
+    #[test]
     fn a_slot_that_is_given_back_is_free() {
         let pool = Handshakes::new(2);
         let mut first = pool.enter(source("10.0.0.2"));
