@@ -1,7 +1,8 @@
 //! A [`Disk`] that holds a single file, at any path that a user gives: for backups.
 //!
 //! Names are whole paths. The folder belongs to the user: it is not made and not locked, and no
-//! file in it is replaced. So a second writer of the same file fails at the temporary file of the first.
+//! file in it is replaced. So a second writer of the same file fails at the temporary file of the
+//! first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
