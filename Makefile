@@ -1,11 +1,14 @@
 # The commands of this project. Each installs what it misses where it can; scripts/ does the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test shell build setup check torture sim sabotage bench bench-local bench-size clean
+.PHONY: help demo test soak shell build setup check torture sim sabotage
+.PHONY: bench bench-local bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
 ROUNDS ?= 3
+PARTS ?= all
+MINUTES ?= 5
 
 help:    ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -15,9 +18,15 @@ demo:    ## Three nodes on this machine: writes, a killed leader, a fourth node
 	@scripts/build.sh
 	@scripts/demo.sh
 
-test:    ## All tests: Rust, Common Test with PropEr, ram as a dependency
+test:    ## All tests, in minutes: Rust, Common Test with PropEr, a short torture, a few seeds
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+soak: ROUNDS =
+soak:    ## Their long form, and the promised figures: make soak PARTS=failover,torture MINUTES=5
+	@scripts/setup.sh test
+	@scripts/build.sh
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" SEEDS="$(SEEDS)" ROUNDS="$(ROUNDS)" scripts/soak.sh "$(PARTS)"
 
 shell:   ## An Erlang shell on the node NAME@127.0.0.1 (make shell NAME=ram2)
 	@scripts/setup.sh demo
@@ -35,7 +44,7 @@ check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
 	@scripts/setup.sh test
 	@scripts/check.sh
 
-torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links|spaces FAULTS=kill,...
+torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links FAULTS=kill
 	@scripts/setup.sh test
 	@scripts/build.sh
 	@scripts/torture.sh "$(SECONDS)" "$(SEED)" "$(NODES)" "$(NET)" "$(FAULTS)" "$(SABOTAGE)"

@@ -430,7 +430,8 @@ leader() ->
 %% (`any': as the cluster is made), and either `role' down with the `failure' of the member, or
 %% `role' none with the `reason': `not_started' (the application does not run), `no_cluster',
 %% `unnamed' (`-name undefined': the node gets its name with its first connection), or `busy' (with
-%% its data: ask again).
+%% its data: ask again), and then `work' says with what: starting, stopping, erasing, recovering or
+%% renaming.
 -spec status() -> map().
 status() ->
     ram_cluster:status().

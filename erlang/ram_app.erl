@@ -1,4 +1,5 @@
-%% The application: starts the supervisor, which starts the rest.
+%% The application: starts the supervisor, which starts the rest. It has started when the member of
+%% this node serves, or is known not to.
 -module(ram_app).
 -behaviour(application).
 
@@ -11,8 +12,13 @@ start(_Type, _Args) ->
         {error, Reason} -> {error, Reason}
     end.
 
-start_checked(Settings, ok) -> ram_sup:start_link(Settings);
-start_checked(_Settings, {error, Reason}) -> {error, Reason}.
+start_checked(Settings, ok) ->
+    Started = ram_sup:start_link(Settings),
+    %% Whatever the answer is: the supervisor answers for its processes from here on.
+    _ = ram_node:await(),
+    Started;
+start_checked(_Settings, {error, Reason}) ->
+    {error, Reason}.
 
 -spec stop(term()) -> ok.
 stop(_State) ->

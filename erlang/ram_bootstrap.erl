@@ -1,33 +1,36 @@
-%% Cluster bootstrap: what start_cluster does. It finds the cluster that some nodes have, waits for
-%% one that cannot be told yet, or makes it. These functions run in the calling process, on a node
-%% that serves (`confirm') or on the first of the nodes (`form'), and ask the ram_node of each node.
+%% Cluster bootstrap, called by ram:start_cluster/1,2: finds the cluster that the listed nodes have,
+%% waits until that can be known, or forms it. The functions run in the calling process, on a node
+%% that serves (`confirm') or on the first of the nodes (`form'), and call the ram_node of each
+%% node.
 %%
-%% A member that serves answers ok whatever the list says of nodes that are not members: one that
-%% was removed and erased looks like one that never was a member, and neither contradicts the
-%% cluster. What contradicts it is a node that holds another cluster. A node that has no cluster is
-%% made a member by this in two cases only: all listed nodes answered and none has one, so a new
-%% cluster is made; or it is a member by the word of the cluster and has no data, so it lost them.
-%% A node that was removed stays out.
+%% A member that serves returns ok whatever the list says of nodes that are not members: a node that
+%% was removed and erased cannot be told from one that never was a member, and neither contradicts
+%% the cluster. A node that holds another cluster does. A node without a cluster becomes a member in
+%% two cases only: all listed nodes answered and none has a cluster, so a new one is formed; or the
+%% cluster has it as a member and it has no data, so it lost them. A node that was removed stays
+%% out.
 %%
-%% Making a cluster: every node joins under a new cluster id as an incarnation that nobody knows;
-%% every one of them proves that it reaches every other; then the first node of the sorted list
-%% writes all of them into the log as its first entry. Until that entry is committed nothing was
-%% acknowledged, so a failure is undone: see `undo'. One node is the place where calls with the same
-%% nodes meet, so they are served one after the other.
+%% Forming a cluster: the caller is the coordinator. Every node joins a new cluster id as a new
+%% incarnation; every node proves that it reaches every other; the first node of the sorted list
+%% then writes all of them into the log as its first entry. Until that entry is committed nothing
+%% was acknowledged, so after a failure the joins are cancelled: see `undo'. Coordinators with the
+%% same nodes hold a lock on the first of them, so one follows the other.
 -module(ram_bootstrap).
 
 -include_lib("kernel/include/logger.hrl").
 
--export([start/2, confirm/3, form/2, look/0]).
+-export([start/2, confirm/3, form/2, start_and_describe/0]).
 -export_type([options/0]).
 
-%% For how long a node is asked what it holds, and how often those that did not answer.
--define(LOOK_MS, 10000).
--define(LOOK_EVERY_MS, 200).
-%% For how long a majority is waited for in one go, and how often a caller that waits is told of.
+%% The limit for the description of another node, and how soon a node that gave none is tried again.
+-define(DESCRIBE_MS, 10000).
+-define(POLL_MS, 200).
+%% For how long a node waits for its own work before it describes itself; well below that.
+-define(BUSY_MS, 3000).
+%% For how long a majority is waited for at a time, and how often waiting is logged.
 -define(ROUND_MS, 5000).
-%% How long the first entry of a new cluster may take, and a member until it has applied it; for
-%% what takes longer there is a reason, which ram_reach finds.
+%% Limits for the commit of the first entry of a new cluster, and for a member to apply it. When a
+%% limit is passed, ram_reach finds the reason.
 -define(INITIALIZE_MS, 2000).
 -define(SYNC_MS, 5000).
 -define(SYNC_ROUNDS, 6).
@@ -38,20 +41,24 @@
 
 -spec start([node()], options()) -> result().
 start(Nodes, #{wait_ms := WaitMs} = Options) ->
-    %% One that is not distributed waits in vain.
+    %% A node that is not distributed would wait in vain.
     Ms = case ram_distribution:name() of nonode@nohost -> 0; _ -> WaitMs end,
     attempt(Nodes, Options, deadline(Ms), deadline(?ROUND_MS)).
 
 attempt(Nodes, Options, Deadline, TellAt) ->
-    Result = next(Nodes, Options, Deadline, look_at(Nodes)),
+    Result = next(Nodes, Options, Deadline, describe_all(Nodes)),
     case {Result, left(Deadline)} of
-        %% Another caller was faster.
+        %% Another coordinator was faster.
         {found, _} ->
             attempt(Nodes, Options, Deadline, TellAt);
         {{error, {unreachable, Missing}}, LeftMs} when LeftMs > 0 ->
             wait(Nodes, Options, Deadline, {TellAt, left(TellAt), LeftMs}, Missing);
-        %% The member has gone meanwhile: it has heard that it was removed.
+        %% The member has left meanwhile: its peers told it that it was removed.
         {{error, noproc}, LeftMs} when LeftMs > 0 ->
+            wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
+        %% The node has much to read, or to delete.
+        {{error, {failed, _Node, {Why, _}}}, LeftMs} when LeftMs > 0, Why =:= busy;
+                                                          LeftMs > 0, Why =:= no_answer ->
             wait(Nodes, Options, Deadline, {TellAt, LeftMs, LeftMs}, []);
         _ ->
             Result
@@ -67,11 +74,11 @@ wait(Nodes, Options, Deadline, {_TellAt, 0, LeftMs}, Missing) ->
             attempt(Nodes, Options, Deadline, deadline(?ROUND_MS))
     end;
 wait(Nodes, Options, Deadline, {TellAt, _, LeftMs}, _Missing) ->
-    timer:sleep(min(?LOOK_EVERY_MS, LeftMs)),
+    timer:sleep(min(?POLL_MS, LeftMs)),
     attempt(Nodes, Options, Deadline, TellAt).
 
 next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
-    case {serving(Found), broken(Found), unreachable(Found)} of
+    case {serving(Found), broken(Found) ++ busy(Found), unreachable(Found)} of
         {[First | _] = Serving, _, _} ->
             Left = Options#{wait_ms := left(Deadline)},
             Confirmed = ram_cluster:at(First, ?MODULE, confirm, [Nodes, Left, Found]),
@@ -84,8 +91,7 @@ next(Nodes, #{storage := Storage} = Options, Deadline, Found) ->
             {error, {unreachable, Missing}}
     end.
 
-%% A node that is no member of the cluster that the others have is not made one: it may have been
-%% removed.
+%% This node is not made a member of the cluster that the others have: it may have been removed.
 confirmed(ok, Nodes, Serving) ->
     case lists:member(node(), Nodes) andalso not is_member(ram_node:describe(node())) of
         true -> {error, {already_clustered, lists:sort(Serving)}};
@@ -102,24 +108,25 @@ confirmed(Error, _Nodes, _Serving) ->
 is_member(#{} = Description) -> ram_cluster:holds_cluster(Description);
 is_member(_None) -> false.
 
-%% @doc What the node that it runs on holds, once the application runs there.
--spec look() -> ram_node:description().
-look() ->
+%% @doc The description of the node that this runs on, after the application was started there.
+-spec start_and_describe() -> ram_node:description().
+start_and_describe() ->
     case application:ensure_all_started(ram) of
-        {ok, _} -> ram_cluster:find(node());
+        {ok, _} -> ram_cluster:find(node(), ?BUSY_MS);
         {error, Why} -> {error, {not_started, node(), Why}}
     end.
 
-%% This node first: if it serves, it is the one that confirms.
--spec look_at([node()]) -> found().
-look_at(Nodes) ->
+%% This node comes first: if it serves, it confirms the cluster.
+-spec describe_all([node()]) -> found().
+describe_all(Nodes) ->
     {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
-    [{Node, look()} || Node <- Here] ++
-        lists:zipwith(fun seen/2, Others, call_all(Others, ?MODULE, look, [], ?LOOK_MS)).
+    Own = [{Node, start_and_describe()} || Node <- Here],
+    Answers = call_all(Others, ?MODULE, start_and_describe, [], ?DESCRIBE_MS),
+    Own ++ lists:zipwith(fun described/2, Others, Answers).
 
-seen(Node, {ok, Description}) -> {Node, Description};
-seen(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
-seen(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
+described(Node, {ok, Description}) -> {Node, Description};
+described(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
+described(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
 
 call_all(Nodes, Module, Function, Arguments, TimeoutMs) ->
     lists:zipwith(fun answer/2, Nodes,
@@ -138,7 +145,18 @@ holders(Found) ->
 
 broken(Found) ->
     [{Node, ram_cluster:failed(Node, Reason)}
-     || {Node, {error, Reason}} <- Found, not is_unreachable(Reason)].
+     || {Node, {error, Reason}} <- Found, not is_unreachable(Reason), not is_busy(Reason)].
+
+busy(Found) ->
+    [{Node, ram_cluster:failed(Node, Reason)} || {Node, {error, Reason}} <- Found, is_busy(Reason)].
+
+is_busy({busy, _}) -> true;
+is_busy({no_answer, _}) -> true;
+is_busy(_Reason) -> false.
+
+%% Nodes whose description may be had later.
+absent(Found) ->
+    unreachable(Found) ++ [Node || {Node, _} <- busy(Found)].
 
 unreachable(Found) ->
     [Node || {Node, {error, Reason}} <- Found, is_unreachable(Reason)].
@@ -146,16 +164,16 @@ unreachable(Found) ->
 is_unreachable({unreachable, _}) -> true;
 is_unreachable(_Reason) -> false.
 
-%% No data: of a cluster that has this node these are lost. What an attempt left that came to
-%% nothing is no data.
+%% Nodes without data: a cluster that has such a node as a member lost its data there. What a join
+%% left that was never completed is no data.
 blank(Found) ->
     [Node || {Node, none} <- Found]
         ++ [Node || {Node, #{} = Held} <- Found, not is_member(Held)].
 
-%%% The cluster is there. This runs on one of its members.
+%%% A cluster exists. This runs on one of its members.
 
-%% @doc Whether this cluster is that of the nodes, of which this was found; members without their
-%% data are added to it again.
+%% @doc Whether the cluster of this node is that of the listed nodes, given their descriptions.
+%% Members that lost their data are added to it again.
 -spec confirm([node()], options(), found()) -> result().
 confirm(Nodes, #{storage := Asked, wait_ms := WaitMs}, Found) ->
     case ram_node:describe(node()) of
@@ -173,7 +191,7 @@ confirm(Nodes, #{storage := Asked, wait_ms := WaitMs}, Found) ->
 serve(Nodes, Found, Deadline) ->
     Voters = voters(),
     Lost = intersection(blank(Found), Voters),
-    Missing = intersection(unreachable(Found), Voters),
+    Missing = intersection(absent(Found), Voters),
     case Lost =:= [] orelse 2 * length(Voters -- Lost) > length(Voters) of
         false ->
             {error, {majority_lost, Lost}};
@@ -185,29 +203,30 @@ serve(Nodes, Found, Deadline) ->
             end
     end.
 
-%% Nodes that boot one after the other: the majority comes when they do.
+%% Nodes may boot one after the other: a majority may still come.
 no_majority(Nodes, Found, Missing, Deadline) ->
     Up = [Member || {Node, _, _} = Member <- ram_reach:members(),
                     not lists:member(Node, Missing)],
     Unreached = ram_reach:unreached(Up),
     IsHopeless = 2 * (length(Missing) + length(Unreached)) >= length(voters()),
     case {left(Deadline), Missing, Unreached} of
-        %% So many nodes are up, and do not hear each other.
+        %% A majority of the nodes is up, and they do not reach each other.
         {_, _, [Reason | _]} when IsHopeless -> {error, Reason};
         {0, [], _} -> {error, ram_error:cluster(timeout)};
         {0, _, _} -> {error, {unreachable, Missing}};
         {LeftMs, _, _} ->
             ?LOG_NOTICE("ram: start_cluster waits for a majority of the members, for ~b s more; "
-                        "not reached over Erlang distribution: ~0tp", [LeftMs div 1000, Missing]),
-            Again = unreachable(Found),
-            Seen = look_at(Again) ++ [Each || {Node, _} = Each <- Found,
-                                              not lists:member(Node, Again)],
-            serve(Nodes, Seen, Deadline)
+                        "busy, or not reached over Erlang distribution: ~0tp",
+                        [LeftMs div 1000, Missing]),
+            {Again, Known} = lists:partition(fun({Node, _}) ->
+                                                     lists:member(Node, absent(Found))
+                                             end, Found),
+            serve(Nodes, describe_all([Node || {Node, _} <- Again]) ++ Known, Deadline)
     end.
 
-%% As long as the others can vote for it, a member that lost its data is made a new one. One whose
-%% data cannot be read did not lose them. Members that cannot be reached at all are down: that is
-%% what a majority is for.
+%% A member that lost its data is replaced by a new incarnation while the others are a majority. A
+%% member whose data cannot be read did not lose them. Members that cannot be reached are taken for
+%% down, which a majority tolerates.
 complete(Nodes, Found) ->
     Members = ram_cluster:nodes(),
     Lost = intersection(blank(Found), Members),
@@ -215,7 +234,7 @@ complete(Nodes, Found) ->
     Added = [{Node, Why} || Node <- Lost, {error, Why} <- [ram_membership:add(Node)]],
     Others = [Node || Node <- intersection(holders(Found) ++ Lost, Members),
                       Node =/= node(), not lists:keymember(Node, 1, Added)],
-    strangers(Nodes -- Members),
+    log_others(Nodes -- Members),
     Late = sync_others(Others, ?SYNC_ROUNDS),
     running_on(lists:sort([node() | Others]), Added ++ Broken ++ Late).
 
@@ -223,13 +242,13 @@ running_on(_Nodes, []) -> ok;
 running_on(Nodes, [{First, Why} | _] = Failed) ->
     {error, {running_on, Nodes -- [Node || {Node, _} <- Failed], reason(First, Why)}}.
 
-strangers([]) -> ok;
-strangers(Nodes) ->
+log_others([]) -> ok;
+log_others(Nodes) ->
     ?LOG_WARNING("ram: start_cluster was called with ~0tp, no members of the cluster that this "
                  "node serves; ram:add_node/1 makes members", [Nodes]).
 
-%% The nodes that are not in sync with what is committed, and why. One that is reached may have a
-%% lot to catch up with: it has some rounds.
+%% The nodes that have not applied what is committed, and why. A node that is reached may have a lot
+%% to catch up with, and gets some rounds for it.
 sync_others(Nodes, Rounds) ->
     Answers = call_all(Nodes, ram_request, sync, [?SYNC_MS], ?SYNC_MS + 1000),
     Failed = lists:append(lists:zipwith(fun not_synced/2, Nodes, Answers)),
@@ -248,7 +267,7 @@ unreached(Nodes) ->
     ram_reach:unreached([Member || {Node, _, _} = Member <- ram_reach:members(),
                                    lists:member(Node, Nodes)]).
 
-%% Why does it not hear of what is committed?
+%% Why the node has not applied what is committed.
 reason(Node, timeout) ->
     case unreached([Node]) of
         [Reason | _] -> Reason;
@@ -264,17 +283,18 @@ voters() ->
 intersection(Nodes, Others) ->
     [Node || Node <- lists:sort(Nodes), lists:member(Node, Others)].
 
-%%% There is none. This runs on the first of the nodes, in the order of the calls.
+%%% No cluster exists. This runs on the first of the nodes, one call after the other.
 
-%% @doc Makes a cluster of nodes that hold none; `found': meanwhile somebody did.
+%% @doc Forms a cluster of nodes that hold none; `found': another coordinator did meanwhile.
 -spec form([node()], any | disk | memory) -> result() | found.
 form(Nodes, Storage) ->
     Lock = {?MODULE, self()},
     global:trans(Lock, fun() -> form_one(Nodes, Storage) end, [node()]).
 
 form_one(Nodes, Storage) ->
-    Found = look_at(Nodes),
-    case {serving(Found), broken(Found), unreachable(Found), holders(Found)} of
+    Found = describe_all(Nodes),
+    Failed = broken(Found) ++ busy(Found),
+    case {serving(Found), Failed, unreachable(Found), holders(Found)} of
         {[_ | _], _, _, _} -> found;
         {_, [{_, Reason} | _], _, _} -> {error, Reason};
         {_, _, [_ | _] = Missing, _} -> {error, {unreachable, Missing}};
@@ -282,9 +302,9 @@ form_one(Nodes, Storage) ->
         {[], [], [], []} -> make_afresh(Found, Nodes, Storage)
     end.
 
-%% What a broken attempt left behind goes first, where it proves to hold nothing.
+%% A join that an attempt before this left uncompleted is cancelled first, if the log proves it.
 make_afresh(Found, Nodes, Storage) ->
-    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
+    Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, #{cluster := Cluster}} <- Found],
     case ram_cluster:first_error(Undone) of
         ok -> make(Nodes, Storage);
         {error, _} = Error -> Error
@@ -303,7 +323,7 @@ make(Nodes, Storage) ->
 
 join_all([], _What, Joined) ->
     {ok, lists:reverse(Joined)};
-%% All are stored alike: `any' is what the first node is set to.
+%% All members have the same storage; with `any' that which the first node is set to.
 join_all([Node | Nodes], {Cluster, Storage}, Joined) ->
     case ram_cluster:join(Node, Cluster, Storage) of
         {ok, Member, Found} ->
@@ -326,7 +346,7 @@ make_of(Members, Cluster) ->
             Error
     end.
 
-%% A node that is in sync has heard from a majority: the first entry is committed.
+%% A node has applied the first entry only when it is committed.
 made(_Made, [], _Members, _Cluster) ->
     ok;
 made(_Made, Failed, Members, _Cluster) when length(Failed) < length(Members) ->
@@ -341,21 +361,21 @@ made(Made, [{Node, Why} | _], Members, Cluster) ->
         {error, _} -> {error, {running_on, [], Reason}}
     end.
 
-%% Before the first entry nobody has acknowledged anything. A node that cannot be reached is undone
-%% by the next call.
+%% Before the first entry is committed nothing was acknowledged. The join of a node that cannot be
+%% reached is cancelled by the next call.
 undo(Members, Cluster) ->
-    _ = [ram_node:abandon(Node, Cluster) || {Node, _} <- Members],
+    _ = [ram_node:cancel_join(Node, Cluster) || {Node, _} <- Members],
     ok.
 
-%% This node, the first, has the entry in its log. If no other log has any entry, no majority ever
-%% held it, and none will, since those logs are gone then: nothing was acknowledged. For one node
-%% alone nothing proves that.
+%% The first node, this one, has the entry in its log. If no other log has any entry, no majority
+%% ever held it, and none will, since those logs are deleted: nothing was acknowledged. For a single
+%% node there is no such proof.
 undo_first([_Alone], _Cluster) ->
     {error, joined};
 undo_first([{First, {Id, _Name, _Address}} | Others], Cluster) ->
-    %% None goes while another has it: all of them are asked before.
+    %% No log is deleted while another holds the entry, so all nodes are described before.
     Holders = [Node || {Node, _} <- Others, not is_empty(ram_node:describe(Node))],
-    Undone = [ram_cluster:abandon(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
+    Undone = [ram_cluster:cancel_join(Node, Cluster) || {Node, _} <- Others, Holders =:= []],
     case {Holders, ram_cluster:first_error(Undone)} of
         {[], ok} -> ram_node:erase(First, Id);
         {[], Error} -> Error;

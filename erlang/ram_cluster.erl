@@ -1,34 +1,42 @@
-%% Clusters looked at, ended and recovered, and what making them (ram_bootstrap) and changing them
-%% (ram_membership) have in common. These functions run in the calling process and ask the ram_node
-%% of each node over Erlang distribution; who is a member is decided by the log alone.
+%% Clusters described, ended and recovered; and what forming them (ram_bootstrap) and changing them
+%% (ram_membership) have in common. Called by ram and by these two. The functions run in the calling
+%% process and call the ram_node of each node over Erlang distribution; who is a member is decided
+%% by the log alone.
 -module(ram_cluster).
 
 -export([stop/1, recover/2]).
 -export([nodes/0, leader/0, status/0]).
 %% For ram_bootstrap and ram_membership.
--export([at/4, start_application/1, find/1, find_running/1, join/3, abandon/2, holds_cluster/1,
-         failed/2, first_error/1]).
+-export([at/4, start_application/1, find/1, find/2, find_running/1, join/3, cancel_join/2,
+         holds_cluster/1, failed/2, first_error/1]).
 
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
-%% For how long, and how often, a folder that is held is looked at.
--define(LET_GO_MS, 3000).
--define(LOOK_EVERY_MS, 100).
+%% For how long, and how often, a node is tried again whose folder another process has locked.
+-define(LOCKED_MS, 3000).
+-define(POLL_MS, 100).
+%% For how long work of a node is waited for.
+-define(BUSY_MS, 25000).
 
 -type storage() :: any | disk | memory.
 -type result() :: ok | {error, ram_error:cluster_error()}.
 
-%% @doc What is on a node. A member that failed is started again: what failed it may be mended. A
-%% process that is not there may be about to start again, and the folder may be held by its former
-%% member, which is stopping: a moment is given to both.
+%% @doc The description of a node. A member that failed is started again: the cause may be mended.
+%% Two causes are given a moment to pass: a process that is not there (its supervisor may be about
+%% to start it), and a folder that another process has locked (a former member that is stopping).
 -spec find(node()) -> ram_node:description().
 find(Node) ->
-    find(Node, ?LET_GO_MS).
+    find(Node, ?BUSY_MS).
 
-find(Node, LeftMs) ->
-    case describe_started(Node) of
-        {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, LeftMs);
-        {error, noproc} when LeftMs > 0 -> find_later(Node, LeftMs);
+%% @doc As find/1; work of the node is waited for so long.
+-spec find(node(), BusyMs :: non_neg_integer()) -> ram_node:description().
+find(Node, BusyMs) ->
+    find(Node, BusyMs, ?LOCKED_MS).
+
+find(Node, BusyMs, LeftMs) ->
+    case describe_started(Node, BusyMs) of
+        {error, {in_use, _}} when LeftMs > 0 -> find_later(Node, BusyMs, LeftMs);
+        {error, noproc} when LeftMs > 0 -> find_later(Node, BusyMs, LeftMs);
         Found -> Found
     end.
 
@@ -40,31 +48,31 @@ find_running(Node) ->
         _ -> find(Node)
     end.
 
-find_later(Node, LeftMs) ->
-    timer:sleep(?LOOK_EVERY_MS),
-    find(Node, LeftMs - ?LOOK_EVERY_MS).
+find_later(Node, BusyMs, LeftMs) ->
+    timer:sleep(?POLL_MS),
+    find(Node, BusyMs, LeftMs - ?POLL_MS).
 
-describe_started(Node) ->
-    case ram_node:describe(Node) of
+describe_started(Node, BusyMs) ->
+    case ram_node:describe(Node, BusyMs) of
         #{running := false} ->
             case at(Node, ram_node, restart, []) of
-                ok -> ram_node:describe(Node);
+                ok -> ram_node:describe(Node, BusyMs);
                 {error, _} = Error -> Error
             end;
         Description ->
             Description
     end.
 
-%% @doc Undoes a join of which nothing came, where it proves that nothing did.
--spec abandon(node(), binary()) -> result().
-abandon(Node, Cluster) ->
-    case ram_node:abandon(Node, Cluster) of
+%% @doc Cancels the join of a node, if its log proves that it never was a member.
+-spec cancel_join(node(), binary()) -> result().
+cancel_join(Node, Cluster) ->
+    case ram_node:cancel_join(Node, Cluster) of
         ok -> ok;
         {error, joined} -> {error, {already_clustered, [Node]}};
         {error, Reason} -> {error, failed(Node, Reason)}
     end.
 
-%% @doc The first of these that is none.
+%% @doc The first of these that is an error.
 -spec first_error([result()]) -> result().
 first_error(Results) ->
     case [Error || {error, _} = Error <- Results] of
@@ -72,13 +80,14 @@ first_error(Results) ->
         [Error | _] -> Error
     end.
 
-%% One that others are about to make a member is taken for one. What is known to be committed says
-%% nothing here: a member that was elsewhere when that was told may hold all of it.
+%% @doc Whether a member holds, or may soon hold, data of a cluster: one that is joining counts. The
+%% commit index proves nothing here: a member that was not told of it may hold all that is
+%% committed.
 -spec holds_cluster(map()) -> boolean().
-holds_cluster(#{joined := Joined, forming := Forming}) ->
-    Joined orelse Forming.
+holds_cluster(#{joined := Joined, joining := Joining}) ->
+    Joined orelse Joining.
 
-%% @doc Makes a node a new incarnation that nobody knows yet. Also returns how it is stored there.
+%% @doc A node joins as a new incarnation that no member knows yet. Also returns its storage there.
 -spec join(node(), binary(), storage()) ->
           {ok, {pos_integer(), binary(), binary()}, disk | memory}
         | {error, ram_error:cluster_error()}.
@@ -175,15 +184,15 @@ recover_from(Keeper, Others, Members, Cluster) ->
             {error, failed(Keeper, Reason)}
     end.
 
-%% The cluster is the keeper's by now. Of the others only what they had of the former one goes.
-rejoin(Keeper, Others, Former) ->
+%% The new cluster exists by now. The other survivors lose only what they hold of the old one.
+rejoin(Keeper, Others, Old) ->
     case at(Keeper, ram_request, sync, []) of
-        ok -> first_error([rejoin_one(Keeper, Node, Former) || Node <- Others]);
+        ok -> first_error([rejoin_one(Keeper, Node, Old) || Node <- Others]);
         {error, _} = Error -> Error
     end.
 
-rejoin_one(Keeper, Node, Former) ->
-    case erase(Node, Former) of
+rejoin_one(Keeper, Node, Old) ->
+    case erase(Node, Old) of
         ok -> at(Keeper, ram_membership, add, [Node]);
         {error, _} = Error -> Error
     end.
@@ -191,7 +200,7 @@ rejoin_one(Keeper, Node, Former) ->
 -spec nodes() -> [node()].
 nodes() ->
     #{members := Members} = ram_request:status(),
-    lists:sort([binary_to_atom(Name) || {_Id, Name, _Address, _Standing} <- Members]).
+    lists:sort([binary_to_atom(Name) || {_Id, Name, _Address, _Role} <- Members]).
 
 -spec leader() -> node() | undefined.
 leader() ->
@@ -211,12 +220,12 @@ running() ->
         #{node => node(),
           leader := name_of_leader(Status),
           members := [#{node => binary_to_atom(Name), id => Id, address => Address,
-                        standing => Standing, heard_ms => maps:get(Id, HeardMs, undefined)}
-                      || {Id, Name, Address, Standing} <- Members]}.
+                        standing => Role, heard_ms => maps:get(Id, HeardMs, undefined)}
+                      || {Id, Name, Address, Role} <- Members]}.
 
 name_of_leader(#{leader := Id, members := Members}) ->
     case lists:keyfind(Id, 1, Members) of
-        {Id, Name, _Address, _Standing} -> binary_to_atom(Name);
+        {Id, Name, _Address, _Role} -> binary_to_atom(Name);
         false -> undefined
     end.
 
@@ -230,7 +239,7 @@ start_application(Nodes) ->
         {Unreachable, _} -> {error, {unreachable, Unreachable}}
     end.
 
-%% @doc Calls a function on a node; what the node cannot do is a value.
+%% @doc Calls a function on a node; a failure of the call is a value.
 -spec at(node(), module(), atom(), [term()]) -> term().
 at(Node, Module, Function, Arguments) ->
     try erpc:call(Node, Module, Function, Arguments, ?CATCH_UP_MS)

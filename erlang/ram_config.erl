@@ -131,8 +131,8 @@ timeouts(#{heartbeat_ms := Heartbeat, election_timeout_min_ms := Min,
     ok = read_lease(Config),
     Config.
 
-%% It is renewed between two heartbeats, and ends before the promise of those who gave it: clocks
-%% may differ by 2 % (config.rs).
+%% It is renewed between two heartbeats, and ends before the vote holds of those that granted it:
+%% clocks may differ by 2 % (config.rs).
 read_lease(#{read_lease_ms := nil}) ->
     ok;
 read_lease(#{read_lease_ms := Lease, heartbeat_ms := Heartbeat,

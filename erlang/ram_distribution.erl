@@ -1,7 +1,8 @@
-%% What Erlang distribution says of this node: its name, its cookie, and the host that others know
-%% it by. All three may come late (net_kernel:start/1, or a name that the first connection gives:
-%% `-sname undefined') and may change. ram_node asks again whenever something is asked of it, and
-%% each second; nothing here is kept.
+%% The identity of this node in Erlang distribution: its name, its cookie, and the host that others
+%% know it by. All three may come late (net_kernel:start/1, or a name that the first connection
+%% gives: `-sname undefined') and may change, so nothing is cached here; ram_naming reads them
+%% before each request and once a second. Called by ram_naming, ram_opening, ram_owner and
+%% ram_config.
 -module(ram_distribution).
 
 -include_lib("kernel/include/logger.hrl").
@@ -34,8 +35,8 @@ cookie(Known) ->
         {false, _} -> Known
     end.
 
-%% @doc The process that knows of nodes that come and go; another one after distribution was
-%% stopped and started.
+%% @doc The process that reports nodes that come and go; another one after distribution was stopped
+%% and started.
 -spec network() -> pid() | undefined.
 network() ->
     whereis(net_kernel).

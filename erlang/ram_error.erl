@@ -16,7 +16,7 @@
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
       | {unreadable_value, Key :: term()}
-        %% A defect of ram that the leader noticed. Nothing happened.
+        %% A defect of ram that the leader detected. Nothing happened.
       | {refused, Why :: binary()}.
 
 -type cluster_error() ::
@@ -36,7 +36,8 @@
       | {bad_config, binary(), binary()}
       | {not_erased, node(), binary()}          % which file could not be deleted, and why
         %% Among others with `{unreadable, Text}' (what of the data folder could not be read, and
-        %% what to do; nothing was deleted), `{in_use, Text}' (another process has the folder).
+        %% what to do; nothing was deleted), `{in_use, Text}' (another process has the folder),
+        %% `{busy, Work}' (the node has other work for so long; nothing was done).
       | {failed, node(), term()}
       | {file, binary()}                        % which file, where in it, what; nothing happened
       | not_empty                               % a backup is restored into an empty cluster only

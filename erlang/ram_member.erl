@@ -1,399 +1,268 @@
-%% The process that owns the member of this node: started, stopped, erased, named. It is registered
-%% as ram_node, whose functions ask it from any node.
+%% The state machine of the member of this node, registered as ram_node, whose functions ask it from
+%% any node. It opens the member that the data folder holds, has it join or leave a cluster, and
+%% keeps the reason when it fails.
 %%
-%% The data folder holds nothing, a member, or what cannot be read; the library says which, under
-%% the lock of the folder, and only who finds nothing may join. A folder may change while no member
-%% has it open (a volume is mounted late, another process lets go of it), so it is looked at again
-%% whenever somebody asks; and by itself as long as another process holds it.
+%% States at rest: `unnamed' (the node has no name yet), `blank' (the folder holds nothing),
+%% `unreadable' (what it holds cannot be read, or another process has it), `failed' (it holds a
+%% member that is not open), `serving'. States of work: `starting', `stopping', `erasing',
+%% `recovering', `renaming'. Work is a call of the library that blocks; the owner process
+%% (ram_owner) makes it, and a function says what follows from its result: more work, or rest.
+%% ram_opening, ram_ending and ram_naming decide that.
 %%
-%% The name and the cookie of the node may change, or come later than ram (ram_distribution).
-%% Without a member here the new name is simply that of the node; with one, it takes the new cookie,
-%% and the new name if nobody else knows it under the former. A member of several keeps its name,
-%% serves on, and is not taken for a node of the new one.
-%%
-%% A member that fails (its disk is full) is closed and the reason is kept for status; the process
-%% and the VM go on, and restart brings it back. Nothing is deleted because something failed.
+%% A status is answered at once in every state. Other requests wait while there is work, each as
+%% long as its caller says, and are then refused with `{busy, State}': what was refused is not done
+%% later. What is not known is answered or logged; nothing that is received ends this process. A
+%% call of the library that crashes is one that failed. When this process is killed, the owner dies
+%% with it, and the library stops a member that nobody refers to. Nothing is deleted because
+%% something failed.
 -module(ram_member).
--behaviour(gen_server).
+-behaviour(gen_statem).
 
 -include_lib("kernel/include/logger.hrl").
+-include("ram_member.hrl").
 
 -export([start_link/1]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([callback_mode/0, init/1, handle_event/4, terminate/3]).
+-export_type([state/0, step/0, then/0]).
 
--record(state, {settings :: ram_config:settings(),
-                config :: ram_config:config() | undefined,   % while the node has no name
-                cookie :: binary() | undefined,
-                network :: pid() | undefined,        % which tells of nodes that come
-                misnamed :: binary() | undefined,    % the node has another name than its member
-                member :: ram_nif:member() | undefined,
-                cluster :: binary() | undefined,     % of the data, running or not, if known
-                storage = disk :: disk | memory,     % of the member
-                former :: reference() | undefined,   % monitors who makes the cluster
-                failure :: term(),                   % why the member does not run, if it should
-                again :: reference() | undefined}).  % the timer for another look
+-type state() :: unnamed | blank | unreadable | failed | serving | work().
+-type work() :: starting | stopping | erasing | recovering | renaming.
+%% Nothing is left to do; or this call, and what follows from its result.
+-type step() :: {rest, #member{}}
+              | {work, work(), ram_owner:call(), fun((term(), #member{}) -> step()), #member{}}.
+%% What follows when the folder was read, or the member has ended.
+-type then() :: fun((#member{}) -> step()).
 
-%% How soon a folder that another process held is looked at again.
--define(LOOK_AGAIN_MS, 200).
-%% How soon a new name or cookie is noticed when nobody asks.
--define(NOTICE_MS, 1000).
+%% Requests that wait at once.
+-define(QUEUE_MAX, 1000).
+%% How soon a new name or cookie takes effect when no request comes.
+-define(CHECK_MS, 1000).
+%% How often unknown messages are logged, and how deep.
+-define(UNKNOWN_MS, 10000).
+-define(DEPTH, 10).
+%% For how long work is waited for when this process is stopped; below the limit of ram_sup.
+-define(STOP_MS, 50000).
 
--spec start_link(ram_config:settings()) -> gen_server:start_ret().
+-spec start_link(ram_config:settings()) -> gen_statem:start_ret().
 start_link(Settings) ->
-    gen_server:start_link({local, ram_node}, ?MODULE, Settings, []).
+    gen_statem:start_link({local, ram_node}, ?MODULE, Settings, []).
 
--spec init(ram_config:settings()) -> {ok, #state{}}.
+-spec callback_mode() -> gen_statem:callback_mode_result().
+callback_mode() ->
+    handle_event_function.
+
+-spec init(ram_config:settings()) -> gen_statem:init_result(state()).
 init(Settings) ->
     process_flag(trap_exit, true),
     %% Of a process that was killed.
     _ = ram_request:clear_member(),
+    self() ! check_name,
     Cookie = ram_distribution:cookie(undefined),
-    self() ! notice,
-    State = with_network(#state{settings = Settings, cookie = Cookie}),
-    {ok, named(State, ram_distribution:name())}.
+    Data = #member{settings = Settings, owner = ram_owner:start_link(), cookie = Cookie},
+    {ok, unnamed, Data, [{next_event, internal, start}]}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(Request, From, State) ->
-    handle(Request, From, noticed(State)).
+-spec handle_event(gen_statem:event_type(), term(), state(), #member{}) ->
+          gen_statem:event_handler_result(state()).
+handle_event(internal, start, _State, Data) ->
+    step(ram_naming:start(Data));
+handle_event({call, {Pid, _Tag} = From}, Request, State, Data) when is_pid(Pid) ->
+    requested(From, Request, State, Data);
+handle_event(cast, {joined, Cluster}, _State, #member{cluster = Cluster} = Data) ->
+    {keep_state, ram_opening:joined(Data)};
+handle_event(cast, {joined, _Other}, _State, _Data) ->
+    keep_state_and_data;
+handle_event(cast, {address, Cluster, Id, Address} = Message, State, Data)
+  when is_binary(Cluster), is_integer(Id), is_binary(Address) ->
+    address(Message, State, Data);
+handle_event(info, {ram_owner, Owner, Result}, State, #member{owner = Owner} = Data) ->
+    result(Result, State, Data);
+handle_event(info, {ram_owner, _Former, _Result}, _State, _Data) ->
+    keep_state_and_data;
+handle_event(info, {'EXIT', Owner, Reason}, State, #member{owner = Owner} = Data) ->
+    owner_ended(Reason, State, Data#member{owner = ram_owner:start_link()});
+handle_event(info, {timeout, _Timer, {refuse, From}}, State, Data) ->
+    {keep_state, refused(From, State, Data)};
+handle_event(info, check_name, _State, Data) ->
+    _ = erlang:send_after(?CHECK_MS, self(), check_name),
+    at_rest(fun ram_naming:check/1, Data);
+handle_event(info, retry, _State, Data) ->
+    at_rest(fun ram_opening:retry/1, Data);
+handle_event(info, {nodeup, Node, _Info}, serving, Data) ->
+    ok = ram_opening:tell_address([Node], Data),
+    keep_state_and_data;
+handle_event(info, {Change, _Node, _Info}, _State, _Data) when Change =:= nodeup;
+                                                               Change =:= nodedown ->
+    keep_state_and_data;
+handle_event(info, {'DOWN', Monitor, process, _Pid, _Why}, _State,
+             #member{coordinator = Monitor} = Data) ->
+    {keep_state, Data#member{coordinator = undefined}};
+handle_event(_Type, Message, _State, Data) ->
+    {keep_state, unknown(Message, Data)}.
 
-handle(status, _From, State) ->
-    {reply, silence(State), State};
-handle(describe, _From, State) ->
-    Found = look(State),
-    {reply, description(Found), Found};
-handle(_Request, _From, #state{config = undefined} = State) ->
-    {reply, {error, unnamed}, State};
-handle({join, Cluster, Storage, Former}, _From, State) ->
-    join_found(Cluster, Storage, Former, look(State));
-handle({abandon, Cluster}, _From, #state{cluster = Cluster, member = Member} = State)
-  when Member =/= undefined ->
-    abandoned(ended(fun ram_nif:member_abandon/1, State));
-handle({abandon, Cluster}, _From, #state{cluster = Cluster, failure = Reason} = State) ->
-    {reply, {error, Reason}, State};
-handle({abandon, _Other}, _From, State) ->
-    {reply, ok, State};
-handle({erase, Only}, _From, #state{cluster = Cluster} = State)
-  when is_binary(Only), is_binary(Cluster), Only =/= Cluster ->
-    {reply, {error, other_cluster}, State};
-handle({erase, Id}, From, State) when is_integer(Id) ->
-    case description(State) of
-        #{id := Id} -> handle({erase, any}, From, State);
-        _ -> {reply, {error, other_member}, State}
-    end;
-handle({erase, _Only}, _From, #state{member = Member} = State) when Member =/= undefined ->
-    erased(ended(fun ram_nif:member_erase/1, State));
-handle({erase, Only}, _From, #state{config = #{data_dir := Dir}} = State) ->
-    erased({ram_nif:folder_erase(Dir, known_cluster(Only, State)), State});
-handle({set_aside, Id}, _From, State) ->
-    case description(State) of
-        #{id := Id} -> aside(State);
-        _ -> {reply, {error, other_member}, State}
-    end;
-handle(restart, _From, #state{member = undefined} = State) ->
-    case start_again(State) of
-        #state{member = undefined, failure = undefined} = None -> {reply, {error, noproc}, None};
-        #state{member = undefined, failure = Reason} = Failed -> {reply, {error, Reason}, Failed};
-        Started -> {reply, ok, Started}
-    end;
-handle(restart, _From, State) ->
-    {reply, ok, State};
-handle({recover, _Old, _New}, _From, #state{member = undefined} = State) ->
-    {reply, {error, noproc}, State};
-handle({recover, Old, New}, _From, #state{member = Member} = State) ->
-    case ram_nif:member_recover(Member, Old, New) of
-        {ok, Recovered, LastLogIndex} ->
-            flush_events(),
-            {reply, {ok, LastLogIndex}, serve(Recovered, State)};
-        {error, other_cluster} = Error ->
-            {reply, Error, State};
-        {error, _} = Error ->
-            {reply, Error, start_again(stop_member(State))}
-    end;
-handle(_OfAnotherVersion, _From, State) -> {reply, {error, unknown_request}, State}.
-
--spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({joined, Cluster}, #state{cluster = Cluster, former = Former} = State) ->
-    Former =/= undefined andalso demonitor(Former, [flush]),
-    {noreply, State#state{former = undefined}};
-handle_cast({address, Cluster, Id, Address}, #state{cluster = Cluster, member = Member} = State)
-  when Member =/= undefined ->
-    ok = ram_nif:member_set_address(Member, Id, Address),
-    {noreply, State};
-handle_cast(_Stale, State) ->
-    {noreply, State}.
-
--spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info({'DOWN', Former, process, _Pid, _Reason}, #state{former = Former} = State) ->
-    {noreply, State#state{former = undefined}};
-handle_info({nodeup, Node, _Info}, State) ->
-    tell_address([Node], State),
-    {noreply, State};
-handle_info(notice, State) ->
-    _ = erlang:send_after(?NOTICE_MS, self(), notice),
-    {noreply, noticed(State)};
-handle_info({ram_member, removed}, #state{member = Member} = State) when Member =/= undefined ->
-    {reply, _, Aside} = aside(State),
-    {noreply, Aside};
-handle_info({ram_member, {failed, Text}}, State) ->
-    ?LOG_ERROR("ram: the member stopped: ~ts; ram:restart_server() starts it again", [Text]),
-    {noreply, (stop_member(State))#state{failure = {failed, Text}}};
-handle_info(look_again, #state{member = undefined, failure = {in_use, _}} = State) ->
-    {noreply, start_again(State)};
-handle_info({ram_log, Level, Text}, State) ->
-    ?LOG(Level, "ram: ~ts", [Text]),
-    {noreply, State};
-handle_info(_Other, State) ->
-    {noreply, State}.
-
--spec terminate(term(), #state{}) -> ok.
-terminate(_Reason, State) ->
-    _ = stop_member(State),
+-spec terminate(term(), state(), #member{}) -> ok.
+terminate(_Reason, _State, #member{handle = Handle} = Data) ->
+    _ = ram_request:clear_member(),
+    Open = [Each || Each <- [Handle, opened(Data)], Each =/= undefined],
+    lists:foreach(fun ram_nif:member_stop/1, Open),
+    true = exit(Data#member.owner, kill),
     ok.
 
-%% What became of the name and the cookie of the node, and whether another process tells of nodes.
-noticed(State) ->
-    with_cookie(with_name(with_network(State))).
-
-%% Hidden nodes are members like others.
-with_network(#state{network = Known} = State) ->
-    case ram_distribution:network() of
-        Known -> State;
-        undefined -> State#state{network = undefined};
-        Network ->
-            _ = net_kernel:monitor_nodes(true, [{node_type, all}]),
-            tell_address(nodes(connected), State),
-            State#state{network = Network}
+%% What the work that is under way still opens.
+opened(#member{work = undefined}) ->
+    undefined;
+opened(#member{owner = Owner}) ->
+    receive
+        {ram_owner, Owner, {done, _} = Result} -> ram_owner:opened(Result);
+        {ram_owner, Owner, {crashed, _}} -> undefined;
+        {'EXIT', Owner, _} -> undefined
+    after ?STOP_MS -> undefined
     end.
 
-with_cookie(#state{cookie = Known, member = Member} = State) ->
-    case ram_distribution:cookie(Known) of
-        Known -> State;
-        Cookie ->
-            Member =:= undefined orelse ram_nif:member_set_cookie(Member, Cookie),
-            State#state{cookie = Cookie}
+%%% Work and rest
+
+step({work, State, Call, Then, #member{owner = Owner} = Data}) ->
+    ok = ram_owner:call(Owner, Call),
+    {next_state, State, Data#member{work = {Call, Then}}};
+step({rest, #member{queue = []} = Data}) ->
+    {next_state, resting(Data), Data};
+step({rest, Data}) ->
+    case ram_naming:check(Data) of
+        {rest, #member{queue = [{From, Request} | Queue]} = Checked} ->
+            step(handle(Request, From, Checked#member{queue = Queue}));
+        Work ->
+            step(Work)
     end.
 
-with_name(#state{config = Config} = State) ->
-    Known = case Config of undefined -> undefined; #{name := Name} -> binary_to_atom(Name) end,
-    case ram_distribution:name() of
-        Known -> State#state{misnamed = undefined};
-        Node -> named(State, Node)
-    end.
+resting(#member{config = undefined}) -> unnamed;
+resting(#member{handle = Handle}) when Handle =/= undefined -> serving;
+resting(#member{cluster = Cluster}) when Cluster =/= undefined -> failed;
+resting(#member{failure = undefined}) -> blank;
+resting(#member{}) -> unreadable.
 
-named(#state{member = undefined, settings = Settings} = State, Node) ->
-    Left = State#state{cluster = undefined, failure = undefined, config = undefined,
-                       misnamed = undefined},
-    case Node of
-        undefined ->
-            ?LOG_NOTICE("ram: no member is started before this node has a name"),
-            Left;
-        _ ->
-            #{data_dir := Dir, storage := Storage} = Config = ram_config:named(Settings, Node),
-            Storage =:= memory orelse
-                ?LOG_NOTICE("ram: the data folder of ~ts is ~ts", [Node, Dir]),
-            start_again(Left#state{config = Config})
-    end;
-%% Distribution was stopped. The member's own connections stay.
-named(State, Node) when Node =:= undefined; Node =:= nonode@nohost ->
-    State;
-named(#state{misnamed = undefined, member = Member, settings = Settings} = State, Node) ->
-    case member_status(Member) of
-        #{members := [_Alone]} -> renamed(State, Node, ram_config:named(Settings, Node));
-        _ -> misnamed(State, Node, "the cluster has other members")
-    end;
-named(State, _Node) -> State.
+at_rest(Step, #member{work = undefined} = Data) -> step(Step(Data));
+at_rest(_Step, _Data) -> keep_state_and_data.
 
-%% The folder has the name of the node by default, and goes along.
-renamed(#state{config = #{data_dir := Dir}} = State, Node, #{data_dir := NewDir} = New) ->
-    case ram_distribution:move_folder(State#state.storage, Dir, NewDir) of
-        ok -> renamed_in(State, Node, New);
-        {error, Why} -> misnamed(State, Node, [NewDir, ": ", file:format_error(Why)])
-    end.
+result({done, Result}, _State, #member{work = {_Call, Then}} = Data) ->
+    step(Then(Result, Data#member{work = undefined}));
+result({crashed, Text}, State, Data) ->
+    crashed(Text, State, Data);
+result({event, _Handle, _Event}, _State, #member{work = {_, _}}) ->
+    {keep_state_and_data, [postpone]};
+result({event, Handle, Event}, serving, #member{handle = Handle} = Data) ->
+    step(ram_ending:event(Event, Data));
+%% Of a member that has ended.
+result({event, _Handle, _Event}, _State, _Data) ->
+    keep_state_and_data.
 
-renamed_in(#state{member = Member, config = #{data_dir := Dir}} = State, Node, New) ->
-    #{data_dir := NewDir} = New,
-    case ram_nif:member_rename(Member, settings(State#state{config = New}), rand:bytes(16)) of
-        {ok, Renamed} ->
-            flush_events(),
-            ?LOG_NOTICE("ram: the member of this node is ~ts from now on; its data folder is ~ts",
-                        [Node, NewDir]),
-            serve(Renamed, State#state{config = New});
-        {error, joined} ->
-            _ = ram_distribution:move_folder(State#state.storage, NewDir, Dir),
-            misnamed(State, Node, "the cluster has other members");
-        {error, Reason} ->
-            failed(Reason, stop_member(State#state{config = New}))
-    end.
+owner_ended(Reason, State, Data) ->
+    Text = io_lib:format("the owner process of the member ended: ~0tP", [Reason, ?DEPTH]),
+    crashed(unicode:characters_to_binary(Text), State, Data).
 
-misnamed(#state{config = #{name := Name}} = State, Node, Why) ->
-    Text = ram_distribution:misnamed(Name, Node, Why),
+%% The call failed. A member that was open may be half ended: it is closed for certain, once.
+crashed(Text, State, #member{work = {Call, Then}, handle = Handle} = Data) ->
     ?LOG_ERROR("ram: ~ts", [Text]),
-    State#state{misnamed = Text}.
-
-%% What the folder holds may have changed since it held nothing, or could not be read. A member that
-%% failed is started by whoever asks for it: nothing in its folder says that it would go better.
-look(#state{member = undefined, cluster = undefined} = State) -> start_again(State);
-look(State) -> State.
-
-%% Serves the cluster that the data folder holds, if it holds one.
-start_again(#state{config = undefined} = State) -> State;
-start_again(#state{config = #{data_dir := Dir, storage := Storage}} = State) ->
-    case ram_nif:folder_look(Dir) of
-        none ->
-            State#state{cluster = undefined, failure = undefined};
-        {ok, Cluster} when Storage =:= memory ->
-            ?LOG_ERROR("ram: ~ts holds the data of a cluster, but storage is set to memory; "
-                       "set it to disk, or delete the folder", [Dir]),
-            State#state{cluster = Cluster, failure = {storage_mismatch, disk, memory}};
-        {ok, Cluster} ->
-            start_member(<<>>, State#state{cluster = Cluster, storage = disk});
-        {error, Reason} ->
-            failed(Reason, State#state{cluster = undefined})
-    end.
-
-%% Into a folder that holds nothing, and nothing else.
-join_found(Cluster, Storage, Former, #state{member = undefined, failure = undefined} = State) ->
-    case start_as(Storage, Cluster, State) of
-        {error, _} = Error ->
-            {reply, Error, State};
-        #state{member = undefined, failure = Reason} ->
-            %% It has undone what it made.
-            {reply, {error, Reason}, State};
-        #state{member = Member, config = #{name := Name}} = Started ->
-            #{id := Id, address := Address} = member_status(Member),
-            {reply, {ok, {Id, Name, Address}}, Started#state{former = monitor(process, Former)}}
+    Ended = Data#member{work = undefined},
+    Failed = fun(Next) -> Then({error, {failed, Text}}, Next) end,
+    case Handle =:= undefined orelse element(1, Call) =:= close of
+        true -> step(Failed(Ended));
+        false -> step({work, State, {close, Handle}, fun(_, Closed) -> Failed(Closed) end, Ended})
     end;
-join_found(_Cluster, _Storage, _Former, #state{cluster = undefined, failure = Reason} = State) ->
-    {reply, {error, Reason}, State};
-join_found(_Cluster, _Storage, _Former, State) ->
-    {reply, {error, {already_clustered, [node()]}}, State}.
+%% Events of the member that is open would come to nobody.
+crashed(Text, serving, Data) ->
+    ?LOG_ERROR("ram: ~ts", [Text]),
+    step(ram_ending:reopen(Data));
+crashed(_Text, _State, _Data) ->
+    keep_state_and_data.
 
-start_as(any, Cluster, #state{config = #{storage := any}} = State) ->
-    start_member(Cluster, State#state{storage = disk});
-start_as(any, Cluster, #state{config = #{storage := Storage}} = State) ->
-    start_member(Cluster, State#state{storage = Storage});
-start_as(Storage, Cluster, #state{config = #{storage := Set}} = State)
-  when Set =:= any; Set =:= Storage ->
-    start_member(Cluster, State#state{storage = Storage});
-start_as(Storage, _Cluster, #state{config = #{storage := Set}}) ->
-    {error, {storage_mismatch, Set, Storage}}.
+%%% Requests
 
-%% `Cluster' is empty for the one that the data folder holds.
-start_member(Cluster, State) ->
-    case ram_nif:member_start(settings(State), Cluster) of
-        {ok, Member} -> serve(Member, State);
-        {error, Reason} -> failed(Reason, State)
+requested(From, status, State, Data) ->
+    {keep_state_and_data, [{reply, From, ram_description:status(State, Data)}]};
+requested(From, {request, WaitMs, Request}, State, Data)
+  when is_integer(WaitMs), WaitMs >= 0, WaitMs < 1 bsl 32; WaitMs =:= infinity ->
+    case is_request(Request) of
+        true -> queued({From, Request}, WaitMs, State, Data);
+        false -> {keep_state_and_data, [{reply, From, {error, unknown_request}}]}
+    end;
+requested(From, _OfAnotherVersion, _State, _Data) ->
+    {keep_state_and_data, [{reply, From, {error, unknown_request}}]}.
+
+is_request(describe) -> true;
+is_request(await) -> true;
+is_request(restart) -> true;
+is_request({join, Cluster, Storage, Coordinator}) ->
+    is_cluster(Cluster) andalso lists:member(Storage, [any, disk, memory])
+        andalso is_pid(Coordinator);
+is_request({cancel_join, Cluster}) -> is_cluster(Cluster);
+is_request({erase, Only}) -> Only =:= any orelse is_integer(Only) orelse is_cluster(Only);
+is_request({set_aside, Id}) -> is_integer(Id);
+is_request({recover, Old, New}) -> is_cluster(Old) andalso is_cluster(New);
+is_request(_Unknown) -> false.
+
+is_cluster(Id) -> is_binary(Id) andalso byte_size(Id) =:= 16.
+
+queued(Waiting, _WaitMs, _State, #member{work = undefined} = Data) ->
+    step({rest, Data#member{queue = [Waiting]}});
+queued({From, _Request}, WaitMs, State, #member{queue = Queue})
+  when WaitMs =:= 0; length(Queue) >= ?QUEUE_MAX ->
+    {keep_state_and_data, [{reply, From, {error, {busy, State}}}]};
+queued({From, _Request} = Waiting, WaitMs, _State, #member{queue = Queue} = Data) ->
+    _ = WaitMs =:= infinity orelse erlang:start_timer(WaitMs, self(), {refuse, From}),
+    {keep_state, Data#member{queue = Queue ++ [Waiting]}}.
+
+%% It may have been answered meanwhile.
+refused(From, State, #member{queue = Queue} = Data) ->
+    case lists:keytake(From, 1, Queue) of
+        {value, _Request, Others} ->
+            ok = gen_statem:reply(From, {error, {busy, State}}),
+            Data#member{queue = Others};
+        false ->
+            Data
     end.
 
-%% Told once. Who holds the folder may let go of it: a former member of this node that is stopping.
-failed(Reason, #state{failure = Known} = State) ->
-    Words = ram_error:words(Reason),
-    Reason =:= Known orelse ?LOG_ERROR("ram: the member did not start: ~ts", [Words]),
-    State#state{failure = Reason, again = look_again(Reason, State)}.
+-spec handle(term(), gen_statem:from(), #member{}) -> step().
+handle(await, From, Data) ->
+    ram_opening:answer(From, ok, Data);
+handle(_Request, From, #member{config = undefined} = Data) ->
+    ram_opening:answer(From, {error, unnamed}, Data);
+handle(describe, From, Data) ->
+    ram_opening:refresh(Data, fun(Found) ->
+        ram_opening:answer(From, ram_description:describe(Found), Found)
+    end);
+handle({join, Cluster, Storage, Coordinator}, From, Data) ->
+    ram_opening:join({Cluster, Storage, Coordinator}, From, Data);
+handle({cancel_join, Cluster}, From, Data) ->
+    ram_ending:cancel_join(Cluster, From, Data);
+handle({erase, Only}, From, Data) ->
+    ram_ending:erase(Only, From, Data);
+handle({set_aside, Id}, From, Data) ->
+    ram_ending:set_aside(Id, From, Data);
+handle(restart, From, Data) ->
+    ram_opening:restart(From, Data);
+handle({recover, Old, New}, From, Data) ->
+    ram_ending:recover(Old, New, From, Data).
 
-look_again({in_use, _}, #state{again = Timer}) ->
-    _ = Timer =:= undefined orelse erlang:cancel_timer(Timer),
-    erlang:send_after(?LOOK_AGAIN_MS, self(), look_again);
-look_again(_Reason, _State) -> undefined.
+%%% Messages
 
-serve(Member, #state{config = #{call_timeout_ms := TimeoutMs, reads := Reads}} = State) ->
-    ok = ram_nif:member_set_cookie(Member, State#state.cookie),
-    ok = ram_request:set_member(Member, TimeoutMs, Reads),
-    #{cluster := Cluster} = member_status(Member),
-    Serving = State#state{member = Member, cluster = Cluster, failure = undefined},
-    ok = ram_distribution:warn(node(), State#state.config),
-    tell_address(nodes(connected), Serving),
-    Serving.
+address({address, Cluster, Id, Address} = Message, serving, #member{handle = Handle} = Data) ->
+    try Data#member.cluster =/= Cluster orelse ram_nif:member_set_address(Handle, Id, Address) of
+        _ -> keep_state_and_data
+    catch
+        error:badarg -> {keep_state, unknown(Message, Data)}
+    end;
+%% It may be of the member that is about to be opened.
+address(_Message, _State, #member{work = {_, _}}) ->
+    {keep_state_and_data, [postpone]};
+address(_Message, _State, _Data) ->
+    keep_state_and_data.
 
-settings(#state{config = Config, cookie = Cookie, storage = Storage}) ->
-    Config#{cookie => Cookie, memory => Storage =:= memory}.
-
-stop_member(#state{member = undefined} = State) ->
-    State;
-stop_member(State) ->
-    {ok, Stopped} = ended(fun ram_nif:member_stop/1, State),
-    Stopped.
-
-%% Nobody asks the member from now on, and what it said until it ended must not be taken for the
-%% words of the next one.
-ended(End, #state{member = Member} = State) ->
-    _ = ram_request:clear_member(),
-    Result = End(Member),
-    flush_events(),
-    {Result, State#state{member = undefined}}.
-
-flush_events() ->
-    receive {ram_member, _} -> flush_events()
-    after 0 -> ok
+unknown(Message, #member{unknown_ms = LastMs} = Data) ->
+    NowMs = erlang:monotonic_time(millisecond),
+    case LastMs =:= undefined orelse NowMs - LastMs >= ?UNKNOWN_MS of
+        true ->
+            ?LOG_WARNING("ram: ram_node got a message that it does not know: ~0tP",
+                         [Message, ?DEPTH]),
+            Data#member{unknown_ms = NowMs};
+        false ->
+            Data
     end.
-
-%% Its cluster has removed the member; what it held is kept until somebody says that it may go.
-aside(#state{config = #{data_dir := Dir}} = State) ->
-    case ended(fun ram_nif:member_set_aside/1, State) of
-        {{ok, Prefix}, Ended} ->
-            ?LOG_NOTICE("ram: this node was removed from its cluster; its data are kept as ~ts*",
-                        [filename:join(Dir, Prefix)]),
-            erased({ok, Ended});
-        Failed ->
-            erased(Failed)
-    end.
-
-%% The reply, and what is left when the files are gone, or some of them are not: the next look
-%% finishes that.
-erased({Result, State}) ->
-    Left = State#state{former = undefined, failure = undefined},
-    case Result of
-        ok ->
-            {reply, ok, Left#state{cluster = undefined}};
-        {error, {not_erased, Text}} ->
-            {reply, Result, failed({not_erased, Text}, Left#state{cluster = undefined})};
-        {error, _} ->
-            {reply, Result, start_again(Left)}
-    end.
-
-abandoned({{error, joined} = Error, State}) ->
-    {reply, Error, start_again(State#state{former = undefined})};
-abandoned(Ended) ->
-    erased(Ended).
-
-known_cluster(any, #state{cluster = undefined}) -> <<>>;
-known_cluster(any, #state{cluster = Cluster}) -> Cluster;
-known_cluster(Only, _State) -> Only.
-
-description(#state{config = undefined}) ->
-    {error, unnamed};
-description(#state{misnamed = Text}) when is_binary(Text) ->
-    {error, {renamed, Text}};
-description(#state{member = undefined, cluster = undefined, failure = undefined}) ->
-    none;
-description(#state{member = undefined, cluster = undefined, failure = Reason}) ->
-    {error, Reason};
-description(#state{member = undefined, cluster = Cluster, storage = Storage}) ->
-    #{cluster => Cluster, id => 0, address => <<>>, running => false, members => [],
-      joined => true, forming => false, storage => Storage};
-description(#state{member = Member, cluster = Cluster, former = Former} = State) ->
-    #{id := Id, address := Address, joined := Joined, members := Members} = member_status(Member),
-    #{cluster => Cluster, id => Id, address => Address, running => true,
-      members => [binary_to_atom(Name) || {_Id, Name, _Address, _Standing} <- Members],
-      joined => Joined, forming => Former =/= undefined, storage => State#state.storage}.
-
-silence(#state{config = undefined}) ->
-    #{reason => unnamed};
-silence(#state{config = #{data_dir := Dir, storage := Storage}, failure = Reason}) ->
-    Told = #{data_dir => Dir, storage => Storage},
-    case Reason of
-        undefined -> Told#{reason => no_cluster};
-        _ -> Told#{role => down, failure => Reason}
-    end.
-
-%% Only this process stops the member, so it has a status.
-member_status(Member) ->
-    {ok, Status} = ram_nif:member_status(Member),
-    Status.
-
-%% A member whose port changed while others were away: they learn it here, or when it connects.
-tell_address(_Nodes, #state{member = undefined}) ->
-    ok;
-tell_address(Nodes, #state{member = Member, cluster = Cluster}) ->
-    #{id := Id, address := Address} = member_status(Member),
-    ram_node:tell_address(Nodes, Cluster, Id, Address).

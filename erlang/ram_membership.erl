@@ -1,10 +1,11 @@
-%% Members added, removed and replaced. These functions run in the calling process; the leader makes
-%% the change, and makes changes of one node one after the other.
+%% Membership changes, called by ram and by ram_bootstrap: members added, removed and replaced. The
+%% functions run in the calling process; the leader makes the change, those of one node one after
+%% the other.
 %%
-%% A process that is killed here leaves nothing that the next call for that node does not put in
-%% order: a change that the leader has begun it ends, or takes back; and nothing is deleted but what
-%% is proven to be no member: an incarnation that the cluster has removed, or one whose own log says
-%% that it never was in one. For the leader makes nobody a voter who does not answer just before.
+%% When the calling process is killed, the next call for that node puts everything in order: the
+%% leader ends a change that it has begun, or takes it back. Nothing is deleted but what is proven
+%% to be no member: an incarnation that the cluster has removed, or one whose own log proves that it
+%% never was a member, since the leader makes a voter of a learner only that answers just before.
 -module(ram_membership).
 
 -export([add/1, remove/1, replace/2]).
@@ -15,7 +16,7 @@
 
 -type result() :: ok | {error, ram_error:cluster_error()}.
 
-%% Additions of one node wait for each other there, so that one finds what the other has made.
+%% Additions of one node hold a lock on that node, so that each finds what the one before has made.
 -spec add(node()) -> result().
 add(Node) ->
     #{cluster := Cluster} = ram_request:status(),
@@ -41,28 +42,28 @@ add(Node, Cluster, #{cluster := Other, members := Others} = Description) ->
         true ->
             {error, {already_clustered, lists:usort([Node | Others])}};
         false ->
-            case ram_cluster:abandon(Node, Other) of
+            case ram_cluster:cancel_join(Node, Other) of
                 ok -> add_fresh(Node, Cluster);
                 {error, _} = Error -> Error
             end
     end.
 
-%% A member already, or what a caller that was killed has left. If it was removed it comes back as a
-%% new incarnation: an id is never used again.
+%% The node is a member already, or a caller that was killed has left it joining. A node that was
+%% removed is added as a new incarnation: an id is never used again.
 add_known(Node, Cluster, Id, Address) ->
     case change({add, Id, atom_to_binary(Node), Address}, ?CATCH_UP_MS) of
         {error, {removed, _Name}} ->
-            %% One peer's word, for all that is known here: nothing is deleted for it.
+            %% This may be the word of one peer alone: nothing is deleted for it.
             case ram_node:set_aside(Node, Id) of
                 ok -> add_fresh(Node, Cluster);
                 {error, Reason} -> {error, ram_cluster:failed(Node, Reason)}
             end;
         {error, Reason} = Error when element(1, Reason) =:= not_reached;
                                      element(1, Reason) =:= not_caught_up ->
-            %% The leader says so of what is no voter yet.
+            %% The leader answers this for a node only that is no voter yet.
             undone(Node, Cluster, Id, Error);
         {error, Reason} ->
-            %% It may have been a member all the time.
+            %% The node may have been a member before.
             case is_certain(Reason) of
                 true -> {error, ram_error:cluster(Reason)};
                 false -> {error, ram_error:cluster(timeout)}
@@ -74,7 +75,7 @@ add_known(Node, Cluster, Id, Address) ->
 add_fresh(Node, Cluster) ->
     case ram_node:describe(node()) of
         #{storage := Storage} -> add_fresh(Node, Cluster, Storage);
-        %% This member has gone meanwhile.
+        %% This node has left the cluster meanwhile.
         _ -> {error, noproc}
     end.
 
@@ -95,8 +96,8 @@ add_joined(Node, Cluster, {add, Id, _Name, _Address} = Add) ->
         {error, _} = Error -> undone(Node, Cluster, Id, Error)
     end.
 
-%% Does this node reach the new member, and does that one reach the others? It has to when it is to
-%% be elected. Members that this node does not reach either are down.
+%% Whether this node reaches the new member, and the new member the others, as it must to be
+%% elected. Members that this node does not reach either are taken for down.
 is_connected({Node, _Id, _Address} = New) ->
     Members = ram_reach:members(),
     case ram_reach:unreached([New]) of
@@ -115,14 +116,14 @@ reaches(_Members, {error, _} = Error) ->
 is_down({not_reached, Name, _, _}, Down) -> lists:member(Name, Down);
 is_down(_Reason, _Down) -> false.
 
-%% Nobody has heard of it.
+%% No other member knows of it.
 unreached(Node, Cluster, Error) ->
-    _ = ram_node:abandon(Node, Cluster),
+    _ = ram_node:cancel_join(Node, Cluster),
     Error.
 
 added(Node, Cluster) ->
     ok = ram_node:joined(Node, Cluster),
-    %% It is a member, whatever becomes of it now.
+    %% The node is a member, whether it catches up in time or not.
     _ = ram_cluster:at(Node, ram_request, sync, []),
     ok.
 
@@ -132,24 +133,24 @@ undone(Node, Cluster, Id, {error, Reason}) ->
         false -> {error, ram_error:cluster(timeout)}
     end.
 
-%% Did the leader say so, or was nothing asked of it?
+%% Whether the leader answered this, or the change was never sent to it.
 is_certain(timeout) -> false;
 is_certain(noproc) -> false;
 is_certain({failed, _}) -> false;
 is_certain(_Reason) -> true.
 
-%% The incarnation is no member, and will not be one; or that is unknown. What is left of it on the
-%% node is told there, and undone by the next call for it.
+%% `ok': the incarnation is no member, and will not be one. What is left of it on the node is
+%% cancelled by the next call for that node.
 undo(Node, Cluster, Id) ->
     case change({remove_one, Id, atom_to_binary(Node)}, ?TIMEOUT_MS) of
         ok ->
             _ = ram_node:erase(Node, Id),
             ok;
         {error, {not_member, _Name}} ->
-            _ = ram_node:abandon(Node, Cluster),
+            _ = ram_node:cancel_join(Node, Cluster),
             ok;
         {error, _} ->
-            _ = ram_node:abandon(Node, Cluster),
+            _ = ram_node:cancel_join(Node, Cluster),
             unknown
     end.
 
@@ -163,12 +164,12 @@ remove(Node) ->
         {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.
 
-%% This node may hear of its removal from its peers before the answer comes, and has set its data
-%% aside then.
+%% The peers of this node may tell it of its removal before the answer comes; its data are set aside
+%% then.
 left(none) -> ok;
 left(_) -> {error, noproc}.
 
-%% The incarnation that is there may be another one than the one that was removed.
+%% The incarnation on the node may be another than the one that was removed.
 erase_removed(Node, Cluster, #{cluster := Cluster, id := Id}) ->
     case change({remove_one, Id, atom_to_binary(Node)}, ?TIMEOUT_MS) of
         ok -> erased(Node, ram_node:erase(Node, Id));
@@ -179,7 +180,7 @@ erase_removed(Node, _Cluster, {error, Reason}) ->
 erase_removed(_Node, _Cluster, _Other) ->
     ok.
 
-%% A node that cannot be told now learns it from its peers; so does one that has learned it already.
+%% A node that cannot be called now learns of its removal from its peers, or has done so already.
 erased(_Node, ok) -> ok;
 erased(_Node, {error, other_member}) -> ok;
 erased(_Node, {error, noproc}) -> ok;
@@ -187,7 +188,7 @@ erased(_Node, {error, {unreachable, _}}) -> ok;
 erased(_Node, {error, {no_answer, _}}) -> ok;
 erased(Node, {error, Reason}) -> {error, ram_cluster:failed(Node, Reason)}.
 
-%% @doc The new one first: the cluster must bear the change.
+%% @doc The new member is added first, so that the cluster tolerates the removal.
 -spec replace(node(), node()) -> result().
 replace(Dead, New) ->
     case lists:member(Dead, ram_cluster:nodes()) of
@@ -200,7 +201,7 @@ replace(Dead, New) ->
             end
     end.
 
-%% What the caller's member cannot do any more is no different from what it cannot do.
+%% A member of the caller that has ended meanwhile is a failure like others.
 change(Change, TimeoutMs) ->
     try ram_request:change(Change, TimeoutMs)
     catch error:noproc -> {error, noproc}

@@ -1,4 +1,5 @@
-%% The native library: stubs and nothing else. Only ram_request and ram_node call it.
+%% The native library: stubs and nothing else. Requests are made by ram_request; calls that block,
+%% from member_start/2 to folder_erase/2, by ram_owner alone, which gets the messages of the member.
 -module(ram_nif).
 
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,

@@ -1,23 +1,27 @@
-%% The member of a node, asked over Erlang distribution: what it is, to join or leave a cluster, to
-%% start again. ram_member is the process that answers, under the name of this module; requests for
-%% keys do not pass through here.
+%% Calls to the member of a node over Erlang distribution: what it is, to join or leave a cluster,
+%% to start again. ram_member is the process that answers, under the name of this module; requests
+%% for keys do not pass through here. Used by what makes, ends and changes clusters.
+%%
+%% A call returns when what it asks for is done. One that has to wait for other work of the member
+%% is refused with `{busy, State}' before the caller gives up, and is not done then.
 -module(ram_node).
 
--export([check/1, describe/1, join/4, joined/2, abandon/2, erase/2, set_aside/2, restart/0,
-         status/0, recover/3, tell_address/4]).
+-export([check/1, await/0, describe/1, describe/2, join/4, joined/2, cancel_join/2, erase/2,
+         set_aside/2, restart/0, status/0, recover/3, tell_address/4]).
 -export_type([description/0]).
 
 %% What a node says of its member. `joined': its log has an entry, so it belongs to a cluster that
-%% was made; `forming': another node is about to make it a member.
+%% was made; `joining': another node is about to make it a member.
 -type description() ::
         none
       | #{cluster := binary(), id := pos_integer(), address := binary(), running := boolean(),
-          members := [node()], joined := boolean(), forming := boolean(),
+          members := [node()], joined := boolean(), joining := boolean(),
           storage := disk | memory}
       | {error, term()}.
 
--define(TIMEOUT_MS, 30000).
-%% How long `status' waits for a node that is busy with its data.
+%% For how long a request may wait for work of the member, and the work then take.
+-define(WAIT_MS, 25000).
+-define(WORK_MS, 5000).
 -define(STATUS_MS, 5000).
 
 %% @doc Would a member start with this? How sizes must fit each other the library alone knows.
@@ -29,27 +33,39 @@ check(Settings) ->
         {error, {config, Key, Why}} -> {error, {bad_config, binary_to_existing_atom(Key), Why}}
     end.
 
+%% @doc Returns when the member of this node has no work: after the start of the application it
+%% serves then, if its folder holds a member that can.
+-spec await() -> ok | {error, term()}.
+await() ->
+    request(node(), await, infinity, infinity).
+
 %% @doc `{error, Reason}' when the node does not answer, or its data folder cannot be read.
 -spec describe(node()) -> description().
 describe(Node) ->
-    call(Node, describe).
+    describe(Node, ?WAIT_MS).
+
+%% @doc Waits for work of the member for so long; then, or at once with 0, says which it is:
+%% `{error, {busy, State}}'.
+-spec describe(node(), WaitMs :: non_neg_integer()) -> description().
+describe(Node, WaitMs) ->
+    request(Node, describe, WaitMs, WaitMs + ?WORK_MS).
 
 %% @doc Makes the node a new incarnation in the cluster, known to nobody yet. `Storage' is `any' for
 %% what the node itself is set to.
 -spec join(node(), binary(), any | disk | memory, pid()) ->
           {ok, {pos_integer(), binary(), binary()}} | {error, term()}.
-join(Node, Cluster, Storage, Former) ->
-    call(Node, {join, Cluster, Storage, Former}).
+join(Node, Cluster, Storage, Coordinator) ->
+    call(Node, {join, Cluster, Storage, Coordinator}).
 
 -spec joined(node(), binary()) -> ok.
 joined(Node, Cluster) ->
-    gen_server:cast({?MODULE, Node}, {joined, Cluster}).
+    gen_statem:cast({?MODULE, Node}, {joined, Cluster}).
 
 %% @doc Undoes a join of which nothing came: deletes the member of this cluster there, if its log
 %% proves that it never acknowledged anything. Else `{error, joined}', and it is left as it is.
--spec abandon(node(), binary()) -> ok | {error, term()}.
-abandon(Node, Cluster) ->
-    call(Node, {abandon, Cluster}).
+-spec cancel_join(node(), binary()) -> ok | {error, term()}.
+cancel_join(Node, Cluster) ->
+    call(Node, {cancel_join, Cluster}).
 
 %% @doc Stops the member and deletes its data, if it is of this cluster, or the one with this Raft
 %% id; with `any' whatever the folder holds of ram. `{error, other_cluster}' or `{error,
@@ -84,10 +100,13 @@ status() ->
     end.
 
 call(Node, Request) ->
-    call(Node, Request, ?TIMEOUT_MS).
+    request(Node, Request, ?WAIT_MS, ?WAIT_MS + ?WORK_MS).
 
-call(Node, Request, TimeoutMs) ->
-    try gen_server:call({?MODULE, Node}, Request, TimeoutMs)
+request(Node, Request, WaitMs, TimeoutMs) ->
+    call(Node, {request, WaitMs, Request}, TimeoutMs).
+
+call(Node, Message, TimeoutMs) ->
+    try gen_statem:call({?MODULE, Node}, Message, TimeoutMs)
     catch
         exit:{noproc, _} -> {error, noproc};
         exit:{{nodedown, _}, _} -> {error, {unreachable, [Node]}};
@@ -97,5 +116,6 @@ call(Node, Request, TimeoutMs) ->
 %% @doc Tells other nodes at which address the member with this id of this cluster is now.
 -spec tell_address([node()], binary(), pos_integer(), binary()) -> ok.
 tell_address(Nodes, Cluster, Id, Address) ->
-    abcast = gen_server:abcast(Nodes, ?MODULE, {address, Cluster, Id, Address}),
-    ok.
+    lists:foreach(fun(Node) ->
+                          gen_statem:cast({?MODULE, Node}, {address, Cluster, Id, Address})
+                  end, Nodes).

@@ -1,11 +1,11 @@
-%% Who reaches whom over ram's own connections, asked before a cluster rests on it. Used by
-%% ram_bootstrap and ram_membership; nothing is changed here.
+%% Reachability of members over ram's own connections, checked before a cluster depends on it.
+%% Called by ram_bootstrap and ram_membership; changes nothing.
 -module(ram_reach).
 
 -export([each_other/1, unreached/1, members/0, refusing/1]).
 -export_type([member/0]).
 
-%% How long a member may take to answer another; how long a node that is asked about that.
+%% Limits for a member to answer another, and for the call of a node that asks it to.
 -define(REACH_MS, 2500).
 -define(CALL_MS, 4000).
 -define(CONNECT_MS, 1000).
@@ -82,7 +82,7 @@ refuses(Node, Host, Port) ->
             []
     end.
 
-%% A node that is frozen, or busy, does not answer; one that refuses says so at once.
+%% A node that is frozen, or busy, does not answer in time; one that refuses does so at once.
 is_refused(Node) ->
     {Us, Connected} = timer:tc(net_kernel, connect_node, [Node]),
     Connected =/= true andalso Us < ?CONNECT_MS * 1000.

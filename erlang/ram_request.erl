@@ -1,10 +1,10 @@
-%% Requests to the member of this node, from the calling process and back: counterpart of
-%% request.rs.
+%% Requests to the member of this node, made and awaited in the calling process; called by ram and
+%% by what forms and changes clusters. Counterpart of request.rs.
 %%
-%% The member is a persistent term, so nobody stands between a caller and the queue. The reference
-%% is made in the function that receives, so that a long mailbox is not searched. When the time is
-%% over the caller cancels: either nothing will come any more, or the answer is certain and is
-%% waited for; no stray message is left.
+%% The member is a persistent term, so no process stands between a caller and the queue of requests.
+%% The reference of a request is made in the function that receives, so that a long mailbox is not
+%% searched. A caller whose time is over cancels its request: either no answer will come, or the
+%% answer is certain and is waited for; no stray message is left.
 -module(ram_request).
 
 -export([set_member/3, clear_member/0, member/0]).
@@ -113,7 +113,7 @@ wait(Member, Key, TimeoutMs, Reads) ->
         none -> error
     end.
 
-%% A newer OTP may have put what this one has no term for.
+%% A node with a newer OTP may have put a value for which this OTP has no term.
 decoded(Binary, Key) ->
     try binary_to_term(Binary)
     catch error:badarg -> ram_error:failure({unreadable_value, Key})

@@ -1,4 +1,5 @@
-%% The two processes of ram: the member of this node, and who waits to update a key.
+%% The two processes of ram: the state machine of the member of this node, and the queues of
+%% updates.
 -module(ram_sup).
 -behaviour(supervisor).
 

@@ -10,14 +10,18 @@
 %% value too: it is raised only when that value is known to have been the key's, by the write or by
 %% a read.
 %%
-%% The server knows who waits. A key that is being updated has a process of its own, the combiner,
-%% which ends when nobody waits any more; it sees values as binaries only. A caller that is slow
-%% holds up those behind it, never those before it.
+%% The server has a queue of waiters for each key. A key that is being updated has a process of its
+%% own, the combiner, which ends when nobody waits any more; it sees values as binaries only. A
+%% caller that is slow holds up those behind it, never those before it. A combiner that crashes ends
+%% the updates of its round alone: those that ran may have happened, the others have not; the rest
+%% of the queue gets a new combiner.
 -module(ram_update).
 -behaviour(gen_server).
 
+-include_lib("kernel/include/logger.hrl").
+
 -export([start_link/0, run/4]).
--export([init/1, handle_call/3, handle_cast/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([access/0, current/0, change/0]).
 
 -type current() :: none | {value, binary(), Revision :: pos_integer()}.
@@ -32,12 +36,18 @@
                  pid :: pid(),
                  deadline :: integer(),     % monotonic, milliseconds
                  access :: access()}).
+%% A key with a combiner.
+-record(line, {combiner :: reference(),             % monitors it
+               round = [] :: [#waiter{}],           % those it has taken last
+               queue = queue:new() :: queue:queue(#waiter{})}).
 -record(state, {slow_ms :: pos_integer(),
-                waiting = #{} :: #{term() => queue:queue(#waiter{})},  % every key with a combiner
+                lines = #{} :: #{term() => #line{}},
                 count = 0 :: non_neg_integer()}).
 
 -define(WAITING_MAX, 65536).
 -define(COMBINED_MAX, 256).
+%% How much of the reason of a crash is logged; there may be a value in it.
+-define(LOG_DEPTH, 20).
 %% For one whose predecessors have run their functions already.
 -define(SLOW_MS, 10).
 
@@ -64,8 +74,8 @@ run(Key, TimeoutMs, Access, Change) ->
 %% `Last' is how the last run of `Change' ended.
 wait(Alias, Deadline, Change, Last) ->
     receive
-        {Alias, {change, Ask, Value}} ->
-            wait(Alias, Deadline, Change, changed(Change, Value, Ask));
+        {Alias, {change, ReplyTo, Value}} ->
+            wait(Alias, Deadline, Change, changed(Change, Value, ReplyTo));
         {Alias, {done, ok}} ->
             case Last of
                 made -> ok;
@@ -73,19 +83,23 @@ wait(Alias, Deadline, Change, Last) ->
             end;
         {Alias, {done, Error}} ->
             Error;
-        {'DOWN', Alias, process, _Server, _Reason} when Last =:= not_run ->
-            {error, noproc};
+        {Alias, combiner_down} ->
+            ended(Last);
         {'DOWN', Alias, process, _Server, _Reason} ->
-            {error, timeout}
+            ended(Last)
     after left_ms(Deadline) ->
         {error, timeout}
     end.
 
-changed(Change, Value, Ask) ->
+%% What is known when nobody is left who could tell: a change that has not run is not written.
+ended(not_run) -> {error, noproc};
+ended(_Ran) -> {error, timeout}.
+
+changed(Change, Value, ReplyTo) ->
     try Change(Value) of
-        New -> Ask ! {Ask, {made, New}}, made
+        New -> ReplyTo ! {ReplyTo, {made, New}}, made
     catch
-        Class:Reason:Stack -> Ask ! {Ask, raised}, {Class, Reason, Stack}
+        Class:Reason:Stack -> ReplyTo ! {ReplyTo, raised}, {Class, Reason, Stack}
     end.
 
 flush(Alias) ->
@@ -97,40 +111,70 @@ flush(Alias) ->
 init(SlowMs) ->
     {ok, #state{slow_ms = SlowMs}}.
 
--spec handle_cast({join, term(), #waiter{}}, #state{}) -> {noreply, #state{}}.
-handle_cast({join, _Key, Waiter}, #state{count = Count} = State) when Count >= ?WAITING_MAX ->
-    tell([Waiter], {error, overloaded}),
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({join, _Key, #waiter{} = Waiter}, #state{count = Count} = State)
+  when Count >= ?WAITING_MAX ->
+    reply([Waiter], {error, overloaded}),
     {noreply, State};
-handle_cast({join, Key, Waiter}, #state{waiting = Waiting, count = Count} = State) ->
-    Queue = case Waiting of
-                #{Key := Others} -> Others;
-                #{} -> ok = start_combiner(Key, State#state.slow_ms), queue:new()
-            end,
-    {noreply, State#state{waiting = Waiting#{Key => queue:in(Waiter, Queue)}, count = Count + 1}}.
+handle_cast({join, Key, #waiter{} = Waiter}, #state{lines = Lines, count = Count} = State) ->
+    #line{queue = Queue} = Line =
+        case Lines of
+            #{Key := Known} -> Known;
+            #{} -> #line{combiner = start_combiner(Key, State#state.slow_ms)}
+        end,
+    Joined = Line#line{queue = queue:in(Waiter, Queue)},
+    {noreply, State#state{lines = Lines#{Key => Joined}, count = Count + 1}};
+handle_cast(_Unknown, State) ->
+    {noreply, State}.
 
-%% A combiner wants its next round.
--spec handle_call({next, term()}, gen_server:from(), #state{}) -> {reply, [#waiter{}], #state{}}.
-handle_call({next, Key}, _From, #state{waiting = Waiting, count = Count} = State) ->
-    #{Key := Queue} = Waiting,
+%% A combiner asks for the waiters of its next round.
+-spec handle_call(term(), gen_server:from(), #state{}) ->
+          {reply, [#waiter{}] | {error, unknown_request}, #state{}}.
+handle_call({next, Key}, _From, #state{lines = Lines, count = Count} = State)
+  when is_map_key(Key, Lines) ->
+    #{Key := #line{queue = Queue} = Line} = Lines,
     case min(queue:len(Queue), ?COMBINED_MAX) of
         0 ->
-            {reply, [], State#state{waiting = maps:remove(Key, Waiting)}};
+            demonitor(Line#line.combiner, [flush]),
+            {reply, [], State#state{lines = maps:remove(Key, Lines)}};
         Taken ->
             {Next, Rest} = queue:split(Taken, Queue),
-            {reply, queue:to_list(Next), State#state{waiting = Waiting#{Key := Rest},
-                                                     count = Count - Taken}}
-    end.
+            Round = queue:to_list(Next),
+            Left = Line#line{round = Round, queue = Rest},
+            {reply, Round, State#state{lines = Lines#{Key := Left}, count = Count - Taken}}
+    end;
+handle_call(_Unknown, _From, State) ->
+    {reply, {error, unknown_request}, State}.
 
-%%% The combiner. `Known' is the value it believes the key has; the compare-and-set decides.
+-spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info({'DOWN', Combiner, process, _Pid, Reason}, #state{lines = Lines} = State) ->
+    case [Crashed || {_, #line{combiner = Of}} = Crashed <- maps:to_list(Lines), Of =:= Combiner] of
+        [{Key, #line{round = Round} = Line}] ->
+            ?LOG_ERROR("ram: an update crashed: ~0tP", [Reason, ?LOG_DEPTH]),
+            lists:foreach(fun(Waiter) -> send(Waiter, combiner_down) end, Round),
+            Next = Line#line{combiner = start_combiner(Key, State#state.slow_ms), round = []},
+            {noreply, State#state{lines = Lines#{Key := Next}}};
+        [] ->
+            {noreply, State}
+    end;
+handle_info(_Unknown, State) ->
+    {noreply, State}.
 
+%%% The combiner. `Known' is the value that it has cached for the key; the compare-and-set decides.
+
+%% Monitored and not linked, so that neither ends the other. One whose server has ended ends after
+%% its round: it asks that process, and not the one that has its name by then.
 start_combiner(Key, SlowMs) ->
-    _Combiner = spawn_link(fun() -> combine(Key, unknown, SlowMs) end),
-    ok.
+    Server = self(),
+    {_Pid, Monitor} = spawn_monitor(fun() -> combine(Server, Key, unknown, SlowMs) end),
+    Monitor.
 
-combine(Key, Known, SlowMs) ->
-    case gen_server:call(?MODULE, {next, Key}, infinity) of
+combine(Server, Key, Known, SlowMs) ->
+    try gen_server:call(Server, {next, Key}, infinity) of
         [] -> ok;
-        Waiters -> combine(Key, round(Waiters, Known, SlowMs), SlowMs)
+        Waiters -> combine(Server, Key, round(Waiters, Known, SlowMs), SlowMs)
+    catch
+        exit:{_ServerEnded, _Call} -> ok
     end.
 
 %% Returns what is known of the key then, as write/4 does.
@@ -138,16 +182,16 @@ round(Waiters, Known, SlowMs) ->
     case [Waiter || #waiter{deadline = Deadline} = Waiter <- Waiters, left_ms(Deadline) > 0] of
         [] -> Known;
         InTime when Known =:= unknown -> read(InTime, SlowMs);
-        InTime -> change(InTime, Known, believed, SlowMs)
+        InTime -> change(InTime, Known, cached, SlowMs)
     end.
 
 read([#waiter{access = #{read := Read}} | _] = Waiters, SlowMs) ->
     case Read(left_ms(Waiters)) of
-        {error, _} = Error -> tell(Waiters, Error), unknown;
+        {error, _} = Error -> reply(Waiters, Error), unknown;
         Current -> change(Waiters, Current, read, SlowMs)
     end.
 
-%% `Current' was read while all of them waited, or is believed only.
+%% `Current' was read while all of them waited, or is cached.
 change(Waiters, Current, Origin, SlowMs) ->
     Value = case Current of none -> none; {value, Old, _Revision} -> Old end,
     case pass_on(Waiters, {same, Value}, [], SlowMs) of
@@ -156,7 +200,7 @@ change(Waiters, Current, Origin, SlowMs) ->
         {Ran, {new, New}, Late} ->
             round(Late, write(Ran, Current, New, SlowMs), SlowMs);
         {Raised, {same, _}, Late} when Origin =:= read ->
-            tell(Raised, ok),
+            reply(Raised, ok),
             round(Late, Current, SlowMs);
         {Raised, {same, _}, Late} ->
             round(Late, read(Raised, SlowMs), SlowMs)
@@ -168,22 +212,22 @@ pass_on([], Value, Ran, _SlowMs) ->
     {lists:reverse(Ran), Value, []};
 pass_on([Waiter | Rest] = Waiters, {_, Old} = Value, Ran, SlowMs) ->
     Left = left_ms(Waiter#waiter.deadline),
-    case ask(Waiter, Old, case Ran of [] -> Left; _ -> min(Left, SlowMs) end) of
+    case run_in(Waiter, Old, case Ran of [] -> Left; _ -> min(Left, SlowMs) end) of
         {made, New} -> pass_on(Rest, {new, New}, [Waiter | Ran], SlowMs);
         raised -> pass_on(Rest, Value, [Waiter | Ran], SlowMs);
         gone -> pass_on(Rest, Value, Ran, SlowMs);
         late -> {lists:reverse(Ran), Value, Waiters}
     end.
 
-ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
-    Ask = monitor(process, Pid, [{alias, reply_demonitor}]),
-    Alias ! {Alias, {change, Ask, Value}},
+run_in(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
+    ReplyTo = monitor(process, Pid, [{alias, reply_demonitor}]),
+    Alias ! {Alias, {change, ReplyTo, Value}},
     receive
-        {Ask, Answer} -> Answer;
-        {'DOWN', Ask, process, _Pid, _Reason} -> gone
+        {ReplyTo, Answer} -> Answer;
+        {'DOWN', ReplyTo, process, _Pid, _Reason} -> gone
     after LimitMs ->
-        demonitor(Ask, [flush]),
-        receive {Ask, Answer} -> Answer
+        demonitor(ReplyTo, [flush]),
+        receive {ReplyTo, Answer} -> Answer
         after 0 -> late
         end
     end.
@@ -191,18 +235,21 @@ ask(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
 write([#waiter{access = #{set := Set}} | More] = Ran, Current, New, SlowMs) ->
     Expect = case Current of none -> absent; {value, _Old, Revision} -> Revision end,
     case Set(Expect, New, left_ms(Ran)) of
-        {ok, NewRevision} -> tell(Ran, ok), {value, New, NewRevision};
+        {ok, NewRevision} -> reply(Ran, ok), {value, New, NewRevision};
         {conflict, none} -> round(Ran, unknown, SlowMs);
         {conflict, {Found, FoundRevision}} -> round(Ran, {value, Found, FoundRevision}, SlowMs);
-        {error, timeout} -> tell(Ran, {error, timeout}), unknown;
-        {error, _} = Refused when More =:= [] -> tell(Ran, Refused), unknown;
+        {error, timeout} -> reply(Ran, {error, timeout}), unknown;
+        {error, _} = Refused when More =:= [] -> reply(Ran, Refused), unknown;
         %% Refused for what one of them made of it: nothing has happened, each tries alone.
         {error, _} -> lists:foldl(fun(Waiter, Known) -> round([Waiter], Known, SlowMs) end,
                                   Current, Ran)
     end.
 
-tell(Waiters, Result) ->
-    lists:foreach(fun(#waiter{alias = Alias}) -> Alias ! {Alias, {done, Result}} end, Waiters).
+reply(Waiters, Result) ->
+    lists:foreach(fun(Waiter) -> send(Waiter, {done, Result}) end, Waiters).
+
+send(#waiter{alias = Alias}, Message) ->
+    Alias ! {Alias, Message}.
 
 left_ms(Waiters) when is_list(Waiters) ->
     lists:max([left_ms(Deadline) || #waiter{deadline = Deadline} <- Waiters]);

@@ -1,59 +1,40 @@
 #!/usr/bin/env bash
-# Runs all tests and counts them. Ends with a line for each runner and one with the sums:
+# All tests in their short form, three at a time (JOBS=1 for one). Ends with the sums:
 #     N passed, N failed, N skipped
-# A runner that breaks off, or that ran no test at all, counts as a failure.
+# What each said is kept under _build/runs until the next run.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+source "$root/scripts/runner.sh"
 
-output=$(mktemp)
-trap 'stop_epmd; rm -f "$output"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-passed=0 failed=0 skipped=0
-report=()
-
-# count NAME STATUS PASSED FAILED SKIPPED
-count() {
-    local note='' failures=$4
-    if (($3 + $4 == 0)); then
-        note=" (ran no test)" failures=1
-    elif (($2 != 0 && $4 == 0)); then
-        note=" (broke off with status $2)" failures=1
-    fi
-    passed=$((passed + $3)) failed=$((failed + failures)) skipped=$((skipped + $5))
-    report+=("$1: $3 passed, $failures failed, $5 skipped$note")
-}
-
-# Every test binary ends with "test result: ok. 3 passed; 0 failed; 1 ignored; ...".
+# Many of the core's tests wait for time limits, so more of them than processors run at once; those
+# that compute give way to the suites. The simulator is as slow as its profile.
 rust_tests() {
-    local status=0
-    echo "== Rust"
-    CARGO_TERM_COLOR=never cargo test --workspace --locked --no-fail-fast 2>&1 |
-        tee "$output" || status=$?
-    # shellcheck disable=SC2046 # three numbers
-    count Rust "$status" $(awk '/^test result: / { p += $4; f += $6; s += $8 }
-                                END { print p + 0, f + 0, s + 0 }' "$output")
+    RUST_TEST_THREADS=6 nice -n 10 cargo test --workspace --exclude ram_sim --locked --no-fail-fast
+}
+simulator_tests() {
+    nice -n 10 cargo test --profile sim -p ram_sim --locked --no-fail-fast
 }
 
-# Every run leaves a file with {summary,{Passed,Failed,Skipped,SkippedForFailure}}.
-common_test() {
-    local status=0 logs=_build/test/logs
-    echo "== Common Test"
-    rm -rf "$logs"
-    # It judges the torture run.
-    cargo build --release --locked -p ram_check || status=$?
-    start_epmd
-    rebar3 ct --logdir "$logs" </dev/null || status=$?
-    # shellcheck disable=SC2046 # three numbers
-    count "Common Test" "$status" $(
-        find "$logs" -name suite.summary -exec cat {} + 2>/dev/null |
-            awk -F '[^0-9]+' '/summary/ { p += $2; f += $3 + $5; s += $4 }
-                              END { print p + 0, f + 0, s + 0 }')
+# Those that take longest come first, so that none is left alone at the end.
+suites() {
+    local first=(ram_backup ram_member ram_values ram_torture ram_overload ram_limits ram_boot
+        ram_folder ram_durability)
+    { printf '%s_SUITE\n' "${first[@]}"; cd test; printf '%s\n' *_SUITE.erl; } |
+        sed 's/\.erl$//' | awk '!seen[$0]++'
 }
 
-rust_tests
-common_test
-echo
-printf '%s\n' "${report[@]}"
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+export CARGO_TERM_COLOR=never
+echo "== building the tests"
+# What does not compile fails in its turn, and the rest runs all the same.
+cargo test --workspace --exclude ram_sim --locked --no-run --quiet || true
+cargo test --profile sim -p ram_sim --locked --no-run --quiet || true
+build_suites || true
+start_epmd
+echo "== running them; what each says: $logs"
+begun=$SECONDS
+start "Rust" rust_tests
+start "simulator" simulator_tests
+for suite in $(suites); do start "$suite" suite "$suite"; done
+finish
+echo "all tests: $((SECONDS - begun)) s"
+summary

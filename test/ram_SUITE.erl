@@ -2,11 +2,12 @@
 -module(ram_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, groups/0, suite/0, init_per_group/2, end_per_group/2]).
 -export([a_plain_shell_is_a_cluster_of_one/1,
          what_is_put_on_one_node_is_read_on_every_other/1,
-         ten_thousand_puts_are_read_at_once_on_the_two_others/1,
+         puts_are_read_at_once_on_the_two_others/1,
          any_term_is_a_key_and_a_value/1,
          keys_are_equal_when_they_match_exactly/1,
          fetch_tells_an_absent_key_from_undefined/1,
@@ -32,22 +33,16 @@ all() ->
     [a_plain_shell_is_a_cluster_of_one, {group, three_nodes}].
 
 groups() ->
-    [{three_nodes, [], [Case || {Case, 1} <- ?MODULE:module_info(exports),
-                                not lists:member(Case, [module_info,
-                                                        a_plain_shell_is_a_cluster_of_one])]}].
+    [{three_nodes, [], ram_case:all(?MODULE, [a_plain_shell_is_a_cluster_of_one])}].
 
 init_per_group(three_nodes, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config)),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3).
 
 end_per_group(three_nodes, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 a_plain_shell_is_a_cluster_of_one(Config) ->
-    Dir = filename:join(proplists:get_value(priv_dir, Config), "plain"),
+    Dir = filename:join(ram_case:folder(Config), "plain"),
     {ok, Peer, _} = peer:start(#{connection => standard_io,
                                  args => ["-pa" | code:get_path()] ++
                                      ["-ram", "data_dir", "\"" ++ Dir ++ "\""]}),
@@ -68,9 +63,10 @@ what_is_put_on_one_node_is_read_on_every_other(Config) ->
          ?assertEqual(Writer, ram_peers:call(Run, Reader, get, [{from, Writer}]))
      end || Writer <- [1, 2, 3], Reader <- [1, 2, 3]].
 
-ten_thousand_puts_are_read_at_once_on_the_two_others(Config) ->
+puts_are_read_at_once_on_the_two_others(Config) ->
     Run = run(Config),
-    lists:foreach(fun(N) -> put_and_read(Run, N) end, lists:seq(1, 10000)).
+    Puts = lists:seq(1, ram_case:amount(1000, 10000)),
+    lists:foreach(fun(N) -> put_and_read(Run, N) end, Puts).
 
 put_and_read(Run, N) ->
     Writer = 1 + N rem 3,
@@ -240,7 +236,7 @@ garbage_on_the_port_is_refused_and_counted(Config) ->
     Run = run(Config),
     #{address := Address} = ram_peers:call(Run, 1, status, []),
     [Host, Port] = string:split(Address, ":"),
-    Knock = fun(Bytes) ->
+    Send = fun(Bytes) ->
                     {ok, Socket} = gen_tcp:connect(binary_to_list(Host), binary_to_integer(Port),
                                                    [binary, {active, false}]),
                     _ = gen_tcp:send(Socket, Bytes),
@@ -248,8 +244,8 @@ garbage_on_the_port_is_refused_and_counted(Config) ->
                     gen_tcp:close(Socket),
                     Closed
             end,
-    [Knock(crypto:strong_rand_bytes(1000)) || _ <- lists:seq(1, 20)],
-    Knock(<<"GET / HTTP/1.1\r\n\r\n", 0:8000>>),
+    [Send(crypto:strong_rand_bytes(1000)) || _ <- lists:seq(1, 20)],
+    Send(<<"GET / HTTP/1.1\r\n\r\n", 0:8000>>),
     ram_peers:eventually(
       fun() ->
               #{net := #{refusals := Refusals}} = ram_peers:call(Run, 1, status, []),

@@ -3,6 +3,7 @@
 -module(ram_atoms_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([atoms_of_values_come_to_life_where_they_are_read_and_nowhere_else/1,
@@ -18,19 +19,13 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite, unread])].
+    ram_case:all(?MODULE, [unread]).
 
 init_per_suite(Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [],
-                          #{args => ["+t", ?ATOMS_MAX]}),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, [], #{args => ["+t", ?ATOMS_MAX]}).
 
 end_per_suite(Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 on(Run, I, Function, Arguments) ->
     ram_peers:call(Run, I, ?MODULE, Function, Arguments, 60000).

@@ -2,6 +2,7 @@
 -module(ram_backup_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([what_was_backed_up_on_any_node_is_restored_on_any_node/1,
@@ -22,18 +23,15 @@
          a_member_that_stops_gives_a_backup_up/1,
          a_large_table_takes_seconds/1]).
 
--define(FOLDER, proplists:get_value(priv_dir, Config)).
-
 suite() ->
     [{timetrap, {minutes, 4}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(3, ?FOLDER, settings(Case)),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run}, {file, filename:join(ram_peers:folder(Run), "a backup")} | Config].
+    Started = ram_case:start_cluster(Config, 3, settings(Case)),
+    [{file, filename:join(ram_peers:folder(run(Started)), "a backup")} | Started].
 
 settings(backups_and_snapshots_wait_for_each_other) -> [{snapshot_every, 50}];
 settings(a_snapshot_of_the_log_is_no_backup) -> [{snapshot_every, 50}];
@@ -42,9 +40,7 @@ settings(without_a_majority_a_backup_times_out_and_leaves_nothing) -> [{call_tim
 settings(_) -> [].
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 file(Config) -> proplists:get_value(file, Config).
 
@@ -117,7 +113,8 @@ a_backup_on_a_node_that_lags_holds_what_was_acknowledged_elsewhere(Config) ->
 a_backup_while_ten_processes_write_is_of_one_revision(Config) ->
     Run = run(Config),
     put_numbers(Run, 50000, 16),
-    Writers = ram_load:spawn_all(Run, [1, 2], 5, fun ram_load:put_twins/2, [15000]),
+    Writers = ram_load:spawn_all(Run, [1, 2], 5, fun ram_load:put_twins/2,
+                                 [ram_case:amount(6000, 15000)]),
     Ids = [{I, N} || I <- [1, 2], N <- lists:seq(1, 5)],
     Written = fun() -> [call(Run, 3, get, [{b, Id}, 0]) || Id <- Ids] end,
     ram_peers:eventually(fun() -> lists:min(Written()) > 0 end),
@@ -139,9 +136,10 @@ a_backup_while_ten_processes_write_is_of_one_revision(Config) ->
 backups_and_snapshots_wait_for_each_other(Config) ->
     Run = run(Config),
     put_numbers(Run, 20000, 16),
-    Work = ram_load:spawn_all(Run, [1, 2, 3], 5, fun ram_load:put_and_get_own/2, [own, 300]),
+    Puts = ram_case:amount(100, 300),
+    Work = ram_load:spawn_all(Run, [1, 2, 3], 5, fun ram_load:put_and_get_own/2, [own, Puts]),
     [?assertEqual(ok, call(Run, I, backup, [file(Config) ++ lists:concat([I, "-", N])]))
-     || N <- lists:seq(1, 10), I <- [1, 2, 3]],
+     || N <- lists:seq(1, ram_case:amount(3, 10)), I <- [1, 2, 3]],
     ok = ram_load:wait_all(Work),
     %% Snapshots go on.
     [begin
@@ -273,7 +271,8 @@ a_key_above_the_limit_of_the_cluster_refuses_the_file(Config) ->
 
 a_restore_that_lost_the_majority_tells_how_far_it_came(Config) ->
     Run = run(Config),
-    put_numbers(Run, 200000, 400),
+    Entries = ram_case:amount(50000, 200000),
+    put_numbers(Run, Entries, 400),
     ok = call(Run, 1, backup, [file(Config)]),
     start_afresh(Run),
     Self = self(),
@@ -286,11 +285,11 @@ a_restore_that_lost_the_majority_tells_how_far_it_came(Config) ->
     ?assertEqual({timeout, {ram, Node}}, Reason),
     ?assert(Restored >= 1000),
     ?assert(Restored < Total),
-    ?assertEqual(200000, Total),
+    ?assertEqual(Entries, Total),
     ?assertEqual({error, not_empty}, call(Run, 1, restore, [file(Config)])),
     start_afresh(Run),
     ?assertEqual(ok, call(Run, 1, restore, [file(Config)])),
-    ?assertEqual(200000, entries(Run, 2)).
+    ?assertEqual(Entries, entries(Run, 2)).
 
 without_a_majority_a_backup_times_out_and_leaves_nothing(Config) ->
     Run = run(Config),
@@ -315,17 +314,13 @@ a_member_that_stops_gives_a_backup_up(Config) ->
     ok = call(Run, 1, start, []),
     ok = ram_peers:call(Run, 1, ram_request, sync, [20000]).
 
-%% With RAM_BACKUP_ENTRIES=1000000 of a million.
 a_large_table_takes_seconds(Config) ->
     Run = run(Config),
-    Count = list_to_integer(os:getenv("RAM_BACKUP_ENTRIES", "200000")),
+    Count = ram_case:amount(20000, 1000000),
     put_numbers(Run, Count, 16),
     {BackupUs, ok} = timer:tc(fun() -> call(Run, 1, backup, [file(Config)]) end),
     start_afresh(Run),
     {RestoreUs, ok} = timer:tc(fun() -> call(Run, 1, restore, [file(Config)]) end),
-    ct:pal("~b entries: backup ~b ms, restore ~b ms",
-           [Count, BackupUs div 1000, RestoreUs div 1000]),
     ?assertEqual(Count, entries(Run, 2)),
-    %% Far more than it takes, for machines that do other work as well.
-    ?assert(BackupUs < 20 * Count),
-    ?assert(RestoreUs < 60 * Count).
+    ram_figure:at_most("backup of a large table, for an entry", BackupUs / Count, 2, "us"),
+    ram_figure:at_most("restore of a large table, for an entry", RestoreUs / Count, 6, "us").

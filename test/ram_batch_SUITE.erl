@@ -2,6 +2,7 @@
 -module(ram_batch_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
@@ -17,18 +18,15 @@ suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
-    Run = ram_peers:start(4, proplists:get_value(priv_dir, Config)),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
-    [{run, Run} | Config].
+    Started = ram_case:start(Config, 4),
+    _ = ram_case:started(Started, 3),
+    Started.
 
 end_per_suite(Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 a_batch_is_one_log_entry_and_read_on_every_node(Config) ->
     Run = run(Config),
@@ -47,9 +45,10 @@ a_batch_is_one_log_entry_and_read_on_every_node(Config) ->
 
 nobody_sees_a_part_of_a_batch(Config) ->
     Run = run(Config),
+    Ms = ram_case:amount(1000, 10000),
     ok = call(Run, 1, put_many, [[{left, 0}, {right, 0}]]),
-    Readers = ram_load:spawn_all(Run, [2, 3], 2, fun ram_load:see_both/2, [left, right, 3000]),
-    ok = call_load(Run, 1, put_both, [left, right, 2500]),
+    Readers = ram_load:spawn_all(Run, [2, 3], 2, fun ram_load:see_both/2, [left, right, Ms + 500]),
+    ok = call_load(Run, 1, put_both, [left, right, Ms]),
     ok = ram_load:wait_all(Readers).
 
 call_load(Run, I, Function, Arguments) ->

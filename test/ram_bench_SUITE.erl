@@ -11,7 +11,7 @@
          a_figure_is_the_median_of_its_rounds/1]).
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 percentiles_are_within_one_percent_of_those_of_the_sorted_samples(_Config) ->
     Seed = ram_property:seed(),

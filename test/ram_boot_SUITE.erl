@@ -4,6 +4,7 @@
 -module(ram_boot_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -29,25 +30,18 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(a_node_of_another_cluster_is_told_from_one_that_has_none) -> 4;
 count(_) -> 3.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
+    ram_case:stop(Config).
 
-run(Config) -> proplists:get_value(run, Config).
-
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
-    ok = call(Run, 1, put, [k, v]),
-    Run.
+started(Config) -> ram_case:started(Config, 3, {k, v}).
 
 %% As one call of an application's start.
 booting(Run, I, Nodes) ->
@@ -244,7 +238,7 @@ a_member_with_another_cookie_is_named_and_nothing_is_left(Config) ->
     ok = call(Run, 1, remove_node, [ram_peers:node(Run, 3)]),
     {Us, Added} = timer:tc(fun() -> call(Run, 1, add_node, [ram_peers:node(Run, 3)]) end),
     ?assertMatch({error, {not_reached, _, _, _}}, Added),
-    ?assert(Us < 10000000),
+    within_ten_seconds(Us),
     true = ram_peers:call(Run, 3, erlang, set_cookie, [ram_test]),
     ?assertEqual(ok, call(Run, 1, add_node, [ram_peers:node(Run, 3)])).
 
@@ -261,7 +255,7 @@ fails(Run, Callers, IsCulprit) ->
             {Us, {error, Reason}} =
                 timer:tc(fun() -> call(Run, I, start_cluster, [ram_peers:nodes(Run)]) end),
             ct:pal("after ~b ms: ~p", [Us div 1000, Reason]),
-            ?assert(Us < 10000000),
+            within_ten_seconds(Us),
             {not_reached, Node, Address, Cause} = Reason,
             ?assert(IsCulprit(Node)),
             ?assertMatch([_, _], binary:split(Address, <<":">>)),
@@ -269,6 +263,9 @@ fails(Run, Callers, IsCulprit) ->
             is_as_before(Run),
             Reason
         end || I <- Callers]).
+
+within_ten_seconds(Us) ->
+    ram_figure:at_most("who is not reached is named", Us div 1000, 10000, "ms").
 
 is_as_before(Run) ->
     [begin
@@ -284,7 +281,7 @@ a_node_that_does_not_reach_a_member_is_not_added(Config) ->
     ok = ram_peers:tune(Run, 3, 2, cut),
     {Us, Result} = timer:tc(fun() -> call(Run, 1, add_node, [Three]) end),
     ?assertMatch({error, {not_reached, Two, _, _}}, Result),
-    ?assert(Us < 10000000),
+    within_ten_seconds(Us),
     ram_peers:all_agree(Run, [1, 2]),
     ?assertEqual(noproc, raised(Run, 3, get, [k])),
     ok = ram_peers:heal(Run),

@@ -2,6 +2,7 @@
 -module(ram_cluster_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -24,11 +25,10 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(a_cluster_grows_to_five_and_shrinks_to_one) -> 5;
 count(a_dead_node_is_replaced_by_another) -> 4;
@@ -38,14 +38,7 @@ count(unknown_and_wrong_settings_are_named) -> 1;
 count(_) -> 3.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
-
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
+    ram_case:stop(Config).
 
 before_a_cluster_is_started_requests_raise_noproc(Config) ->
     Run = run(Config),
@@ -74,7 +67,8 @@ start_cluster_with_a_node_that_is_not_there_names_it_and_leaves_nothing(Config) 
     Run = run(Config),
     Absent = ram_peers:node(Run, 4),
     ?assertEqual({error, {unreachable, [Absent]}},
-                 call(Run, 1, start_cluster, [[Absent | ram_peers:nodes(Run)]])),
+                 call(Run, 1, start_cluster,
+                      [[Absent | ram_peers:nodes(Run)], #{wait_ms => 1000}])),
     [?assertEqual(noproc, raised(Run, I, get, [k])) || I <- [1, 2, 3]],
     ?assertEqual(ok, call(Run, 1, start_cluster, [ram_peers:nodes(Run)])).
 
@@ -218,11 +212,11 @@ unknown_and_last_members_cannot_be_removed(Config) ->
     Run = run(Config),
     One = ram_peers:node(Run, 1),
     ok = call(Run, 1, start_cluster, [[One]]),
-    ?assertEqual({error, {not_member, stranger@nowhere}},
-                 call(Run, 1, remove_node, [stranger@nowhere])),
+    ?assertEqual({error, {not_member, unknown@nowhere}},
+                 call(Run, 1, remove_node, [unknown@nowhere])),
     ?assertEqual({error, {last_member, One}}, call(Run, 1, remove_node, [One])),
-    ?assertEqual({error, {unreachable, [stranger@nowhere]}},
-                 call(Run, 1, add_node, [stranger@nowhere])),
+    ?assertEqual({error, {unreachable, [unknown@nowhere]}},
+                 call(Run, 1, add_node, [unknown@nowhere])),
     ok = call(Run, 1, put, [k, v]),
     ?assertEqual(v, call(Run, 1, get, [k])).
 

@@ -13,14 +13,16 @@
 
 -compile(export_all).
 
+%% These compile all of it anew: minutes, so they are part of make soak.
+-define(BY_GIT, [a_rebar3_project_takes_ram_by_git, a_mix_project_takes_ram_by_git]).
+
 suite() -> [{timetrap, {minutes, 10}}].
 
 all() ->
-    [a_rebar3_project_takes_ram_by_git,
-     a_rebar3_project_takes_ram_by_path,
-     a_mix_project_takes_ram_by_git,
-     a_mix_project_takes_ram_by_path,
-     ram_works_from_one_flat_folder].
+    ram_case:amount([], ?BY_GIT) ++
+        [a_rebar3_project_takes_ram_by_path,
+         a_mix_project_takes_ram_by_path,
+         ram_works_from_one_flat_folder].
 
 init_per_testcase(Case, Config) ->
     Folder = filename:join(os:getenv("TMPDIR", "/tmp"),

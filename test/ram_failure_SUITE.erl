@@ -2,6 +2,7 @@
 -module(ram_failure_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/1]).
 -import(ram_peers, [call/4, raised/4]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -16,21 +17,18 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
-init_per_testcase(_Case, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+init_per_testcase(Case, Config) ->
+    ram_case:start(Config, 3, settings(Case)).
+
+settings(a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing) ->
+    [{call_timeout_ms, 1500}];
+settings(_) ->
+    [].
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
-
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
+    ram_case:stop(Config).
 
 a_member_keeps_its_port_and_is_found_on_another_one(Config) ->
     Run = run(Config),
@@ -64,7 +62,7 @@ a_killed_leader_costs_time_but_no_value_and_no_error(Config) ->
     Self = self(),
     [spawn_link(fun() ->
                         Self ! {written, ram_peers:call(Run, I, ram_load, write_on,
-                                                        [{I, N}, [killed, 4000]])}
+                                                        [{I, N}, [killed, 2500]])}
                 end) || I <- Survivors, N <- [1, 2, 3]],
     receive after 1000 -> ok end,
     ok = ram_peers:kill(Run, Leader),
@@ -98,10 +96,10 @@ a_leader_that_stops_hands_its_lead_over(Config) ->
                           [Other | _] = Others = [1, 2, 3] -- [Leader],
                           %% When stop returns another one leads already: nobody waited for an
                           %% election timeout.
-                          Heirs = [H || #{role := leader, term := T} = H
-                                            <- [call(Run, I, status, []) || I <- Others],
-                                        T =:= Term + 1],
-                          ?assertMatch([_], Heirs),
+                          Leaders = [S || #{role := leader, term := T} = S
+                                              <- [call(Run, I, status, []) || I <- Others],
+                                          T =:= Term + 1],
+                          ?assertMatch([_], Leaders),
                           ok = call(Run, Other, put, [k, v]),
                           ok = call(Run, Leader, start, []),
                           ?assertEqual(v, call(Run, Leader, get, [k]))
@@ -109,8 +107,6 @@ a_leader_that_stops_hands_its_lead_over(Config) ->
 
 a_minority_times_out_the_majority_goes_on_and_all_agree_after_healing(Config) ->
     Run = started(Config),
-    [ok = ram_peers:call(Run, I, application, set_env, [ram, call_timeout_ms, 1500])
-     || I <- [1, 2, 3]],
     ok = call(Run, 1, put, [k, before]),
     lists:foreach(fun(Cut) ->
                           Alone = case Cut of

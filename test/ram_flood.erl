@@ -38,14 +38,14 @@ run(Places, Sources) ->
     Counter = counters:new(1, []),
     persistent_term:put(?MODULE, Counter),
     Turns = [{Place, Source} || Source <- Sources, Place <- Places],
-    lists:foreach(fun(N) -> spawn(fun() -> knock(Turns, [], N, Counter) end) end,
+    lists:foreach(fun(N) -> spawn(fun() -> connect(Turns, [], N, Counter) end) end,
                   lists:seq(1, ?PROCESSES)).
 
 -spec count() -> non_neg_integer().
 count() ->
     counters:get(persistent_term:get(?MODULE), 1).
 
-knock([Turn | Turns], Open, N, Counter) ->
+connect([Turn | Turns], Open, N, Counter) ->
     {{Ip, Port}, Source} = Turn,
     Opened = case gen_tcp:connect(Ip, Port, [binary, {ip, Source}, {active, false}], 1000) of
                  {ok, Socket} ->
@@ -58,7 +58,7 @@ knock([Turn | Turns], Open, N, Counter) ->
     {Kept, Old} = lists:split(min(?KEPT, length(Opened)), Opened),
     lists:foreach(fun gen_tcp:close/1, Old),
     receive after ?PAUSE_MS -> ok end,
-    knock(Turns ++ [Turn], Kept, N, Counter).
+    connect(Turns ++ [Turn], Kept, N, Counter).
 
 %% The beginning of a handshake that goes no further.
 half_a_hello(N) ->

@@ -4,6 +4,7 @@
 -module(ram_folder_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4, data_dir/2]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -14,7 +15,7 @@
          a_folder_that_another_member_holds_is_neither_joined_nor_touched/1,
          a_second_vm_serves_a_folder_when_the_first_one_lets_go_of_it/1,
          a_member_whose_process_is_killed_serves_again_by_itself/1,
-         a_member_that_was_stopped_and_started_twenty_times_under_load_serves/1,
+         a_member_that_was_stopped_and_started_again_and_again_under_load_serves/1,
          an_identity_without_a_log_does_not_vote_or_serve_as_if_it_were_new/1,
          a_log_without_an_identity_is_not_joined_over/1,
          what_could_not_be_deleted_is_said_and_is_not_back_after_a_restart/1,
@@ -27,19 +28,15 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(an_identity_that_may_not_be_read_is_kept_and_named = Case, Config) ->
     case os:cmd("id -u") of
         "0\n" -> {skip, "root may read everything"};
-        _ -> init(Case, Config)
+        _ -> ram_case:start(Config, count(Case))
     end;
 init_per_testcase(Case, Config) ->
-    init(Case, Config).
-
-init(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(a_folder_that_another_member_holds_is_neither_joined_nor_touched) -> 4;
 count(a_log_without_an_identity_is_not_joined_over) -> 4;
@@ -47,16 +44,10 @@ count(a_second_vm_serves_a_folder_when_the_first_one_lets_go_of_it) -> 1;
 count(_) -> 3.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 %% A cluster of the nodes 1 to 3 that holds {k, v}.
-started(Config) ->
-    Run = run(Config),
-    ok = call(Run, 1, start_cluster, [nodes_1_to_3(Run)]),
-    ok = call(Run, 1, put, [k, v]),
-    Run.
+started(Config) -> ram_case:started(Config, 3, {k, v}).
 
 nodes_1_to_3(Run) -> ram_peers:nodes(Run, [1, 2, 3]).
 
@@ -177,13 +168,14 @@ a_member_whose_process_is_killed_serves_again_by_itself(Config) ->
     ok = call(Run, 1, put, [k, w]),
     [?assertEqual(w, call(Run, I, get, [k])) || I <- [1, 2, 3]].
 
-a_member_that_was_stopped_and_started_twenty_times_under_load_serves(Config) ->
+a_member_that_was_stopped_and_started_again_and_again_under_load_serves(Config) ->
     Run = started(Config),
-    Load = ram_load:spawn_all(Run, [1, 2], 4, fun ram_load:put_and_get_own/2, [load, 3000]),
+    Puts = ram_case:amount(700, 3000),
+    Load = ram_load:spawn_all(Run, [1, 2], 4, fun ram_load:put_and_get_own/2, [load, Puts]),
     [begin
          ok = call(Run, 3, stop, []),
          ok = call(Run, 3, start, [])
-     end || _ <- lists:seq(1, 20)],
+     end || _ <- lists:seq(1, ram_case:amount(5, 20))],
     ram_peers:eventually(fun() -> call(Run, 3, get, [k]) =:= v end, 10000),
     ok = ram_load:wait_all(Load).
 

@@ -3,6 +3,7 @@
 -module(ram_impostor_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4, eventually/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -20,17 +21,13 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(_Case, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [], direct),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, [], direct).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 %% Asks a member for its vote, and takes whatever it answers.
 ask_for_vote(Target, As, Term) ->

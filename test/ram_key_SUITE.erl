@@ -7,7 +7,7 @@
 
 -compile(export_all).
 
--define(TERMS, 20000).
+-define(TERMS, ram_case:amount(4000, 20000)).
 -define(KEY_BYTES_MAX, (1 bsl 20)).
 
 suite() -> [{timetrap, {minutes, 2}}].

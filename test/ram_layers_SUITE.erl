@@ -1,76 +1,135 @@
-%% The arrows between Erlang modules that must not exist, asked of xref.
+%% What the compiler does not keep: which Erlang module calls which, asked of xref; and how long
+%% modules, functions and lines are.
 -module(ram_layers_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
 
 -export([all/0, init_per_suite/1, end_per_suite/1]).
--export([only_requests_and_the_node_call_the_native_library/1,
-         nothing_inside_calls_the_facade/1,
-         the_facade_calls_no_process_and_no_library_directly/1,
+-export([each_module_calls_the_modules_that_the_table_says_and_no_others/1,
+         the_table_has_no_circles/1,
          every_exported_function_has_a_spec/1,
          modules_keep_their_limits/1,
-         tests_keep_their_width/1]).
+         functions_keep_their_limit/1,
+         lines_keep_their_width/1]).
 
--define(MODULES, [ram, ram_app, ram_bootstrap, ram_cluster, ram_config, ram_distribution, ram_error,
-                  ram_member, ram_membership, ram_nif, ram_node, ram_reach, ram_request, ram_sup,
-                  ram_update]).
+-define(MODULE_LINES_MAX, 400).
+%% It is documentation.
+-define(FACADE_LINES_MAX, 800).
+%% All clauses.
+-define(FUNCTION_LINES_MAX, 40).
+-define(WIDTH_MAX, 100).
+
+%% From the facade down. Nothing inside calls the facade, and only what is named here calls the
+%% native library.
+calls() ->
+    [{ram, [ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node, ram_request]},
+     {ram_app, [ram_config, ram_node, ram_sup]},
+     %% It names its children; it calls none.
+     {ram_sup, []},
+     {ram_bootstrap, [ram_cluster, ram_distribution, ram_error, ram_membership, ram_node, ram_reach,
+                      ram_request]},
+     {ram_membership, [ram_cluster, ram_error, ram_node, ram_reach, ram_request]},
+     {ram_reach, [ram_cluster, ram_request]},
+     {ram_cluster, [ram_node, ram_request]},
+     {ram_member, [ram_description, ram_distribution, ram_ending, ram_naming, ram_nif, ram_opening,
+                   ram_owner, ram_request]},
+     {ram_naming, [ram_config, ram_description, ram_distribution, ram_ending, ram_nif,
+                   ram_opening]},
+     {ram_ending, [ram_description, ram_opening, ram_request]},
+     {ram_opening, [ram_description, ram_distribution, ram_error, ram_nif, ram_node, ram_request]},
+     {ram_description, [ram_nif]},
+     {ram_node, [ram_config, ram_nif]},
+     {ram_owner, [ram_distribution, ram_nif]},
+     {ram_request, [ram_config, ram_error, ram_nif, ram_update]},
+     {ram_update, []},
+     {ram_config, [ram_distribution]},
+     {ram_distribution, []},
+     {ram_error, []},
+     {ram_nif, []}].
+
+modules() -> [Module || {Module, _} <- calls()].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
     {ok, Server} = xref:start([]),
-    [{ok, Module} = xref:add_module(Server, code:which(Module)) || Module <- ?MODULES],
+    [{ok, Module} = xref:add_module(Server, code:which(Module)) || Module <- modules()],
     [{xref, Server} | Config].
 
 end_per_suite(Config) ->
     xref:stop(proplists:get_value(xref, Config)).
 
-%% The modules that call a module.
-callers(Module, Config) ->
-    Query = lists:concat(["ME || ", Module, " : Mod"]),
+each_module_calls_the_modules_that_the_table_says_and_no_others(Config) ->
+    _ = application:load(ram),
+    {ok, Application} = application:get_key(ram, modules),
+    ?assertEqual(lists:sort(Application), lists:sort(modules())),
+    [?assertEqual({Module, lists:sort(Called)}, {Module, called(Module, Config)})
+     || {Module, Called} <- calls()].
+
+called(Module, Config) ->
+    Query = lists:concat(["ME | ", Module, " : Mod"]),
     {ok, Calls} = xref:q(proplists:get_value(xref, Config), Query),
-    lists:usort([Caller || {Caller, _} <- Calls, Caller =/= Module]).
+    lists:usort([Called || {_, Called} <- Calls, Called =/= Module,
+                           lists:member(Called, modules())]).
 
-only_requests_and_the_node_call_the_native_library(Config) ->
-    ?assertEqual([ram_member, ram_node, ram_request], callers(ram_nif, Config)).
-
-nothing_inside_calls_the_facade(Config) ->
-    ?assertEqual([], callers(ram, Config)).
-
-the_facade_calls_no_process_and_no_library_directly(Config) ->
-    {ok, Calls} = xref:q(proplists:get_value(xref, Config), "ME | ram : Mod"),
-    Called = [Module || {ram, Module} <- Calls, lists:member(Module, ?MODULES -- [ram])],
-    ?assertEqual([ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node, ram_request],
-                 lists:usort(Called)).
+the_table_has_no_circles(_Config) ->
+    Graph = digraph:new(),
+    [digraph:add_vertex(Graph, Module) || Module <- modules()],
+    [digraph:add_edge(Graph, Module, Called) || {Module, Calls} <- calls(), Called <- Calls],
+    ?assertEqual([], digraph_utils:cyclic_strong_components(Graph)).
 
 every_exported_function_has_a_spec(_Config) ->
     [begin
-         {ok, {Module, [{abstract_code, {_, Forms}}]}} =
-             beam_lib:chunks(code:which(Module), [abstract_code]),
-         Specs = [Name || {attribute, _, spec, {Name, _}} <- Forms],
+         Specs = [Name || {attribute, _, spec, {Name, _}} <- forms(Module)],
          Exports = Module:module_info(exports) -- [{module_info, 0}, {module_info, 1}],
          ?assertEqual({Module, []}, {Module, Exports -- Specs})
-     end || Module <- ?MODULES].
+     end || Module <- modules()].
 
 modules_keep_their_limits(_Config) ->
     [begin
-         Source = proplists:get_value(source, Module:module_info(compile)),
-         {ok, Text} = file:read_file(Source),
-         Max = case Module of ram -> 800; _ -> 400 end,
-         ?assert(length(binary:split(Text, <<"\n">>, [global])) =< Max),
-         ?assertEqual({Module, []}, {Module, wide(Text)})
-     end || Module <- ?MODULES].
+         Max = case Module of ram -> ?FACADE_LINES_MAX; _ -> ?MODULE_LINES_MAX end,
+         ?assertEqual({Module, within}, {Module, within(length(lines(source(Module))), Max)})
+     end || Module <- modules() ++ test_modules()].
 
-tests_keep_their_width(_Config) ->
-    Folder = filename:dirname(proplists:get_value(source, ?MODULE:module_info(compile))),
-    Sources = filelib:wildcard(filename:join(Folder, "*.erl")),
-    ?assert(length(Sources) > 20),
+functions_keep_their_limit(_Config) ->
     [begin
-         {ok, Text} = file:read_file(Source),
-         ?assertEqual({Source, []}, {Source, wide(Text)})
-     end || Source <- Sources].
+         Lines = length_of(Function),
+         ?assertEqual({Module, Name, Arity, within},
+                      {Module, Name, Arity, within(Lines, ?FUNCTION_LINES_MAX)})
+     end || Module <- modules() ++ test_modules(),
+            {function, _, Name, Arity, _} = Function <- forms(Module)].
 
-wide(Text) ->
-    [Line || Line <- binary:split(Text, <<"\n">>, [global]), string:length(Line) > 100].
+within(Lines, Max) when Lines =< Max -> within;
+within(Lines, _Max) -> Lines.
+
+%% From its first line to its last, by the line numbers of its parts.
+length_of(Function) ->
+    {First, Last} = erl_parse:fold_anno(fun(Anno, {First, Last}) ->
+                                                Line = erl_anno:line(Anno),
+                                                {min(First, Line), max(Last, Line)}
+                                        end, {infinity, 0}, Function),
+    Last - First + 1.
+
+lines_keep_their_width(_Config) ->
+    [?assertEqual({Module, []},
+                  {Module, [Line || Line <- lines(source(Module)),
+                                    string:length(Line) > ?WIDTH_MAX]})
+     || Module <- modules() ++ test_modules()].
+
+forms(Module) ->
+    {ok, {Module, [{abstract_code, {_, Forms}}]}} =
+        beam_lib:chunks(code:which(Module), [abstract_code]),
+    Forms.
+
+source(Module) -> proplists:get_value(source, Module:module_info(compile)).
+
+lines(Source) ->
+    {ok, Text} = file:read_file(Source),
+    binary:split(string:trim(Text, trailing), <<"\n">>, [global]).
+
+%% Those that lie beside this one.
+test_modules() ->
+    Sources = filelib:wildcard(filename:join(filename:dirname(source(?MODULE)), "*.erl")),
+    ?assert(length(Sources) > 20),
+    [list_to_atom(filename:basename(Source, ".erl")) || Source <- Sources].

@@ -3,6 +3,7 @@
 -module(ram_limits_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([settings_that_cannot_work_together_are_refused_at_start_with_the_number_that_would_do/1,
@@ -24,17 +25,14 @@ suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             
-             not lists:member(Case, [module_info, delete_absent])].
+    ram_case:all(?MODULE, [delete_absent]).
 
 init_per_testcase(Case, Config) ->
-    Folder = proplists:get_value(priv_dir, Config),
     Count = case atom_to_list(Case) of "millions" ++ _ -> 5; _ -> 3 end,
-    [{run, ram_peers:start(Count, Folder, settings(Case), direct)} | Config].
+    ram_case:start(Config, Count, settings(Case), direct).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
 settings(Case) ->
     case atom_to_list(Case) of
@@ -51,13 +49,8 @@ settings(Case) ->
             []
     end.
 
-started(Config) ->
-    Run = proplists:get_value(run, Config),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
-
 settings_that_cannot_work_together_are_refused_at_start_with_the_number_that_would_do(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     %% The key that is named, the settings, and the number that would do.
     Wrong = [{value_bytes_max, [{queue_bytes_max, 1 bsl 30}, {value_bytes_max, 300000000}],
               268337120},
@@ -104,7 +97,7 @@ hashes(Run, Key) ->
     [ram_peers:call(Run, I, ram_load, hash, [Key], 120000) || I <- [1, 2, 3]].
 
 what_a_member_with_larger_limits_writes_is_taken_by_all_and_no_connection_is_refused(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     [ok = ram_peers:call(Run, 3, application, set_env, [ram, Key, Bytes])
      || {Key, Bytes} <- [{value_bytes_max, 16 * ?MIB}, {frame_bytes_max, 64 * ?MIB}]],
     Run = started(Config),
@@ -139,9 +132,9 @@ millions_of_deletes_in_few_calls_cost_little_and_all_members_start_again(Config)
     Run = started(Config),
     All = ram_peers:members(Run),
     [ok = ram_peers:call(Run, I, put, [I, first]) || I <- All],
-    Before = [resident(Run, I, "VmRSS:") || I <- All],
+    Before = [ram_peers:memory(Run, I, "VmRSS:") || I <- All],
     [ok = ram_peers:call(Run, I, ?MODULE, delete_absent, [?DELETES]) || I <- All],
-    Most = [resident(Run, I, "VmHWM:") || I <- All],
+    Most = [ram_peers:memory(Run, I, "VmHWM:") || I <- All],
     ct:pal("resident MiB before ~w, at most ~w", [[B div ?MIB || B <- L] || L <- [Before, Most]]),
     until_all_have_a_snapshot(Run, [ram_peers:data_dir(Run, I) || I <- All], 1),
     [ok = ram_peers:halt(Run, I) || I <- All],
@@ -155,13 +148,6 @@ until_all_have_a_snapshot(Run, Folders, N) when N < 20000 ->
         [] -> ok;
         _ -> until_all_have_a_snapshot(Run, Folders, N + 1)
     end.
-
-resident(Run, I, Name) ->
-    {ok, Status} = file:read_file(filename:join(["/proc", ram_peers:os_pid(Run, I), "status"])),
-    [Kib] = [binary_to_integer(Number)
-             || Line <- binary:split(Status, <<"\n">>, [global]),
-                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
-    ?KIB * Kib.
 
 delete_absent(Count) ->
     ram:delete_many(lists:seq(100, 99 + Count)).

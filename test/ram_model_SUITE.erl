@@ -6,24 +6,22 @@
 -export([one_process_sees_a_map_whatever_node_it_asks/1,
          processes_at_once_see_one_map_whatever_nodes_they_ask/1]).
 
--define(SEQUENTIAL_TESTS, 200).
--define(PARALLEL_TESTS, 150).
+-define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
+-define(PARALLEL_TESTS, ram_case:amount(40, 500)).
 
 suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    [one_process_sees_a_map_whatever_node_it_asks,
-     processes_at_once_see_one_map_whatever_nodes_they_ask].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [], direct),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    ok = ram_model_prop:use(Run),
-    [{run, Run} | Config].
+    Started = ram_case:start_cluster(Config, 3, [], direct),
+    ok = ram_model_prop:use(ram_case:run(Started)),
+    Started.
 
 end_per_suite(Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
 one_process_sees_a_map_whatever_node_it_asks(_Config) ->
     ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS).

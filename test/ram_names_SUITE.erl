@@ -22,7 +22,7 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(hosts_that_know_themselves_by_a_loopback_address_make_a_cluster, Config) ->
     %% A hosts file of its own is mounted over that of the machine, for one VM alone.
@@ -37,7 +37,7 @@ init_per_testcase(_Case, Config) ->
 
 folder(Config) ->
     Unique = "names" ++ integer_to_list(erlang:unique_integer([positive])),
-    Folder = filename:join(proplists:get_value(priv_dir, Config), Unique),
+    Folder = filename:join(ram_case:folder(Config), Unique),
     ok = filelib:ensure_path(filename:join(Folder, "epmd")),
     [{folder, Folder} | Config].
 

@@ -34,7 +34,7 @@
       | {relay, manner(), target(), Pick :: pos_integer()}
         %% One member no longer hears the leader. Then the leader is cut off, while those who heard
         %% it start again in the same moment: what they promised it counts.
-      | {estrange, target(), Pick :: pos_integer()}.
+      | {asymmetric_partition, target(), Pick :: pos_integer()}.
 -type step() :: {PauseMs :: pos_integer(), HoldMs :: pos_integer(), [fault()]}.
 -type report() :: [{Kind :: atom(), FromNs :: integer(), ToNs :: integer(), done | unavailable}].
 -type hooks() :: #{now_ns := fun(() -> integer()), until_ns := integer(),
@@ -44,10 +44,10 @@
 %% For those who are together after a relay to elect and to be written to.
 -define(RELAY_MS, 1500).
 %% Longer than any promise of the one who hears nothing.
--define(ESTRANGED_MS, 1200).
+-define(UNHEARD_MS, 1200).
 -define(FILE_BYTES_MAX, (1 bsl 20)).
 
-node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe, relay, estrange].
+node_kinds() -> [kill, suspend, clock, churn, full_disk, wipe, relay, asymmetric_partition].
 wire_kinds() -> [halves, isolate, one_way, bridge, ring, slow, lossy].
 kinds() -> wire_kinds() ++ node_kinds().
 
@@ -100,7 +100,7 @@ hold_ms(Faults, State0) ->
     {Ms, State} = between(500, 3000, State0),
     case Faults of
         [{suspend, _, SuspendedMs} | _] -> {SuspendedMs, State};
-        [{estrange, _, _} | _] -> {max(?ESTRANGED_MS, Ms), State};
+        [{asymmetric_partition, _, _} | _] -> {max(?UNHEARD_MS, Ms), State};
         _ -> {Ms, State}
     end.
 
@@ -125,12 +125,8 @@ fault(Kind, Count, State0) when Kind =:= slow; Kind =:= lossy ->
     {Ms, State2} = between(20, 300, State1),
     {More, State} = between(5, 100, State2),
     {{Kind, Target, Ms, More}, State};
-fault(suspend, Count, State0) ->
-    {Target, State1} = target(Count, State0),
-    %% Mostly short: as many below a second as above.
-    {Longest, State2} = one_of([300, 1000, 3000, 10000], State1),
-    {Ms, State} = between(100, Longest, State2),
-    {{suspend, Target, Ms}, State};
+fault(suspend, Count, State) ->
+    suspension(target(Count, State));
 fault(clock, Count, State0) ->
     {Target, State1} = target(Count, State0),
     {Seconds, State} = one_of([-86400, -3600, -30, -1, 1, 30, 3600, 86400], State1),
@@ -139,12 +135,18 @@ fault(relay, Count, State0) ->
     {Manner, State1} = manner(State0),
     {Pick, State} = between(1, Count - 1, State1),
     {{relay, Manner, leader, Pick}, State};
-fault(estrange, Count, State0) ->
+fault(asymmetric_partition, Count, State0) ->
     {Pick, State} = between(1, Count - 1, State0),
-    {{estrange, leader, Pick}, State};
+    {{asymmetric_partition, leader, Pick}, State};
 fault(Kind, Count, State0) ->
     {Target, State} = target(Count, State0),
     {{Kind, Target}, State}.
+
+%% Mostly short: as many below a second as above.
+suspension({Target, State0}) ->
+    {Longest, State1} = one_of([300, 1000, 3000, 10000], State0),
+    {Ms, State} = between(100, Longest, State1),
+    {{suspend, Target, Ms}, State}.
 
 manner(State) -> one_of([cut, held], State).
 
@@ -245,7 +247,7 @@ begin_fault(Run, {wipe, I}, Hooks) ->
     up(Run, I, Hooks);
 begin_fault(Run, {relay, Manner, I, _Pick}, _Hooks) ->
     tune(Run, both(Manner, [I], others(Run, I)));
-begin_fault(Run, {estrange, I, Pick}, _Hooks) ->
+begin_fault(Run, {asymmetric_partition, I, Pick}, _Hooks) ->
     tune(Run, [{I, lists:nth(Pick, others(Run, I)), held}]);
 begin_fault(Run, Fault, _Hooks) ->
     tune(Run, wires(Fault, members(Run))).
@@ -312,9 +314,9 @@ end_fault(Run, {relay, Manner, I, Pick}, Hooks) ->
     up(Run, Restarted, Hooks),
     receive after ?RELAY_MS -> ok end,
     ram_peers:heal(Run);
-end_fault(Run, {estrange, I, Pick}, _Hooks) ->
-    Estranged = lists:nth(Pick, others(Run, I)),
-    Restarted = lists:sublist(others(Run, I) -- [Estranged], length(members(Run)) div 2),
+end_fault(Run, {asymmetric_partition, I, Pick}, _Hooks) ->
+    Unhearing = lists:nth(Pick, others(Run, I)),
+    Restarted = lists:sublist(others(Run, I) -- [Unhearing], length(members(Run)) div 2),
     ok = tune(Run, both(held, [I], others(Run, I))),
     %% Without their virtual machines, which would take longer than a promise lasts.
     [ok = attempt(Run, J, Do, []) || Do <- [stop, start], J <- Restarted],

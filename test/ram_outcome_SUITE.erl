@@ -3,6 +3,7 @@
 -module(ram_outcome_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([a_write_under_way_when_its_member_stops_may_have_happened/1,
@@ -13,19 +14,17 @@ suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(_Case, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config)),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
 %% The others have the entry, but who asked never hears of it.
 a_write_under_way_when_its_member_stops_may_have_happened(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Leader = ram_peers:leader(Run, 1),
     [Asked | _] = [1, 2, 3] -- [Leader],
     ok = ram_peers:call(Run, Asked, put, [k, before]),
@@ -36,7 +35,7 @@ a_write_under_way_when_its_member_stops_may_have_happened(Config) ->
     ?assertEqual({timeout, {ram, ram_peers:node(Run, Asked)}}, outcome(Writer)).
 
 an_update_in_line_when_its_member_stops_has_not_happened(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     %% Who is first in line takes a minute.
     ok = ram_peers:call(Run, 1, put, [k, 60000]),
     _ = in_the_background(Run, 1, update, [k, 0, fun timer:sleep/1]),
@@ -47,7 +46,7 @@ an_update_in_line_when_its_member_stops_has_not_happened(Config) ->
     ?assertEqual(noproc, outcome(InLine)).
 
 outcome_tells_what_certainly_did_not_happen_from_the_rest(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Node = ram_peers:node(Run, 1),
     Outcome = fun(Reason) -> ram_peers:call(Run, 1, outcome, [Reason]) end,
     NotApplied = [{ram, put, [{key, binary:copy(<<7>>, 70000)}, v]},

@@ -5,10 +5,11 @@
 -module(ram_overload_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
--export([twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred/1,
-         twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred/1,
+-export([thousands_of_callers_on_one_node_get_as_much_done_as_a_hundred/1,
+         thousands_of_callers_on_each_node_get_as_much_done_as_a_hundred/1,
          callers_that_are_killed_while_they_wait_leave_nothing_behind/1,
          beyond_its_queue_a_leader_refuses_at_once_and_for_certain/1,
          beyond_its_queue_a_follower_refuses_at_once_and_for_certain/1,
@@ -17,10 +18,11 @@
          a_slow_follower_does_not_grow_its_leader/1]).
 
 -define(MIB, (1 bsl 20)).
--define(CALLERS, 20000).
-%% What 20,000 callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
+-define(CALLERS, ram_case:amount(5000, 20000)).
+%% What these callers may cost a node: 40 KiB each, most of it their own heaps with garbage in
 %% them.
--define(CROWD_BYTES_MAX, (?CALLERS * 40 * 1024)).
+-define(CALLERS_BYTES_MAX, (?CALLERS * 40 * 1024)).
+-define(PUTS, ram_case:amount(25000, 200000)).
 %% What a leader may hold for a follower: what waits for the way to it (64 MiB) and as much again
 %% for all the rest: the newest entries (16 MiB), segments being written, snapshots being taken.
 -define(LAGGARD_BYTES_MAX, (128 * ?MIB)).
@@ -29,39 +31,40 @@ suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
     Small = lists:prefix("beyond_", atom_to_list(Case)),
     Env = [{queue_requests_max, 64} || Small],
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), Env),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, Env).
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
-twenty_thousand_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(proplists:get_value(run, Config), [1]).
+thousands_of_callers_on_one_node_get_as_much_done_as_a_hundred(Config) ->
+    many_callers(run(Config), [1]).
 
-twenty_thousand_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
-    crowd(proplists:get_value(run, Config), [1, 2, 3]).
+thousands_of_callers_on_each_node_get_as_much_done_as_a_hundred(Config) ->
+    many_callers(run(Config), [1, 2, 3]).
 
-crowd(Run, Indexes) ->
-    Few = [rate(Run, Indexes, Callers) || Callers <- [100, 300, 1000]],
+many_callers(Run, Indexes) ->
+    Few = [rate(Run, Indexes, Callers) || Callers <- ram_case:amount([300], [100, 300, 1000])],
     Before = watch_memory(Run, [1, 2, 3]),
     Many = rate(Run, Indexes, ?CALLERS),
     Grown = grown(Run, Before),
-    ct:pal("~p callers on ~p: ~b puts/s; 100, 300, 1000: ~w; grown by ~w MiB",
+    ct:pal("~p callers on ~p: ~b puts/s; few: ~w; grown by ~w MiB",
            [?CALLERS, Indexes, round(Many), [round(Rate) || Rate <- Few],
             [Bytes div ?MIB || Bytes <- Grown]]),
-    ?assert(lists:max(Grown) =< ?CROWD_BYTES_MAX),
-    ?assert(Many >= 0.8 * lists:max(Few)).
+    ?assert(lists:max(Grown) =< ?CALLERS_BYTES_MAX),
+    Name = lists:concat([?CALLERS, " callers on ", length(Indexes), " nodes: "]),
+    ram_figure:told(Name ++ "growth of a node", lists:max(Grown) div ?MIB, "MiB"),
+    ram_figure:at_least(Name ++ "puts, of those of few", 100 * Many / lists:max(Few), 80, "%").
 
 %% Puts a second of all these nodes together; nobody was told anything but ok.
 rate(Run, Indexes, Callers) ->
-    Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_crowd, rate,
-                                                     [Callers, 2000, 4000]) end),
+    {WarmMs, Ms} = ram_case:amount({1000, 2000}, {2000, 4000}),
+    Told = on_each(Indexes, fun(I) -> ram_peers:call(Run, I, ram_callers, rate,
+                                                     [Callers, WarmMs, Ms]) end),
     [?assertMatch({#{overloaded := 0, timeout := 0, other := 0}, _}, {One, Callers})
      || One <- Told],
     lists:sum([Rate || #{rate := Rate} <- Told]).
@@ -74,9 +77,9 @@ on_each(Indexes, Call) ->
 
 %% The answers of the first round are there before the second begins.
 callers_that_are_killed_while_they_wait_leave_nothing_behind(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Round = fun(Callers) ->
-                    ok = ram_peers:call(Run, 2, ram_crowd, kill, [Callers], 120000),
+                    ok = ram_peers:call(Run, 2, ram_callers, kill, [Callers], 120000),
                     ram_peers:eventually(fun() -> waiting(Run, 2) =:= 0 end),
                     ram_peers:call(Run, 2, erlang, memory, [total])
             end,
@@ -90,33 +93,31 @@ waiting(Run, I) ->
     maps:get(waiting, ram_peers:call(Run, I, status, [])).
 
 beyond_its_queue_a_leader_refuses_at_once_and_for_certain(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     refuses(Run, ram_peers:leader(Run, 1)).
 
 beyond_its_queue_a_follower_refuses_at_once_and_for_certain(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     [Follower | _] = [1, 2, 3] -- [ram_peers:leader(Run, 1)],
     refuses(Run, Follower).
 
 refuses(Run, Asked) ->
     Node = ram_peers:node(Run, Asked),
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
-    Rush = fun(Function) -> ram_peers:call(Run, Asked, ram_crowd, rush, [1000, Function]) end,
+    Rush = fun(Function) -> ram_peers:call(Run, Asked, ram_callers, rush, [1000, Function]) end,
     [Put, Get] = on_each([put_own, get_own], Rush),
     ram_links:heal(ram_peers:links(Run)),
     Overloaded = {raised, {overloaded, {ram, Node}}},
     Refused = [[{N, Us} || {N, Told, Us} <- Rushed, Told =:= Overloaded]
                || Rushed <- [Put, Get]],
-    ct:pal("refused of 1000 puts, gets: ~w; slowest ~w us",
-           [[length(R) || R <- Refused], [lists:max([Us || {_, Us} <- R]) || R <- Refused]]),
     [?assert(length(R) >= 900) || R <- Refused],
-    %% A thousand processes take turns on a machine that may be busy; what waits for anything else
-    %% waits for its time limit, ten times as long.
-    [?assertMatch([], [Us || {_, Us} <- R, Us > 500000]) || R <- Refused],
+    %% A thousand processes take turns; what waits for anything else waits for its time limit, 5 s.
+    SlowestUs = lists:max([Us || R <- Refused, {_, Us} <- R]),
+    ram_figure:at_most("slowest refusal of a full queue", SlowestUs / 1000, 50, "ms"),
     ?assertEqual(not_applied, ram_peers:call(Run, Asked, outcome, [element(2, Overloaded)])),
     goes_on(Run),
     [RefusedPuts | _] = Refused,
-    Found = ram_peers:call(Run, Asked, ram_crowd, present, [[N || {N, _} <- RefusedPuts]]),
+    Found = ram_peers:call(Run, Asked, ram_callers, present, [[N || {N, _} <- RefusedPuts]]),
     ?assertEqual([], Found).
 
 goes_on(Run) ->
@@ -124,36 +125,39 @@ goes_on(Run) ->
      || I <- [1, 2, 3]].
 
 a_suspended_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     laggard(Run, fun(Follower) -> ram_peers:suspend(Run, Follower) end,
             fun(Follower) -> ram_peers:resume(Run, Follower) end).
 
 a_dead_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     laggard(Run, fun(Follower) -> ram_peers:kill(Run, Follower) end,
             fun(Follower) -> ram_peers:restart(Run, Follower) end).
 
 a_slow_follower_does_not_grow_its_leader(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     Leader = ram_peers:leader(Run, 1),
     Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
     laggard(Run, Tune({slow, 100, 50}), Tune(open)).
 
-%% Writes 200 MiB into a thousand keys while a follower does not keep up.
+%% Writes 200 MiB into a thousand keys while a follower does not keep up; small values take longer.
 laggard(Run, Trouble, End) ->
     Leader = ram_peers:leader(Run, 1),
     [Follower | _] = [1, 2, 3] -- [Leader],
     %% A table, a log and a snapshot are there before.
     Flood = fun(Puts) ->
-                    ram_peers:call(Run, Leader, ram_crowd, flood, [Puts, 1024, 300], 120000)
+                    ram_peers:call(Run, Leader, ram_callers, flood,
+                                   [Puts, 200 * ?MIB div ?PUTS, 300], 120000)
             end,
-    _ = Flood(50000),
+    _ = Flood(?PUTS div 4),
     Before = watch_memory(Run, [Leader]),
     Trouble(Follower),
-    #{timeout := 0, other := 0} = Told = Flood(200000),
+    #{timeout := 0, other := 0} = Told = Flood(?PUTS),
     Grown = grown(Run, Before),
     End(Follower),
-    ct:pal("~p; the leader has grown by ~w MiB", [Told, [Bytes div ?MIB || Bytes <- Grown]]),
+    ct:pal("~p", [Told]),
+    ram_figure:told("growth of a leader whose follower does not keep up",
+                    lists:max(Grown) div ?MIB, "MiB"),
     ?assertEqual(Leader, ram_peers:leader(Run, Leader)),
     ?assert(lists:max(Grown) =< ?LAGGARD_BYTES_MAX),
     ok = ram_peers:call(Run, Leader, put, [done, yes]),
@@ -166,20 +170,11 @@ watch_memory(Run, Indexes) ->
     [begin
          [ram_peers:call(Run, I, erlang, garbage_collect, [Pid])
           || Pid <- ram_peers:call(Run, I, erlang, processes, [])],
-         ok = file:write_file(proc(Run, I, "clear_refs"), "5"),
-         {I, memory(Run, I, "VmRSS:")}
+         ok = ram_peers:reset_peak(Run, I),
+         {I, ram_peers:memory(Run, I, "VmRSS:")}
      end || I <- Indexes].
 
 %% By how many bytes each node has grown at most since then.
 grown(Run, Before) ->
-    [memory(Run, I, "VmHWM:") - Bytes || {I, Bytes} <- Before].
+    [ram_peers:memory(Run, I, "VmHWM:") - Bytes || {I, Bytes} <- Before].
 
-memory(Run, I, Name) ->
-    {ok, Status} = file:read_file(proc(Run, I, "status")),
-    [Kib] = [binary_to_integer(Number)
-             || Line <- binary:split(Status, <<"\n">>, [global]),
-                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
-    1024 * Kib.
-
-proc(Run, I, File) ->
-    filename:join(["/proc", ram_peers:os_pid(Run, I), File]).

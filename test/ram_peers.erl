@@ -15,6 +15,7 @@
          shut_down/2, kill/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
          has_clocks/0, tune/4, heal/1]).
 -export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
+-export([memory/3, reset_peak/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5, code_paths/0]).
 -export([eventually/1, eventually/2, all_agree/2]).
 -export_type([run/0, each_start/0]).
@@ -54,8 +55,17 @@ start(Count, Folder0, Env, Options) ->
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
             args => maps:get(args, Options, []),
             each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
-    lists:foreach(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
+    at_once(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
+
+%% Most of what a VM needs to start and to stop is time.
+at_once(Do, Items) ->
+    Doing = [spawn_monitor(fun() -> Do(Item) end) || Item <- Items],
+    [receive
+         {'DOWN', Monitor, process, Pid, normal} -> ok;
+         {'DOWN', Monitor, process, Pid, Reason} -> error(Reason)
+     end || {Pid, Monitor} <- Doing],
+    ok.
 
 %% A process that outlives the one that starts a run: a suite starts it in a process of its own.
 start_keeper(Wires) ->
@@ -76,11 +86,12 @@ stop_links(#{wires := direct}) -> ok.
 
 -spec stop(run()) -> ok.
 stop(#{table := Table, keeper := Keeper} = Run) ->
-    lists:foreach(fun({_, Peer, OsPid}) ->
-                          %% A case that failed may have left it suspended, or ended it.
-                          _ = os:cmd("kill -CONT " ++ OsPid),
-                          stop_peer(Peer)
-                  end, ets:tab2list(Table)),
+    Stop = fun({_, Peer, OsPid}) ->
+                   %% A case that failed may have left it suspended, or ended it.
+                   _ = os:cmd("kill -CONT " ++ OsPid),
+                   stop_peer(Peer)
+           end,
+    at_once(Stop, ets:tab2list(Table)),
     ok = stop_links(Run),
     Keeper ! stop,
     ok.
@@ -269,6 +280,21 @@ leader(Run, I) ->
 %% @doc The process of the operating system that node I is.
 os_pid(#{table := Table}, I) ->
     ets:lookup_element(Table, I, 3).
+
+%% @doc What Linux says of the memory of node I, in bytes: "VmRSS:" is what is resident, "VmHWM:"
+%% the peak of that, counted from `reset_peak'.
+memory(Run, I, Name) ->
+    {ok, Status} = file:read_file(proc(Run, I, "status")),
+    [Kib] = [binary_to_integer(Number)
+             || Line <- binary:split(Status, <<"\n">>, [global]),
+                [Key, Number | _] <- [string:lexemes(Line, "\t ")], Key =:= list_to_binary(Name)],
+    1024 * Kib.
+
+reset_peak(Run, I) ->
+    file:write_file(proc(Run, I, "clear_refs"), "5").
+
+proc(Run, I, File) ->
+    filename:join(["/proc", os_pid(Run, I), File]).
 
 links(#{links := Links}) -> Links.
 

@@ -2,6 +2,7 @@
 -module(ram_quorum_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, call/5, eventually/1, eventually/2]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -16,22 +17,19 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(_Case, Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [], direct),
+    Started = ram_case:start(Config, 3, [], direct),
+    Run = run(Started),
     [call(Run, I, logger, add_handler,
           [told, logger_std_h, #{config => #{file => log_file(Run, I)}}]) || I <- [1, 2, 3]],
-    [{run, Run} | Config].
+    Started.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
-started(Config) ->
-    Run = proplists:get_value(run, Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    ok = call(Run, 1, put, [k, v]),
-    Run.
+started(Config) -> ram_case:started(Config, 3, {k, v}).
 
 log_file(Run, I) ->
     filename:join(ram_peers:folder(Run), lists:concat(["told", I])).
@@ -86,7 +84,7 @@ an_election_is_no_loss(Config) ->
     [?assertEqual([], told(Run, I, ?LOST)) || I <- Left].
 
 a_member_of_one_has_its_majority(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     ok = call(Run, 1, start_cluster, [[ram_peers:node(Run, 1)]]),
     #{applied_index := Index} = status(Run, 1),
     ?assertMatch(#{role := leader, quorum := true}, status(Run, 1)),

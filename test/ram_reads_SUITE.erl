@@ -6,6 +6,7 @@
 -module(ram_reads_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([by_default_every_node_answers_alone_while_it_holds_a_lease/1,
@@ -23,27 +24,22 @@
 -export([get_many/2, count_up/2]).
 
 -define(MANY, 500).
--define(ROUNDS, 300).
+-define(ROUNDS, ram_case:amount(100, 300)).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite])].
+    ram_case:all(?MODULE).
 
 init_per_suite(Config) ->
-    [{run, cluster(Config, 3, [])} | Config].
+    ram_case:start_cluster(Config, 3).
 
 end_per_suite(Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 cluster(Config, Count, Env) ->
-    Run = ram_peers:start(Count, proplists:get_value(priv_dir, Config), Env),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
+    run(ram_case:start_cluster(Config, Count, Env)).
 
 reads(Run, I) ->
     maps:get(reads, ram_peers:call(Run, I, status, [])).
@@ -100,8 +96,9 @@ what_was_put_on_one_node_is_seen_by_every_other_at_once(Config) ->
 
 what_one_node_has_shown_is_shown_by_the_others_while_it_is_written_all_the_time(Config) ->
     Run = run(Config),
+    Puts = ram_case:amount(600, 2000),
     ok = ram_peers:call(Run, 1, put, [rising, 0]),
-    Writers = ram_load:spawn_all(Run, [1], 1, fun ?MODULE:count_up/2, [rising, 2000]),
+    Writers = ram_load:spawn_all(Run, [1], 1, fun ?MODULE:count_up/2, [rising, Puts]),
     Last = lists:foldl(fun(N, Seen) ->
                                Shown = get(Run, 1 + N rem 3, rising),
                                ?assert(Shown >= Seen, {N, Shown, Seen}),
@@ -109,7 +106,7 @@ what_one_node_has_shown_is_shown_by_the_others_while_it_is_written_all_the_time(
                        end, 0, lists:seq(1, 10 * ?ROUNDS)),
     ?assert(Last > 0),
     ok = ram_load:wait_all(Writers),
-    ?assertEqual([2000, 2000, 2000], [get(Run, I, rising) || I <- [1, 2, 3]]).
+    ?assertEqual([Puts, Puts, Puts], [get(Run, I, rising) || I <- [1, 2, 3]]).
 
 count_up(_Number, [Key, Times]) ->
     [ok = ram:put(Key, N) || N <- lists:seq(1, Times)],

@@ -4,6 +4,7 @@
 -module(ram_reason_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, started/1]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([every_reason_has_its_test/1,
@@ -16,7 +17,7 @@ suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(every_reason_has_its_test, Config) ->
     Config;
@@ -27,12 +28,10 @@ init_per_testcase(Case, Config) ->
                    _ ->
                        []
                end,
-    [{run, ram_peers:start(3, proplists:get_value(priv_dir, Config), Settings)} | Config].
+    ram_case:start(Config, 3, Settings).
 
-end_per_testcase(every_reason_has_its_test, _Config) ->
-    ok;
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(proplists:get_value(run, Config)).
+    ram_case:stop(Config).
 
 %% Raised by operations on keys.
 provoked(failure) ->
@@ -116,14 +115,14 @@ forms(Module) ->
     Forms.
 
 a_node_whose_application_does_not_start_is_named(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     ok = ram_peers:call(Run, 2, application, set_env, [ram, heartbeat_ms, never]),
     Two = ram_peers:node(Run, 2),
     ?assertMatch({error, {not_started, Two, _}},
                  ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)])).
 
 a_setting_that_the_member_refuses_is_named(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     %% TEST-NET-1, RFC 5737: no machine has this address.
     ok = ram_peers:call(Run, 2, application, set_env, [ram, listen, {"192.0.2.1", 0}]),
     ?assertMatch({error, {bad_config, <<"listen">>, _}},
@@ -140,7 +139,7 @@ too_many_changes_of_the_cluster_are_refused_at_once(Config) ->
     Run = started(Config),
     ok = ram_peers:call(Run, 1, put, [k, v]),
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
-    Rush = fun(Callers) -> ram_peers:call(Run, 1, ram_crowd, rush, [Callers, remove_nobody]) end,
+    Rush = fun(Callers) -> ram_peers:call(Run, 1, ram_callers, rush, [Callers, remove_nobody]) end,
     %% As many as are taken: 64 under way and 64 in the queue, which may not be taken in one go.
     Missing = fun() -> 128 - maps:get(waiting, ram_peers:call(Run, 1, status, [])) end,
     ram_peers:eventually(fun() ->
@@ -155,9 +154,4 @@ too_many_changes_of_the_cluster_are_refused_at_once(Config) ->
     Slow = [Us || {_, Answer, Us} <- Told, Answer =:= Overloaded, Us > 500000],
     ?assertEqual([], Slow),
     ?assertEqual(100, length([refused || {_, Answer, _} <- Told, Answer =:= Overloaded])).
-
-started(Config) ->
-    Run = proplists:get_value(run, Config),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    Run.
 

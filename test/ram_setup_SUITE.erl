@@ -12,7 +12,7 @@ suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 without_optional_tools_that_cannot_be_had_the_tests_go_on(Config) ->
     {Status, Output} = setup(Config, ["mix"]),
@@ -30,7 +30,7 @@ has(Word, Output) ->
     string:find(Output, Word) =/= nomatch.
 
 setup(Config, Missing) ->
-    Folder = filename:join(proplists:get_value(priv_dir, Config), lists:concat(["bin" | Missing])),
+    Folder = filename:join(ram_case:folder(Config), lists:concat(["bin" | Missing])),
     ok = filelib:ensure_path(Folder),
     %% Of two programs with one name the first in PATH counts, here too.
     [_ = file:make_symlink(Program, filename:join(Folder, filename:basename(Program)))

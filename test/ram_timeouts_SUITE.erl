@@ -16,7 +16,7 @@
 
 -define(LONG, {1000, 2000}).
 -define(SHORT, {120, 200}).
--define(ROUNDS, 4).
+-define(ROUNDS, ram_case:amount(1, 4)).
 %% Longer than any lease.
 -define(READ_MS, 10000).
 
@@ -24,11 +24,11 @@ suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 cluster(Config, Timeouts) ->
     Env = [{call_timeout_ms, 10000}],
-    Run = ram_peers:start(length(Timeouts), proplists:get_value(priv_dir, Config), Env),
+    Run = ram_peers:start(length(Timeouts), ram_case:folder(Config), Env),
     [set(Run, I, Some) || {I, Some} <- lists:enumerate(Timeouts)],
     ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
     Run.

@@ -266,9 +266,12 @@ wires("spaces") ->
         {no, Why} -> io:format("torture: ~s~n", [Why]), halt(2)
     end.
 
-tortured(Options) ->
-    #{verdict := Verdict} = Result = run(Options),
+tortured(#{seconds := Seconds, wires := Wires} = Options) ->
+    #{verdict := Verdict, operations := Operations, faults := Faults} = Result = run(Options),
     io:put_chars(summary(Result)),
+    Name = lists:concat(["torture (", Wires, ", ", Seconds, " s): "]),
+    ram_figure:told(Name ++ "operations judged", Operations, ""),
+    ram_figure:told(Name ++ "faults", length(Faults), ""),
     again(Options, ""),
     case Verdict of linearizable -> 0; _ -> 1 end.
 
@@ -298,6 +301,7 @@ caught(Name, #{seconds := Seconds, seed := Seed, histories := Histories} = Optio
             io:put_chars(summary(Result)),
             again(Options, " SABOTAGE=" ++ Name),
             io:format("sabotage ~s: caught after ~b s, in round ~b~n", [Name, Passed, Round]),
+            ram_figure:told("control " ++ Name ++ ": caught after", Passed, "s"),
             0;
         _ when Passed < Seconds ->
             io:format("sabotage ~s: not caught in round ~b: ~s~n",

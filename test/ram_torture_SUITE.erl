@@ -1,5 +1,5 @@
 %% A torture run in the ordinary tests, and that it can fail. RAM_SEED=<integer> repeats a schedule
-%% of faults; RAM_SECONDS sets how long (60).
+%% of faults; RAM_SECONDS sets how long.
 -module(ram_torture_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -16,16 +16,16 @@ suite() ->
     [{timetrap, {minutes, 10}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 under_all_faults_the_history_of_a_cluster_is_linearizable(Config) ->
-    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", "60")), links).
+    torture(Config, list_to_integer(os:getenv("RAM_SECONDS", ram_case:amount("15", "60"))), links).
 
 with_a_network_for_each_node_the_history_is_linearizable(Config) ->
-    with_spaces(fun() -> torture(Config, 20, spaces) end).
+    with_spaces(fun() -> torture(Config, ram_case:amount(8, 30), spaces) end).
 
 torture(Config, Seconds, Wires) ->
-    Folder = filename:join(proplists:get_value(priv_dir, Config), Wires),
+    Folder = filename:join(ram_case:folder(Config), Wires),
     Options = #{seconds => Seconds, seed => ram_property:seed(), nodes => 3, wires => Wires,
                 work => Folder, histories => filename:join(Folder, "histories")},
     ct:pal("RAM_SEED=~b", [maps:get(seed, Options)]),
@@ -53,13 +53,13 @@ a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused(Config) ->
     ?assertMatch({linearizable, _}, made_up(Config, "good", Good)),
     [begin
          ?assertMatch({{violation, _}, Name}, {made_up(Config, Name, Bad), Name}),
-         Report = filename:join([proplists:get_value(priv_dir, Config), Name, "report.html"]),
+         Report = filename:join([ram_case:folder(Config), Name, "report.html"]),
          ?assert(filelib:is_regular(Report))
      end || {Name, Bad} <- [{"stale", Stale}, {"update", LostUpdate}, {"count", LostCount}]],
     ?assertMatch({malformed, _}, made_up(Config, "malformed", [["i 1 dance d1 10"]])).
 
 made_up(Config, Name, Clients) ->
-    Folder = filename:join(proplists:get_value(priv_dir, Config), Name),
+    Folder = filename:join(ram_case:folder(Config), Name),
     ok = filelib:ensure_path(Folder),
     [ok = file:write_file(filename:join(Folder, integer_to_list(N) ++ ".history"),
                           [[Line, $\n] || Line <- ["# node n" | Lines]])
@@ -127,7 +127,7 @@ what_a_network_of_its_own_holds_back_does_not_arrive(Config) ->
     with_spaces(fun() -> held_back(Config) end).
 
 held_back(Config) ->
-    Run = ram_peers:start(2, proplists:get_value(priv_dir, Config), [], spaces),
+    Run = ram_peers:start(2, ram_case:folder(Config), [], spaces),
     Ping = fun() -> ram_peers:call(Run, 1, net_adm, ping, [ram_peers:node(Run, 2)]) end,
     ?assertEqual(pong, Ping()),
     true = ram_peers:call(Run, 1, erlang, disconnect_node, [ram_peers:node(Run, 2)]),

@@ -9,12 +9,14 @@
          after_a_conflict_all_run_again_on_what_was_found/1,
          one_that_raises_changes_nothing_and_the_others_go_on/1,
          nothing_is_raised_about_a_value_that_is_not_written/1,
-         nothing_is_raised_about_a_value_that_is_believed_only/1,
+         nothing_is_raised_about_a_value_that_is_only_cached/1,
          one_that_is_killed_in_its_function_holds_up_nobody/1,
          one_that_is_slow_holds_up_nobody_before_it/1,
          a_refusal_is_told_to_whose_value_it_is_about/1,
          a_write_without_an_answer_is_unknown_to_all_that_are_in_it/1,
          a_server_that_ends_tells_what_may_have_happened_from_what_has_not/1,
+         a_combiner_that_crashes_fails_the_updates_of_its_round_alone/1,
+         a_message_that_the_server_does_not_know_ends_no_update/1,
          beyond_the_bound_an_update_is_refused_at_once/1,
          nothing_is_left_behind/1]).
 
@@ -22,7 +24,7 @@ suite() ->
     [{timetrap, {minutes, 1}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
     %% What is slow on a busy machine is not what is meant by slow.
@@ -78,7 +80,7 @@ nothing_is_raised_about_a_value_that_is_not_written(Config) ->
     ?assertEqual([ok, ok, {raised, [1, found]}], [result(U) || U <- [First, Second, Raises]]).
 
 %% What its own write left, another node has changed since.
-nothing_is_raised_about_a_value_that_is_believed_only(Config) ->
+nothing_is_raised_about_a_value_that_is_only_cached(Config) ->
     First = update(Config, append(0)),
     Write = next_write(),
     Raises = update_in_line(Config, fun(Value) -> error(binary_to_term(Value)) end, 1),
@@ -144,6 +146,48 @@ a_server_that_ends_tells_what_may_have_happened_from_what_has_not(Config) ->
     ?assertEqual([{error, timeout}, {error, noproc}], [result(First), result(InLine)]),
     ?assertEqual({error, noproc}, result(update(Config, append(2)))).
 
+%% What is in the round that crashes may have happened if it ran; what waits behind it goes on, and
+%% so do the updates of other keys.
+a_combiner_that_crashes_fails_the_updates_of_its_round_alone(Config) ->
+    Other = update(Config, append(0)),
+    Write = next_write(),
+    [crashes_alone(Crash)
+     || Crash <- [fun() -> exit(crash) end, fun() -> throw(crash) end, fun() -> error(crash) end,
+                  fun() -> exit(self(), kill) end, fun() -> exit(normal) end]],
+    answer(Write, ok),
+    ?assertEqual(ok, result(Other)),
+    ?assertEqual({value, term_to_binary([0]), 1}, value(Config)).
+
+crashes_alone(Crash) ->
+    Suite = self(),
+    Read = fun(_Ms) -> Suite ! {reads, self()}, receive go_on -> Crash() end end,
+    Crashes = run_update(crashing, #{read => Read, set => fun(_, _, _) -> error(no_set) end},
+                         append(0)),
+    Combiner = receive {reads, Pid} -> Pid end,
+    Next = run_update(crashing, #{read => fun(_Ms) -> none end,
+                                  set => fun(absent, _, _) -> {ok, 1} end}, append(1)),
+    ram_peers:eventually(fun() -> in_line() =:= 1 end),
+    Combiner ! go_on,
+    ?assertEqual([{error, noproc}, ok], [result(Crashes), result(Next)]),
+    Unanswered = run_update(crashing, #{read => fun(_Ms) -> none end,
+                                        set => fun(_, _, _) -> Crash() end}, append(2)),
+    ?assertEqual({error, timeout}, result(Unanswered)).
+
+a_message_that_the_server_does_not_know_ends_no_update(Config) ->
+    Update = update(Config, append(0)),
+    Write = next_write(),
+    ?assertEqual({error, unknown_request}, gen_server:call(ram_update, unknown)),
+    ?assertEqual({error, unknown_request}, gen_server:call(ram_update, {next, unknown})),
+    ok = gen_server:cast(ram_update, unknown),
+    ok = gen_server:cast(ram_update, {join, key, unknown}),
+    ram_update ! unknown,
+    ram_update ! {'DOWN', make_ref(), process, self(), unknown},
+    %% All of them have come when this is answered.
+    ?assertEqual({error, unknown_request}, gen_server:call(ram_update, unknown)),
+    ?assertEqual(proplists:get_value(server, Config), whereis(ram_update)),
+    answer(Write, ok),
+    ?assertEqual(ok, result(Update)).
+
 beyond_the_bound_an_update_is_refused_at_once(Config) ->
     _First = update(Config, append(0)),
     _Write = next_write(),
@@ -157,7 +201,8 @@ nothing_is_left_behind(Config) ->
     answer(next_write(), ok),
     ?assertEqual(ok, result(U)),
     ram_peers:eventually(fun() -> sys:get_state(ram_update) =:= {state, 30000, #{}, 0} end),
-    ?assertEqual({links, []}, process_info(proplists:get_value(server, Config), links)).
+    Server = proplists:get_value(server, Config),
+    ?assertEqual([{links, []}, {monitors, []}], process_info(Server, [links, monitors])).
 
 %%% Updates
 
@@ -170,8 +215,11 @@ update(Config, Change) ->
     Register = proplists:get_value(register, Config),
     Access = #{read => fun(_Ms) -> ask(Register, read) end,
                set => fun(Expect, Binary, _Ms) -> ask(Register, {set, Expect, Binary}) end},
+    run_update(key, Access, Change).
+
+run_update(Key, Access, Change) ->
     Run = fun() ->
-                  try exit({result, ram_update:run(key, 30000, Access, Change)})
+                  try exit({result, ram_update:run(Key, 30000, Access, Change)})
                   catch error:Reason -> exit({result, {raised, Reason}})
                   end
           end,

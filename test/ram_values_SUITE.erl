@@ -2,6 +2,7 @@
 -module(ram_values_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([any_value_is_read_back_identically_on_every_node_in_every_way/1,
@@ -18,7 +19,7 @@
          ways/2, put_bytes/2, read/2, update_same/1, raised/1, held_bytes/1, put_large/1,
          has_large/2, shortest_call_us/1, use_long_key/1]).
 
--define(TERMS, 600).
+-define(TERMS, ram_case:amount(300, 600)).
 -define(KEYS, 300).
 -define(CHURNED, 20000).
 
@@ -26,20 +27,14 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports),
-             not lists:member(Case, [module_info, init_per_suite, end_per_suite, fill, remove,
-                                     raised, held_bytes, put_large, shortest_call_us, use_long_key,
-                                     update_same])].
+    ram_case:all(?MODULE, [fill, remove, raised, held_bytes, put_large, shortest_call_us,
+                           use_long_key, update_same]).
 
 init_per_suite(Config) ->
-    Run = ram_peers:start(3, proplists:get_value(priv_dir, Config), [{snapshot_every, 500}]),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    [{run, Run} | Config].
+    ram_case:start_cluster(Config, 3, [{snapshot_every, 500}]).
 
 end_per_suite(Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 on(Run, I, Function, Arguments) ->
     ram_peers:call(Run, I, ?MODULE, Function, Arguments, 120000).
@@ -124,8 +119,9 @@ numbered(Values) ->
 readers_see_whole_values_while_writers_replace_them(Config) ->
     Run = run(Config),
     [ok = on(Run, 1, replace, [{0, N}, [N, 1]]) || N <- lists:seq(1, ?KEYS)],
-    Writers = ram_load:spawn_all(Run, [1, 2], 20, fun ?MODULE:replace/2, [?KEYS, 1500]),
-    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, 200000]),
+    {Puts, Reads} = ram_case:amount({500, 60000}, {1500, 200000}),
+    Writers = ram_load:spawn_all(Run, [1, 2], 20, fun ?MODULE:replace/2, [?KEYS, Puts]),
+    Readers = ram_load:spawn_all(Run, [1, 2, 3], 3, fun ?MODULE:check/2, [?KEYS, Reads]),
     ok = ram_load:wait_all(Writers),
     ok = ram_load:wait_all(Readers).
 

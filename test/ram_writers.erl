@@ -3,7 +3,7 @@
 %% Every writer but one puts keys of its own, one after the other, and never the same twice; one
 %% counts a key up by updates. None of them catches anything: a call that raises ends the whole
 %% with its reason. Times are milliseconds.
--module(ram_gap).
+-module(ram_writers).
 
 -export([write/4, lost/2]).
 -export_type([written/0]).

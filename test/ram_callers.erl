@@ -1,6 +1,6 @@
 %% Many callers at once on one node: they run there, and only numbers come back over the standard
 %% input and output that controls a node.
--module(ram_crowd).
+-module(ram_callers).
 
 -export([rate/3, rush/2, flood/3, kill/1]).
 -export([put_own/1, get_own/1, remove_nobody/1, present/1]).

@@ -1,10 +1,10 @@
 %% Members lost, wiped, added and removed while clients write. Nothing acknowledged may be lost.
 %%
-%% RAM_ROUNDS sets how often each amnesia case goes round (3 in the ordinary run; 50 for the long
-%% one): RAM_ROUNDS=50 rebar3 ct --suite test/ram_fire_SUITE
--module(ram_fire_SUITE).
+%% RAM_ROUNDS sets how often each amnesia case goes round: make soak PARTS=members ROUNDS=50.
+-module(ram_churn_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1, rounds/2]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes/1,
@@ -16,11 +16,10 @@ suite() ->
     [{timetrap, {minutes, 20}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info].
+    ram_case:all(?MODULE).
 
 init_per_testcase(Case, Config) ->
-    Run = ram_peers:start(count(Case), proplists:get_value(priv_dir, Config)),
-    [{run, Run} | Config].
+    ram_case:start(Config, count(Case)).
 
 count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes) -> 3;
 count(amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes) -> 5;
@@ -28,14 +27,9 @@ count(members_come_and_go_under_twenty_writers) -> 5;
 count(_) -> 4.
 
 end_per_testcase(_Case, Config) ->
-    ram_peers:stop(run(Config)).
-
-run(Config) -> proplists:get_value(run, Config).
+    ram_case:stop(Config).
 
 call(Run, I, Function, Arguments) -> ram_peers:call(Run, I, Function, Arguments).
-
-rounds() ->
-    list_to_integer(os:getenv("RAM_ROUNDS", "3")).
 
 amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_three_nodes(Config) ->
     amnesia(run(Config), [1, 2, 3]).
@@ -45,7 +39,7 @@ amnesia_of_a_voter_and_loss_of_the_leader_lose_nothing_on_five_nodes(Config) ->
 
 amnesia(Run, All) ->
     ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    lists:foreach(fun(Round) -> amnesia_round(Run, All, Round) end, lists:seq(1, rounds())).
+    lists:foreach(fun(Round) -> amnesia_round(Run, All, Round) end, lists:seq(1, rounds(1, 5))).
 
 %% A voter forgets everything and comes back; as soon as it serves, the leader dies.
 amnesia_round(Run, All, Round) ->
@@ -70,7 +64,7 @@ members_come_and_go_under_twenty_writers(Config) ->
     Leader = ram_peers:leader(Run, 1),
     [One, Two] = Writing = [1, 2, 3] -- [Leader],
     [Four, Five, Former] = [ram_peers:node(Run, I) || I <- [4, 5, Leader]],
-    Writers = writers(Run, Writing, 10, fire, 10000),
+    Writers = writers(Run, Writing, 10, churn, ram_case:amount(5000, 10000)),
     ok = call(Run, One, add_node, [Four]),
     ok = call(Run, Two, remove_node, [Former]),
     ram_peers:all_agree(Run, Writing ++ [4]),
@@ -88,7 +82,8 @@ members_come_and_go_under_twenty_writers(Config) ->
 a_node_killed_while_it_is_added_or_removed_leaves_a_cluster_that_agrees(Config) ->
     Run = run(Config),
     ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2, 3])]),
-    lists:foreach(fun(DelayMs) -> killed_while_added(Run, DelayMs) end, [0, 5, 20, 60]).
+    DelaysMs = ram_case:amount([5, 60], [0, 5, 20, 60]),
+    lists:foreach(fun(DelayMs) -> killed_while_added(Run, DelayMs) end, DelaysMs).
 
 killed_while_added(Run, DelayMs) ->
     Four = ram_peers:node(Run, 4),
