@@ -36,7 +36,7 @@ pub struct Log {
     owner: Arc<Owner>,
 }
 
-/// Ends the writer when the last handle goes.
+/// Closes the log when the last handle is dropped.
 struct Owner {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -155,7 +155,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// The file could not be read, or `InvalidData` when what was read is not what was written.
+    /// The file could not be read, or `InvalidData` when its bytes have changed since they were
+    /// written.
     pub fn read(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<(u64, Bytes)>> {
         let found = self.owner.shared.state.lock().view.find(range, bytes_max)?;
         read_entries(found)
@@ -175,7 +176,7 @@ impl Log {
         self.owner.shared.state.lock().view.first_within(bytes_max)
     }
 
-    /// What was done since opening, and what is there now.
+    /// The counters of this log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
         self.owner.shared.counters.stats()

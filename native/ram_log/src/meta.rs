@@ -1,4 +1,4 @@
-//! Small files that are whole or not there: the identity of the member, and the like.
+//! Checked files: small files that are whole or not there, as the identity of the member.
 //!
 //! ```text
 //! offset  bytes

@@ -1,4 +1,4 @@
-//! How one record looks in a segment, and how a batch of them is put together.
+//! The format of a record, and the encoding of a batch of records.
 //!
 //! ```text
 //! offset  bytes
@@ -198,7 +198,7 @@ pub(super) struct BatchBuffer {
 }
 
 impl BatchBuffer {
-    /// Forgets what was encoded before and begins batch number `batch`.
+    /// Empties the buffer and begins batch number `batch`.
     pub(super) fn begin(&mut self, batch: u64) {
         self.bytes.clear();
         self.batch = batch;

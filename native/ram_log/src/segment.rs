@@ -1,4 +1,4 @@
-//! One file of the log: its name, its header, and how it comes into the world.
+//! A segment, which is one file of the log: its name, its header, its creation.
 //!
 //! ```text
 //! offset  bytes
@@ -26,7 +26,7 @@ use ram_limits::{NAMED_VALUE_BYTES_MAX, RECORD_BYTES_MAX};
 /// Where the first record stands.
 pub(super) const RECORDS_OFFSET: usize = 48;
 
-/// A segment longer than this is none of ours: places in a segment have 32 bits.
+/// No segment is longer than this: locations in a segment have 32 bits.
 pub(super) const SEGMENT_BYTES_LIMIT: u64 = u32::MAX as u64;
 
 /// A segment of more is given no batch, unless it is its first.
@@ -55,7 +55,7 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
     (segment_name(number) == name).then_some(number)
 }
 
-/// An open segment. It can be read as long as somebody holds it, also after its removal.
+/// An open segment. It can be read as long as it is open, also after its removal.
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) name: String,
@@ -92,7 +92,7 @@ impl Segment {
     }
 }
 
-/// What a segment says about its place in the log.
+/// The position of a segment in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) number: u64,

@@ -22,7 +22,7 @@ pub struct LogStats {
     pub segments: u64,
 }
 
-/// What was done since the log was opened, and what is there now.
+/// The counters behind [`LogStats`].
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) syncs: AtomicU64,

@@ -1,6 +1,5 @@
-//! Who a member is to the others: its id, its cluster, and the secret that members share.
-//!
-//! Named by the options, the handshake and every error; it names no other file.
+//! The identity of a member in the network: its id, its cluster, and the secret that all members
+//! share. No other file is named here.
 
 use std::fmt;
 use std::sync::Arc;

@@ -103,7 +103,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until what is queued is within the bound, or until closed. For one waiter at a time.
+    /// Waits until the queue is within its bound, or closed. For one waiter at a time.
     pub async fn room(&self) {
         loop {
             {
