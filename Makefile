@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak shell build setup check torture sim sabotage
-.PHONY: bench bench-local bench-size clean
+.PHONY: bench bench-local bench-parts bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
@@ -65,6 +65,10 @@ bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/perfor
 
 bench-local: build  ## A read by lease beside ets (make bench-local ROUNDS=3)
 	@scripts/bench-local.sh "$(ROUNDS)" 1
+
+bench-parts: ROUNDS = 40
+bench-parts: build  ## What each part of the fast path brings (make bench-parts PARTS="small_ints entries")
+	@scripts/bench-parts.sh "$(ROUNDS)" $(filter-out all,$(PARTS))
 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)

@@ -41,6 +41,7 @@ write_page(Page, Chart, Machine, Verdicts, Medians) ->
                    [introduction(), markdown(["measured", "with"], Rows),
                     "\n## What is wanted\n\n", markdown(verdicts_header(), Verdicts),
                     "\n![operations a second, by system](", filename:basename(Beside), ")\n",
+                    "\nWhat each part of the fast path brings: [fast-path.md](fast-path.md).\n"
                     "\n## All figures\n\n", markdown(figures_header(), figures(Medians)),
                     paths(), markdown(["workload", "what the three members counted"],
                                       path_rows(Medians))])),

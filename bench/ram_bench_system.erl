@@ -13,8 +13,8 @@
 -type name() :: ram_disk | ram_quorum | ram_memory | mnesia_dirty | mnesia_transaction | ets.
 %% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100.
 -type operation() :: put | get | mix | counter | hot_get | hot_put.
-%% A binary of so many bytes, or a nested term of 50 words.
--type value() :: 16 | 1024 | term.
+%% A binary of so many bytes, a nested term of 50 words, or one with nine atoms.
+-type value() :: 16 | 1024 | term | atoms.
 
 -define(KEYS, 10000).
 -define(CHUNK, 500).
@@ -118,6 +118,7 @@ own(Value) when is_binary(Value) -> binary:copy(Value);
 own(Value) -> Value.
 
 value(term) -> [{N, -N} || N <- lists:seq(1, 10)];
+value(atoms) -> [{name, node}, {role, leader}, {up, true}, {since, 7}, {reads, local}];
 value(Bytes) -> binary:copy(<<7>>, Bytes).
 
 %% @doc How far this node is with what it was sent. A system is at rest when all its nodes are at

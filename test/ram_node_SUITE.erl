@@ -6,6 +6,7 @@
 -module(ram_node_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4, data_dir/2]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -28,22 +29,18 @@ suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    [Case || {Case, 1} <- ?MODULE:module_info(exports), Case =/= module_info, Case =/= start_with].
+    ram_case:all(?MODULE, [start_with]).
 
 init_per_testcase(_Case, Config) ->
-    [{run, ram_peers:start(1, proplists:get_value(priv_dir, Config))} | Config].
+    ram_case:start(Config, 1).
 
 end_per_testcase(_Case, Config) ->
-    Run = proplists:get_value(run, Config),
-    unblock(Run),
-    ram_peers:stop(Run).
+    unblock(run(Config)),
+    ram_case:stop(Config).
 
 %% A cluster of node 1 that holds {k, v}.
 started(Config) ->
-    Run = proplists:get_value(run, Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
-    ok = call(Run, 1, put, [k, v]),
-    Run.
+    ram_case:started(Config, 1, {k, v}).
 
 %% The application starts on a disk that does not answer.
 starting(Config) ->
@@ -99,7 +96,7 @@ start_cluster_waits_for_a_node_that_is_busy_and_says_so_when_it_may_not(Config) 
     ?assertEqual(v, call(Run, 1, get, [k])).
 
 what_is_not_known_is_answered_or_ignored_in_every_state(Config) ->
-    Run = proplists:get_value(run, Config),
+    Run = run(Config),
     ok = call(Run, 1, start, []),
     is_unmoved(Run),                                                       % blank
     Run = started(Config),
@@ -272,7 +269,7 @@ request(Run, WaitMs, Request) ->
 %% Within the bound; so long that a machine with other work does not fail it.
 at_once(Run, Module, Function, Arguments) ->
     {Us, Result} = ram_peers:call(Run, 1, timer, tc, [Module, Function, Arguments]),
-    ?assert(Us < ?AT_ONCE_MS * 1000, Us),
+    ok = ram_figure:at_most("a busy member is asked: answer", Us / 1000, ?AT_ONCE_MS, "ms"),
     Result.
 
 is_busy(Run, Work) ->

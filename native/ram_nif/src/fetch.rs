@@ -1,56 +1,60 @@
-//! Reads that this node answers from its own table, in the call itself.
+//! Local reads: `ram_request` asks here first, and a read that this node may answer from its own
+//! table is answered in the call itself.
 //!
-//! The caller is on a scheduler: nothing here waits for more than a moment, and nothing is
-//! allocated but the answer, and the parts of a key that is a tuple, a list or a map.
+//! The caller is on a scheduler. Nothing here waits for more than a moment. Nothing is allocated
+//! but the answer, and the parts of a key that is a tuple, a list or a map.
 
-use ram_core::reads::mode::ReadMode;
 use ram_core::store::table::Item;
-use rustler::{Decoder, Encoder, Env, NifResult, Term};
+use rustler::codegen_runtime::inventory;
+use rustler::{Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
+use crate::config::Mode;
 use crate::key;
 use crate::member::MemberResource;
-use crate::request;
+use crate::raw::{self, Entry};
+use crate::request::encode_key;
 use crate::terms;
 use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, error, encoded, ask, lease, quorum, local,
+        ok, error, encoded, ask,
         // No value should look like it: it is then asked for twice.
         fetch = "ram fetch",
     }
 }
 
 thread_local! {
-    /// Where keys are encoded; as long as the longest so far, so below `key_bytes_max`.
+    /// The buffer in which keys are encoded: as long as the longest so far, so below
+    /// `key_bytes_max`.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `lease | quorum | local`
-pub struct Mode(pub ReadMode);
-
-impl<'a> Decoder<'a> for Mode {
-    fn decode(term: Term<'a>) -> NifResult<Self> {
-        let modes = [
-            (atoms::lease(), ReadMode::Lease),
-            (atoms::local(), ReadMode::Local),
-            (atoms::quorum(), ReadMode::Quorum),
-        ];
-        let named = modes.iter().find(|(name, _)| *name == term);
-        named.map(|(_, mode)| Mode(*mode)).ok_or(rustler::Error::BadArg)
-    }
+/// Makes a function an entry of the library under its own name.
+macro_rules! entry {
+    ($name:ident / $arity:literal, $name_text:literal) => {
+        const _: () = {
+            struct Called;
+            impl Entry<$arity> for Called {
+                fn call<'a>(env: Env<'a>, arguments: [Term<'a>; $arity]) -> NifResult<Term<'a>> {
+                    $name(env, arguments)
+                }
+            }
+            inventory::submit!(raw::nif::<Called, $arity>($name_text));
+        };
+    };
 }
+
+entry!(get_now / 4, c"get_now");
+entry!(fetch_now / 3, c"fetch_now");
 
 /// `get_now(Member, Key, Default, Reads) -> Value | Default | 'ram fetch'`. `'ram fetch'`: this is
 /// no read, `fetch_now` tells what there is; which may be that the value, or the default, is this
 /// very atom.
-pub fn get_now<'a>(
-    env: Env<'a>,
-    [member, key, default, reads]: [Term<'a>; 4],
-) -> NifResult<Term<'a>> {
+fn get_now<'a>(env: Env<'a>, [member, key, default, reads]: [Term<'a>; 4]) -> NifResult<Term<'a>> {
     let otherwise = atoms::fetch().to_term(env);
-    let look = |item: Option<&Item>| {
+    let read = |item: Option<&Item>| {
         let term = match item {
             None => default,
             Some(item) if value::is_short(item) => match value::found(env, item) {
@@ -61,31 +65,31 @@ pub fn get_now<'a>(
         };
         (atoms::fetch() != term).then_some(term)
     };
-    let looked = looked(env, member, key, reads, look)?;
-    Ok(looked.ok().flatten().unwrap_or(otherwise))
+    let found = with_item(env, member, key, reads, read)?;
+    Ok(found.ok().flatten().unwrap_or(otherwise))
 }
 
-enum Looked<'a> {
+enum Read<'a> {
     Absent,
     Found(Found<'a>),
-    /// To be copied when nobody waits for it.
+    /// Its term is made when the shard is no more locked.
     Long(Item),
 }
 
 /// `fetch_now(Member, Key, Reads) -> {ok, Value} | error | {encoded, Binary} | ask | {error,
 /// Reason}`. `ask`: this node may not answer at this moment.
-pub fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
-    let look = |item: Option<&Item>| {
+fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult<Term<'a>> {
+    let read = |item: Option<&Item>| {
         Some(match item {
-            None => Looked::Absent,
-            Some(item) if value::is_short(item) => Looked::Found(value::found(env, item)),
-            Some(item) => Looked::Long(item.clone()),
+            None => Read::Absent,
+            Some(item) if value::is_short(item) => Read::Found(value::found(env, item)),
+            Some(item) => Read::Long(item.clone()),
         })
     };
-    let found = match looked(env, member, key, reads, look)? {
-        Ok(Some(Looked::Found(found))) => found,
-        Ok(Some(Looked::Long(item))) => value::found(env, &item),
-        Ok(Some(Looked::Absent)) => return Ok(atoms::error().encode(env)),
+    let found = match with_item(env, member, key, reads, read)? {
+        Ok(Some(Read::Found(found))) => found,
+        Ok(Some(Read::Long(item))) => value::found(env, &item),
+        Ok(Some(Read::Absent)) => return Ok(atoms::error().encode(env)),
         Ok(None) => return Ok(atoms::ask().encode(env)),
         Err(wrong) => return Ok(wrong),
     };
@@ -95,22 +99,22 @@ pub fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifRe
     })
 }
 
-/// What `look` returns, if this node may answer; or `{error, Reason}`.
-fn looked<'a, T>(
+/// What `read` returns of the item of a key, if this node may answer; or `{error, Reason}`.
+fn with_item<'a, T>(
     env: Env<'a>,
     member: Term<'a>,
     key: Term<'a>,
     reads: Term<'a>,
-    look: impl FnOnce(Option<&Item>) -> Option<T>,
+    read: impl FnOnce(Option<&Item>) -> Option<T>,
 ) -> NifResult<Result<Option<T>, Term<'a>>> {
     let member: &MemberResource = member.decode()?;
     let Mode(mode) = reads.decode()?;
     KEY.with_borrow_mut(|buffer| {
         buffer.clear();
-        if let Err(wrong) = request::encode_key(env, member, key, key::STEPS_MAX, buffer)? {
+        if let Err(wrong) = encode_key(env, member, key, key::STEPS_MAX, buffer)? {
             return Ok(Err(wrong));
         }
-        let looked = member.node.look(mode, buffer, look);
-        Ok(looked.map_err(|cause| terms::error(env, &cause)))
+        let found = member.node.look(mode, buffer, read);
+        Ok(found.map_err(|cause| terms::error(env, &cause)))
     })
 }

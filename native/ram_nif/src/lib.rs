@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod config;
 mod fetch;
 mod key;
 mod logging;
@@ -11,6 +12,7 @@ mod raw;
 mod reply;
 mod request;
 mod terms;
+mod thread;
 mod value;
 
 use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
@@ -37,4 +39,12 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
     })
 }
 
-rustler::init!("ram_nif", load = raw::load);
+/// Before anybody can call the library.
+fn load(env: Env, _info: Term) -> bool {
+    ram_core::threads::run_inside(thread::run);
+    member::MEMBERS.open(env, c"member")
+        && key::LONG_KEYS.open(env, c"key")
+        && raw::open_shared(env, c"blob")
+}
+
+rustler::init!("ram_nif", load = load);

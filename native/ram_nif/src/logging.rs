@@ -15,6 +15,8 @@ use rustler::types::LocalPid;
 use std::fmt::Write;
 use std::sync::Mutex;
 
+use crate::thread;
+
 mod atoms {
     rustler::atoms! { ram_log, error, warning, notice }
 }
@@ -51,9 +53,8 @@ impl Subscriber for ToLogger {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let on_member = std::thread::current().name().is_some_and(|name| name.starts_with("ram-"));
         let listener = LISTENER.lock().ok().and_then(|listener| *listener);
-        let (true, Some(pid)) = (on_member, listener) else { return };
+        let (true, Some(pid)) = (thread::is_of_member(), listener) else { return };
         let mut line = Line::default();
         event.record(&mut line);
         let level = match *event.metadata().level() {

@@ -3,23 +3,22 @@
 //! Starting and stopping block, so they run on dirty schedulers. A member whose process died
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
-use ram_core::config::{Config, Limits, Storage};
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::identity::ClusterId;
 use ram_core::node::{Event, Node, OnEvent, Open};
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
-use rustler::{Binary, Decoder, Encoder, Env, NifMap, NifResult, Term};
+use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::fetch::Mode;
+use crate::config::StartConfig;
 use crate::logging;
-use crate::raw::Type;
+use crate::raw::{self, Type};
 use crate::reply::Waiters;
 use crate::terms;
-use crate::value::Recipes;
+use crate::thread;
+use crate::value::CompiledTerms;
 
 pub struct MemberResource {
     pub node: Arc<Node>,
@@ -38,64 +37,9 @@ impl Drop for MemberResource {
     fn drop(&mut self) {
         // Stopping joins threads, and this may run on any scheduler.
         let node = self.node.clone();
-        let stop = move || node.stop();
+        let stop = move || thread::run(&mut || node.stop());
         // If no thread can be made, dropping the node stops it here.
         let _ = std::thread::Builder::new().name("ram-stop".into()).spawn(stop);
-    }
-}
-
-/// What ram_node.erl says of a member; ram_config.erl has checked it.
-#[derive(NifMap)]
-#[rustler(decode)]
-struct StartConfig<'a> {
-    name: String,
-    data_dir: String,
-    memory: bool,
-    listen_host: String,
-    listen_port: u16,
-    /// Empty: the listening host and port.
-    advertise: String,
-    cookie: Binary<'a>,
-    heartbeat_ms: u64,
-    election_timeout_min_ms: u64,
-    election_timeout_max_ms: u64,
-    reads: Mode,
-    /// Of what the other times allow, when it is `nil`.
-    read_lease_ms: Option<u64>,
-    snapshot_every: u64,
-    key_bytes_max: usize,
-    value_bytes_max: usize,
-    batch_bytes_max: usize,
-    queue_bytes_max: usize,
-    queue_requests_max: usize,
-    frame_bytes_max: usize,
-}
-
-impl StartConfig<'_> {
-    fn config(&self) -> Config {
-        Config {
-            name: self.name.clone(),
-            data_dir: PathBuf::from(&self.data_dir),
-            storage: if self.memory { Storage::Memory } else { Storage::Disk },
-            listen_host: self.listen_host.clone(),
-            listen_port: self.listen_port,
-            advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
-            cookie: self.cookie.to_vec(),
-            heartbeat: Duration::from_millis(self.heartbeat_ms),
-            election_timeout_min: Duration::from_millis(self.election_timeout_min_ms),
-            election_timeout_max: Duration::from_millis(self.election_timeout_max_ms),
-            reads: self.reads.0,
-            read_lease: self.read_lease_ms.map(Duration::from_millis),
-            snapshot_every: self.snapshot_every,
-            limits: Limits {
-                key_bytes_max: self.key_bytes_max,
-                value_bytes_max: self.value_bytes_max,
-                batch_bytes_max: self.batch_bytes_max,
-                queue_bytes_max: self.queue_bytes_max,
-                queue_requests_max: self.queue_requests_max,
-                frame_bytes_max: self.frame_bytes_max,
-            },
-        }
     }
 }
 
@@ -109,20 +53,15 @@ fn member_start<'a>(env: Env<'a>, config: StartConfig<'a>, cluster: Binary<'a>) 
         Err(_) => Open::Existing,
     };
     logging::send_to(env.pid());
-    let values = Arc::new(Recipes);
-    match Node::start(config.config(), values, birth, notify(env.pid())) {
-        Ok(node) => (terms::ok(), member(env, node)).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    let values = Arc::new(CompiledTerms);
+    let started = Node::start(config.config(), values, birth, notify(env.pid()));
+    terms::result(env, started, |node| (terms::ok(), member(env, node)).encode(env))
 }
 
 /// `member_check(Config) -> ok | {error, {config, Key, Why}}`: would a member start with it?
 #[rustler::nif]
 fn member_check<'a>(env: Env<'a>, config: StartConfig<'a>) -> Term<'a> {
-    match config.config().check() {
-        Ok(()) => terms::ok().encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    terms::done(env, config.config().check())
 }
 
 fn member(env: Env, node: Node) -> Term {
@@ -149,13 +88,10 @@ fn member_stop<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// `{ok, Status} | {error, noproc}`
 #[rustler::nif]
 fn member_status<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
-    match member.node.status() {
-        Ok(status) => {
-            let config = member.node.config();
-            (terms::ok(), terms::status(env, &status, config, member.waiters.len())).encode(env)
-        }
-        Err(cause) => terms::error(env, &cause),
-    }
+    terms::result(env, member.node.status(), |status| {
+        let (config, waiting) = (member.node.config(), member.waiters.len());
+        (terms::ok(), terms::status(env, &status, config, waiting)).encode(env)
+    })
 }
 
 #[rustler::nif]
@@ -181,12 +117,10 @@ fn member_recover<'a>(
     let id = |binary: Binary| <[u8; 16]>::try_from(binary.as_slice()).map(ClusterId);
     let old = id(old).map_err(|_| rustler::Error::BadArg)?;
     let new = id(new).map_err(|_| rustler::Error::BadArg)?;
-    Ok(match member.node.recover(old, new, notify(env.pid())) {
-        Ok((node, last_log_index)) => {
-            (terms::ok(), self::member(env, node), last_log_index).encode(env)
-        }
-        Err(cause) => terms::error(env, &cause),
-    })
+    let recovered = member.node.recover(old, new, notify(env.pid()));
+    Ok(terms::result(env, recovered, |(node, last_log_index)| {
+        (terms::ok(), self::member(env, node), last_log_index).encode(env)
+    }))
 }
 
 /// `member_rename(Member, Config, New) -> {ok, NewMember} | {error, joined | Reason}`: the only
@@ -200,10 +134,8 @@ fn member_rename<'a>(
     new: Binary<'a>,
 ) -> NifResult<Term<'a>> {
     let new = <[u8; 16]>::try_from(new.as_slice()).map_err(|_| rustler::Error::BadArg)?;
-    Ok(match member.node.rename(config.config(), ClusterId(new), notify(env.pid())) {
-        Ok(node) => (terms::ok(), self::member(env, node)).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    })
+    let renamed = member.node.rename(config.config(), ClusterId(new), notify(env.pid()));
+    Ok(terms::result(env, renamed, |node| (terms::ok(), self::member(env, node)).encode(env)))
 }
 
 #[rustler::nif]
@@ -222,10 +154,8 @@ fn member_erase<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// `{ok, Prefix} | {error, Reason}`, with how the names of its files begin now.
 #[rustler::nif(schedule = "DirtyIo")]
 fn member_set_aside<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
-    match member.node.set_aside() {
-        Ok(prefix) => (terms::ok(), terms::binary(env, prefix.as_bytes())).encode(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+    let named = |prefix: String| (terms::ok(), raw::binary(env, prefix.as_bytes())).encode(env);
+    terms::result(env, member.node.set_aside(), named)
 }
 
 /// As `member_erase`, if the member never had an entry in its log; else `{error, joined}`, and it
@@ -239,13 +169,12 @@ fn member_abandon<'a>(env: Env<'a>, member: &'a MemberResource) -> Term<'a> {
 /// there and interrupted: see ram_core's `folder`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn folder_look<'a>(env: Env<'a>, data_dir: String) -> Term<'a> {
-    match folder::look(&PathBuf::from(data_dir)) {
-        Ok(Contents::Member(identity)) => {
+    terms::result(env, folder::look(&PathBuf::from(data_dir)), |contents| match contents {
+        Contents::Member(identity) => {
             (terms::ok(), terms::cluster(env, &identity.cluster)).encode(env)
         }
-        Ok(Contents::Nothing) => terms::none(env),
-        Err(cause) => terms::error(env, &cause),
-    }
+        Contents::Nothing => terms::none(env),
+    })
 }
 
 /// Removes what the folder holds of this cluster; empty: whatever it holds of ram.

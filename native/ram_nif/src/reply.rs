@@ -1,8 +1,10 @@
-//! Answers to processes: one message for each request, or none.
+//! Reply tickets: a request gets one message, or its caller cancels it; never both.
 //!
-//! A request has an id and waits in [`Waiters`]. Who removes the id owns the answer: the member,
-//! which then sends `{Reference, Result}`, or the caller, whose time is over, by `cancel`. So after
-//! a successful cancel nothing will come, and after a failed one the message is certain.
+//! `request` enters the calling process into [`Waiters`] and gives the [`Ticket`] to the core,
+//! which answers with it: the message is `{Reference, Result}`. The ticket, and the caller, which
+//! cancels when its time is over, first remove the entry of the request; only one of them finds it.
+//! So after a successful cancel no message comes, and after a failed one the message is there or on
+//! its way.
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -16,21 +18,22 @@ use ram_core::Error;
 
 use crate::raw::{HeapTerm, HeapWriter};
 use crate::terms;
+use crate::thread;
 
-/// References that share an environment.
-const REFERENCES: usize = 64;
-/// Answers that are made before their environment is cleared.
-const ANSWERS: usize = 64;
+/// How many references share an environment.
+const REFERENCES_PER_HEAP: usize = 64;
+/// How many answers are made before their environment is cleared.
+const ANSWERS_PER_CLEAR: usize = 64;
 
 #[derive(Default)]
 pub struct Waiters {
     waiting: DashMap<u64, Waiter, RandomState>,
     next_id: AtomicU64,
-    /// Guards the heap that takes the references of those who come: see there what an environment
-    /// for each would cost.
+    /// Guards the heap that takes the references of new requests: see `raw::HeapTerm` what an
+    /// environment for each would cost.
     references: Mutex<Option<HeapWriter>>,
-    /// Guards where short answers are made, by the one thread of the member that answers.
-    desk: Mutex<Desk>,
+    /// Guards the environment in which the thread of the member that answers makes short answers.
+    reply_env: Mutex<ReplyEnv>,
 }
 
 struct Waiter {
@@ -39,8 +42,9 @@ struct Waiter {
 }
 
 #[derive(Default)]
-struct Desk {
+struct ReplyEnv {
     env: OwnedEnv,
+    /// Since it was cleared.
     answers: usize,
 }
 
@@ -48,16 +52,17 @@ impl Waiters {
     /// Makes the calling process wait for one message with this reference. `lost` is what it is
     /// told when the member ends with the request under way. `None` when there is no memory.
     pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Option<Ticket> {
-        let reference = self.kept(reference)?;
+        let reference = self.copy_out(reference)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.waiting.insert(id, Waiter { pid: env.pid(), reference });
         Some(Ticket { id, waiters: self.clone(), lost, is_answered: false })
     }
 
-    fn kept(&self, reference: Term) -> Option<HeapTerm> {
+    /// A copy that any thread can read.
+    fn copy_out(&self, reference: Term) -> Option<HeapTerm> {
         let mut heap = locked(&self.references);
         if heap.as_ref().is_none_or(HeapWriter::is_full) {
-            *heap = HeapWriter::new(REFERENCES);
+            *heap = HeapWriter::new(REFERENCES_PER_HEAP);
         }
         heap.as_mut()?.add(reference)
     }
@@ -77,8 +82,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right to answer one request. One that is dropped unanswered, because the member ends,
-/// answers `lost`.
+/// The right to answer one request. Dropped unanswered, because the member ends, it answers
+/// `lost`.
 pub struct Ticket {
     id: u64,
     waiters: Arc<Waiters>,
@@ -107,13 +112,13 @@ impl Ticket {
 
     fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         let Some(waiter) = self.take() else { return };
-        let mut desk = locked(&self.waiters.desk);
+        let mut reply = locked(&self.waiters.reply_env);
         // An error means that the process is gone.
-        let _ = desk.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
-        desk.answers += 1;
-        if desk.answers == ANSWERS {
-            desk.env.clear();
-            desk.answers = 0;
+        let _ = reply.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
+        reply.answers += 1;
+        if reply.answers == ANSWERS_PER_CLEAR {
+            reply.env.clear();
+            reply.answers = 0;
         }
     }
 
@@ -128,8 +133,7 @@ impl Drop for Ticket {
         if self.is_answered {
             return;
         }
-        let on_member = std::thread::current().name().is_some_and(|name| name.starts_with("ram-"));
-        if on_member {
+        if thread::is_of_member() {
             let lost = self.lost.clone();
             self.send(|env| terms::error(env, &lost));
         } else {

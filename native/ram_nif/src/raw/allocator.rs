@@ -1,5 +1,5 @@
-//! The allocator of the library: the virtual machine's, so that `erlang:memory()` shows what we
-//! use, with a [`Cache`] on each thread of a member.
+//! The global allocator of the library: the virtual machine's, so that `erlang:memory()` shows what
+//! we use, with a [`Cache`] on each thread of a member.
 //!
 //! The virtual machine has an allocator for each scheduler, and one with a lock for all other
 //! threads. A block that was allocated by a scheduler and is freed by one of our threads, as are

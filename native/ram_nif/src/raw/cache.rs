@@ -1,7 +1,10 @@
-//! Small blocks of memory that one thread has freed and will use again: lists by size.
+//! A thread-local cache of free blocks: segregated free lists, one for each size class.
+//!
+//! The source of the scheme is Bonwick and Adams, "Magazines and Vmem", USENIX 2001, section 3,
+//! without its depot: what is too much goes back to the source.
 //!
 //! A block of a class has the bytes of its class, whatever was asked for, so any block of the class
-//! serves the next request; the word at its beginning leads to the next free one. A list that is
+//! serves the next request; the pointer at its beginning leads to the next free one. A list that is
 //! full gives half of its blocks back at once, and one that is empty is filled with a run of blocks
 //! that were allocated one after another, so that they lie side by side: the items of a table are
 //! allocated in turns with the bytes of requests, and if they lay between these each of them would
@@ -10,7 +13,7 @@
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-/// Blocks differ by so many bytes; the next free one is noted in a block, so they have as many.
+/// Size classes differ by so many bytes. A free block holds a pointer, so it has as many.
 const STEP_BYTES: usize = 8;
 const CLASSES: usize = 128;
 /// So many bytes of each class are kept, at most.

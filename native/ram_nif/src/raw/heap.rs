@@ -1,6 +1,6 @@
-//! Terms outside of all processes, copied out by any thread at any time.
+//! Process-independent environments that several terms share, and that any thread copies from.
 //!
-//! An environment of its own costs 2.5 KB, so a heap is for several terms. A term is copied in
+//! An environment costs 2.5 KB, so a heap is for several terms. A term is copied in
 //! once, by the one who holds the [`HeapWriter`], and neither moves nor changes until the heap goes
 //! as a whole. Copying it out reads it and counts references of what is off the heap, atomically;
 //! it does not touch the environment, so writer and readers need not know of each other.
@@ -24,10 +24,10 @@ unsafe impl Sync for Heap {}
 pub struct HeapTerm {
     _heap: Arc<Heap>,
     /// In the environment of the heap.
-    word: ErlNifTerm,
+    term: ErlNifTerm,
 }
 
-// SAFETY: the word is that of a term which anybody may read: see `Heap`.
+// SAFETY: anybody may read the term: see `Heap`.
 unsafe impl Send for HeapTerm {}
 // SAFETY: as above.
 unsafe impl Sync for HeapTerm {}
@@ -36,7 +36,7 @@ impl HeapTerm {
     /// A copy of it. Does not look at the heap: that would be one more line of memory to wait for.
     pub fn copy<'a>(&self, env: Env<'a>) -> Term<'a> {
         // SAFETY: the term is in the environment of the heap, which lives as long as `self`.
-        unsafe { Term::new(env, sys::enif_make_copy(env.as_c_arg(), self.word)) }
+        unsafe { Term::new(env, sys::enif_make_copy(env.as_c_arg(), self.term)) }
     }
 }
 
@@ -67,10 +67,10 @@ impl HeapWriter {
     }
 
     /// Copies a term to the heap; none when it is full.
-    pub fn add(&mut self, term: Term) -> Option<HeapTerm> {
+    pub fn add(&mut self, original: Term) -> Option<HeapTerm> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: we alone write into this environment; the term is alive by its own lifetime.
-        let word = unsafe { sys::enif_make_copy(self.heap.0.as_ptr(), term.as_c_arg()) };
-        Some(HeapTerm { _heap: self.heap.clone(), word })
+        let term = unsafe { sys::enif_make_copy(self.heap.0.as_ptr(), original.as_c_arg()) };
+        Some(HeapTerm { _heap: self.heap.clone(), term })
     }
 }

@@ -22,10 +22,7 @@ impl Opened {
 
     /// With what drops an object, unless it is null. False: the virtual machine refuses, and the
     /// library may not be loaded.
-    ///
-    /// # Safety
-    /// Called while the library is loaded, with the environment of that, and before all else.
-    pub unsafe fn open(&self, env: Env, name: &CStr, dtor: *const ErlNifResourceDtor) -> bool {
+    pub fn open(&self, env: Env, name: &CStr, dtor: *const ErlNifResourceDtor) -> bool {
         let init = sys::ErlNifResourceTypeInit {
             dtor,
             stop: ptr::null(),
@@ -34,7 +31,8 @@ impl Opened {
             dyncall: ptr::null(),
         };
         let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
-        // SAFETY: by our own contract; all places outlive the call.
+        // SAFETY: all places outlive the call. As with rustler's `Env::register`, a type that is
+        // opened later than in the load is of no use, but does no harm.
         let opened = unsafe {
             let flags = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
             sys::enif_init_resource_type(env.as_c_arg(), name.as_ptr(), &init, flags, &mut tried)
@@ -43,8 +41,14 @@ impl Opened {
         !opened.is_null()
     }
 
+    /// Never null.
     pub fn get(&self) -> *const ErlNifResourceType {
-        self.0.load(Ordering::Acquire)
+        let opened = self.0.load(Ordering::Acquire);
+        if opened.is_null() {
+            // The load forgot to open it: a fault of ours that the first test would meet.
+            std::process::abort();
+        }
+        opened
     }
 }
 
@@ -60,19 +64,15 @@ impl<T: Send + Sync + 'static> Type<T> {
         Type { opened: Opened::not_yet(), objects: PhantomData }
     }
 
-    /// As [`Opened::open`].
-    ///
-    /// # Safety
-    /// As there.
-    pub unsafe fn open(&self, env: Env, name: &CStr) -> bool {
-        // SAFETY: by our own contract.
-        unsafe { self.opened.open(env, name, drop_object::<T> as *const ErlNifResourceDtor) }
+    /// While the library is loaded; false: it may not be.
+    pub fn open(&self, env: Env, name: &CStr) -> bool {
+        self.opened.open(env, name, drop_object::<T> as *const ErlNifResourceDtor)
     }
 
     /// A term that keeps the object.
     pub fn term<'a>(&self, env: Env<'a>, object: T) -> Term<'a> {
-        // SAFETY: the type is open, or nobody could call the library. The place is fresh, large
-        // enough and aligned; what it holds is given to the term.
+        // SAFETY: the type is open. The place is fresh, large enough and aligned; what it holds is
+        // given to the term.
         unsafe {
             let place = sys::enif_alloc_resource(self.opened.get(), size_of::<T>());
             place.cast::<T>().write(object);

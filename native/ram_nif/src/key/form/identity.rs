@@ -114,15 +114,15 @@ pub fn push_name(out: &mut Vec<u8>, leaf: &mut Cursor) -> Result<(), KeyError> {
 }
 
 /// Reads one of them behind its key tag, and writes it in external term format.
-pub fn unfold(kind: u8, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+pub fn decode(kind: u8, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     match kind {
-        tag::PID => unfold_fixed(etf::NEW_PID, 12, key, etf),
-        tag::PORT => unfold_fixed(etf::V4_PORT, 12, key, etf),
-        tag::REFERENCE => unfold_reference(key, etf),
+        tag::PID => decode_fixed(etf::NEW_PID, 12, key, etf),
+        tag::PORT => decode_fixed(etf::V4_PORT, 12, key, etf),
+        tag::REFERENCE => decode_reference(key, etf),
         tag::FUN => {
             etf.push(etf::EXPORT);
-            text::unfold_name(key, etf)?;
-            text::unfold_name(key, etf)?;
+            text::decode_name(key, etf)?;
+            text::decode_name(key, etf)?;
             etf.extend_from_slice(&[etf::SMALL_INTEGER, key.u8()?]);
             Ok(())
         }
@@ -130,23 +130,23 @@ pub fn unfold(kind: u8, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyEr
     }
 }
 
-fn unfold_fixed(
+fn decode_fixed(
     kind: u8,
     fields_bytes: usize,
     key: &mut Cursor,
     etf: &mut Vec<u8>,
 ) -> Result<(), KeyError> {
     etf.push(kind);
-    text::unfold_name(key, etf)?;
+    text::decode_name(key, etf)?;
     etf.extend_from_slice(key.take(fields_bytes)?);
     Ok(())
 }
 
-fn unfold_reference(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+fn decode_reference(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     etf.extend_from_slice(&[etf::NEWER_REFERENCE, 0]);
     let words_at = etf.len();
     etf.push(0);
-    text::unfold_name(key, etf)?;
+    text::decode_name(key, etf)?;
     etf.extend_from_slice(key.take(4)?);
     let count = key.u8()?;
     let words = key.take(usize::from(count) * WORD_BYTES)?;

@@ -8,17 +8,17 @@
 //! see `ETF_PER_KEY_BYTE_MAX`.
 
 mod cursor;
+mod decode;
 mod identity;
 mod leaf;
 mod number;
 pub mod record;
 mod text;
-mod unfold;
 
+pub use decode::to_etf;
 pub use leaf::push_leaf;
 pub use number::{push_float, push_int};
 pub use text::{push_atom_latin1, push_binary};
-pub use unfold::to_etf;
 
 /// Why a term has no key, or bytes are no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

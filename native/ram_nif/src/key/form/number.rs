@@ -146,16 +146,16 @@ fn bits_used(bytes: &[u8]) -> usize {
 }
 
 /// Reads one number, and writes it in external term format. True if it is a float.
-pub fn unfold(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<bool, KeyError> {
+pub fn decode(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<bool, KeyError> {
     let first = key.u8()?;
     if first == ZERO {
-        return unfold_zero(key.u8()?, etf);
+        return decode_zero(key.u8()?, etf);
     }
     let negative = first < ZERO;
     let mask = mask(negative);
     let head = first ^ mask;
     let exponent = match head {
-        HUGE => return unfold_huge(key, negative, etf).map(|()| false),
+        HUGE => return decode_huge(key, negative, etf).map(|()| false),
         SHORT..WIDE => i32::from(head - SHORT),
         WIDE | BELOW_ONE => take_exponent(key, head, mask)?,
         _ => return Err(KeyError::Malformed),
@@ -178,7 +178,7 @@ fn take_exponent(key: &mut Cursor, head: u8, mask: u8) -> Result<i32, KeyError> 
     if range.contains(&exponent) { Ok(exponent) } else { Err(KeyError::Malformed) }
 }
 
-fn unfold_zero(kind: u8, etf: &mut Vec<u8>) -> Result<bool, KeyError> {
+fn decode_zero(kind: u8, etf: &mut Vec<u8>) -> Result<bool, KeyError> {
     match kind {
         0 => etf.extend_from_slice(&[etf::SMALL_INTEGER, 0]),
         1 => put_float(etf, -0.0),
@@ -188,7 +188,7 @@ fn unfold_zero(kind: u8, etf: &mut Vec<u8>) -> Result<bool, KeyError> {
     Ok(kind != 0)
 }
 
-fn unfold_huge(key: &mut Cursor, negative: bool, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+fn decode_huge(key: &mut Cursor, negative: bool, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     let mask = mask(negative);
     let count = take_count_masked(key, mask)?;
     let bytes: Vec<u8> = key.take(count)?.iter().map(|byte| byte ^ mask).collect();

@@ -46,12 +46,12 @@ fn push<'a>(out: &mut Vec<u8>, mut record: Cursor<'a>) -> Result<(usize, &'a [u8
 
 /// Reads a record behind its key tag up to its values, writes that in external term format, and
 /// answers how many values have to follow.
-pub fn unfold_head(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<usize, KeyError> {
+pub fn decode_head(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<usize, KeyError> {
     etf.push(etf::RECORD);
     let fixed_at = etf.len();
     etf.extend_from_slice(&[0; 5]);
-    text::unfold_name(key, etf)?;
-    text::unfold_name(key, etf)?;
+    text::decode_name(key, etf)?;
+    text::decode_name(key, etf)?;
     let is_exported = key.u8()?;
     let fields = take_count_masked(key, 0)?;
     if is_exported > 1 || fields > FIELDS_MAX {
@@ -61,16 +61,16 @@ pub fn unfold_head(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<usize, KeyErro
         let [a, b, c, d] = (fields as u32).to_be_bytes();
         place.copy_from_slice(&[a, b, c, d, is_exported]);
     }
-    unfold_field_names(fields, key, etf)?;
+    decode_field_names(fields, key, etf)?;
     Ok(fields)
 }
 
 /// No two fields of a record have the same name.
-fn unfold_field_names(fields: usize, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+fn decode_field_names(fields: usize, key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     let mut names = Vec::new();
     for _ in 0..fields {
         let before = key.rest();
-        text::unfold_name(key, etf)?;
+        text::decode_name(key, etf)?;
         names.push(before.get(..before.len() - key.len()).unwrap_or_default());
     }
     names.sort_unstable();

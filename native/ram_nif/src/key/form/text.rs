@@ -40,7 +40,7 @@ pub fn push_utf8(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Reads a name, and writes it as an atom in external term format.
-pub fn unfold_name(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+pub fn decode_name(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     let length = key.rest().iter().position(|byte| *byte == 0).ok_or(KeyError::Malformed)?;
     let mut escaped = Cursor::new(key.take(length)?);
     key.u8()?;
@@ -90,7 +90,7 @@ pub fn push_bits(out: &mut Vec<u8>, bytes: &[u8], last_bits: u8) {
 }
 
 /// Reads a bitstring behind its tag, and writes it in external term format.
-pub fn unfold_bits(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
+pub fn decode_bits(key: &mut Cursor, etf: &mut Vec<u8>) -> Result<(), KeyError> {
     let (bytes, last_bits) = take_bits(key)?;
     let count = u32::try_from(bytes.len()).map_err(|_| KeyError::Malformed)?.to_be_bytes();
     let unused =

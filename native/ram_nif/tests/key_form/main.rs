@@ -8,14 +8,12 @@
 
 // Dead here: what only the walk over a live term answers or calls.
 #[allow(dead_code)]
-#[path = "../src/key/form/mod.rs"]
+#[path = "../../src/key/form/mod.rs"]
 mod form;
+mod numbers;
+mod records;
 
-use std::cmp::Ordering;
-
-use form::{
-    ETF_PER_KEY_BYTE_MAX, KeyError, MAP_KEY_DEPTH_MAX, RECORD_DEPTH_MAX, record, tag, to_etf,
-};
+use form::{ETF_PER_KEY_BYTE_MAX, KeyError, MAP_KEY_DEPTH_MAX, tag, to_etf};
 use proptest::prelude::*;
 
 fn int(value: i64) -> Vec<u8> {
@@ -35,14 +33,23 @@ fn leaf(etf: &[u8]) -> Result<Vec<u8>, KeyError> {
     form::push_leaf(&mut key, &[&[131], etf].concat()).map(|()| key)
 }
 
-/// The key of an integer given as a bignum, of which the virtual machine has none this small.
-fn big(negative: bool, magnitude: u128) -> Vec<u8> {
-    let bytes = magnitude.to_le_bytes();
-    leaf(&[&[110, 16, u8::from(negative)], &bytes[..]].concat()).unwrap()
-}
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
-fn etf_of_float(value: f64) -> Vec<u8> {
-    [&[131, 70], &value.to_bits().to_be_bytes()[..]].concat()
+    #[test]
+    fn any_bytes_are_a_key_or_malformed(bytes in any_key_like()) {
+        match to_etf(&bytes) {
+            Ok(etf) => prop_assert!(etf.len() <= 1 + bytes.len() * ETF_PER_KEY_BYTE_MAX),
+            Err(error) => prop_assert_eq!(error, KeyError::Malformed),
+        }
+    }
+
+    #[test]
+    fn no_key_is_the_beginning_of_another(bytes in any_key_like(), more in any_key_like()) {
+        if to_etf(&bytes).is_ok() {
+            prop_assert_eq!(to_etf(&[bytes, more].concat()), Err(KeyError::Malformed));
+        }
+    }
 }
 
 fn any_float() -> impl Strategy<Value = f64> {
@@ -61,71 +68,6 @@ fn any_int() -> impl Strategy<Value = i64> {
     let near_power =
         (0..63u32, -2..=2i64).prop_map(|(exponent, step)| (1i64 << exponent).wrapping_add(step));
     prop_oneof![any::<i64>(), near_power.prop_map(i64::wrapping_neg), -300..300i64]
-}
-
-/// Exact, where a comparison as floats would round.
-fn compare_exact(integer: i64, float: f64) -> Ordering {
-    if float >= 2f64.powi(63) {
-        return Ordering::Less;
-    }
-    if float < -(2f64.powi(63)) {
-        return Ordering::Greater;
-    }
-    let whole = float.floor();
-    let rest = if float > whole { Ordering::Less } else { Ordering::Equal };
-    integer.cmp(&(whole as i64)).then(rest)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
-
-    #[test]
-    fn a_float_comes_back_bit_by_bit(value in any_float()) {
-        prop_assert_eq!(to_etf(&float(value)).unwrap(), etf_of_float(value));
-    }
-
-    #[test]
-    fn floats_sort_as_their_values(left in any_float(), right in any_float()) {
-        prop_assert_eq!(float(left).cmp(&float(right)), left.total_cmp(&right));
-    }
-
-    #[test]
-    fn integers_sort_as_their_values(left in any_int(), right in any_int()) {
-        prop_assert_eq!(int(left).cmp(&int(right)), left.cmp(&right));
-    }
-
-    #[test]
-    fn an_integer_and_a_float_sort_exactly_and_the_integer_first(
-        integer in any_int(),
-        step in -2..=2i64,
-        other in any_float(),
-    ) {
-        let near = f64::from_bits((integer as f64).to_bits().wrapping_add_signed(step));
-        for value in [near, other].into_iter().filter(|value| value.is_finite()) {
-            let expected = compare_exact(integer, value).then(Ordering::Less);
-            prop_assert_eq!(int(integer).cmp(&float(value)), expected, "{} {}", integer, value);
-        }
-    }
-
-    #[test]
-    fn an_integer_has_one_key_however_it_arrives(value in any_int()) {
-        prop_assert_eq!(int(value), big(value < 0, value.unsigned_abs().into()));
-    }
-
-    #[test]
-    fn any_bytes_are_a_key_or_malformed(bytes in any_key_like()) {
-        match to_etf(&bytes) {
-            Ok(etf) => prop_assert!(etf.len() <= 1 + bytes.len() * ETF_PER_KEY_BYTE_MAX),
-            Err(error) => prop_assert_eq!(error, KeyError::Malformed),
-        }
-    }
-
-    #[test]
-    fn no_key_is_the_beginning_of_another(bytes in any_key_like(), more in any_key_like()) {
-        if to_etf(&bytes).is_ok() {
-            prop_assert_eq!(to_etf(&[bytes, more].concat()), Err(KeyError::Malformed));
-        }
-    }
 }
 
 /// Bytes that often are a key, or nearly one: random bytes alone seldom get past the first tag.
@@ -152,48 +94,6 @@ fn any_key_like() -> impl Strategy<Value = Vec<u8>> {
 
 fn atom_etf(text: &str) -> Vec<u8> {
     [&[119, text.len() as u8], text.as_bytes()].concat()
-}
-
-#[test]
-fn zeros_sort_as_integer_then_minus_zero_then_zero() {
-    assert!(int(0) < float(-0.0));
-    assert!(float(-0.0) < float(0.0));
-    assert!(float(-5e-324) < int(0));
-    assert!(float(0.0) < float(5e-324));
-}
-
-#[test]
-fn an_integer_below_two_to_the_31_takes_at_most_eight_bytes() {
-    for value in [0, 1, 255, i64::from(i32::MAX), i64::from(i32::MIN), 0x5555_5555] {
-        assert!(int(value).len() <= 8, "{value}");
-    }
-}
-
-#[test]
-fn integers_above_every_float_sort_by_length_and_then_by_bytes() {
-    let huge = |bytes: usize, last: u8, minus: u8| {
-        let mut etf = vec![111];
-        etf.extend_from_slice(&(bytes as u32).to_be_bytes());
-        etf.push(minus);
-        etf.push(last);
-        etf.extend(std::iter::repeat_n(0, bytes - 2));
-        etf.push(1);
-        leaf(&etf).unwrap()
-    };
-    let ascending = [
-        huge(70_000, 0, 1),
-        huge(300, 1, 1),
-        huge(300, 0, 1),
-        huge(129, 0, 1),
-        float(f64::MIN),
-        float(f64::MAX),
-        huge(129, 0, 0),
-        huge(129, 1, 0),
-        huge(239, 0, 0),
-        huge(240, 0, 0),
-        huge(70_000, 0, 0),
-    ];
-    assert!(ascending.is_sorted());
 }
 
 #[test]
@@ -315,76 +215,6 @@ fn maps_nest_in_map_keys_to_a_limit() {
     let nested = |depth| [[tag::MAP, 1].repeat(depth), vec![tag::NIL; depth + 1]].concat();
     assert!(to_etf(&nested(MAP_KEY_DEPTH_MAX)).is_ok());
     assert_eq!(to_etf(&nested(MAP_KEY_DEPTH_MAX + 1)), Err(KeyError::TooDeep));
-}
-
-/// `#m:r{b = [], a = []}` as OTP 29 writes it, and its key.
-const RECORD_ETF: &[u8] = b"\x83\x43\0\0\0\x02\x01\x77\x01m\x77\x01r\x77\x01b\x77\x01ajj";
-const RECORD_KEY: &[u8] = b"\xE2m\0r\0\x01\x02b\0a\0\xE8\xE8";
-
-#[test]
-fn a_native_record_comes_back_from_its_key() {
-    assert_eq!(to_etf(RECORD_KEY).unwrap(), RECORD_ETF);
-    let mut key = Vec::new();
-    let (fields, values) = record::push_head(&mut key, RECORD_ETF).unwrap();
-    assert_eq!((fields, values), (2, &b"jj"[..]));
-    assert_eq!(key, RECORD_KEY[..RECORD_KEY.len() - 2]);
-    assert_eq!(record::tuple_of(fields, values), b"\x83\x69\0\0\0\x02jj");
-    let none = b"\x83\x43\0\0\0\0\0\x77\x01m\x77\x01r";
-    let mut key = Vec::new();
-    assert_eq!(record::push_head(&mut key, none).unwrap(), (0, &b""[..]));
-    assert_eq!(to_etf(&key).unwrap(), none);
-}
-
-#[test]
-fn native_records_sort_between_tuples_and_maps_and_by_their_parts_in_turn() {
-    let key = |module: &str, name: &str, exported: u8, fields: &str, value: i64| {
-        let names: Vec<u8> = fields.chars().flat_map(|name| [name as u8, 0]).collect();
-        let head = [&[tag::RECORD][..], module.as_bytes(), &[0], name.as_bytes(), &[0]].concat();
-        [&head[..], &[exported, fields.len() as u8], &names, &int(value).repeat(fields.len())]
-            .concat()
-    };
-    let ascending = [
-        vec![tag::TUPLE, 0],
-        vec![tag::TUPLE, 0xF3, 0xFF, 0xFF, 0xFF],
-        key("a", "z", 1, "zy", 9),
-        key("ab", "a", 1, "zy", 9),
-        key("b", "a", 0, "a", 9),
-        key("b", "a", 1, "z", 9),
-        key("b", "a", 1, "ab", 9),
-        key("b", "a", 1, "ac", 7),
-        key("b", "a", 1, "ac", 8),
-        vec![tag::MAP, 0],
-    ];
-    assert!(ascending.is_sorted_by(|left, right| left < right));
-    for key in &ascending[2..9] {
-        assert!(to_etf(key).is_ok());
-    }
-}
-
-#[test]
-fn what_is_no_native_record_of_this_format_is_unsupported() {
-    let refused: &[&[u8]] = &[
-        b"",
-        b"\x83",
-        b"\x83\x43\0\0",
-        b"\x83\x68\0\0\0\0\0\x77\x01m\x77\x01r",
-        b"\x83\x43\0\0\0\0\x02\x77\x01m\x77\x01r",
-        b"\x83\x43\0\0\0\0\0\x77\x01m\x61\x01",
-        b"\x83\x43\xFF\xFF\xFF\xFF\0\x77\x01m\x77\x01r\x77\x01a",
-    ];
-    for bytes in refused {
-        assert_eq!(record::push_head(&mut Vec::new(), bytes), Err(KeyError::Unsupported));
-    }
-}
-
-#[test]
-fn native_records_nest_to_a_limit_and_lie_side_by_side_without_one() {
-    let head = b"\xE2m\0r\0\0\x01a\0";
-    let nested = |depth: usize| [head.repeat(depth), vec![tag::NIL]].concat();
-    assert!(to_etf(&nested(RECORD_DEPTH_MAX)).is_ok());
-    assert_eq!(to_etf(&nested(RECORD_DEPTH_MAX + 1)), Err(KeyError::TooDeep));
-    let beside = [vec![tag::TUPLE, 200], nested(1).repeat(200)].concat();
-    assert!(to_etf(&beside).is_ok());
 }
 
 #[test]

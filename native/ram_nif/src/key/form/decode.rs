@@ -20,7 +20,7 @@ const TUPLE_SIZE_MAX: usize = (1 << 24) - 1;
 pub fn to_etf(key: &[u8]) -> Result<Vec<u8>, KeyError> {
     let mut etf = Vec::with_capacity(key.len() + 16);
     etf.push(etf::VERSION);
-    let mut unfold = Unfold {
+    let mut decoder = Decoder {
         source: key,
         key: Cursor::new(key),
         etf,
@@ -29,14 +29,14 @@ pub fn to_etf(key: &[u8]) -> Result<Vec<u8>, KeyError> {
         in_records: 0,
     };
     loop {
-        if unfold.begin()? == Begun::Whole && unfold.complete()? {
+        if decoder.begin()? == Begun::Whole && decoder.complete()? {
             break;
         }
     }
-    if unfold.key.is_empty() { Ok(unfold.etf) } else { Err(KeyError::Malformed) }
+    if decoder.key.is_empty() { Ok(decoder.etf) } else { Err(KeyError::Malformed) }
 }
 
-struct Unfold<'a> {
+struct Decoder<'a> {
     source: &'a [u8],
     key: Cursor<'a>,
     etf: Vec<u8>,
@@ -77,7 +77,7 @@ enum Begun {
     Part,
 }
 
-impl Unfold<'_> {
+impl Decoder<'_> {
     fn at(&self) -> usize {
         self.source.len() - self.key.len()
     }
@@ -90,14 +90,14 @@ impl Unfold<'_> {
                 self.key.u8()?;
                 match kind {
                     tag::EXACT_FLOAT => self.number(true)?,
-                    tag::ATOM => text::unfold_name(&mut self.key, &mut self.etf)?,
-                    tag::BITS => text::unfold_bits(&mut self.key, &mut self.etf)?,
+                    tag::ATOM => text::decode_name(&mut self.key, &mut self.etf)?,
+                    tag::BITS => text::decode_bits(&mut self.key, &mut self.etf)?,
                     tag::NIL => self.etf.push(etf::NIL),
                     tag::TUPLE => return self.tuple(),
                     tag::RECORD => return self.record(),
                     tag::MAP => return self.map(),
                     tag::CONS => return self.cons(),
-                    _ => identity::unfold(kind, &mut self.key, &mut self.etf)?,
+                    _ => identity::decode(kind, &mut self.key, &mut self.etf)?,
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Unfold<'_> {
 
     fn number(&mut self, exact_float: bool) -> Result<(), KeyError> {
         let in_range = (number::FIRST..=number::LAST).contains(&self.key.peek()?);
-        let float = in_range && number::unfold(&mut self.key, &mut self.etf)?;
+        let float = in_range && number::decode(&mut self.key, &mut self.etf)?;
         let marked = float && self.in_keys > 0;
         if in_range && exact_float == marked { Ok(()) } else { Err(KeyError::Malformed) }
     }
@@ -126,7 +126,7 @@ impl Unfold<'_> {
     }
 
     fn record(&mut self) -> Result<Begun, KeyError> {
-        let fields = record::unfold_head(&mut self.key, &mut self.etf)?;
+        let fields = record::decode_head(&mut self.key, &mut self.etf)?;
         let begun = self.parts(fields, Open::Record { left: fields });
         if begun == Begun::Part {
             self.in_records += 1;

@@ -1,0 +1,62 @@
+//! The key of a request.
+
+use ram_core::Error;
+use rustler::{Encoder, Env, NifResult, Term};
+
+use crate::key::{self, KeyError};
+use crate::member::MemberResource;
+use crate::terms;
+
+mod atoms {
+    rustler::atoms! { local_fun, long, too_deep }
+}
+
+/// The encoded key, or what is wrong with it.
+fn encoded_key<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    key: Term<'a>,
+) -> NifResult<Result<Vec<u8>, Term<'a>>> {
+    let mut bytes = Vec::with_capacity(32);
+    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|()| bytes))
+}
+
+/// `{ok, LongKey} | {error, Reason}`: takes the place of a key that is `{bad_key, long}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn long_key<'a>(env: Env<'a>, member: &'a MemberResource, key: Term<'a>) -> NifResult<Term<'a>> {
+    let mut bytes = Vec::new();
+    let encoded = encode_key(env, member, key, usize::MAX, &mut bytes)?;
+    let held = |()| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
+    Ok(encoded.map_or_else(|wrong| wrong, held))
+}
+
+/// Appends the encoded key, or tells what is wrong with it.
+pub fn encode_key<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    key: Term<'a>,
+    steps_max: usize,
+    out: &mut Vec<u8>,
+) -> NifResult<Result<(), Term<'a>>> {
+    let bytes_max = member.node.config().limits.key_bytes_max;
+    match key::encode(key, bytes_max, steps_max, out) {
+        Ok(()) => Ok(Ok(())),
+        Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
+        Err(KeyError::Long) => Ok(Err(terms::bad_key(env, atoms::long()))),
+        Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
+        Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
+        Err(KeyError::Unsupported | KeyError::Malformed | KeyError::Unreadable) => {
+            Err(rustler::Error::BadArg)
+        }
+    }
+}
+
+/// Runs `with` on the encoded key, or tells what is wrong with the key.
+pub fn with_key<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    key: Term<'a>,
+    with: impl FnOnce(Vec<u8>) -> Term<'a>,
+) -> NifResult<Term<'a>> {
+    Ok(encoded_key(env, member, key)?.map_or_else(|wrong| wrong, with))
+}

@@ -1,0 +1,166 @@
+//! Values of the core as terms.
+
+mod status;
+
+use ram_core::Error;
+use ram_core::net::{Unreached, UnreachedCause};
+use ram_core::node::identity::ClusterId;
+use ram_core::store::command::Answer;
+use ram_core::store::table::Item;
+use rustler::{Atom, Encoder, Env, Term};
+
+pub use status::status;
+
+use crate::raw::binary;
+use crate::value::{self, Found};
+
+mod atoms {
+    rustler::atoms! {
+        ok, error, none, value, encoded, conflict,
+        // reasons
+        config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
+        last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
+        not_erased, refused, overloaded, timeout, noproc, removed, failed, file, not_empty,
+        partly,
+        // events
+        ram_member,
+        // why a peer is not reached
+        unreached, no_address, unknown_host, connection_refused, no_route, not_ours, version,
+        wrong_cookie, wrong_cluster, wrong_peer, not_admitted, closed,
+    }
+}
+pub use atoms::ok;
+
+/// `{error, Reason}`, see ram_error.erl for the reasons.
+pub fn error<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    (atoms::error(), reason(env, error)).encode(env)
+}
+
+pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    let text = |text: &str| binary(env, text.as_bytes());
+    match error {
+        Error::Config { key, reason } => (atoms::config(), text(key), text(reason)).encode(env),
+        Error::ValueTooLarge { bytes, bytes_max } => {
+            (atoms::value_too_large(), *bytes, *bytes_max).encode(env)
+        }
+        Error::KeyTooLarge { bytes_max } => (atoms::key_too_large(), *bytes_max).encode(env),
+        Error::BatchTooLarge { bytes_max } => (atoms::batch_too_large(), *bytes_max).encode(env),
+        Error::Refused(why) => (atoms::refused(), text(why)).encode(env),
+        Error::UnknownMember(name) => (atoms::not_member(), text(name)).encode(env),
+        Error::LastMember(name) => (atoms::last_member(), text(name)).encode(env),
+        Error::Removed(name) => (atoms::removed(), text(name)).encode(env),
+        Error::NotReached { name, address, cause } => {
+            (atoms::not_reached(), text(name), text(address), text(cause)).encode(env)
+        }
+        Error::NotCaughtUp { name, address, why } => {
+            (atoms::not_caught_up(), text(name), text(address), text(why)).encode(env)
+        }
+        Error::OtherCluster => atoms::other_cluster().encode(env),
+        Error::Joined => atoms::joined().encode(env),
+        Error::Unreadable(what) => (atoms::unreadable(), text(what)).encode(env),
+        Error::InUse(what) => (atoms::in_use(), text(what)).encode(env),
+        Error::NotErased(what) => (atoms::not_erased(), text(what)).encode(env),
+        Error::File(what) => (atoms::file(), text(what)).encode(env),
+        Error::NotEmpty => atoms::not_empty().encode(env),
+        Error::Partly { restored, total, cause } => {
+            (atoms::partly(), *restored, *total, reason(env, cause)).encode(env)
+        }
+        Error::Overloaded => atoms::overloaded().encode(env),
+        Error::Timeout => atoms::timeout().encode(env),
+        Error::Stopped => atoms::noproc().encode(env),
+        Error::Failed(cause) => (atoms::failed(), text(cause)).encode(env),
+    }
+}
+
+pub fn none(env: Env) -> Term {
+    atoms::none().encode(env)
+}
+
+pub fn bad_key(env: Env, why: Atom) -> Term {
+    (atoms::error(), (atoms::bad_key(), why)).encode(env)
+}
+
+/// `{ok, Revision} | {conflict, none | {Value, Revision}} | {error, Reason}`
+pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
+    match answer {
+        Ok(Answer::Done { revision }) => (atoms::ok(), revision).encode(env),
+        Ok(Answer::Conflict { current: None }) => (atoms::conflict(), atoms::none()).encode(env),
+        Ok(Answer::Conflict { current: Some(found) }) => {
+            (atoms::conflict(), (binary(env, &found.value), found.revision)).encode(env)
+        }
+        Err(cause) => error(env, &cause),
+    }
+}
+
+/// `{value, Value, Revision} | {encoded, Binary, Revision} | none | {error, Reason}`
+pub fn item<'a>(env: Env<'a>, item: ram_core::Result<Option<Item>>) -> Term<'a> {
+    match item {
+        Ok(Some(item)) => match value::found(env, &item) {
+            Found::Term(term) => (atoms::value(), term, item.revision()).encode(env),
+            Found::Encoded(etf) => (atoms::encoded(), etf, item.revision()).encode(env),
+        },
+        Ok(None) => atoms::none().encode(env),
+        Err(cause) => error(env, &cause),
+    }
+}
+
+/// What `of` makes of the value, or `{error, Reason}`.
+pub fn result<'a, T>(
+    env: Env<'a>,
+    result: ram_core::Result<T>,
+    of: impl FnOnce(T) -> Term<'a>,
+) -> Term<'a> {
+    result.map_or_else(|cause| error(env, &cause), of)
+}
+
+/// `ok | {error, Reason}`
+pub fn done<'a>(env: Env<'a>, done: ram_core::Result<()>) -> Term<'a> {
+    result(env, done, |()| atoms::ok().encode(env))
+}
+
+pub fn cluster<'a>(env: Env<'a>, cluster: &ClusterId) -> Term<'a> {
+    binary(env, &cluster.0)
+}
+
+pub fn removed<'a>(env: Env<'a>) -> Term<'a> {
+    (atoms::ram_member(), atoms::removed()).encode(env)
+}
+
+pub fn failed<'a>(env: Env<'a>, cause: &str) -> Term<'a> {
+    (atoms::ram_member(), (atoms::failed(), binary(env, cause.as_bytes()))).encode(env)
+}
+
+/// `{ok, [ok | {unreached, Cause, Text}]} | {error, Reason}`
+pub fn reached<'a>(
+    env: Env<'a>,
+    answers: ram_core::Result<Vec<Result<(), Unreached>>>,
+) -> Term<'a> {
+    let each = |answer: &Result<(), Unreached>| match answer {
+        Ok(()) => atoms::ok().encode(env),
+        Err(Unreached { cause, text }) => {
+            (atoms::unreached(), unreached(*cause), binary(env, text.as_bytes())).encode(env)
+        }
+    };
+    result(env, answers, |answers| {
+        let answers: Vec<Term> = answers.iter().map(each).collect();
+        (atoms::ok(), answers).encode(env)
+    })
+}
+
+fn unreached(cause: UnreachedCause) -> Atom {
+    match cause {
+        UnreachedCause::NoAddress => atoms::no_address(),
+        UnreachedCause::UnknownHost => atoms::unknown_host(),
+        UnreachedCause::ConnectionRefused => atoms::connection_refused(),
+        UnreachedCause::NoRoute => atoms::no_route(),
+        UnreachedCause::Timeout => atoms::timeout(),
+        UnreachedCause::NotOurs => atoms::not_ours(),
+        UnreachedCause::Version => atoms::version(),
+        UnreachedCause::WrongCookie => atoms::wrong_cookie(),
+        UnreachedCause::WrongCluster => atoms::wrong_cluster(),
+        UnreachedCause::WrongPeer => atoms::wrong_peer(),
+        UnreachedCause::NotAdmitted => atoms::not_admitted(),
+        UnreachedCause::Closed => atoms::closed(),
+        UnreachedCause::Failed => atoms::failed(),
+    }
+}

@@ -1,0 +1,37 @@
+//! Values as compiled terms: what the table holds of a value, made for reads.
+//!
+//! [`CompiledTerms`] is given to the core when a member starts. The core hands it each value as it
+//! comes from the log, in external term format, and keeps in the table what it gets back. A read
+//! makes the term of that with [`found`].
+//!
+//! Any item is safe to read: what an item says is checked while its term is made, and what it
+//! refers to is had from the item itself. Of an item that another owner made the term may be wrong.
+
+mod atoms;
+mod compile;
+mod etf;
+mod format;
+mod read;
+mod references;
+
+use ram_core::store::table::Item;
+use ram_core::store::value::{Held, Values};
+
+pub use read::{Found, found};
+
+/// Making the term of fewer bytes takes so short a time that others may wait for it.
+const SHORT_BYTES_MAX: usize = 2 * 1024;
+
+/// Has the core hold values as compiled terms.
+pub struct CompiledTerms;
+
+impl Values for CompiledTerms {
+    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
+        compile::compile(value)
+    }
+}
+
+/// Is the term made in so short a time that others may wait for it?
+pub fn is_short(item: &Item) -> bool {
+    item.held_bytes().len() <= SHORT_BYTES_MAX
+}
