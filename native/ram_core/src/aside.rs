@@ -72,12 +72,12 @@ fn is_aside(name: &str, is_own: impl Fn(&str) -> bool) -> bool {
 }
 
 fn names(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {
-    disk.list().map_err(|error| Error::Unreadable(format!("{}: {error}", disk.place())))
+    disk.list().map_err(|error| Error::Unreadable(format!("{}: {error}", disk.path())))
 }
 
 fn failed<T>(disk: &Arc<dyn Disk>, name: &str, result: io::Result<T>) -> Result<T> {
     result.map_err(|error| {
-        let file = format!("{}/{name}", disk.place());
+        let file = format!("{}/{name}", disk.path());
         Error::NotErased(format!("{file} could not be moved aside: {error}"))
     })
 }

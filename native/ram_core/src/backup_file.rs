@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Limits;
-use crate::identity::ClusterId;
+use crate::identity::{ClusterId, EncodedClusterId};
 use crate::{Error, Result};
-use ram_log::{Disk, Kind, LogError, LoneFile, SnapshotReader, SnapshotWriter};
+use ram_log::{Disk, Kind, LogError, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
 use ram_store::command::Command;
@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     version: u32,
+    #[serde(with = "EncodedClusterId")]
     cluster: ClusterId,
     revision: u64,
     entries: u64,
@@ -31,7 +32,7 @@ pub struct Head {
 
 /// Writes the frozen table; gives up when the worker is to close.
 pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) -> Result<()> {
-    let disk = LoneFile::new(path);
+    let disk = SingleFileDisk::new(path);
     let name = path.display().to_string();
     match disk.list() {
         Ok(files) if files.is_empty() => {}
@@ -63,7 +64,7 @@ pub struct BackupFile {
 impl BackupFile {
     pub fn open(path: &Path) -> Result<BackupFile> {
         let name = path.display().to_string();
-        let reader = SnapshotReader::open_as(Kind::Backup, &LoneFile::new(path), &name);
+        let reader = SnapshotReader::open_as(Kind::Backup, &SingleFileDisk::new(path), &name);
         let mut reader = reader.map_err(refused)?;
         let first = reader.next().transpose().map_err(refused)?.unwrap_or_default();
         // The version comes first in every version of the head.
@@ -247,7 +248,7 @@ mod tests {
     fn a_backup_of_another_version_or_with_too_few_entries_is_refused() {
         let files = Files::new();
         let forge = |name: &str, head: &Head| {
-            let disk = Arc::new(LoneFile::new(&files.path(name)));
+            let disk = Arc::new(SingleFileDisk::new(&files.path(name)));
             let full_name = files.path(name).display().to_string();
             let mut writer = SnapshotWriter::create_as(Kind::Backup, disk, full_name, 1).unwrap();
             writer.write_block(&codec::encode(head)).unwrap();
@@ -264,12 +265,12 @@ mod tests {
         let files = Files::new();
         let name = |kind: &str| files.path(kind).display().to_string();
         for kind in [Kind::Backup, Kind::Snapshot] {
-            let disk = Arc::new(LoneFile::new(&files.path(&kind.to_string())));
+            let disk = Arc::new(SingleFileDisk::new(&files.path(&kind.to_string())));
             let writer = SnapshotWriter::create_as(kind, disk, name(&kind.to_string()), 1).unwrap();
             writer.finish().unwrap();
         }
         assert!(refusal(files.check("snapshot")).contains("it is no backup"));
-        let disk = LoneFile::new(&files.path("backup"));
+        let disk = SingleFileDisk::new(&files.path("backup"));
         let opened = SnapshotReader::open_as(Kind::Snapshot, &disk, &name("backup"));
         assert!(opened.unwrap_err().to_string().contains("it is no snapshot"));
     }

@@ -9,7 +9,7 @@ use crate::config::{Config, Storage};
 use crate::folder;
 use crate::{Error, Result};
 use ram_lease::clock::{BootClock, Clock};
-use ram_log::{Disk, Driver, Log, LogError, LogOptions, MemoryDisk};
+use ram_log::{Disk, FlushMode, Log, LogError, LogOptions, MemoryDisk};
 use ram_net::{TcpTransport, Transport};
 use ram_raft::worker::Worker;
 use ram_table::value::Values;
@@ -48,11 +48,11 @@ impl Environment {
         storage: Storage,
         values: Arc<dyn Values>,
     ) -> Result<Environment> {
-        let driver = match storage {
-            Storage::Disk => Driver::Thread,
-            Storage::Memory => Driver::Inline,
+        let flush = match storage {
+            Storage::Disk => FlushMode::Thread,
+            Storage::Memory => FlushMode::Inline,
         };
-        let options = LogOptions { driver, ..LogOptions::default() };
+        let options = LogOptions { flush, ..LogOptions::default() };
         Ok(Environment {
             disk,
             transport: Arc::new(TcpTransport::default()),

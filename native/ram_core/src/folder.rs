@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::aside;
 use crate::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
 use crate::{Error, Result};
-use ram_log::{Disk, Driver, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
+use ram_log::{Disk, FlushMode, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
 use ram_log::{latest_snapshot, write_checked};
 use ram_raft::log_store::LogStore;
 
@@ -44,7 +44,7 @@ pub fn look(data_dir: &Path) -> Result<Contents> {
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let found = contents(&disk)?;
     if found == Contents::Nothing {
-        disk.leave(false);
+        disk.release(false);
     }
     Ok(found)
 }
@@ -91,7 +91,7 @@ pub fn has_log(disk: &Arc<dyn Disk>) -> Result<bool> {
     if !list(disk)?.iter().any(|name| is_segment(name)) {
         return Ok(false);
     }
-    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
     let log = Log::open(disk.clone(), options).map_err(unreadable)?;
     let last = LogStore::new(log.clone()).last_log_id();
     let snapshot = latest_snapshot(disk.as_ref()).map_err(unreadable)?;
@@ -108,7 +108,7 @@ pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
     if let Some(identity) = known {
         aside::erase(disk, Some(identity.cluster), is_own)?;
     }
-    disk.leave(made_folder);
+    disk.release(made_folder);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ pub fn erase(disk: &Arc<dyn Disk>) -> Result<()> {
 /// go.
 pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
     let made_folder = clear(disk)?;
-    disk.leave(made_folder);
+    disk.release(made_folder);
     Ok(())
 }
 
@@ -124,14 +124,14 @@ pub fn undo_join(disk: &Arc<dyn Disk>) -> Result<()> {
 /// the names of its files begin now.
 pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<String> {
     let prefix = aside::move_member(disk, is_own)?;
-    disk.leave(false);
+    disk.release(false);
     Ok(prefix)
 }
 
 /// Returns whether the folder was made for what was in it.
 fn clear(disk: &Arc<dyn Disk>) -> Result<bool> {
     let failed = |name: &str| {
-        let file = format!("{}/{name}", disk.place());
+        let file = format!("{}/{name}", disk.path());
         move |error: std::io::Error| {
             Error::NotErased(format!("{file} could not be removed: {error}"))
         }
@@ -170,7 +170,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
     match (only, contents(&disk)) {
         (only, Ok(Contents::Nothing)) => {
             let erased = aside::erase(&disk, only, is_own);
-            disk.leave(false);
+            disk.release(false);
             erased
         }
         (Some(cluster), Ok(Contents::Member(identity))) if identity.cluster != cluster => {
@@ -182,7 +182,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
 }
 
 fn list(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {
-    disk.list().map_err(|error| unreadable(LogError::io(&disk.place())(error)))
+    disk.list().map_err(|error| unreadable(LogError::io(&disk.path())(error)))
 }
 
 /// A file that ram makes; others are never touched.
@@ -217,7 +217,7 @@ fn stray(disk: &Arc<dyn Disk>, what: &str) -> Error {
     Error::Unreadable(format!(
         "{} holds {what}; restore what is missing, or move the folder away and let the node join \
          afresh",
-        disk.place()
+        disk.path()
     ))
 }
 

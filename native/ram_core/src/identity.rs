@@ -5,11 +5,11 @@
 //! `folder` says which files hold the identity, and when it counts.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::sync::Arc;
 
 use crate::{Error, Result};
 use ram_log::{Disk, read_checked, write_checked};
+pub use ram_net::ClusterId;
 use ram_store::codec;
 
 /// The identity of the member in the folder.
@@ -21,17 +21,14 @@ pub(super) const ERASING: &str = "erasing";
 /// The identity of one that was removed, and is about to be moved aside: see `aside`.
 pub(super) const REMOVING: &str = "removing";
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClusterId(pub [u8; 16]);
-
-impl fmt::Debug for ClusterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
+/// How a [`ClusterId`] is encoded: the crate that has the type knows no serde.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ClusterId")]
+pub(super) struct EncodedClusterId([u8; 16]);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
+    #[serde(with = "EncodedClusterId")]
     pub cluster: ClusterId,
     /// The Raft id of this incarnation.
     pub id: u64,
@@ -52,7 +49,7 @@ impl Identity {
     }
 
     pub(super) fn load(disk: &Arc<dyn Disk>, file: &str) -> Result<Identity> {
-        let unreadable = |error: String| Error::Unreadable(format!("{}: {error}", disk.place()));
+        let unreadable = |error: String| Error::Unreadable(format!("{}: {error}", disk.path()));
         let bytes = read_checked(disk.as_ref(), file).map_err(|e| unreadable(e.to_string()))?;
         let bytes = bytes.ok_or_else(|| unreadable(format!("{file} is gone")))?;
         codec::decode("identity", &bytes).map_err(|error| unreadable(error.to_string()))

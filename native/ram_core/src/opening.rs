@@ -146,7 +146,7 @@ fn identity_of(name: &str, contents: Contents, disk: &Arc<dyn Disk>) -> Result<I
         Contents::Member(known) if known.name == name => Ok(known),
         Contents::Member(known) => Err(Error::Config {
             key: "data_dir".into(),
-            reason: format!("the data in {} belongs to node {}", disk.place(), known.name),
+            reason: format!("the data in {} belongs to node {}", disk.path(), known.name),
         }),
         Contents::Nothing => Err(Error::Stopped),
     }
@@ -169,7 +169,7 @@ fn check_snapshot(disk: &Arc<dyn Disk>, log: &Log, snapshot_index: u64) -> Resul
             "a snapshot is missing in {}: the log begins after entry {purged}, and the newest \
              snapshot ends at {snapshot_index}; restore it, or move the folder away and let the \
              node join afresh",
-            disk.place()
+            disk.path()
         ))),
         _ => Ok(()),
     }
@@ -228,8 +228,7 @@ async fn listen(
 
 fn net_options(config: &Config, identity: &Identity) -> NetOptions {
     let cookie = Cookie::new(config.cookie.clone());
-    let cluster = ram_net::ClusterId(identity.cluster.0);
-    let mut options = NetOptions::new(PeerId(identity.id), cluster, &config.name, cookie);
+    let mut options = NetOptions::new(PeerId(identity.id), identity.cluster, &config.name, cookie);
     options.listen_host = config.listen_host.clone();
     options.advertise = config.advertise.clone();
     options

@@ -13,7 +13,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ram_log::{Disk, Driver, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
+use ram_log::{Disk, FlushMode, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::rpc;
 use ram_store::Store;
 use ram_store::command::{self, Command, Expect, Stamp};
@@ -73,7 +73,7 @@ fn options() -> LogOptions {
         cache_bytes: 1024,
         record_bytes_max: 65536,
         batch_bytes_max: 1 << 20,
-        driver: Driver::Inline,
+        flush: FlushMode::Inline,
     }
 }
 

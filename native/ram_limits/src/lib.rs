@@ -39,22 +39,23 @@ const ENVELOPE_BYTES: usize = 64 * KIB;
 /// The longest record of the log.
 pub const RECORD_BYTES_MAX: usize = PROPOSAL_BYTES_MAX + ENVELOPE_BYTES;
 
-/// The longest value in a slot of the log: a vote, a log id.
-pub const SLOT_BYTES_MAX: usize = 64 * KIB;
+/// The longest named value of the log: a vote, a log id.
+pub const NAMED_VALUE_BYTES_MAX: usize = 64 * KIB;
 
 /// The longest body of a frame.
 pub const FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_BYTES;
 
-/// Frames on their way to a member, all members' together. What is above waits, not read.
-pub const ARRIVING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// The large frames of all members that a member receives at once. Beyond that their connections
+/// are not read.
+pub const RECEIVING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
-/// The same for guests together: proven peers that no configuration known here has. One of them may
-/// be a leader that this member has not heard of, so the largest frame fits.
-pub const GUESTS_ARRIVING_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// The same for all unknown peers: proven, and in no configuration known here. One of them may be a
+/// leader that this member has not heard of, so the largest frame fits.
+pub const UNKNOWN_PEERS_RECEIVING_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// Guests that are connected at once. A new member knows nobody, so the members of a cluster that
-/// is made are guests of each other for a moment.
-pub const GUESTS_MAX: usize = 64;
+/// Unknown peers that are connected at once. A new member knows nobody, so the members of a new
+/// cluster are unknown peers to each other for a moment.
+pub const UNKNOWN_PEERS_MAX: usize = 64;
 
 /// Log entries that are read, or sent in one message, together; a longer entry goes alone.
 pub const PACK_BYTES_MAX: usize = 4 * MIB;

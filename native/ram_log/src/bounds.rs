@@ -1,8 +1,8 @@
-//! Which indexes a log holds, as the operations on it move them.
+//! The bounds of a log: its first, next and purged index, and how each operation moves them.
 //!
-//! The same arithmetic is done three times: when an operation is asked for, when it is written, and
-//! when it is read back at opening. It stands here once. No index may be `u64::MAX`, so that there
-//! is always a next one.
+//! The view moves its bounds when an operation is submitted, the writer when it is written, and
+//! recovery when its record is read. No index may be `u64::MAX`, so that there is always a next
+//! one.
 
 /// The indexes of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +36,12 @@ impl Bounds {
         self.purged
     }
 
-    /// Whether nothing is missing between what was purged and what there is.
+    /// Whether the first entry follows the purge point.
     pub(super) fn reach_down_to_the_purge_point(&self) -> bool {
         self.purged.is_some_and(|upto| self.first == upto.saturating_add(1))
     }
 
-    /// Takes in the entry `index`; where it leaves a hole, the index that should have come.
+    /// Appends the entry `index`. If that would leave a hole, the error is the index that is next.
     pub(super) fn append(&mut self, index: u64) -> Result<(), u64> {
         match self.next {
             Some(next) if next != index => return Err(next),

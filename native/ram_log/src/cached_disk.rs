@@ -1,8 +1,8 @@
 //! A [`Disk`] with a volatile cache in front of it: for tests and for the simulator.
 //!
-//! What was written is seen at once, and survives a loss of power only once it was synced; so do
-//! names. A part of what was not synced may have reached the disk all the same, which is how a
-//! batch is torn. Clones share their files; what a loss of power leaves is a disk of its own.
+//! Writes and names are seen at once, and survive a loss of power only after a sync. A part of an
+//! unsynced write may have reached the disk all the same, which is how a batch is torn. Clones
+//! share their files; a loss of power leaves a disk of its own.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,12 +17,12 @@ use super::disk::{Disk, DiskFile};
 #[derive(Clone, Debug, Default)]
 pub struct CachedDisk {
     folder: Arc<Mutex<Folder>>,
-    fate: Arc<Fate>,
+    faults: Arc<FaultState>,
 }
 
-/// What becomes of syncs.
+/// The faults that syncs meet.
 #[derive(Debug, Default)]
-struct Fate {
+struct FaultState {
     /// The next sync of a file fails, and its pages are forgotten, as Linux does.
     next_fails: AtomicBool,
     /// Every sync fails, and what it was to write may or may not get to the disk.
@@ -38,7 +38,7 @@ struct Folder {
 #[derive(Clone, Debug, Default)]
 struct CachedFile {
     content: Arc<Mutex<Content>>,
-    fate: Arc<Fate>,
+    faults: Arc<FaultState>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ impl CachedDisk {
         let survived = files.into_iter().map(|(name, file)| {
             let content = file.content.lock().after_power_loss(&mut kept);
             let content = Arc::new(Mutex::new(content));
-            (name, CachedFile { content, fate: left.fate.clone() })
+            (name, CachedFile { content, faults: left.faults.clone() })
         });
         let survived: BTreeMap<String, CachedFile> = survived.collect();
         *left.folder.lock() = Folder { seen: survived.clone(), durable: survived };
@@ -66,12 +66,12 @@ impl CachedDisk {
     }
 
     pub fn fail_next_sync(&self) {
-        self.fate.next_fails.store(true, Ordering::Relaxed);
+        self.faults.next_fails.store(true, Ordering::Relaxed);
     }
 
     /// From now on nothing is synced: what is written still may be there after the power loss.
     pub fn cut_power(&self) {
-        self.fate.power_is_off.store(true, Ordering::Relaxed);
+        self.faults.power_is_off.store(true, Ordering::Relaxed);
     }
 }
 
@@ -86,7 +86,7 @@ impl Disk for CachedDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = CachedFile { fate: self.fate.clone(), ..CachedFile::default() };
+        let file = CachedFile { faults: self.faults.clone(), ..CachedFile::default() };
         self.folder.lock().seen.insert(name.to_owned(), file.clone());
         Ok(Box::new(file))
     }
@@ -104,14 +104,14 @@ impl Disk for CachedDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.fate.check_power()?;
+        self.faults.check_power()?;
         let mut folder = self.folder.lock();
         folder.durable = folder.seen.clone();
         Ok(())
     }
 }
 
-impl Fate {
+impl FaultState {
     fn check_power(&self) -> io::Result<()> {
         let is_off = self.power_is_off.load(Ordering::Relaxed);
         if is_off { Err(io::Error::other("the power is off")) } else { Ok(()) }
@@ -124,14 +124,14 @@ impl Content {
         for range in &self.unsynced {
             let written = self.seen.get(range.clone()).unwrap_or_default();
             let count = kept(written.len()).min(written.len());
-            place(&mut bytes, written.get(..count).unwrap_or_default(), range.start);
+            overwrite(&mut bytes, written.get(..count).unwrap_or_default(), range.start);
         }
         Content { seen: bytes.clone(), durable: bytes, unsynced: Vec::new() }
     }
 }
 
 /// Writes `source` at `offset`, lengthening `target` where needed.
-fn place(target: &mut Vec<u8>, source: &[u8], offset: usize) {
+fn overwrite(target: &mut Vec<u8>, source: &[u8], offset: usize) {
     let end = offset + source.len();
     if target.len() < end && !source.is_empty() {
         target.resize(end, 0);
@@ -146,14 +146,14 @@ impl DiskFile for CachedFile {
         let content = self.content.lock();
         let seen = content.seen.get(offset as usize..).unwrap_or_default();
         let count = seen.len().min(buffer.len());
-        place_into(buffer, seen.get(..count).unwrap_or_default());
+        copy_front(buffer, seen.get(..count).unwrap_or_default());
         Ok(count)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut content = self.content.lock();
         let start = offset as usize;
-        place(&mut content.seen, bytes, start);
+        overwrite(&mut content.seen, bytes, start);
         content.unsynced.push(start..start + bytes.len());
         Ok(())
     }
@@ -168,22 +168,22 @@ impl DiskFile for CachedFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.fate.check_power()?;
+        self.faults.check_power()?;
         let mut content = self.content.lock();
         let Content { seen, durable, unsynced } = &mut *content;
         durable.resize(seen.len(), 0);
-        if self.fate.next_fails.swap(false, Ordering::Relaxed) {
+        if self.faults.next_fails.swap(false, Ordering::Relaxed) {
             unsynced.clear();
             return Err(io::Error::other("the sync failed"));
         }
         for range in unsynced.drain(..) {
-            place(durable, seen.get(range.clone()).unwrap_or_default(), range.start);
+            overwrite(durable, seen.get(range.clone()).unwrap_or_default(), range.start);
         }
         Ok(())
     }
 }
 
-fn place_into(buffer: &mut [u8], source: &[u8]) {
+fn copy_front(buffer: &mut [u8], source: &[u8]) {
     if let Some(part) = buffer.get_mut(..source.len()) {
         part.copy_from_slice(source);
     }

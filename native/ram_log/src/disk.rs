@@ -1,4 +1,4 @@
-//! The door to the file system: one flat folder of files with plain names.
+//! The file system as the storage uses it: one flat folder of files with plain names.
 //!
 //! Everything durable in a member goes through [`Disk`], so that a whole member runs on
 //! [`MemoryDisk`](super::MemoryDisk), and a test can make any single call fail. The contract:
@@ -16,12 +16,12 @@ use std::io;
 
 /// A folder.
 pub trait Disk: Send + Sync + Debug {
-    /// Where it is, for whoever has to look after it.
-    fn place(&self) -> String {
+    /// The path of the folder, for messages to an operator.
+    fn path(&self) -> String {
         "the memory".to_owned()
     }
 
-    /// The names of all that is in it, in no particular order: also of what is no file.
+    /// The names of all directory entries, in no particular order: also of those that are no files.
     fn list(&self) -> io::Result<Vec<String>>;
 
     /// Opens a file that exists.
@@ -36,7 +36,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes what was created, renamed and removed so far last.
+    /// Returns when all files created, renamed and removed so far would survive a loss of power.
     fn sync_dir(&self) -> io::Result<()>;
 
     /// Whether opening it made the folder.
@@ -44,9 +44,9 @@ pub trait Disk: Send + Sync + Debug {
         false
     }
 
-    /// Removes what marks the folder as held, and with it the folder itself, if nothing is in it.
-    /// To be called when it is used no more.
-    fn leave(&self, _with_folder: bool) {}
+    /// Releases the lock of the folder by removing its lock file, and `_with_folder` the folder
+    /// itself, if it is empty then. The disk must not be used afterwards.
+    fn release(&self, _with_folder: bool) {}
 }
 
 /// An open file, read and written at offsets.

@@ -1,6 +1,6 @@
-//! What can go wrong with files, said so that an operator knows which file and what to do.
+//! The errors of storage, with texts that tell an operator which file and what to do.
 //!
-//! Nothing here is retried: every one of these ends the member that owns the folder. Offsets are
+//! No operation is retried: each of these errors stops the member that owns the folder. Offsets are
 //! bytes from the start of the file.
 
 use std::io;

@@ -1,9 +1,8 @@
-//! [`Log`]: what the rest of the member holds of the log.
+//! [`Log`]: the handle to the log that the rest of the member uses.
 //!
-//! Operations go into one queue and are answered through a callback when they are durable. Whoever
-//! drives the writer takes what is waiting, writes it as one batch with one sync, and runs the
-//! callbacks in the order of the operations; while it syncs, the next batch gathers. That is all
-//! the grouping there is, and it adapts to the disk by itself.
+//! Operations go into one queue. The flush loop takes all that are queued, writes them as one batch
+//! with one sync, and runs their callbacks in the order of the operations; while it syncs, the next
+//! batch gathers. So the size of a group adapts to the speed of the disk.
 //!
 //! The queue has no bound of its own: refusing here would break Raft in the middle of a step. Its
 //! users bound it: Raft limits what is in flight.
@@ -17,16 +16,18 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Change;
 use super::disk::Disk;
-use super::drive::{Shared, State, spawn};
-use super::queue::Queue;
-use super::reading::resolve;
+use super::entry_reader::read_entries;
+use super::error::LogError;
+use super::flush_loop::{Shared, State, spawn};
+use super::operation::Operation;
+use super::options::{FlushMode, LogOptions};
+use super::queue::{Done, Queue};
 use super::recovery::recover;
 use super::segment::SEGMENT_BYTES_MAX;
+use super::stats::{Counters, LogStats};
 use super::view::View;
-use super::writer::{Counters, Writer};
-use super::{Done, Driver, LogError, LogOptions, LogStats};
+use super::writer::Writer;
 use ram_limits::RECORD_BYTES_MAX;
 
 /// A handle to the log of one member. Clones share the log; with the last one it closes.
@@ -35,7 +36,7 @@ pub struct Log {
     owner: Arc<Owner>,
 }
 
-/// Ends the writer when the last handle goes.
+/// Closes the log when the last handle is dropped.
 struct Owner {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -64,11 +65,11 @@ impl Log {
         let counters = Arc::new(Counters::default());
         let writer = Writer::new(disk, segment_bytes, Arc::clone(&counters), &log)?;
         while writer.has_purged()
-            && let Some(dead) = log.offsets.take_dead()
+            && let Some(dead) = log.locations.take_dead()
         {
             writer.remove(&dead).map_err(LogError::io(&dead.name))?;
         }
-        counters.count_segments(log.offsets.segments())?;
+        counters.count_segments(log.locations.segments())?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 view: View::new(log, options.cache_bytes),
@@ -81,11 +82,11 @@ impl Log {
             counters,
             record_bytes_max: options.record_bytes_max.min(RECORD_BYTES_MAX),
             batch_bytes_max: options.batch_bytes_max.min(RECORD_BYTES_MAX),
-            driver: options.driver,
+            flush: options.flush,
         });
-        let thread = match options.driver {
-            Driver::Thread => Some(spawn(&shared, writer)?),
-            Driver::Inline | Driver::Called => {
+        let thread = match options.flush {
+            FlushMode::Thread => Some(spawn(&shared, writer)?),
+            FlushMode::Inline | FlushMode::Manual => {
                 shared.state.lock().writer = Some(writer);
                 None
             }
@@ -111,10 +112,10 @@ impl Log {
         self.owner.shared.state.lock().view.bounds().purged()
     }
 
-    /// The value in a slot.
+    /// The named value that was set last.
     #[must_use]
-    pub fn state(&self, slot: u8) -> Option<Bytes> {
-        self.owner.shared.state.lock().view.state(slot)
+    pub fn value(&self, name: u8) -> Option<Bytes> {
+        self.owner.shared.state.lock().view.value(name)
     }
 
     /// Adds entries, each with the index behind the one before; an empty log that was never purged
@@ -122,31 +123,31 @@ impl Log {
     /// hole or a body is longer than [`LogOptions::record_bytes_max`]. A crash may leave the first
     /// of them without the rest.
     pub fn append(&self, entries: Vec<(u64, Bytes)>, done: Done) {
-        self.owner.shared.ask(Change::Append(entries), done);
+        self.owner.shared.submit(Operation::Append(entries), done);
     }
 
     /// Drops the entries above `after`, or all. What was purged stays purged: the next index is
     /// never at or below it.
     pub fn truncate_after(&self, after: Option<u64>, done: Done) {
-        self.owner.shared.ask(Change::Truncate(after), done);
+        self.owner.shared.submit(Operation::Truncate(after), done);
     }
 
     /// Drops the entries up to `upto`. Beyond the end it empties the log, which then goes on with
     /// `upto + 1`. Space is freed by whole segments, some time after `done` ran.
     pub fn purge(&self, upto: u64, done: Done) {
-        self.owner.shared.ask(Change::Purge(upto), done);
+        self.owner.shared.submit(Operation::Purge(upto), done);
     }
 
-    /// Puts a small value into a slot. All slots are written again with every new segment.
-    pub fn set_state(&self, slot: u8, body: Bytes, done: Done) {
-        self.owner.shared.ask(Change::State(slot, body), done);
+    /// Sets a small named value. Every new segment begins with all named values.
+    pub fn set_value(&self, name: u8, body: Bytes, done: Done) {
+        self.owner.shared.submit(Operation::SetValue(name, body), done);
     }
 
-    /// As [`set_state`](Self::set_state), written with the next batch or at closing, and without a
-    /// sync for its sake; nobody is told. It is never durable before an operation that was asked
-    /// for earlier.
-    pub fn set_state_lazy(&self, slot: u8, body: Bytes) {
-        self.owner.shared.ask_lazily(slot, body);
+    /// As [`set_value`](Self::set_value), written with the next batch or at closing, and without a
+    /// sync of its own; there is no callback. It is never durable before an operation that was
+    /// submitted earlier.
+    pub fn set_value_lazy(&self, name: u8, body: Bytes) {
+        self.owner.shared.submit_lazily(name, body);
     }
 
     /// The entries in `range` that exist, in order: at least one if there is one, then as many as
@@ -154,10 +155,11 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// The file could not be read, or `InvalidData` when what was read is not what was written.
+    /// The file could not be read, or `InvalidData` when its bytes have changed since they were
+    /// written.
     pub fn read(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<(u64, Bytes)>> {
         let found = self.owner.shared.state.lock().view.find(range, bytes_max)?;
-        resolve(found)
+        read_entries(found)
     }
 
     /// The bytes that were written since the record of the entry `index`, it included; 0 if it is
@@ -174,7 +176,7 @@ impl Log {
         self.owner.shared.state.lock().view.first_within(bytes_max)
     }
 
-    /// What was done since opening, and what is there now.
+    /// The counters of this log.
     #[must_use]
     pub fn stats(&self) -> LogStats {
         self.owner.shared.counters.stats()
@@ -187,13 +189,13 @@ impl Log {
         self.owner.shared.state.lock().failure.clone()
     }
 
-    /// With [`Driver::Called`]: writes what is waiting and runs its callbacks.
-    pub fn drive(&self) {
-        self.owner.shared.drive_inline();
+    /// With [`FlushMode::Manual`]: writes the queued operations and runs their callbacks.
+    pub fn flush(&self) {
+        self.owner.shared.flush_all();
     }
 
-    /// Writes what is waiting, runs its callbacks, and ends the writer. What is asked for later is
-    /// answered with an error; reading goes on. From inside a callback it does not wait.
+    /// Writes the queued operations, runs their callbacks, and ends the flush loop. Later
+    /// operations get an error; reading goes on. From inside a callback it does not wait.
     ///
     /// # Errors
     ///
@@ -210,8 +212,8 @@ impl Log {
 impl Owner {
     fn close(&self) {
         self.shared.state.lock().closing = true;
-        match self.shared.driver {
-            Driver::Thread => {
+        match self.shared.flush {
+            FlushMode::Thread => {
                 self.shared.wake.notify_all();
                 let thread = self.thread.lock().take();
                 // A callback may hold the last handle: a thread cannot wait for itself.
@@ -221,7 +223,7 @@ impl Owner {
                     let _ = thread.join();
                 }
             }
-            Driver::Inline | Driver::Called => self.shared.drive_inline(),
+            FlushMode::Inline | FlushMode::Manual => self.shared.flush_all(),
         }
     }
 }

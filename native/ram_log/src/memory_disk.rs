@@ -1,8 +1,8 @@
 //! A [`Disk`] in memory: for `storage = memory`, and for tests.
 //!
-//! Clones share their files, so that a log reopened on a clone finds what the former one left. A
-//! sync does nothing: the content lives exactly as long as the last clone. Zeros that a file was
-//! grown by take no memory until something is written behind them.
+//! Clones share their files, so that a log opened on a clone finds the files of the log before it.
+//! A sync does nothing: the files live exactly as long as the last clone. The zeros of a grown file
+//! take no memory until bytes are written after them.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Small files that are whole or not there: the identity of the member, and the like.
+//! Checked files: small files that are whole or not there, as the identity of the member.
 //!
 //! ```text
 //! offset  bytes
@@ -12,8 +12,8 @@
 
 use std::io;
 
-use super::LogError;
 use super::disk::{Disk, read_to_end};
+use super::error::LogError;
 use super::record::u32_at;
 
 /// The longest content of such a file, in bytes.

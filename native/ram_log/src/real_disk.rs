@@ -1,6 +1,6 @@
 //! A [`Disk`] that is a folder of the file system.
 //!
-//! The folder is opened and locked once, and every file is named relative to that open folder:
+//! The folder is opened and locked once, and every file is opened relative to that open folder:
 //! a volume that is mounted over its path later, or another working directory, changes nothing for
 //! the member that has it open.
 
@@ -18,7 +18,7 @@ use super::disk::{Disk, DiskFile};
 /// The name of the lock file; [`Disk::list`] does not show it.
 const LOCK_NAME: &str = "lock";
 
-/// How often a lock file is opened that somebody removes in the same moment.
+/// How often to open the lock file again if another process removes it in the same moment.
 const LOCK_ATTEMPTS: usize = 8;
 
 /// Zeros are written in pieces of this size.
@@ -40,7 +40,8 @@ impl RealDisk {
     ///
     /// # Errors
     ///
-    /// [`LogError::Locked`] when somebody holds the folder, [`LogError::Io`] for the rest.
+    /// [`LogError::Locked`] when another member has locked the folder, [`LogError::Io`] for the
+    /// rest.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, LogError> {
         let folder = folder.as_ref();
         let name = folder.display().to_string();
@@ -77,7 +78,7 @@ impl RealDisk {
                     return Err(LogError::Io { file: name, source });
                 }
             }
-            // Whoever held it before may have removed it: then it guards nothing.
+            // The previous owner may have removed this file: then it locks nothing.
             if is_named(&directory, &lock).map_err(LogError::io(&name))? {
                 let folder = folder.to_path_buf();
                 return Ok(Self { folder, directory, _lock: lock, is_new });
@@ -115,7 +116,7 @@ fn make_folder(folder: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_folder(above)?;
             match fs::create_dir(folder) {
-                // By somebody else in this moment.
+                // Another process has made it in this moment.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
                 made => made?,
             }
@@ -170,7 +171,7 @@ impl RealDisk {
 }
 
 impl Disk for RealDisk {
-    fn place(&self) -> String {
+    fn path(&self) -> String {
         self.folder.display().to_string()
     }
 
@@ -202,15 +203,15 @@ impl Disk for RealDisk {
         self.is_new
     }
 
-    fn leave(&self, with_folder: bool) {
-        // The lock goes last, and only after it the folder: whoever comes now makes both anew.
+    fn release(&self, with_folder: bool) {
+        // First the lock file, then the folder: a process that opens it now makes both anew.
         let _ = unlinkat(&self.directory, LOCK_NAME, AtFlags::empty());
         let named = fs::symlink_metadata(&self.folder);
         let (true, Ok(held), Ok(named)) = (with_folder, self.directory.metadata(), named) else {
             return;
         };
         if held.ino() == named.ino() && held.dev() == named.dev() {
-            // It stays when something is in it, which is somebody else's then.
+            // This fails if the folder is not empty; the files in it are not ours.
             let _ = fs::remove_dir(&self.folder);
         }
     }

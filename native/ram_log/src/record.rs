@@ -1,11 +1,11 @@
-//! How one record looks in a segment, and how a batch of them is put together.
+//! The format of a record, and the encoding of a batch of records.
 //!
 //! ```text
 //! offset  bytes
 //!      0      1  mark, 0xA7
-//!      1      1  kind: 1 entry, 2 truncate after an index, 3 truncate all, 4 purge, 5 state
+//!      1      1  kind: 1 entry, 2 truncate after an index, 3 truncate all, 4 purge, 5 named value
 //!      2      1  flags: bit 0 = last record of its batch
-//!      3      1  state slot, else 0
+//!      3      1  name of the value, else 0
 //!      4      4  length of the body
 //!      8      8  batch number
 //!     16      8  index: of the entry, the last one kept, or the last one purged
@@ -40,7 +40,7 @@ const ENTRY: u8 = 1;
 const TRUNCATE_AFTER: u8 = 2;
 const TRUNCATE_ALL: u8 = 3;
 const PURGE: u8 = 4;
-const STATE: u8 = 5;
+const VALUE: u8 = 5;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,39 +51,39 @@ pub(super) enum Record<'a> {
     Truncate { after: Option<u64> },
     /// Entries up to `upto` are no longer needed.
     Purge { upto: u64 },
-    /// The small value in a slot is now this.
-    State { slot: u8, body: &'a [u8] },
+    /// The named value is now this.
+    Value { name: u8, body: &'a [u8] },
 }
 
 impl<'a> Record<'a> {
     fn body(&self) -> &'a [u8] {
         match self {
-            Record::Entry { body, .. } | Record::State { body, .. } => body,
+            Record::Entry { body, .. } | Record::Value { body, .. } => body,
             Record::Truncate { .. } | Record::Purge { .. } => &[],
         }
     }
 
-    /// Kind, slot and index, as the header has them.
+    /// Kind, name and index, as the header has them.
     fn tags(&self) -> (u8, u8, u64) {
         match *self {
             Record::Entry { index, .. } => (ENTRY, 0, index),
             Record::Truncate { after: Some(index) } => (TRUNCATE_AFTER, 0, index),
             Record::Truncate { after: None } => (TRUNCATE_ALL, 0, 0),
             Record::Purge { upto } => (PURGE, 0, upto),
-            Record::State { slot, .. } => (STATE, slot, 0),
+            Record::Value { name, .. } => (VALUE, name, 0),
         }
     }
 }
 
-/// What stands at a place where a record may begin.
+/// The result of decoding a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decoded<'a> {
     /// A whole record, correct in all its checksums.
     Record(Framed<'a>),
     /// Nothing: a header's length of zeros, or the end of the bytes.
     Blank,
-    /// Something that is no whole record.
-    Fault(Fault),
+    /// No valid record.
+    Bad(BadRecord),
 }
 
 /// A record with what the frame around it says.
@@ -96,9 +96,9 @@ pub(super) struct Framed<'a> {
     pub(super) bytes: usize,
 }
 
-/// Which part of a record is wrong; the other part can be relied on.
+/// Which part of a record is bad; the other part is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum BadRecord {
     /// The header: nothing is known, not even where the record ends.
     Header,
     /// The body or the end mark: the header is right, and says that the record has so many bytes.
@@ -109,16 +109,16 @@ pub(super) enum Fault {
 pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let Some((raw, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         let blank = bytes.iter().all(|byte| *byte == 0);
-        return if blank { Decoded::Blank } else { Decoded::Fault(Fault::Header) };
+        return if blank { Decoded::Blank } else { Decoded::Bad(BadRecord::Header) };
     };
     if raw.iter().all(|byte| *byte == 0) {
         return Decoded::Blank;
     }
-    let Some(header) = Header::decode(raw) else { return Decoded::Fault(Fault::Header) };
-    let fault = Decoded::Fault(Fault::Body { bytes: header.length.saturating_add(OVERHEAD_BYTES) });
-    let Some((body, end)) = rest.split_at_checked(header.length) else { return fault };
+    let Some(header) = Header::decode(raw) else { return Decoded::Bad(BadRecord::Header) };
+    let bad = Decoded::Bad(BadRecord::Body { bytes: header.length.saturating_add(OVERHEAD_BYTES) });
+    let Some((body, end)) = rest.split_at_checked(header.length) else { return bad };
     if end.first() != Some(&END_MARK) || crc32fast::hash(body) != header.body_crc {
-        return fault;
+        return bad;
     }
     match header.record(body) {
         Some(record) => Decoded::Record(Framed {
@@ -127,7 +127,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
             last_of_batch: header.flags & LAST_OF_BATCH != 0,
             bytes: header.length.saturating_add(OVERHEAD_BYTES),
         }),
-        None => Decoded::Fault(Fault::Header),
+        None => Decoded::Bad(BadRecord::Header),
     }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn decode_batch(bytes: &[u8]) -> Option<u64> {
 struct Header {
     kind: u8,
     flags: u8,
-    slot: u8,
+    name: u8,
     length: usize,
     batch: u64,
     index: u64,
@@ -155,7 +155,7 @@ impl Header {
         Some(Self {
             kind: raw[1],
             flags: raw[2],
-            slot: raw[3],
+            name: raw[3],
             length: usize::try_from(u32_at(raw, 4)).ok()?,
             batch: u64_at(raw, 8),
             index: u64_at(raw, 16),
@@ -169,7 +169,7 @@ impl Header {
             TRUNCATE_AFTER => Some(Record::Truncate { after: Some(self.index) }),
             TRUNCATE_ALL => Some(Record::Truncate { after: None }),
             PURGE => Some(Record::Purge { upto: self.index }),
-            STATE => Some(Record::State { slot: self.slot, body }),
+            VALUE => Some(Record::Value { name: self.name, body }),
             _ => None,
         }
     }
@@ -198,7 +198,7 @@ pub(super) struct BatchBuffer {
 }
 
 impl BatchBuffer {
-    /// Forgets what was encoded before and begins batch number `batch`.
+    /// Empties the buffer and begins batch number `batch`.
     pub(super) fn begin(&mut self, batch: u64) {
         self.bytes.clear();
         self.batch = batch;
@@ -214,10 +214,10 @@ impl BatchBuffer {
     pub(super) fn push(&mut self, record: Record<'_>) -> io::Result<usize> {
         let body = record.body();
         let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-        let (kind, slot, index) = record.tags();
+        let (kind, name, index) = record.tags();
         let start = self.bytes.len();
         self.bytes.reserve(body.len().saturating_add(OVERHEAD_BYTES));
-        self.bytes.extend_from_slice(&[MARK, kind, 0, slot]);
+        self.bytes.extend_from_slice(&[MARK, kind, 0, name]);
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(&self.batch.to_le_bytes());
         self.bytes.extend_from_slice(&index.to_le_bytes());
@@ -265,7 +265,7 @@ mod tests {
         Record::Truncate { after: Some(3) },
         Record::Truncate { after: None },
         Record::Purge { upto: 2 },
-        Record::State { slot: 255, body: b"vote" },
+        Record::Value { name: 255, body: b"vote" },
     ];
 
     fn encode(records: &[Record<'_>]) -> Vec<u8> {
@@ -297,10 +297,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(decode(&flipped), Decoded::Fault(_)), "bit {bit}");
+            assert!(matches!(decode(&flipped), Decoded::Bad(_)), "bit {bit}");
         }
         for length in 1..bytes.len() {
-            assert!(matches!(decode(&bytes[..length]), Decoded::Fault(_)), "length {length}");
+            assert!(matches!(decode(&bytes[..length]), Decoded::Bad(_)), "length {length}");
         }
     }
 
@@ -312,13 +312,27 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_length_with_a_right_checksum_is_a_fault_of_the_body() {
+    fn a_hostile_length_with_a_right_checksum_makes_a_bad_body() {
         let mut bytes = encode(&SAMPLES[..1]);
         bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..28]);
         bytes[28..32].copy_from_slice(&crc.to_le_bytes());
         let length = u32::MAX as usize + OVERHEAD_BYTES;
-        assert_eq!(decode(&bytes), Decoded::Fault(Fault::Body { bytes: length }));
+        assert_eq!(decode(&bytes), Decoded::Bad(BadRecord::Body { bytes: length }));
+    }
+
+    #[test]
+    fn a_buffer_counts_the_records_of_its_batch_and_gives_memory_above_the_bound_back() {
+        let mut buffer = BatchBuffer::default();
+        for batch in 1..3 {
+            buffer.begin(batch);
+            assert_eq!(buffer.records(), 0);
+            buffer.push(Record::Entry { index: 1, body: &[7; 10_000] }).unwrap();
+            buffer.push(SAMPLES[0]).unwrap();
+            assert_eq!(buffer.records(), 2);
+        }
+        buffer.shrink(1000);
+        assert!(buffer.bytes.is_empty() && buffer.bytes.capacity() <= 1000);
     }
 
     proptest! {

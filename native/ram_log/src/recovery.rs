@@ -1,9 +1,9 @@
-//! Opening: from the files of a folder to a log that can be trusted.
+//! Recovery at opening: reads and checks all segments, repairs a torn end, or refuses to open.
 //!
 //! All segments are read in order, and every record is checked: its checksums, the number of its
-//! batch, and that its index leaves no hole. A batch counts as a whole or not at all. What may be
-//! wrong at the end of the last segment, and what is done about it, stands in
-//! [`tail`](super::tail); anywhere else nothing may be wrong.
+//! batch, and that its index leaves no hole. A batch counts as a whole or not at all. Only the end
+//! of the last segment may hold a torn write, which [`tail`](super::tail) tells from corruption; a
+//! bad record anywhere else is corruption, and opening is refused.
 //!
 //! Before anything is reported, the last batch is written again in place and synced. The process
 //! that wrote it may have died before its sync, or the sync may have failed: after a failed sync
@@ -17,21 +17,22 @@ use bytes::Bytes;
 
 use super::bounds::Bounds;
 use super::disk::{Disk, read_to_end};
-use super::newest;
-use super::offsets::{Offsets, Place, Placed};
-use super::record::{Decoded, Fault, Record, decode};
+use super::error::LogError;
+use super::file_names::is_log_file;
+use super::locations::{Location, LocationUpdate, Locations};
+use super::newest_segment;
+use super::record::{BadRecord, Decoded, Record, decode};
 use super::segment::{
     RECORDS_OFFSET, SEGMENT_BYTES_LIMIT, Segment, SegmentHeader, segment_name, segment_number,
 };
-use super::tail::{Suspicion, written_bytes};
-use super::{LogError, is_log_file};
+use super::tail::{TailCheck, written_bytes};
 
-/// A log as its records tell it.
+/// The content of a log, as read from its records.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) bounds: Bounds,
-    pub(super) states: BTreeMap<u8, Bytes>,
-    pub(super) offsets: Offsets,
+    pub(super) values: BTreeMap<u8, Bytes>,
+    pub(super) locations: Locations,
     /// The number of the last whole batch.
     pub(super) batch_last: u64,
 }
@@ -42,12 +43,12 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
     remove_temporary(disk, &names)?;
     let numbers = segment_numbers(&names)?;
     let mut log = Recovered::default();
-    let is_noted = newest::check(disk, numbers.last().copied())?;
+    let is_noted = newest_segment::check(disk, numbers.last().copied())?;
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
         let header = SegmentHeader { number: 1, batch_first: 1, next_index: None };
         let segment = Segment::create(disk, header)?;
-        newest::note(disk, segment.number)?;
-        log.offsets.apply(Placed::Segment(Arc::new(segment)));
+        newest_segment::note(disk, segment.number)?;
+        log.locations.apply(LocationUpdate::Segment(Arc::new(segment)));
         return Ok(log);
     };
     for number in &numbers {
@@ -64,13 +65,13 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
     }
     log.check_front(*first)?;
     if !is_noted {
-        newest::note(disk, *last)?;
+        newest_segment::note(disk, *last)?;
     }
     disk.sync_dir().map_err(LogError::io("the folder"))?;
     Ok(log)
 }
 
-/// A crash leaves them; nobody else is at work in the folder yet. Other files are not ours.
+/// A crash leaves temporary files; no other process writes in the folder. Other files are not ours.
 fn remove_temporary(disk: &dyn Disk, names: &[String]) -> Result<(), LogError> {
     let is_temporary = |name: &&String| name.ends_with(".tmp") || name.ends_with(".part");
     for name in names.iter().filter(is_temporary).filter(|name| is_log_file(name)) {
@@ -104,38 +105,38 @@ struct Ended {
     at: usize,
     /// The number that the next batch has.
     batch: u64,
-    /// What is there instead of a record, if anything is.
-    fault: Option<Fault>,
+    /// The bad record at `at`, if there is one.
+    bad: Option<BadRecord>,
 }
 
 impl Recovered {
-    /// Takes in the whole batches of a segment, up to the first thing that is no record.
+    /// Applies the whole batches of a segment, up to the first bad record.
     fn read_segment(
         &mut self,
         segment: &Arc<Segment>,
         bytes: &[u8],
         oldest: bool,
     ) -> Result<Ended, LogError> {
-        self.enter(segment, SegmentHeader::decode(&segment.name, bytes)?, oldest)?;
+        self.enter_segment(segment, SegmentHeader::decode(&segment.name, bytes)?, oldest)?;
         let mut ended = Ended {
             last_offset: RECORDS_OFFSET,
             batch_offset: RECORDS_OFFSET,
             at: RECORDS_OFFSET,
             batch: self.batch_last.saturating_add(1),
-            fault: None,
+            bad: None,
         };
         let written = written_bytes(bytes);
-        // A batch is not believed before its last record is seen.
+        // No record of a batch counts before the last record of the batch was read.
         let mut batch = Vec::new();
         while ended.at < written {
             let framed = match decode(bytes.get(ended.at..).unwrap_or_default()) {
                 Decoded::Record(framed) => framed,
                 Decoded::Blank => {
-                    ended.fault = Some(Fault::Header);
+                    ended.bad = Some(BadRecord::Header);
                     break;
                 }
-                Decoded::Fault(fault) => {
-                    ended.fault = Some(fault);
+                Decoded::Bad(bad) => {
+                    ended.bad = Some(bad);
                     break;
                 }
             };
@@ -147,10 +148,10 @@ impl Recovered {
             ended.at = ended.at.saturating_add(framed.bytes);
             if framed.last_of_batch {
                 for (offset, record) in batch.drain(..) {
-                    self.take(segment, offset, record)?;
+                    self.apply(segment, offset, record)?;
                 }
                 self.batch_last = ended.batch;
-                self.offsets.apply(Placed::End(ended.at as u64));
+                self.locations.apply(LocationUpdate::BatchEnd(ended.at as u64));
                 ended.batch = ended.batch.saturating_add(1);
                 ended.last_offset = ended.batch_offset;
                 ended.batch_offset = ended.at;
@@ -159,8 +160,8 @@ impl Recovered {
         Ok(ended)
     }
 
-    /// Checks that a segment goes on where the one before it ended.
-    fn enter(
+    /// Checks that a segment continues the one before it.
+    fn enter_segment(
         &mut self,
         segment: &Arc<Segment>,
         header: SegmentHeader,
@@ -179,11 +180,11 @@ impl Recovered {
             let what = format!("the segment begins as {header:?} where {expected:?} belongs");
             return Err(LogError::corrupt(&segment.name, 0, what));
         }
-        self.offsets.apply(Placed::Segment(Arc::clone(segment)));
+        self.locations.apply(LocationUpdate::Segment(Arc::clone(segment)));
         Ok(())
     }
 
-    fn take(
+    fn apply(
         &mut self,
         segment: &Segment,
         offset: usize,
@@ -195,26 +196,26 @@ impl Recovered {
                 self.bounds
                     .append(index)
                     .map_err(|next| corrupt(format!("entry {index} where {next} belongs")))?;
-                let place = Place::new(offset, body.len())
+                let location = Location::new(offset, body.len())
                     .ok_or_else(|| corrupt("an entry too far from the start".to_owned()))?;
-                self.offsets.apply(Placed::Entry(index, place));
+                self.locations.apply(LocationUpdate::Entry(index, location));
             }
             Record::Truncate { after } => {
                 self.bounds.truncate_after(after);
-                self.offsets.apply(Placed::Truncate(after));
+                self.locations.apply(LocationUpdate::Truncate(after));
             }
             Record::Purge { upto } => {
                 self.bounds.purge(upto);
-                self.offsets.apply(Placed::Purge(upto));
+                self.locations.apply(LocationUpdate::Purge(upto));
             }
-            Record::State { slot, body } => {
-                self.states.insert(slot, Bytes::copy_from_slice(body));
+            Record::Value { name, body } => {
+                self.values.insert(name, Bytes::copy_from_slice(body));
             }
         }
         Ok(())
     }
 
-    /// Segments leave at the front only after a purge of all entries in them.
+    /// Segments are removed at the front only after a purge of all entries in them.
     fn check_front(&self, first: u64) -> Result<(), LogError> {
         if first == 1 || self.bounds.reach_down_to_the_purge_point() {
             return Ok(());
@@ -230,17 +231,18 @@ impl Recovered {
     }
 }
 
-/// Cuts a torn batch off the last segment, or refuses; then makes the last whole batch last.
+/// Cuts a torn batch off the last segment, or refuses. Then the last whole batch is written and
+/// synced again.
 fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), LogError> {
-    if let Some(fault) = ended.fault {
-        let suspicion = Suspicion {
+    if let Some(bad) = ended.bad {
+        let check = TailCheck {
             bytes,
             batch_offset: ended.batch_offset,
             batch: ended.batch,
             offset: ended.at,
-            fault,
+            bad,
         };
-        if let Some(what) = suspicion.damage() {
+        if let Some(what) = check.corruption() {
             let what = format!("a record of batch {} is not valid; {what}", ended.batch);
             return Err(LogError::corrupt(&segment.name, ended.at as u64, what));
         }

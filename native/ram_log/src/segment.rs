@@ -1,4 +1,4 @@
-//! One file of the log: its name, its header, and how it comes into the world.
+//! A segment, which is one file of the log: its name, its header, its creation.
 //!
 //! ```text
 //! offset  bytes
@@ -18,26 +18,27 @@
 
 use std::fmt;
 
-use super::LogError;
 use super::disk::{Disk, DiskFile};
+use super::error::LogError;
 use super::record::{u32_at, u64_at};
-use ram_limits::{RECORD_BYTES_MAX, SLOT_BYTES_MAX};
+use ram_limits::{NAMED_VALUE_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Where the first record stands.
 pub(super) const RECORDS_OFFSET: usize = 48;
 
-/// A segment longer than this is none of ours: places in a segment have 32 bits.
+/// No segment is longer than this: locations in a segment have 32 bits.
 pub(super) const SEGMENT_BYTES_LIMIT: u64 = u32::MAX as u64;
 
 /// A segment of more is given no batch, unless it is its first.
 pub(super) const SEGMENT_BYTES_MAX: u64 = SEGMENT_BYTES_LIMIT / 2;
 
-// The longest first batch: the values of all slots said again, one operation or as much as a batch
-// takes, and the values of all slots that came late. A record has less than 64 bytes of its own.
+// The longest first batch: all named values as carry-over records, one operation or as much as a
+// batch takes, and all named values set lazily. A record has less than 64 bytes of its own.
 const _: () = {
-    let slots = 2 * 256 * (SLOT_BYTES_MAX + 64);
-    let batch = slots + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
+    let values = 2 * 256 * (NAMED_VALUE_BYTES_MAX + 64);
+    let batch = values + RECORD_BYTES_MAX + 64 + RECORDS_OFFSET;
     assert!((batch as u64) < SEGMENT_BYTES_LIMIT);
+    assert!(SEGMENT_BYTES_MAX < SEGMENT_BYTES_LIMIT);
 };
 
 const MAGIC: &[u8; 8] = b"RAMLOG\r\n";
@@ -54,7 +55,7 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
     (segment_name(number) == name).then_some(number)
 }
 
-/// An open segment. It can be read as long as somebody holds it, also after its removal.
+/// An open segment. It can be read as long as it is open, also after its removal.
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) name: String,
@@ -91,7 +92,7 @@ impl Segment {
     }
 }
 
-/// What a segment says about its place in the log.
+/// The position of a segment in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) number: u64,

@@ -1,9 +1,9 @@
-//! The log as its users see it: with everything that was asked for, written or not.
+//! The log as its users see it: all submitted operations show, written or not.
 //!
-//! The newest entries are kept in memory, so that replication and apply normally do not touch the
-//! disk. An entry may leave memory only once it is written, for until then it is nowhere else;
-//! that bound comes before the bound on bytes, so what waits for the disk is bounded by the users
-//! of the log (Raft limits what is in flight), not here.
+//! The newest entries are kept in a cache, so that replication and apply normally do not read the
+//! disk. An entry may leave the cache only once it is written, since until then it is nowhere else.
+//! That rule comes before the bound on bytes: the users of the log bound the entries that are not
+//! yet written (Raft limits what is in flight).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -12,36 +12,36 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::change::Change;
-use super::offsets::{Offsets, Placed, Stored};
+use super::locations::{LocationUpdate, Locations, StoredEntry};
+use super::operation::Operation;
 use super::recovery::Recovered;
 
-/// What an entry takes in memory besides its body, about.
+/// The memory that an entry takes besides its body, about.
 const ENTRY_BYTES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct View {
     bounds: Bounds,
-    states: BTreeMap<u8, Bytes>,
-    /// Where the written entries stand; behind the rest of the view by what is not yet written.
-    offsets: Offsets,
-    newest: Newest,
+    values: BTreeMap<u8, Bytes>,
+    /// Where the written entries stand. Queued operations show in the rest of the view, not here.
+    locations: Locations,
+    cache: EntryCache,
 }
 
-/// An entry that was found, or where it is to be read.
+/// An entry from the cache, or where to read it.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum EntrySource {
     Cached(u64, Bytes),
-    Stored(Stored),
+    Stored(StoredEntry),
 }
 
 impl View {
     pub(super) fn new(log: Recovered, cache_bytes: usize) -> Self {
         Self {
             bounds: log.bounds,
-            states: log.states,
-            offsets: log.offsets,
-            newest: Newest { bytes_max: cache_bytes, ..Newest::default() },
+            values: log.values,
+            locations: log.locations,
+            cache: EntryCache { bytes_max: cache_bytes, ..EntryCache::default() },
         }
     }
 
@@ -49,44 +49,44 @@ impl View {
         &self.bounds
     }
 
-    pub(super) fn state(&self, slot: u8) -> Option<Bytes> {
-        self.states.get(&slot).cloned()
+    pub(super) fn value(&self, name: u8) -> Option<Bytes> {
+        self.values.get(&name).cloned()
     }
 
     pub(super) fn bytes_since(&self, index: u64) -> u64 {
-        self.offsets.bytes_since(index)
+        self.locations.bytes_since(index)
     }
 
     pub(super) fn first_within(&self, bytes_max: u64) -> Option<u64> {
-        self.offsets.first_within(bytes_max)
+        self.locations.first_within(bytes_max)
     }
 
-    /// Shows what an operation does, of whose pieces the last has number `ticket`. A refused one
-    /// changes nothing.
-    pub(super) fn ask(&mut self, pieces: &VecDeque<Change>, ticket: u64) -> io::Result<()> {
-        match pieces.front() {
-            Some(Change::Append(_)) | None => {
-                return self.append(pieces.iter().flat_map(Change::entries), ticket);
+    /// Shows the effect of an operation, of whose parts the last has number `sequence`. A refused
+    /// operation changes nothing.
+    pub(super) fn show(&mut self, parts: &VecDeque<Operation>, sequence: u64) -> io::Result<()> {
+        match parts.front() {
+            Some(Operation::Append(_)) | None => {
+                return self.append(parts.iter().flat_map(Operation::entries), sequence);
             }
-            Some(Change::Truncate(after)) => self.bounds.truncate_after(*after),
-            Some(Change::Purge(u64::MAX)) => {
+            Some(Operation::Truncate(after)) => self.bounds.truncate_after(*after),
+            Some(Operation::Purge(u64::MAX)) => {
                 return Err(refused("the index is out of bounds".into()));
             }
-            Some(Change::Purge(upto)) => self.bounds.purge(*upto),
-            Some(Change::State(slot, body)) => {
-                self.states.insert(*slot, body.clone());
+            Some(Operation::Purge(upto)) => self.bounds.purge(*upto),
+            Some(Operation::SetValue(name, body)) => {
+                self.values.insert(*name, body.clone());
                 return Ok(());
             }
         }
         let first = self.bounds.first().unwrap_or(u64::MAX);
-        self.newest.keep(first, self.bounds.next().unwrap_or(0));
+        self.cache.keep(first, self.bounds.next().unwrap_or(0));
         Ok(())
     }
 
     fn append<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a (u64, Bytes)> + Clone,
-        ticket: u64,
+        sequence: u64,
     ) -> io::Result<()> {
         let mut bounds = self.bounds;
         for (index, _) in entries.clone() {
@@ -99,34 +99,34 @@ impl View {
         }
         self.bounds = bounds;
         for (index, body) in entries {
-            self.newest.push(*index, ticket, body.clone());
+            self.cache.push(*index, sequence, body.clone());
         }
         Ok(())
     }
 
-    /// Takes in what was written, up to and with operation number `ticket`.
-    pub(super) fn written(&mut self, placed: Vec<Placed>, ticket: u64) {
-        for placed in placed {
-            self.offsets.apply(placed);
+    /// Notes where the operations up to number `sequence` were written.
+    pub(super) fn written(&mut self, updates: Vec<LocationUpdate>, sequence: u64) {
+        for update in updates {
+            self.locations.apply(update);
         }
-        self.newest.evict(ticket);
+        self.cache.evict(sequence);
     }
 
-    pub(super) fn offsets(&mut self) -> &mut Offsets {
-        &mut self.offsets
+    pub(super) fn locations(&mut self) -> &mut Locations {
+        &mut self.locations
     }
 
     /// Finds the entries of `range`, at least one if there is one, and then as many as have
     /// `bytes_max` bytes together.
-    pub(super) fn find(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<Found>> {
+    pub(super) fn find(&self, range: Range<u64>, bytes_max: u64) -> io::Result<Vec<EntrySource>> {
         let mut found = Vec::new();
         let first = self.bounds.first().unwrap_or(0).max(range.start);
         let end = self.bounds.last().map_or(0, |last| last.saturating_add(1)).min(range.end);
         let mut bytes: u64 = 0;
         for index in first..end {
-            let entry = match self.newest.get(index) {
-                Some(body) => Found::Cached(index, body.clone()),
-                None => Found::Stored(self.offsets.find(index).ok_or_else(|| lost(index))?),
+            let entry = match self.cache.get(index) {
+                Some(body) => EntrySource::Cached(index, body.clone()),
+                None => EntrySource::Stored(self.locations.find(index).ok_or_else(|| lost(index))?),
             };
             bytes = bytes.saturating_add(entry.bytes());
             if bytes > bytes_max && !found.is_empty() {
@@ -138,11 +138,11 @@ impl View {
     }
 }
 
-impl Found {
+impl EntrySource {
     fn bytes(&self) -> u64 {
         match self {
-            Found::Cached(_, body) => body.len() as u64,
-            Found::Stored(stored) => u64::from(stored.place.length),
+            EntrySource::Cached(_, body) => body.len() as u64,
+            EntrySource::Stored(stored) => u64::from(stored.location.length),
         }
     }
 }
@@ -151,15 +151,15 @@ pub(super) fn refused(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
-/// The view and the offsets disagree: a defect of this module, which must not pass in silence.
+/// The bounds and the locations disagree: a defect of this module, which must not pass in silence.
 fn lost(index: u64) -> io::Error {
     io::Error::other(format!("entry {index} is in the log and nowhere to be found"))
 }
 
 /// The newest entries, without a hole.
 #[derive(Debug, Default)]
-struct Newest {
-    entries: VecDeque<Cached>,
+struct EntryCache {
+    entries: VecDeque<CachedEntry>,
     /// The index of the first of them.
     first: u64,
     bytes: usize,
@@ -167,24 +167,24 @@ struct Newest {
 }
 
 #[derive(Debug)]
-struct Cached {
-    /// The operation that appended it.
-    ticket: u64,
+struct CachedEntry {
+    /// The sequence number of the operation that appended it.
+    sequence: u64,
     body: Bytes,
 }
 
-impl Cached {
+impl CachedEntry {
     fn bytes(&self) -> usize {
         self.body.len().saturating_add(ENTRY_BYTES)
     }
 }
 
-impl Newest {
-    fn push(&mut self, index: u64, ticket: u64, body: Bytes) {
+impl EntryCache {
+    fn push(&mut self, index: u64, sequence: u64, body: Bytes) {
         if self.entries.is_empty() {
             self.first = index;
         }
-        let entry = Cached { ticket, body };
+        let entry = CachedEntry { sequence, body };
         self.bytes = self.bytes.saturating_add(entry.bytes());
         self.entries.push_back(entry);
     }
@@ -194,7 +194,7 @@ impl Newest {
         self.entries.get(position).map(|entry| &entry.body)
     }
 
-    /// Drops what is outside of `first..next`.
+    /// Drops the entries outside of `first..next`.
     fn keep(&mut self, first: u64, next: u64) {
         while !self.entries.is_empty() && self.first < first {
             self.pop_front();
@@ -206,10 +206,11 @@ impl Newest {
         }
     }
 
-    /// Drops the oldest that operations up to `ticket` appended, until the rest is small enough.
-    fn evict(&mut self, ticket: u64) {
+    /// Drops the oldest entries, only such as operations up to `sequence` appended, until the rest
+    /// keeps the bound on bytes.
+    fn evict(&mut self, sequence: u64) {
         while self.bytes > self.bytes_max
-            && self.entries.front().is_some_and(|entry| entry.ticket <= ticket)
+            && self.entries.front().is_some_and(|entry| entry.sequence <= sequence)
         {
             self.pop_front();
         }

@@ -1,25 +1,26 @@
-//! The only one who writes to the segments: batches in, synced bytes out.
+//! The writer of the segments: encodes a batch, writes it, syncs it.
 //!
-//! It knows the log as far as it is written, which lags behind what was asked for. It decides
-//! nothing about order and calls nobody: [`drive`](super::drive) does. After an error it must not
-//! be used again: what the disk holds then is known only to the next opening.
+//! The flush loop calls it, one batch after the other. It knows the log as far as it is written,
+//! without the operations that are still queued. After an error it must not be used again: only
+//! the recovery at the next opening finds out what the disk holds.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::change::Change;
 use super::disk::Disk;
-use super::newest;
-use super::offsets::{Place, Placed};
+use super::error::LogError;
+use super::locations::{Location, LocationUpdate};
+use super::newest_segment;
+use super::operation::Operation;
 use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
 use super::segment::{RECORDS_OFFSET, Segment, SegmentHeader};
-use super::{LogError, LogStats};
+use super::stats::Counters;
 
 /// Segments are filled with zeros ahead in steps of this size: small enough that a step does not
 /// hold up a batch for long, large enough that most batches need none.
@@ -27,44 +28,6 @@ const GROW_BYTES: u64 = 1024 * 1024;
 
 /// The buffer for batches keeps no more memory than this.
 const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// What was done since the log was opened, and what is there now.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) syncs: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) records: AtomicU64,
-    pub(super) bytes_written: AtomicU64,
-    pub(super) disk_bytes: AtomicU64,
-    pub(super) segments: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn count_segments<'a>(
-        &self,
-        segments: impl Iterator<Item = &'a Segment>,
-    ) -> Result<(), LogError> {
-        let (mut count, mut bytes) = (0, 0);
-        for segment in segments {
-            count += 1;
-            bytes += segment.file.len().map_err(LogError::io(&segment.name))?;
-        }
-        self.segments.store(count, Relaxed);
-        self.disk_bytes.store(bytes, Relaxed);
-        Ok(())
-    }
-
-    pub(super) fn stats(&self) -> LogStats {
-        LogStats {
-            syncs: self.syncs.load(Relaxed),
-            batches: self.batches.load(Relaxed),
-            records: self.records.load(Relaxed),
-            bytes_written: self.bytes_written.load(Relaxed),
-            disk_bytes: self.disk_bytes.load(Relaxed),
-            segments: self.segments.load(Relaxed),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -78,19 +41,19 @@ pub(super) struct Writer {
     length: u64,
     batch_next: u64,
     bounds: Bounds,
-    states: BTreeMap<u8, Bytes>,
+    values: BTreeMap<u8, Bytes>,
     buffer: BatchBuffer,
 }
 
 impl Writer {
-    /// Goes on where `log` ended.
+    /// Continues after the end of `log`.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         segment_bytes: u64,
         counters: Arc<Counters>,
         log: &Recovered,
     ) -> Result<Self, LogError> {
-        let Some((active, position)) = log.offsets.active() else {
+        let Some((active, position)) = log.locations.active() else {
             let file = "the folder".to_owned();
             return Err(LogError::Missing { file, what: "no segment was opened".to_owned() });
         };
@@ -104,30 +67,31 @@ impl Writer {
             length,
             batch_next: log.batch_last.saturating_add(1),
             bounds: log.bounds,
-            states: log.states.clone(),
+            values: log.values.clone(),
             buffer: BatchBuffer::default(),
         })
     }
 
-    /// Writes `changes` as one batch and syncs it. Returns where everything stands.
+    /// Writes `operations` as one batch and syncs it. Returns the changes of the location index.
     pub(super) fn write<'a>(
         &mut self,
-        changes: impl Iterator<Item = &'a Change> + Clone,
-    ) -> io::Result<Vec<Placed>> {
-        let mut placed = Vec::new();
-        let bytes =
-            changes.clone().fold(0, |sum: usize, change| sum.saturating_add(change.bytes()));
+        operations: impl Iterator<Item = &'a Operation> + Clone,
+    ) -> io::Result<Vec<LocationUpdate>> {
+        let mut updates = Vec::new();
+        let bytes = operations
+            .clone()
+            .fold(0, |sum: usize, operation| sum.saturating_add(operation.bytes()));
         if bytes == 0 {
-            return Ok(placed);
+            return Ok(updates);
         }
         let end = self.position.saturating_add(bytes as u64);
         if self.position > RECORDS_OFFSET as u64 && end > self.segment_bytes {
-            placed.push(Placed::Segment(self.rotate()?));
+            updates.push(LocationUpdate::Segment(self.rotate()?));
         }
-        self.encode(changes, &mut placed)?;
+        self.encode(operations, &mut updates)?;
         self.flush().map_err(LogError::io(&self.active.name))?;
-        placed.push(Placed::End(self.position));
-        Ok(placed)
+        updates.push(LocationUpdate::BatchEnd(self.position));
+        Ok(updates)
     }
 
     /// Begins a new segment. All batches in the former one are synced.
@@ -138,7 +102,7 @@ impl Writer {
             next_index: self.bounds.next(),
         };
         self.active = Arc::new(Segment::create(self.disk.as_ref(), header)?);
-        newest::note(self.disk.as_ref(), header.number)?;
+        newest_segment::note(self.disk.as_ref(), header.number)?;
         self.position = RECORDS_OFFSET as u64;
         self.length = self.position;
         self.counters.syncs.fetch_add(1, Relaxed);
@@ -149,42 +113,46 @@ impl Writer {
 
     fn encode<'a>(
         &mut self,
-        changes: impl Iterator<Item = &'a Change>,
-        placed: &mut Vec<Placed>,
+        operations: impl Iterator<Item = &'a Operation>,
+        updates: &mut Vec<LocationUpdate>,
     ) -> io::Result<()> {
         self.buffer.begin(self.batch_next);
         if self.position == RECORDS_OFFSET as u64 {
-            self.restate()?;
+            self.carry_over()?;
         }
-        for record in changes.flat_map(Change::records) {
+        for record in operations.flat_map(Operation::records) {
             let offset = self.buffer.push(record)?;
             match record {
                 Record::Entry { index, body } => {
                     self.bounds.append(index).map_err(|_| io::ErrorKind::InvalidInput)?;
                     let offset = usize::try_from(self.position).ok().map(|at| at + offset);
-                    let place = offset.and_then(|offset| Place::new(offset, body.len()));
-                    placed.push(Placed::Entry(index, place.ok_or(io::ErrorKind::FileTooLarge)?));
+                    let location = offset.and_then(|offset| Location::new(offset, body.len()));
+                    updates.push(LocationUpdate::Entry(
+                        index,
+                        location.ok_or(io::ErrorKind::FileTooLarge)?,
+                    ));
                 }
                 Record::Truncate { after } => {
                     self.bounds.truncate_after(after);
-                    placed.push(Placed::Truncate(after));
+                    updates.push(LocationUpdate::Truncate(after));
                 }
                 Record::Purge { upto } => {
                     self.bounds.purge(upto);
-                    placed.push(Placed::Purge(upto));
+                    updates.push(LocationUpdate::Purge(upto));
                 }
-                Record::State { slot, body } => {
-                    self.states.insert(slot, Bytes::copy_from_slice(body));
+                Record::Value { name, body } => {
+                    self.values.insert(name, Bytes::copy_from_slice(body));
                 }
             }
         }
         Ok(())
     }
 
-    /// Says at the front of a segment what must not be lost with the segments before it.
-    fn restate(&mut self) -> io::Result<()> {
-        for (slot, body) in &self.states {
-            self.buffer.push(Record::State { slot: *slot, body })?;
+    /// The carry-over records, which every segment begins with: the named values and the purge
+    /// point, which would be lost with the segments before it.
+    fn carry_over(&mut self) -> io::Result<()> {
+        for (name, body) in &self.values {
+            self.buffer.push(Record::Value { name: *name, body })?;
         }
         if let Some(upto) = self.bounds.purged() {
             self.buffer.push(Record::Purge { upto })?;
@@ -222,7 +190,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether segments may leave at the front.
+    /// Whether segments may be removed at the front.
     pub(super) fn has_purged(&self) -> bool {
         self.bounds.purged().is_some()
     }

@@ -1,6 +1,6 @@
-//! One connection after its handshake: frames out of an outbox, frames into a handler, and the
-//! signs of life in between. Both sides use it; each runs its halves in one task, so that the end
-//! of one half ends the other.
+//! One connection after its handshake: the writer of frames, the reader of frames, and the stall
+//! detector (heartbeats by ping). Both sides use it; each runs writer and reader in one task, so
+//! that the end of one ends the other.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +12,21 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::arriving::{Pace, Place, Room};
 use super::frame::{Batch, Decoder, Frame, FrameError, PING_ID};
-use super::lane::Lane;
 use super::options::NetOptions;
 use super::outbox::Outbox;
+use super::pending_requests::PendingRequests;
+use super::receive_budget::{ReceiveBudget, ReceiveRate, Reservation};
 use super::stats::Counters;
 
-/// A silent peer is looked at this many times before it is given up: once to ping it, and then so
-/// often that a pause of our own process does not count as its silence.
-const STALL_LOOKS: u32 = 4;
+/// The checks without a sign of life after which a peer is given up. The first one sends a ping;
+/// there are several more, so that a pause of our own process does not count as silence of the
+/// peer.
+const STALL_CHECKS: u32 = 4;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum Ending {
+pub(super) enum CloseReason {
     #[error("closed by the other side")]
     Eof,
     #[error("closed here")]
@@ -40,9 +41,9 @@ pub(super) enum Ending {
     Io(String),
 }
 
-impl From<std::io::Error> for Ending {
-    fn from(error: std::io::Error) -> Ending {
-        Ending::Io(error.to_string())
+impl From<std::io::Error> for CloseReason {
+    fn from(error: std::io::Error) -> CloseReason {
+        CloseReason::Io(error.to_string())
     }
 }
 
@@ -64,13 +65,13 @@ impl<'a> Traffic<'a> {
     }
 }
 
-/// Writes what the outbox holds and `keep` wants, many frames a time, until closed or broken.
+/// Writes the queued frames that `keep` wants, many with one call, until closed or broken.
 pub(super) async fn write_frames<W, K>(
     mut stream: W,
     outbox: &Outbox,
     traffic: &Traffic<'_>,
     keep: K,
-) -> Result<(), Ending>
+) -> Result<(), CloseReason>
 where
     W: AsyncWrite + Unpin,
     K: Fn(u64) -> bool,
@@ -87,13 +88,13 @@ where
     Ok(())
 }
 
-/// A write that had to wait and then went on is a sign of life: the other side made room. One that
-/// went through at once says nothing, since the system's buffers take some for a dead peer as well.
+/// A write that had to wait and then continued is a sign of life: the peer has read something. A
+/// write that completed at once is none, since the system buffers some bytes for a dead peer too.
 async fn write_some<W: AsyncWrite + Unpin>(
     stream: &mut W,
     batch: &mut Batch,
     traffic: &Traffic<'_>,
-) -> Result<(), Ending> {
+) -> Result<(), CloseReason> {
     let mut write = pin!(stream.write_buf(batch));
     let written = match write.as_mut().now_or_never() {
         Some(written) => written?,
@@ -104,37 +105,37 @@ async fn write_some<W: AsyncWrite + Unpin>(
         }
     };
     if written == 0 {
-        return Err(Ending::Eof);
+        return Err(CloseReason::Eof);
     }
     Counters::add(&traffic.counters.bytes_sent, written as u64);
     Ok(())
 }
 
-/// What has come.
-pub(super) enum Arrival {
-    Whole(Frame),
-    /// A part of a large frame: nothing behind it can come before the rest.
+/// Input for the handler of a connection.
+pub(super) enum Received {
+    Frame(Frame),
+    /// A part of a large frame: later frames can only follow the rest of it.
     Part,
 }
 
-/// What bounds the frames that come on a connection.
-pub(super) struct Intake<'a> {
+/// The limits for the frames that a connection receives.
+pub(super) struct ReceiveLimits<'a> {
     body_bytes_max: usize,
     stall_timeout: Duration,
-    /// Where the replies to them wait.
+    /// The send queue of the replies to them.
     replies: Option<&'a Outbox>,
-    /// Asked for each large frame: which room it needs.
-    room: &'a (dyn Fn() -> Room + Send + Sync),
+    /// Called for each large frame: the budget to reserve from.
+    budget: &'a (dyn Fn() -> ReceiveBudget + Send + Sync),
 }
 
-impl<'a> Intake<'a> {
+impl<'a> ReceiveLimits<'a> {
     pub fn new(
         options: &NetOptions,
         replies: Option<&'a Outbox>,
-        room: &'a (dyn Fn() -> Room + Send + Sync),
-    ) -> Intake<'a> {
+        budget: &'a (dyn Fn() -> ReceiveBudget + Send + Sync),
+    ) -> ReceiveLimits<'a> {
         let NetOptions { frame_bytes_max, stall_timeout, .. } = *options;
-        Intake { body_bytes_max: frame_bytes_max, stall_timeout, replies, room }
+        ReceiveLimits { body_bytes_max: frame_bytes_max, stall_timeout, replies, budget }
     }
 
     async fn replies_have_room(&self) {
@@ -144,102 +145,105 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// A large frame while it comes.
-struct Coming {
-    room: Room,
-    _place: Place,
-    pace: Pace,
+/// A large frame while it arrives.
+struct LargeFrameReceive {
+    budget: ReceiveBudget,
+    _reservation: Reservation,
+    rate: ReceiveRate,
 }
 
-/// Reads frames, in order, into `handle`. With an outbox for replies it reads on only while they
-/// find room there, so that a peer which does not read its replies cannot make us collect them; and
-/// a large frame only when there is room for it (`arriving`).
+/// Reads frames, in order, into `handle`. With an outbox for replies it reads on only while that is
+/// within its bound, so that a peer that does not read its replies cannot make us store them. A
+/// large frame is read only with a reservation from the receive budget.
 pub(super) async fn read_frames<R, H>(
     mut stream: R,
-    intake: &Intake<'_>,
+    limits: &ReceiveLimits<'_>,
     traffic: &Traffic<'_>,
     mut handle: H,
-) -> Result<(), Ending>
+) -> Result<(), CloseReason>
 where
     R: AsyncRead + Unpin,
-    H: FnMut(Arrival),
+    H: FnMut(Received),
 {
-    let mut decoder = Decoder::new(intake.body_bytes_max);
-    let mut coming: Option<Coming> = None;
+    let mut decoder = Decoder::new(limits.body_bytes_max);
+    let mut large: Option<LargeFrameReceive> = None;
     loop {
         while let Some(frame) = decoder.take_frame()? {
-            coming = None;
+            large = None;
             Counters::add(&traffic.counters.frames_received, 1);
-            intake.replies_have_room().await;
-            handle(Arrival::Whole(frame));
+            limits.replies_have_room().await;
+            handle(Received::Frame(frame));
         }
-        intake.replies_have_room().await;
-        let read = match (&mut coming, decoder.large_bytes()) {
-            (Some(coming), Some(_)) => {
-                match coming.read(&mut stream, &mut decoder, intake).await? {
-                    Some(read) => read,
-                    None => continue,
-                }
-            }
+        limits.replies_have_room().await;
+        let read = match (&mut large, decoder.large_bytes()) {
+            (Some(large), Some(_)) => match large.read(&mut stream, &mut decoder, limits).await? {
+                Some(read) => read,
+                None => continue,
+            },
             (None, Some(bytes)) => {
-                let room = (intake.room)();
-                let place = room.take(bytes).await;
-                coming = Some(Coming { room, _place: place, pace: Pace::default() });
+                let budget = (limits.budget)();
+                let reservation = budget.take(bytes).await;
+                large = Some(LargeFrameReceive {
+                    budget,
+                    _reservation: reservation,
+                    rate: ReceiveRate::default(),
+                });
                 continue;
             }
             (_, None) => stream.read_buf(&mut decoder.room()).await?,
         };
         if read == 0 {
-            return Err(Ending::Eof);
+            return Err(CloseReason::Eof);
         }
         traffic.sign_of_life();
         Counters::add(&traffic.counters.bytes_received, read as u64);
         if decoder.large_bytes().is_some() {
-            handle(Arrival::Part);
+            handle(Received::Part);
         }
     }
 }
 
-impl Coming {
-    /// `None`: nothing has come, and it may be waited for further.
+impl LargeFrameReceive {
+    /// `None`: nothing has arrived, and the time limit is not over.
     async fn read<R: AsyncRead + Unpin>(
         &mut self,
         stream: &mut R,
         decoder: &mut Decoder,
-        intake: &Intake<'_>,
-    ) -> Result<Option<usize>, Ending> {
+        limits: &ReceiveLimits<'_>,
+    ) -> Result<Option<usize>, CloseReason> {
         let begun = Instant::now();
-        let left = self.pace.left(intake.stall_timeout);
+        let left = self.rate.left(limits.stall_timeout);
         let read = timeout(left, stream.read_buf(&mut decoder.room())).await;
         let read = read.ok().transpose()?;
         let (waited, bytes) = (begun.elapsed(), read.unwrap_or(0));
-        if !self.pace.goes_on(waited, bytes, &self.room, intake.stall_timeout) {
-            return Err(Ending::Stalled);
+        if !self.rate.note(waited, bytes, &self.budget, limits.stall_timeout) {
+            return Err(CloseReason::Stalled);
         }
         Ok(read)
     }
 }
 
-/// Ends when the peer owes us an answer and nothing came from it for `stall_timeout`, pings
-/// included.
+/// The stall detector: ends when the peer owes us a reply and no bytes came from it for
+/// `stall_timeout`, not even the echo of a ping.
 pub(super) async fn watch_for_stall(
-    lane: &Lane,
+    requests: &PendingRequests,
     traffic: &Traffic<'_>,
     stall_timeout: Duration,
-) -> Result<(), Ending> {
-    let (mut signs, mut written, mut silent_looks) = (0, 0, 0);
+) -> Result<(), CloseReason> {
+    let (mut signs, mut written, mut silent_checks) = (0, 0, 0);
     loop {
-        tokio::time::sleep(stall_timeout / STALL_LOOKS).await;
+        tokio::time::sleep(stall_timeout / STALL_CHECKS).await;
         let signs_now = traffic.signs_of_life.load(Ordering::Relaxed);
         let written_now = traffic.written_frames.load(Ordering::Relaxed);
-        // A request given up by its caller is still owed: what was written counts, not who waits.
-        let owes = silent_looks > 0 || written_now != written || lane.in_flight_count() > 0;
-        silent_looks = if signs_now == signs && owes { silent_looks + 1 } else { 0 };
+        // The peer also owes the replies of requests whose callers have given up waiting: so the
+        // written frames count.
+        let owes = silent_checks > 0 || written_now != written || requests.in_flight_count() > 0;
+        silent_checks = if signs_now == signs && owes { silent_checks + 1 } else { 0 };
         (signs, written) = (signs_now, written_now);
-        match silent_looks {
+        match silent_checks {
             0 => {}
-            1 => lane.ping(),
-            STALL_LOOKS.. => return Err(Ending::Stalled),
+            1 => requests.ping(),
+            STALL_CHECKS.. => return Err(CloseReason::Stalled),
             _ => {}
         }
     }

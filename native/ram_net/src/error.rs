@@ -1,9 +1,9 @@
-//! How a request can fail, sorted by what the caller has to know: may the peer have seen it?
+//! The errors of the network. Each tells whether the peer may have seen the request.
 
 use thiserror::Error;
 
 use super::handshake::HandshakeError;
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::unreached::{Unreached, UnreachedCause};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -17,7 +17,7 @@ pub enum NetError {
     /// No reply came in time.
     #[error("member {peer} did not answer in time")]
     Timeout { peer: PeerId, sent: bool },
-    /// Too much is waiting for this peer already: nothing was sent.
+    /// The queue of this peer is full: nothing was sent.
     #[error("too much is queued for member {peer}")]
     Overloaded { peer: PeerId },
     /// The peer does not admit this member, for the reason its policy gave: nothing was sent.
@@ -47,7 +47,7 @@ impl NetError {
         }
     }
 
-    /// Why the peer was not reached, for whoever tried.
+    /// The same failure as the reason why the peer was not reached.
     pub(super) fn unreached(&self) -> Unreached {
         let (cause, text) = match self {
             NetError::Unreachable { cause, reason, .. } => (*cause, reason.clone()),
@@ -63,7 +63,7 @@ impl NetError {
         Unreached { cause, text }
     }
 
-    /// The same failure for a request that was already on its way.
+    /// The same failure for a request that may have been sent.
     pub(super) fn after_sending(self) -> NetError {
         match self {
             NetError::Unreachable { peer, reason, .. } => NetError::Broken { peer, reason },

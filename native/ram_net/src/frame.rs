@@ -1,4 +1,4 @@
-//! Frames: what a byte stream is cut into.
+//! The frames of a connection: their format, the decoder, and the batching of writes.
 //!
 //! ```text
 //! version u8 | kind u8 | id u64 | body bytes u32 | crc32(body) u32 | crc32(these 18) u32 | body
@@ -109,7 +109,7 @@ impl From<&'static [u8]> for Body {
     }
 }
 
-/// A frame on its way out. Its body was checked against the limit by who queued it.
+/// A frame on its way out. The caller that queued it has checked its body against the limit.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
     pub kind: u8,
@@ -314,7 +314,7 @@ impl Batch {
         }
     }
 
-    /// Makes what was gathered part of what [`Buf`] shows.
+    /// Moves the gathered bytes to those that [`Buf`] shows.
     pub fn seal(&mut self) {
         if !self.gathered.is_empty() {
             self.chunks.push_back(self.gathered.split().freeze());

@@ -1,4 +1,4 @@
-//! Who is there? Both sides prove that they know the cookie before either believes the other.
+//! The handshake: mutual challenge-response authentication by the cookie (HMAC-SHA-256, RFC 2104).
 //!
 //! ```text
 //! initiator                                    acceptor
@@ -11,10 +11,10 @@
 //!
 //! Each message begins with magic, wire version and length; that much stays as it is in all
 //! versions. The nonces are fresh and from both sides, so a recorded proof is worth nothing; the
-//! role is part of the proof, so our own messages sent back to us prove nothing; all that was said
-//! is part of it, so nothing can be altered. The initiator proves first: a stranger who knocks
-//! learns one nonce. The verdict is told only to who knew the cookie; a version mismatch alone is
-//! told in clear, so that both sides can log it. What is not covered: bytes after the handshake are
+//! role is part of the proof, so our own messages sent back to us prove nothing; all messages so
+//! far are part of it, so none can be altered. The initiator proves first: a peer without the
+//! cookie learns one nonce. Only a peer with the cookie gets the verdict; a version mismatch alone
+//! is sent in clear, so that both sides can log it. Not covered: bytes after the handshake are
 //! neither secret nor signed.
 //!
 //! No message is longer than [`MESSAGE_BYTES_MAX`]; time limits belong to the caller.
@@ -25,15 +25,11 @@ use sha2::Sha256;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::options::{ClusterId, Cookie, PeerId};
+use super::identity::{ClusterId, Cookie, PeerId};
 
 pub(super) const WIRE_VERSION: u16 = 2;
 pub(super) const MAGIC: [u8; 4] = *b"ram!";
 pub(super) const PREAMBLE_BYTES: usize = 8;
-
-/// An Erlang node name is an atom: at most 255 characters.
-pub(super) const NAME_BYTES_MAX: usize = 255;
-pub(super) const ADDRESS_BYTES_MAX: usize = 255;
 
 /// A hello with the longest name and address needs 578 bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 640;
@@ -56,7 +52,7 @@ pub enum HandshakeError {
     Version { theirs: u16, ours: u16 },
     #[error("wrong cookie")]
     WrongCookie,
-    /// The acceptor does not tell strangers why; a wrong cookie is the likely reason.
+    /// The acceptor gives no reason to a peer without the cookie; so that is the likely reason.
     #[error("closed after our proof; do both sides have the same cookie?")]
     ClosedAfterProof,
     #[error("a member of another cluster")]
@@ -72,7 +68,7 @@ pub enum HandshakeError {
     Closed,
 }
 
-/// What this member says about itself, and the secret behind it.
+/// What this member claims in its handshakes, and the secret that proves it.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials {
     pub cookie: Cookie,
@@ -82,7 +78,7 @@ pub(super) struct Credentials {
     pub address: String,
 }
 
-/// What the other side said about itself, believed since it was proven.
+/// What the other side claims and has proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Greeting {
     pub id: PeerId,
@@ -90,7 +86,7 @@ pub(super) struct Greeting {
     pub address: String,
 }
 
-/// The opening side: proves itself to `expected` and has it prove itself.
+/// The opening side: proves the cookie to `expected`, and verifies the proof of `expected`.
 pub(super) async fn initiate<S>(
     stream: &mut S,
     own: &Credentials,
@@ -119,9 +115,9 @@ where
     own.judge(welcome, expected)
 }
 
-/// The accepting side. `named` is called when the hello names this cluster and this member: nothing
-/// is proven by that, but who only knocks at doors cannot guess it. `admit` is asked about a proven
-/// member of this cluster; its refusal is told.
+/// The accepting side. `named` is called when the hello names this cluster and this member: that
+/// proves nothing, but a port scanner cannot guess it. `admit` decides on a proven member of this
+/// cluster; the member gets the reason code of its refusal.
 pub(super) async fn accept<S, A>(
     stream: &mut S,
     own: &Credentials,
@@ -229,7 +225,7 @@ impl Credentials {
         }
     }
 
-    /// The proof of one role over all that was said; each part with its length, so that no two
+    /// The MAC of one role over all messages so far, each with its length, so that no two
     /// conversations give the same bytes.
     fn mac(&self, role: &[u8], said: &[&[u8]]) -> Result<Hmac<Sha256>, HandshakeError> {
         let mut mac = self

@@ -1,14 +1,15 @@
-//! Connections that have proven nothing yet: how many there may be, and which one is closed when
-//! there are too many.
+//! The limit on handshakes in progress: how many connections without a proof there may be, and
+//! which one is closed when there are too many.
 //!
-//! A newcomer always gets a slot. When that is one too many, the source with the most unproven
-//! connections loses its oldest: a flood displaces itself, and among those who share a source with
-//! it a member, whose handshake takes a round trip, is gone before its turn comes. Where a member
-//! was last proven there are [`KNOWN_SHARE`] slots that no other source takes away.
+//! A new connection always gets a slot. If that is one too many, the source with the most
+//! connections in progress loses its oldest one. So a flood of connections displaces itself; a
+//! member that shares its source with a flood needs one round trip, and is done before it is the
+//! oldest. The last known source of a member has [`KNOWN_SHARE`] slots that no other source takes
+//! away.
 //!
-//! One whose hello names this cluster and this member gives up its slot for one of [`NAMED_MAX`]
-//! others, which a flood of strangers does not reach: they cannot guess the id of the cluster. Who
-//! has recorded a hello can, and displaces others that did the same.
+//! A connection whose hello names this cluster and this member moves to one of [`NAMED_MAX`] other
+//! slots, which a flood of peers without the cookie does not reach: they cannot guess the cluster
+//! id. A peer that has recorded a hello can, and displaces others of its kind.
 //!
 //! A source is an IPv4 address, or the 64 bits of an IPv6 address that its network assigns.
 
@@ -19,16 +20,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::options::PeerId;
+use super::identity::PeerId;
 
-/// Unproven connections that the source of a member may have, whatever the others do: it opens one
-/// at a time, and several members may share an address.
+/// The slots reserved for the source of a member: a member opens one connection at a time, and
+/// several members may share an address.
 const KNOWN_SHARE: usize = 8;
 
-/// Connections that know whom they have come to, and have proven nothing.
+/// The slots of connections whose hello names this cluster and this member.
 const NAMED_MAX: usize = 64;
 
-/// Where connections come from, as far as one host cannot choose it.
+/// Where a connection comes from: the part of its address that a host cannot choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source(IpAddr);
 
@@ -46,7 +47,7 @@ impl From<IpAddr> for Source {
 
 pub(super) struct Handshakes {
     count_max: usize,
-    /// Guards who is in, and the decision who has to leave.
+    /// Guards the slots, and the decision which connection loses its slot.
     state: Mutex<State>,
 }
 
@@ -58,27 +59,27 @@ struct State {
     /// The oldest first.
     named: VecDeque<Unproven>,
     last_serial: u64,
-    /// Where each member has come from last.
+    /// The source of the last proven connection of each member.
     known: BTreeMap<PeerId, Source>,
 }
 
 struct Unproven {
     serial: u64,
     /// Dropping it asks the connection to end.
-    _stay: oneshot::Sender<()>,
+    _keep_open: oneshot::Sender<()>,
 }
 
-/// A place among the unproven; dropped when something was proven, or nothing will be.
-pub(super) struct Slot {
+/// The slot of one handshake; dropped when the handshake has ended.
+pub(super) struct HandshakeSlot {
     pool: Arc<Handshakes>,
-    pub place: Place,
+    pub id: SlotId,
     /// Resolves when the slot is taken away.
     pub evicted: oneshot::Receiver<()>,
 }
 
-/// Which slot it is.
+/// Names one slot.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SlotId {
     source: Source,
     serial: u64,
 }
@@ -88,36 +89,40 @@ impl Handshakes {
         Arc::new(Handshakes { count_max, state: Mutex::default() })
     }
 
-    /// Takes a slot, perhaps from another connection.
-    pub fn enter(self: &Arc<Handshakes>, source: Source) -> Slot {
-        let (stay, evicted) = oneshot::channel();
+    /// Takes a slot, if need be from another connection.
+    pub fn enter(self: &Arc<Handshakes>, source: Source) -> HandshakeSlot {
+        let (keep_open, evicted) = oneshot::channel();
         let mut state = self.state.lock();
         state.last_serial += 1;
         let serial = state.last_serial;
-        state.unproven.entry(source).or_default().push_back(Unproven { serial, _stay: stay });
+        state
+            .unproven
+            .entry(source)
+            .or_default()
+            .push_back(Unproven { serial, _keep_open: keep_open });
         state.count += 1;
         if state.count > self.count_max {
             state.evict();
         }
-        Slot { pool: Arc::clone(self), place: Place { source, serial }, evicted }
+        HandshakeSlot { pool: Arc::clone(self), id: SlotId { source, serial }, evicted }
     }
 
     /// The connection in this slot has named this cluster and this member.
-    pub fn named(&self, place: Place) {
+    pub fn named(&self, id: SlotId) {
         let mut state = self.state.lock();
-        let Some(unproven) = state.take(place) else { return };
+        let Some(unproven) = state.take(id) else { return };
         state.named.push_back(unproven);
         if state.named.len() > NAMED_MAX {
             state.named.pop_front();
         }
     }
 
-    /// A member was reached there: it may come from there, too, until it has come from elsewhere.
+    /// We reached the member there: that is its source until a connection of it is proven.
     pub fn expect(&self, member: PeerId, source: Source) {
         self.state.lock().known.entry(member).or_insert(source);
     }
 
-    /// A member has come from there and proven itself.
+    /// A connection of the member from there was proven.
     pub fn know(&self, member: PeerId, source: Source) {
         self.state.lock().known.insert(member, source);
     }
@@ -126,7 +131,7 @@ impl Handshakes {
         self.state.lock().known.remove(&member);
     }
 
-    /// How many have proven nothing yet.
+    /// The handshakes in progress, without those that named this member.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         self.state.lock().count
@@ -144,11 +149,11 @@ impl State {
         let victim = self.unproven.iter().max_by_key(rank);
         let victim = victim.and_then(|(source, queue)| Some((*source, queue.front()?.serial)));
         if let Some((source, serial)) = victim {
-            self.take(Place { source, serial });
+            self.take(SlotId { source, serial });
         }
     }
 
-    fn take(&mut self, Place { source, serial }: Place) -> Option<Unproven> {
+    fn take(&mut self, SlotId { source, serial }: SlotId) -> Option<Unproven> {
         let queue = self.unproven.get_mut(&source)?;
         let at = queue.iter().position(|unproven| unproven.serial == serial)?;
         let taken = queue.remove(at);
@@ -159,15 +164,15 @@ impl State {
         taken
     }
 
-    fn leave(&mut self, place: Place) {
-        self.take(place);
-        self.named.retain(|unproven| unproven.serial != place.serial);
+    fn leave(&mut self, id: SlotId) {
+        self.take(id);
+        self.named.retain(|unproven| unproven.serial != id.serial);
     }
 }
 
-impl Drop for Slot {
+impl Drop for HandshakeSlot {
     fn drop(&mut self) {
-        self.pool.state.lock().leave(self.place);
+        self.pool.state.lock().leave(self.id);
     }
 }
 
@@ -179,7 +184,7 @@ mod tests {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn is_evicted(slot: &mut Slot) -> bool {
+    fn is_evicted(slot: &mut HandshakeSlot) -> bool {
         slot.evicted.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
@@ -187,7 +192,8 @@ mod tests {
     fn a_flood_displaces_its_own_oldest_and_nobody_from_elsewhere() {
         let pool = Handshakes::new(4);
         let mut member = pool.enter(source("10.0.0.2"));
-        let mut flood: Vec<Slot> = (0..100).map(|_| pool.enter(source("10.0.0.9"))).collect();
+        let mut flood: Vec<HandshakeSlot> =
+            (0..100).map(|_| pool.enter(source("10.0.0.9"))).collect();
         let evicted: Vec<bool> = flood.iter_mut().map(is_evicted).collect();
         assert!(!is_evicted(&mut member));
         assert!(evicted[..97].iter().all(|evicted| *evicted), "{evicted:?}");
@@ -198,7 +204,7 @@ mod tests {
     fn who_shares_the_source_of_a_flood_outlives_as_many_newcomers_as_there_are_slots() {
         let pool = Handshakes::new(4);
         let mut member = pool.enter(source("10.0.0.9"));
-        let _flood: Vec<Slot> = (0..3).map(|_| pool.enter(source("10.0.0.9"))).collect();
+        let _flood: Vec<HandshakeSlot> = (0..3).map(|_| pool.enter(source("10.0.0.9"))).collect();
         assert!(!is_evicted(&mut member));
     }
 
@@ -207,21 +213,21 @@ mod tests {
         let pool = Handshakes::new(4);
         pool.know(PeerId(2), source("10.0.0.2"));
         let mut member = pool.enter(source("10.0.0.2"));
-        let mut stranger = pool.enter(source("10.0.0.3"));
+        let mut outsider = pool.enter(source("10.0.0.3"));
         let flood = (4..200).map(|host| pool.enter(source(&format!("10.0.0.{host}"))));
-        let _flood: Vec<Slot> = flood.collect();
+        let _flood: Vec<HandshakeSlot> = flood.collect();
         assert!(!is_evicted(&mut member));
-        assert!(is_evicted(&mut stranger));
+        assert!(is_evicted(&mut outsider));
     }
 
     #[test]
     fn beyond_its_share_a_known_source_is_as_any_other() {
         let pool = Handshakes::new(4 + KNOWN_SHARE);
         pool.know(PeerId(2), source("10.0.0.2"));
-        let mut stranger = pool.enter(source("10.0.0.3"));
+        let mut outsider = pool.enter(source("10.0.0.3"));
         let flood = (0..100).map(|_| pool.enter(source("10.0.0.2")));
-        let mut flood: Vec<Slot> = flood.collect();
-        assert!(!is_evicted(&mut stranger));
+        let mut flood: Vec<HandshakeSlot> = flood.collect();
+        assert!(!is_evicted(&mut outsider));
         let left = flood.iter_mut().filter_map(|slot| (!is_evicted(slot)).then_some(()));
         assert_eq!(left.count(), 3 + KNOWN_SHARE);
     }
@@ -230,19 +236,33 @@ mod tests {
     fn who_has_named_the_cluster_is_out_of_reach_of_those_who_have_not() {
         let pool = Handshakes::new(2);
         let mut member = pool.enter(source("10.0.0.9"));
-        pool.named(member.place);
+        pool.named(member.id);
         (0..100).for_each(|_| std::mem::forget(pool.enter(source("10.0.0.9"))));
         assert!(!is_evicted(&mut member));
         let enter = |_| {
             let slot = pool.enter(source("10.0.0.8"));
-            pool.named(slot.place);
+            pool.named(slot.id);
             slot
         };
-        let mut named: Vec<Slot> = (0..NAMED_MAX).map(enter).collect();
+        let mut named: Vec<HandshakeSlot> = (0..NAMED_MAX).map(enter).collect();
         assert!(is_evicted(&mut member));
         assert_eq!(named.iter_mut().filter_map(|slot| is_evicted(slot).then_some(())).count(), 0);
         drop(named);
         assert_eq!(pool.state.lock().named.len(), 0);
+    }
+
+    #[test]
+    fn a_named_connection_that_ends_frees_its_own_slot_and_no_other() {
+        let pool = Handshakes::new(4);
+        let mut slots = [pool.enter(source("10.0.0.8")), pool.enter(source("10.0.0.9"))];
+        slots.iter().for_each(|slot| pool.named(slot.id));
+        let [first, other] = &mut slots;
+        assert!(!is_evicted(first) && !is_evicted(other));
+        let [first, mut other] = slots;
+        let id = first.id;
+        drop(first);
+        assert!(!is_evicted(&mut other));
+        assert!(pool.state.lock().named.iter().all(|left| left.serial != id.serial));
     }
 
     #[test]

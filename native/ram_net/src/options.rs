@@ -1,54 +1,12 @@
-//! What a member says about itself and its limits when its network starts.
+//! The options of a network: identity, addresses, limits, time limits.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
 use super::error::NetError;
-use super::handshake::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
-use ram_limits::{ARRIVING_BYTES_MAX, FRAME_BYTES_MAX, GUESTS_ARRIVING_BYTES_MAX, GUESTS_MAX};
-
-/// A member of the cluster, as Raft knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(pub u64);
-
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The cluster a member belongs to; made once, when the cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClusterId(pub [u8; 16]);
-
-/// The secret that members share. It never appears in a log line. Clones are the same cookie: a
-/// new one replaces it in all of them, for the handshakes that come.
-#[derive(Clone)]
-pub struct Cookie(Arc<RwLock<Vec<u8>>>);
-
-impl Cookie {
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Cookie {
-        Cookie(Arc::new(RwLock::new(bytes.into())))
-    }
-
-    /// Calls `read` with the bytes; for moments.
-    pub(super) fn with<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        read(&self.0.read())
-    }
-
-    pub(super) fn replace(&self, bytes: Vec<u8>) {
-        *self.0.write() = bytes;
-    }
-}
-
-impl fmt::Debug for Cookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cookie(..)")
-    }
-}
+use super::identity::{ADDRESS_BYTES_MAX, ClusterId, Cookie, NAME_BYTES_MAX, PeerId};
+use ram_limits::{
+    FRAME_BYTES_MAX, RECEIVING_BYTES_MAX, UNKNOWN_PEERS_MAX, UNKNOWN_PEERS_RECEIVING_BYTES_MAX,
+};
 
 #[derive(Debug, Clone)]
 pub struct NetOptions {
@@ -65,13 +23,12 @@ pub struct NetOptions {
     pub advertise: Option<String>,
     /// The largest body of a request or a reply. A constant, alike on all members; tests shrink it.
     pub frame_bytes_max: usize,
-    /// Large frames that are on their way to us at once: of members, and of guests. Not below the
-    /// largest body.
-    pub arriving_bytes_max: usize,
-    pub guests_arriving_bytes_max: usize,
-    /// Connections of proven peers that the service does not know.
-    pub guests_max: usize,
-    /// What may wait for the way to one peer, and as much again for the way back.
+    /// The receive budgets of members and of unknown peers. Not below the largest body.
+    pub receiving_bytes_max: usize,
+    pub unknown_peers_receiving_bytes_max: usize,
+    /// Connections of unknown peers: proven, and not known to the service.
+    pub unknown_peers_max: usize,
+    /// The bound of the send queue of requests to one peer, and of that of the replies to it.
     pub peer_queue_bytes_max: usize,
     pub connect_timeout: Duration,
     pub handshake_timeout: Duration,
@@ -79,7 +36,7 @@ pub struct NetOptions {
     pub stall_timeout: Duration,
     pub backoff_min: Duration,
     pub backoff_max: Duration,
-    /// Connections that have not proven anything yet; for more, others are closed.
+    /// Handshakes in progress; beyond that, the one that `handshakes` chooses is closed.
     pub handshakes_max: usize,
     /// Refused connections are logged at most once in this time, per kind.
     pub refusal_log_interval: Duration,
@@ -96,9 +53,9 @@ impl NetOptions {
             listen_port: 0,
             advertise: None,
             frame_bytes_max: FRAME_BYTES_MAX,
-            arriving_bytes_max: ARRIVING_BYTES_MAX,
-            guests_arriving_bytes_max: GUESTS_ARRIVING_BYTES_MAX,
-            guests_max: GUESTS_MAX,
+            receiving_bytes_max: RECEIVING_BYTES_MAX,
+            unknown_peers_receiving_bytes_max: UNKNOWN_PEERS_RECEIVING_BYTES_MAX,
+            unknown_peers_max: UNKNOWN_PEERS_MAX,
             peer_queue_bytes_max: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
@@ -122,7 +79,9 @@ impl NetOptions {
         if u32::try_from(self.frame_bytes_max).is_err() {
             return refuse("frame_bytes_max is 4 GiB or more");
         }
-        if self.arriving_bytes_max.min(self.guests_arriving_bytes_max) < self.frame_bytes_max {
+        if self.receiving_bytes_max.min(self.unknown_peers_receiving_bytes_max)
+            < self.frame_bytes_max
+        {
             return refuse("the largest frame has no room to arrive");
         }
         if self.stall_timeout.is_zero() || self.backoff_min > self.backoff_max {
@@ -183,10 +142,5 @@ mod tests {
         assert_eq!(told("0.0.0.0", Some("far.away:9")), "far.away:9");
         assert_eq!(told("0.0.0.0", Some("[::1]")), "[::1]:7");
         assert_eq!(told("0.0.0.0", Some("[::1]:9")), "[::1]:9");
-    }
-
-    #[test]
-    fn the_cookie_is_not_printed() {
-        assert!(!format!("{:?}", Cookie::new("secret")).contains("secret"));
     }
 }

@@ -1,7 +1,7 @@
-//! Frames that wait to be written to one connection. Pushing never waits; one writer drains.
+//! The send queue of one connection. Pushing a frame never waits; one writer takes the frames.
 //!
-//! Bounded by bytes, in two ways for two kinds of user: a request over the bound is refused, while
-//! a reply is always taken, and the reader of requests waits for [`Outbox::room`] instead.
+//! It is bounded in bytes. A request over the bound is refused. A reply is always taken: the reader
+//! of requests waits for [`Outbox::room`] before it reads the next request.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::frame::{Batch, HEADER_BYTES, Outgoing};
 
-/// What a waiting frame costs besides its bytes, so that empty bodies are bounded too.
+/// The memory that a queued frame takes besides its bytes, so that empty bodies are bounded too.
 const ENTRY_BYTES: usize = 128;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Outbox {
         self.push_up_to(frame, self.queued_bytes_max)
     }
 
-    /// Queues a frame whatever is waiting.
+    /// Queues a frame without regard to the bound.
     pub fn push(&self, frame: Outgoing) -> Result<(), PushError> {
         self.push_up_to(frame, usize::MAX)
     }
@@ -74,8 +74,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits for frames and moves as many as one write should hold, those that `keep` wants.
-    /// Answers how many, or none when closed.
+    /// Waits for frames and moves as many into `batch` as one write should hold, without those that
+    /// `keep` does not want. Returns how many, or `None` when closed.
     pub async fn fill(&self, batch: &mut Batch, keep: impl Fn(u64) -> bool) -> Option<u64> {
         loop {
             let mut count = 0;
@@ -103,7 +103,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until what is queued is within the bound, or until closed. For one waiter at a time.
+    /// Waits until the queue is within its bound, or closed. For one waiter at a time.
     pub async fn room(&self) {
         loop {
             {
@@ -116,7 +116,7 @@ impl Outbox {
         }
     }
 
-    /// Drops what waits and refuses what comes.
+    /// Drops all queued frames, and refuses later ones.
     pub fn close(&self) {
         let frames = {
             let mut state = self.state.lock();

@@ -1,49 +1,41 @@
-//! The way to one peer: its address, and the connection that requests travel on.
+//! The state of one peer: its addresses, its connection, and the back-off after a failure.
 //!
-//! There is no connection until the first request. While one is being made, requests queue in its
-//! lane; when it fails or breaks, they all fail, and for a back-off time further requests fail at
-//! once with the same reason. The first request after that tries again. Retrying a request is not
-//! done here: only the caller knows whether it may be sent twice. News of the peer (a new address,
-//! a connection from it) ends the back-off.
+//! `link` connects on the first request. Requests queue while the connection is being made. When it
+//! fails or breaks, all pending requests fail, and during the back-off every request fails at once
+//! with the same reason. The first request after the back-off connects again. No request is retried
+//! here: only the caller knows whether it may be sent twice. A new address of the peer, or a
+//! connection from it, ends the back-off.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::split;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::connection::{
-    Arrival, Ending, Intake, Traffic, read_frames, watch_for_stall, write_frames,
-};
+use super::connection::CloseReason;
 use super::error::NetError;
-use super::frame::Body;
-use super::handshake::{Greeting, HandshakeError, initiate};
-use super::lane::{Lane, PendingReply};
-use super::options::{NetOptions, PeerId};
-use super::shared::Shared;
-use super::stats::{Counters, PeerStatus};
-use super::transport::BoxStream;
+use super::identity::PeerId;
+use super::options::NetOptions;
+use super::pending_requests::PendingRequests;
+use super::stats::PeerStatus;
 use super::unreached::{Attempts, Unreached, UnreachedCause};
-
-pub(super) const NO_ADDRESS: &str = "its address is not known";
 
 pub(super) struct Peer {
     id: PeerId,
-    /// Guards the decision whether to connect, so that there is one connection at most.
+    /// Guards the decision to connect, so that there is one connection at most.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     address: Option<String>,
-    /// Where it was when it became a member.
-    home: Option<String>,
-    /// The last attempt failed, and it was not made there.
-    is_homes_turn: bool,
-    is_told: bool,
+    /// The address that the configuration of the cluster has.
+    configured_address: Option<String>,
+    /// The last attempt failed, and was made at the other address.
+    is_configured_next: bool,
+    /// The owner of this network gave an address, not the peer alone.
+    is_address_given: bool,
     name: Option<String>,
     attempts: Attempts,
     link: Option<Link>,
@@ -55,7 +47,7 @@ struct State {
 
 /// A connection, or the attempt at one.
 struct Link {
-    lane: Arc<Lane>,
+    requests: Arc<PendingRequests>,
     connected: bool,
     /// None for the moment between the decision to connect and the task that does.
     task: Option<AbortHandle>,
@@ -74,31 +66,31 @@ impl Peer {
         self.state.lock().address.clone()
     }
 
-    /// Was its address told by somebody else, too?
-    pub fn is_told(&self) -> bool {
-        self.state.lock().is_told
+    pub fn is_address_given(&self) -> bool {
+        self.state.lock().is_address_given
     }
 
-    pub fn set_address(&self, address: String, is_told: bool) {
+    pub fn set_address(&self, address: String, is_given: bool) {
         let mut state = self.state.lock();
-        state.is_told |= is_told;
+        state.is_address_given |= is_given;
         if state.address.as_ref() != Some(&address) {
             state.address = Some(address);
             state.end_backoff();
         }
     }
 
-    pub fn set_home(&self, address: &str) {
-        self.state.lock().home = Some(address.to_owned());
+    pub fn set_configured_address(&self, address: &str) {
+        self.state.lock().configured_address = Some(address.to_owned());
     }
 
-    /// Where to try next. What a handshake said may be wrong, or a lie: so the two take turns.
-    fn next_address(&self) -> Option<String> {
+    /// The address for the next attempt. A handshake may have given a wrong one, even on purpose:
+    /// so attempts use that one and the configured one by turns.
+    pub fn next_address(&self) -> Option<String> {
         let mut state = self.state.lock();
-        let (told, home) = (state.address.clone(), state.home.clone());
-        let is_homes_turn = state.is_homes_turn;
-        state.is_homes_turn = !is_homes_turn;
-        if is_homes_turn { home.or(told) } else { told.or(home) }
+        let (noted, configured) = (state.address.clone(), state.configured_address.clone());
+        let is_configured_next = state.is_configured_next;
+        state.is_configured_next = !is_configured_next;
+        if is_configured_next { configured.or(noted) } else { noted.or(configured) }
     }
 
     pub fn set_name(&self, name: &str) {
@@ -108,62 +100,31 @@ impl Peer {
         }
     }
 
-    /// The peer has shown that it is alive.
+    /// Called when the peer has connected to us.
     pub fn seen(&self) {
         self.state.lock().end_backoff();
     }
 
-    /// The next attempt is made at once, and where the peer is said to be.
-    fn start_over(&self) {
+    /// The next attempt is made at once, and at the noted address.
+    pub fn start_over(&self) {
         let mut state = self.state.lock();
         state.end_backoff();
-        state.is_homes_turn = false;
+        state.is_configured_next = false;
     }
 
     pub fn status(&self, accepted: bool) -> PeerStatus {
         let state = self.state.lock();
-        let lane = state.link.as_ref().map(|link| &link.lane);
+        let requests = state.link.as_ref().map(|link| &link.requests);
         PeerStatus {
             id: self.id,
             name: state.name.clone(),
             address: state.address.clone(),
             connected: state.link.as_ref().is_some_and(|link| link.connected),
             accepted,
-            queued_bytes: lane.map_or(0, |lane| lane.outbox.queued_bytes()),
-            in_flight: lane.map_or(0, |lane| lane.in_flight_count()),
+            queued_bytes: requests.map_or(0, |requests| requests.outbox.queued_bytes()),
+            in_flight: requests.map_or(0, |requests| requests.in_flight_count()),
             last_error: state.last_error.as_ref().map(NetError::to_string),
             outage: state.attempts.outage(Instant::now()),
-        }
-    }
-
-    pub fn send(
-        self: &Arc<Peer>,
-        shared: &Arc<Shared>,
-        kind: u8,
-        body: Body,
-    ) -> Result<PendingReply, NetError> {
-        let (lane, fresh) = self.lane(&shared.options)?;
-        let pending = lane.request(kind, body);
-        if fresh {
-            self.connect(shared, lane);
-        }
-        pending
-    }
-
-    /// Waits for a sign of life, on the connection that stands or on a new one.
-    pub async fn reach(self: &Arc<Peer>, shared: &Arc<Shared>) -> Result<(), NetError> {
-        loop {
-            self.start_over();
-            let (lane, fresh) = self.lane(&shared.options)?;
-            let echo = lane.echo();
-            if fresh {
-                self.connect(shared, lane);
-            }
-            match echo?.await.unwrap_or(Err(NetError::Closed)) {
-                // That attempt began before the call, perhaps at another address.
-                Err(_) if !fresh => {}
-                reached => return reached,
-            }
         }
     }
 
@@ -171,7 +132,7 @@ impl Peer {
         self.state.lock().link.as_ref().is_some_and(|link| link.connected)
     }
 
-    /// Why the peer is not reached by now.
+    /// Why the peer was not reached within the time limit of the caller.
     pub fn late(&self) -> Unreached {
         let outage = self.state.lock().attempts.outage(Instant::now());
         let text = outage.map_or("no answer in time".to_owned(), |outage| outage.text);
@@ -182,56 +143,53 @@ impl Peer {
     pub fn close(&self) {
         let link = self.state.lock().link.take();
         if let Some(link) = link {
-            link.lane.close(&self.ended_with(&Ending::Here));
+            link.requests.close(&self.unreachable(UnreachedCause::Closed, &CloseReason::Here));
             if let Some(task) = link.task {
                 task.abort();
             }
         }
     }
 
-    /// The lane for a request, and whether it still has to be connected.
-    fn lane(&self, options: &NetOptions) -> Result<(Arc<Lane>, bool), NetError> {
+    /// The pending requests of the connection, and whether it still has to be made.
+    pub fn pending_requests(
+        &self,
+        options: &NetOptions,
+    ) -> Result<(Arc<PendingRequests>, bool), NetError> {
         let mut state = self.state.lock();
         if let Some(link) = &state.link {
-            return Ok((Arc::clone(&link.lane), false));
+            return Ok((Arc::clone(&link.requests), false));
         }
         if state.retry_at.is_some_and(|retry_at| Instant::now() < retry_at)
             && let Some(error) = &state.last_error
         {
             return Err(error.clone());
         }
-        let lane = Arc::new(Lane::new(self.id, options.peer_queue_bytes_max));
-        state.link = Some(Link { lane: Arc::clone(&lane), connected: false, task: None });
-        Ok((lane, true))
+        let requests = Arc::new(PendingRequests::new(self.id, options.peer_queue_bytes_max));
+        state.link = Some(Link { requests: Arc::clone(&requests), connected: false, task: None });
+        Ok((requests, true))
     }
 
-    fn connect(self: &Arc<Peer>, shared: &Arc<Shared>, lane: Arc<Lane>) {
-        let run = LinkRun {
-            shared: Arc::clone(shared),
-            peer: Arc::clone(self),
-            lane: Arc::clone(&lane),
-            failure: None,
-        };
-        let task = shared.tasks.spawn(run.run());
+    /// Notes the task of the link with these requests. If the link was closed meanwhile, the task
+    /// is aborted: it must not outlive its requests.
+    pub fn set_task(&self, requests: &Arc<PendingRequests>, task: Option<AbortHandle>) {
         let mut state = self.state.lock();
-        match &mut state.link {
-            Some(link) if Arc::ptr_eq(&link.lane, &lane) => link.task = task,
-            // Closed in between: the task must not outlive its lane.
-            _ => {
+        match state.link_of(requests) {
+            Some(link) => link.task = task,
+            None => {
                 drop(state);
                 task.inspect(AbortHandle::abort);
             }
         }
     }
 
-    fn connected(&self, lane: &Arc<Lane>, name: String) {
+    pub fn connected(&self, requests: &Arc<PendingRequests>, name: String) {
         let ended = {
             let mut state = self.state.lock();
             state.end_backoff();
-            state.is_homes_turn = false;
+            state.is_configured_next = false;
             state.last_error = None;
             state.name = Some(name.clone());
-            if let Some(link) = state.link_of(lane) {
+            if let Some(link) = state.link_of(requests) {
                 link.connected = true;
             }
             state.attempts.succeeded(Instant::now())
@@ -244,11 +202,11 @@ impl Peer {
         }
     }
 
-    /// Closes the lane of an ended link; the next request may connect after the back-off.
-    fn ended(&self, options: &NetOptions, lane: &Arc<Lane>, failure: &NetError) {
+    /// Fails the requests of an ended link; the next request may connect after the back-off.
+    pub fn ended(&self, options: &NetOptions, requests: &Arc<PendingRequests>, failure: &NetError) {
         {
             let mut state = self.state.lock();
-            if state.link_of(lane).is_some() {
+            if state.link_of(requests).is_some() {
                 state.link = None;
                 let backoff = backoff(options, self.id, state.failures);
                 state.failures = state.failures.saturating_add(1);
@@ -256,26 +214,21 @@ impl Peer {
                 state.last_error = Some(failure.clone());
             }
         }
-        lane.close(failure);
+        requests.close(failure);
     }
 
-    fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
+    pub fn unreachable(&self, cause: UnreachedCause, reason: &dyn ToString) -> NetError {
         NetError::Unreachable { peer: self.id, cause, reason: reason.to_string() }
     }
 
-    fn ended_with(&self, ending: &Ending) -> NetError {
-        self.unreachable(UnreachedCause::Closed, ending)
-    }
-
-    /// An attempt failed: it is counted, and told if it is news.
-    fn not_reached(&self, shared: &Shared, address: &str, failure: &NetError) {
-        Counters::add(&shared.counters.connect_failures, 1);
+    /// An attempt failed: it is counted, and logged if it is news.
+    pub fn not_reached(&self, address: &str, failure: &NetError, log_interval: Duration) {
         let Unreached { cause, text } = failure.unreached();
-        let interval = shared.options.refusal_log_interval;
         let (is_due, name) = {
             let mut state = self.state.lock();
             let last = Unreached { cause, text: text.clone() };
-            let is_due = state.attempts.failed(address.to_owned(), last, Instant::now(), interval);
+            let is_due =
+                state.attempts.failed(address.to_owned(), last, Instant::now(), log_interval);
             (is_due, state.name.clone().unwrap_or_default())
         };
         if is_due {
@@ -291,101 +244,14 @@ impl State {
         self.retry_at = None;
     }
 
-    fn link_of(&mut self, lane: &Arc<Lane>) -> Option<&mut Link> {
-        self.link.as_mut().filter(|link| Arc::ptr_eq(&link.lane, lane))
+    fn link_of(&mut self, requests: &Arc<PendingRequests>) -> Option<&mut Link> {
+        self.link.as_mut().filter(|link| Arc::ptr_eq(&link.requests, requests))
     }
 }
 
-/// The life of one link. However it ends, by error, abort or panic, dropping it settles its
-/// requests.
-struct LinkRun {
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    lane: Arc<Lane>,
-    failure: Option<NetError>,
-}
-
-impl LinkRun {
-    async fn run(mut self) {
-        self.failure = Some(match self.open().await {
-            Ok((stream, greeting)) => self.serve(stream, greeting).await,
-            Err(failure) => failure,
-        });
-    }
-
-    async fn open(&self) -> Result<(BoxStream, Greeting), NetError> {
-        let unknown = || self.peer.unreachable(UnreachedCause::NoAddress, &NO_ADDRESS);
-        let address = self.peer.next_address().ok_or_else(unknown)?;
-        let opened = self.open_at(&address).await;
-        opened.inspect_err(|failure| self.peer.not_reached(&self.shared, &address, failure))
-    }
-
-    async fn open_at(&self, address: &str) -> Result<(BoxStream, Greeting), NetError> {
-        let options = &self.shared.options;
-        let connecting = self.shared.transport.connect(address);
-        let mut stream = match timeout(options.connect_timeout, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(self.peer.unreachable((&error).into(), &error)),
-            Err(_) => {
-                let late = &"connecting took too long";
-                return Err(self.peer.unreachable(UnreachedCause::Timeout, late));
-            }
-        };
-        let greeting = initiate(&mut stream, &self.shared.credentials, self.peer.id);
-        match timeout(options.handshake_timeout, greeting).await {
-            Ok(Ok(greeting)) => {
-                if let Ok(at) = address.parse::<SocketAddr>() {
-                    self.shared.handshakes.expect(self.peer.id, at.ip().into());
-                }
-                Ok((stream, greeting))
-            }
-            Ok(Err(error)) => Err(self.refused(&error)),
-            Err(_) => Err(self.refused(&HandshakeError::Timeout)),
-        }
-    }
-
-    fn refused(&self, error: &HandshakeError) -> NetError {
-        if let HandshakeError::Refused { code } = error {
-            self.shared.service.refused_by(self.peer.id, *code);
-        }
-        NetError::of_handshake(self.peer.id, error)
-    }
-
-    async fn serve(&self, stream: BoxStream, greeting: Greeting) -> NetError {
-        let Shared { counters, options, .. } = &*self.shared;
-        Counters::add(&counters.connects, 1);
-        self.peer.connected(&self.lane, greeting.name);
-        let lane = &self.lane;
-        let traffic = Traffic::new(counters);
-        let room = || self.shared.members_room.clone();
-        let intake = Intake::new(options, None, &room);
-        let (reader, writer) = split(stream);
-        let answer = |arrival: Arrival| {
-            if let Arrival::Whole(frame) = arrival {
-                lane.answer(frame.id, frame.body);
-            }
-        };
-        let ended = tokio::select! {
-            end = read_frames(reader, &intake, &traffic, answer) => end,
-            end = write_frames(writer, &lane.outbox, &traffic, |id| lane.mark_sent(id)) => end,
-            end = watch_for_stall(lane, &traffic, options.stall_timeout) => end,
-        };
-        let ending = ended.err().unwrap_or(Ending::Here);
-        tracing::debug!("the connection to member {} ended: {ending}", self.peer.id);
-        self.peer.ended_with(&ending)
-    }
-}
-
-impl Drop for LinkRun {
-    fn drop(&mut self) {
-        let failure = self.failure.take().unwrap_or_else(|| self.peer.ended_with(&Ending::Here));
-        self.peer.ended(&self.shared.options, &self.lane, &failure);
-    }
-}
-
-/// Doubles with each failure, up to the maximum; then shortened by up to half, differently for each
-/// pair of members, so that they do not all knock at once. No randomness, so that a simulation
-/// repeats.
+/// Exponential back-off with jitter: doubles with each failure, up to the maximum, and is then
+/// shortened by up to half. The jitter is a hash of both ids and the failures, so that members do
+/// not all connect at once and a simulation repeats.
 fn backoff(options: &NetOptions, peer: PeerId, failures: u32) -> Duration {
     let doubled = options.backoff_min.saturating_mul(1 << failures.min(20));
     let mut pair = crc32fast::Hasher::new();

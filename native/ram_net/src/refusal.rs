@@ -1,6 +1,5 @@
-//! Counts connections that were refused here by kind, and logs them so that a flood of strangers
-//! does not become a flood of lines: at most one line per kind and interval, with the count since
-//! the last one.
+//! The log of refused connections, rate-limited: they are counted by kind, and at most one line is
+//! written per kind and interval, with the count since the last one.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What the parts of one network share, and the tasks they run.
+//! The state that the parts of one network share, and their tasks.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,14 +8,15 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::Service;
-use super::arriving::Room;
 use super::handshake::Credentials;
 use super::handshakes::Handshakes;
-use super::options::{NetOptions, PeerId};
+use super::identity::PeerId;
+use super::inbound_slots::InboundSlots;
+use super::options::NetOptions;
 use super::peer::Peer;
+use super::receive_budget::ReceiveBudget;
 use super::refusal::RefusalLog;
-use super::server::Seats;
+use super::service::Service;
 use super::stats::Counters;
 use super::transport::Transport;
 
@@ -28,10 +29,10 @@ pub(super) struct Shared {
     /// Refusals of connections made to us. A peer tells itself of those that we made.
     pub accepted_refusals: RefusalLog,
     pub handshakes: Arc<Handshakes>,
-    pub seats: Seats,
-    /// For large frames of members, and of guests.
-    pub members_room: Room,
-    pub guests_room: Room,
+    pub inbound_slots: Arc<InboundSlots>,
+    /// The receive budgets of members, and of unknown peers.
+    pub members_budget: ReceiveBudget,
+    pub unknown_peers_budget: ReceiveBudget,
     pub tasks: Tasks,
     peers: Mutex<BTreeMap<PeerId, Arc<Peer>>>,
 }
@@ -45,15 +46,15 @@ impl Shared {
     ) -> Shared {
         Shared {
             accepted_refusals: RefusalLog::new(options.refusal_log_interval),
-            members_room: Room::new(options.arriving_bytes_max),
-            guests_room: Room::new(options.guests_arriving_bytes_max),
+            members_budget: ReceiveBudget::new(options.receiving_bytes_max),
+            unknown_peers_budget: ReceiveBudget::new(options.unknown_peers_receiving_bytes_max),
             handshakes: Handshakes::new(options.handshakes_max),
+            inbound_slots: InboundSlots::new(options.unknown_peers_max),
             options,
             credentials,
             transport,
             service,
             counters: Counters::default(),
-            seats: Seats::default(),
             tasks: Tasks::new(),
             peers: Mutex::default(),
         }
@@ -78,18 +79,18 @@ impl Shared {
         }
     }
 
-    /// Takes down where a peer is; the last word wins. `is_told`: by the owner of this network, and
-    /// not by the peer itself.
-    pub fn set_address(&self, id: PeerId, address: String, is_told: bool) -> Arc<Peer> {
+    /// Notes the address of a peer; the last one wins. `is_given`: by the owner of this
+    /// network, and not by the peer itself.
+    pub fn set_address(&self, id: PeerId, address: String, is_given: bool) -> Arc<Peer> {
         let peer = self.add_peer(id);
-        peer.set_address(address, is_told);
+        peer.set_address(address, is_given);
         peer
     }
 
-    /// Drops what is known of a guest by its own word alone.
-    pub fn forget_guest(&self, id: PeerId) {
-        let is_guest = |peer: &Arc<Peer>| !peer.is_told() && !self.service.knows(id);
-        if let Some(peer) = self.peer(id).filter(is_guest) {
+    /// Forgets an unknown peer, unless the owner of this network has given its address.
+    pub fn forget_unknown_peer(&self, id: PeerId) {
+        let is_unknown = |peer: &Arc<Peer>| !peer.is_address_given() && !self.service.knows(id);
+        if let Some(peer) = self.peer(id).filter(is_unknown) {
             self.remove_peer(id);
             peer.close();
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::options::PeerId;
+use super::identity::PeerId;
 use super::refusal::RefusalKind;
 use super::unreached::Outage;
 
@@ -64,7 +64,7 @@ impl NetStats {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
     pub id: PeerId,
-    /// Its Erlang node, if it has said so or somebody has.
+    /// Its Erlang node, if that is known.
     pub name: Option<String>,
     pub address: Option<String>,
     /// Our connection to it stands.

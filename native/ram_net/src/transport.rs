@@ -1,5 +1,5 @@
-//! The door to sockets. Everything in `net` reaches the network through [`Transport`], so that a
-//! simulator can stand in its place; this file alone names TCP.
+//! [`Transport`]: how connections are opened and accepted. The simulator has a transport of its
+//! own; this file alone names TCP.
 //!
 //! Addresses are `host:port` strings (`[::1]:port` for IPv6), resolved anew at each attempt, since
 //! a name may mean another machine tomorrow. Time limits belong to the caller: a dropped future is

@@ -1,7 +1,7 @@
-//! Why a peer is not reached: causes that can be told apart, and the outage of one peer.
+//! Why a peer is not reached: the causes, and the outage of one peer with its log lines.
 //!
-//! A peer says once per outage and cause that it is not reached, and once that it is again; a flood
-//! of attempts is no flood of lines. Attempts are counted.
+//! One line is written per outage and cause, and one when the peer is reached again; so many
+//! attempts do not write many lines. Attempts are counted.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -103,14 +103,14 @@ impl LogStore {
     /// Does this member lead the term of these entries? Only its leader makes entries of a term,
     /// and a vote for itself says who that is.
     fn leads(&self, reads: &Reads, term: u64) -> io::Result<bool> {
-        let vote: Option<Vote> = self.slot(VOTE)?;
+        let vote: Option<Vote> = self.value(VOTE)?;
         let own = |vote: Vote| vote.leader_id.voted_for == reads.own && vote.leader_id.term == term;
         Ok(vote.is_some_and(own))
     }
 
     /// Another vote than before makes leases void, and those this member granted.
     fn see_vote(&self, reads: &Reads, vote: &Vote) -> io::Result<()> {
-        let known: Option<Vote> = self.slot(VOTE)?;
+        let known: Option<Vote> = self.value(VOTE)?;
         if known.is_none_or(|known| known.leader_id != vote.leader_id) {
             reads.lease.drop_for(Cause::OtherVote);
             reads.barrier.forget();
@@ -118,8 +118,8 @@ impl LogStore {
         Ok(())
     }
 
-    fn slot<T: DeserializeOwned>(&self, slot: u8) -> io::Result<Option<T>> {
-        match self.log.state(slot) {
+    fn value<T: DeserializeOwned>(&self, name: u8) -> io::Result<Option<T>> {
+        match self.log.value(name) {
             Some(bytes) => Ok(Some(codec::decode("saved value of the log", &bytes)?)),
             None => Ok(None),
         }
@@ -139,24 +139,24 @@ impl LogStore {
     pub fn last_log_id(&self) -> io::Result<Option<LogId>> {
         match self.log.last_index() {
             Some(last) => Ok(self.read(last, last + 1, u64::MAX)?.pop().map(|e| e.log_id())),
-            None => self.slot(PURGED),
+            None => self.value(PURGED),
         }
     }
 
     /// `None`: this member never voted, and never followed a leader.
     pub fn saved_vote(&self) -> io::Result<Option<Vote>> {
-        self.slot(VOTE)
+        self.value(VOTE)
     }
 
     /// The longest vote hold that may be alive: see `vote_hold`. `None`: none was ever saved.
     pub fn longest_hold(&self) -> io::Result<Option<Duration>> {
-        self.slot(LONGEST_HOLD)
+        self.value(LONGEST_HOLD)
     }
 
     /// Returns when it is on disk.
     pub async fn save_longest_hold(&self, hold: Duration) -> io::Result<()> {
         let bytes = Bytes::from(codec::encode(&hold));
-        self.written(|log, done| log.set_state(LONGEST_HOLD, bytes, done)).await
+        self.written(|log, done| log.set_value(LONGEST_HOLD, bytes, done)).await
     }
 
     /// Appends an entry outside of Raft and waits until it is on disk.
@@ -254,7 +254,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        if armed(Fault::ForgetVote) { Ok(None) } else { self.slot(VOTE) }
+        if armed(Fault::ForgetVote) { Ok(None) } else { self.value(VOTE) }
     }
 }
 
@@ -262,7 +262,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
-        let last_purged_log_id = self.slot(PURGED)?;
+        let last_purged_log_id = self.value(PURGED)?;
         Ok(LogState { last_purged_log_id, last_log_id: self.last_log_id()? })
     }
 
@@ -275,18 +275,18 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.see_vote(reads, vote)?;
         }
         let bytes = Bytes::from(codec::encode(vote));
-        self.written(|log, done| log.set_state(VOTE, bytes, done)).await
+        self.written(|log, done| log.set_value(VOTE, bytes, done)).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         if let Some(committed) = committed {
-            self.log.set_state_lazy(COMMITTED, Bytes::from(codec::encode(&committed)));
+            self.log.set_value_lazy(COMMITTED, Bytes::from(codec::encode(&committed)));
         }
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        self.slot(COMMITTED)
+        self.value(COMMITTED)
     }
 
     async fn append<I>(
@@ -335,7 +335,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
         self.newest.set(self.newest.log_id().max(Some(log_id)));
-        self.log.set_state_lazy(PURGED, Bytes::from(codec::encode(&log_id)));
+        self.log.set_value_lazy(PURGED, Bytes::from(codec::encode(&log_id)));
         self.written(|log, done| log.purge(log_id.index(), done)).await
     }
 }

@@ -76,7 +76,7 @@ impl Network {
 
     fn peer(&self, target: u64, member: &Member, is_held: bool) -> Peer {
         let peer = PeerId(target);
-        self.net.set_home(peer, &member.address);
+        self.net.set_configured_address(peer, &member.address);
         // The address book is newer than the log, where it knows the member at all.
         if self.net.address(peer).is_none() {
             self.net.set_address(peer, member.address.clone());

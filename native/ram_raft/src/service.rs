@@ -210,7 +210,7 @@ impl Drop for Connection {
 }
 
 impl Inbound for Connection {
-    fn arriving(&mut self) {
+    fn receiving(&mut self) {
         self.shared.large_appends.chunk_from(self.peer.0);
         self.shared.heard.from(self.peer.0);
     }

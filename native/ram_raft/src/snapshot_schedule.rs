@@ -60,7 +60,7 @@ fn dispensable(log: &Log, first: u64, table_bytes: u64) -> Option<u64> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use ram_log::{Driver, LogOptions, MemoryDisk};
+    use ram_log::{FlushMode, LogOptions, MemoryDisk};
     use std::sync::Arc;
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_log_keeps_as_many_bytes_as_the_table_has_and_some() {
-        let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+        let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
         let log = Log::open(Arc::new(MemoryDisk::new()), options).unwrap();
         let entry = Bytes::from(vec![7; 1024 * 1024]);
         for index in 1..=24 {

@@ -20,7 +20,7 @@ use super::worker::Worker;
 use ram_lease::Reads;
 use ram_lease::clock::BootClock;
 use ram_lease::grants::{Ack, Ask, Grant, Spans};
-use ram_log::{Disk, DiskFile, Driver, Log, LogOptions, MemoryDisk, RealDisk};
+use ram_log::{Disk, DiskFile, FlushMode, Log, LogOptions, MemoryDisk, RealDisk};
 use ram_store::command::{self, Command, Stamp};
 use ram_table::value::Plain;
 
@@ -102,7 +102,7 @@ fn ack(reads: &Reads, index: u64) -> Ack {
 }
 
 fn memory_log() -> Log {
-    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
     Log::open(Arc::new(MemoryDisk::default()), options).unwrap()
 }
 

@@ -55,14 +55,14 @@ mod tests {
     use super::*;
     use ram_lease::grants::Spans;
     use ram_lease::manual::ManualClock;
-    use ram_log::{Driver, LogOptions, MemoryDisk};
+    use ram_log::{FlushMode, LogOptions, MemoryDisk};
     use std::sync::Arc;
 
     const SHORT: Duration = Duration::from_millis(200);
     const LONG: Duration = Duration::from_millis(2000);
 
-    fn open(disk: &Arc<MemoryDisk>, driver: Driver) -> Log {
-        Log::open(disk.clone(), LogOptions { driver, ..LogOptions::default() }).unwrap()
+    fn open(disk: &Arc<MemoryDisk>, flush: FlushMode) -> Log {
+        Log::open(disk.clone(), LogOptions { flush, ..LogOptions::default() }).unwrap()
     }
 
     fn reads(clock: &Arc<ManualClock>, hold: Duration) -> Reads {
@@ -83,7 +83,7 @@ mod tests {
 
     async fn start(disk: &Arc<MemoryDisk>, hold: Duration, ran_before: bool) -> Start {
         let clock = Arc::new(ManualClock::default());
-        let (log, reads) = (open(disk, Driver::Inline), reads(&clock, hold));
+        let (log, reads) = (open(disk, FlushMode::Inline), reads(&clock, hold));
         begin(&log, &reads, ran_before).await.unwrap();
         let kept_ms = reads.promise.until().since(reads.clock.now()).as_millis();
         Start { clock, log, reads, kept_ms }
@@ -116,13 +116,13 @@ mod tests {
     async fn a_longer_hold_is_on_disk_before_anybody_is_told_of_it() {
         let disk = Arc::new(MemoryDisk::default());
         start(&disk, SHORT, false).await;
-        let (log, reads) = (open(&disk, Driver::Called), reads(&Arc::default(), LONG));
+        let (log, reads) = (open(&disk, FlushMode::Manual), reads(&Arc::default(), LONG));
         let mut begun = Box::pin(begin(&log, &reads, true));
         assert!(futures_util::poll!(begun.as_mut()).is_pending());
-        log.drive();
+        log.flush();
         begun.await.unwrap();
         drop((log, reads));
-        assert_eq!(saved(&open(&disk, Driver::Inline)), Some(LONG));
+        assert_eq!(saved(&open(&disk, FlushMode::Inline)), Some(LONG));
     }
 
     #[tokio::test(start_paused = true)]

@@ -337,7 +337,7 @@ impl Faults {
             // What waits for the disk is just being written when the power goes.
             let log = member.and_then(|member| member.log.lock().unwrap().clone());
             if let Some(log) = log {
-                log.drive();
+                log.flush();
             }
             let rng = &mut self.rng;
             let left = disk.after_power_loss(|bytes| match rng.random_range(0..4) {

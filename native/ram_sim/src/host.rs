@@ -3,7 +3,7 @@
 use ram_core::node::folder::{self, Contents};
 use ram_core::node::observation::LeaseSight;
 use ram_core::node::{Change, Environment, Event, Handle, Member, Open, Reply};
-use ram_log::Driver;
+use ram_log::FlushMode;
 use ram_log::{Disk, Log, LogOptions};
 use ram_raft::clock;
 use ram_raft::rpc::MemberChange;
@@ -104,8 +104,8 @@ fn prepare(world: &World, host: usize) -> Prepared {
     let log = LogSlot::default();
     let slot = log.clone();
     let open_log = Box::new(move |disk| {
-        let driver = Driver::Called;
-        let log = Log::open(disk, LogOptions { segment_bytes, driver, ..LogOptions::default() })?;
+        let flush = FlushMode::Manual;
+        let log = Log::open(disk, LogOptions { segment_bytes, flush, ..LogOptions::default() })?;
         *slot.lock().unwrap() = Some(log.clone());
         Ok(log)
     });
@@ -128,7 +128,7 @@ async fn drive_log(log: LogSlot, delay_max_ms: Rc<Cell<u64>>, mut rng: rand::rng
         sleep(Duration::from_millis(delay_ms)).await;
         let log = log.lock().unwrap().clone();
         if let Some(log) = log {
-            log.drive();
+            log.flush();
         }
     }
 }

@@ -5,7 +5,7 @@
 //! What it gets is judged here and in `watch`: the invariants are named below.
 
 use bytes::Bytes;
-use ram_net::{ClusterId, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
+use ram_net::{Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service};
 use ram_raft::{forged, rpc};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -125,8 +125,7 @@ async fn remove(port: u16, target: Target, named: u64) -> Option<&'static str> {
 }
 
 async fn start(port: u16, id: u64, target: Target, refuses: bool) -> Option<Net> {
-    let mut options =
-        NetOptions::new(PeerId(id), ClusterId(CLUSTER.0), "ram@impostor", Cookie::new(COOKIE));
+    let mut options = NetOptions::new(PeerId(id), CLUSTER, "ram@impostor", Cookie::new(COOKIE));
     options.listen_host = "0.0.0.0".into();
     options.listen_port = port;
     options.advertise = Some(format!("{HOST}:{port}"));

@@ -38,7 +38,7 @@ fn names(disk: &Arc<dyn Disk>) -> Vec<String> {
 }
 
 fn open_log(disk: &Arc<dyn Disk>) -> Log {
-    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
     Log::open(disk.clone(), options).unwrap()
 }
 

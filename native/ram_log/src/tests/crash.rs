@@ -14,7 +14,7 @@ fn written(body_bytes: usize) -> Written {
     let options = LogOptions { segment_bytes: 12_000, ..inline() };
     let disk = MemoryDisk::new();
     let log = open(&disk, &options);
-    set_state(&log, 3, b"vote");
+    set_value(&log, 3, b"vote");
     for index in 0..5 {
         append(&log, entries(index..index + 1, body_bytes));
     }
@@ -34,7 +34,7 @@ impl Written {
 fn assert_cut(disk: &MemoryDisk, body_bytes: usize, case: &str) {
     let log = open(disk, &inline());
     assert_eq!(content(&log), entries(0..5, body_bytes), "{case}");
-    assert_eq!(log.state(3).unwrap(), "vote", "{case}");
+    assert_eq!(log.value(3).unwrap(), "vote", "{case}");
     append(&log, entries(5..6, 9));
     drop(log);
     let expected = [entries(0..5, body_bytes), entries(5..6, 9)].concat();
@@ -187,7 +187,7 @@ fn an_emptied_log_does_not_lose_its_front_in_silence() {
     let log = open(&disk, &inline());
     purge(&log, 9);
     append(&log, entries(10..16, 100));
-    set_state(&log, 1, b"in the second segment");
+    set_value(&log, 1, b"in the second segment");
     drop(log);
     let names = segment_names(&disk);
     assert_eq!(names.len(), 2);
@@ -209,6 +209,20 @@ fn any_change_to_a_segment_that_is_not_the_last_is_refused() {
         let error = open_error(&changed(&disk, name, |bytes| bytes[tear..].fill(0)));
         assert!(error.to_string().contains("log-"), "torn at {tear}: {error}");
     }
+}
+
+/// Not by the next segment, which would be named in place of the corrupt one.
+#[test]
+fn a_batch_without_its_end_is_refused_in_a_segment_that_is_not_the_last() {
+    let disk = MemoryDisk::new();
+    let log = open(&disk, &inline());
+    append(&log, entries(0..5, 100));
+    append(&log, entries(5..10, 100));
+    let names = segment_names(&disk);
+    assert_eq!(names.len(), 2);
+    let torn = changed(&disk, &names[0], |bytes| bytes[48 + 4 * 133..].fill(0));
+    let end = 48 + 4 * 133;
+    assert_refused(&torn, &names[0], end..end + 1, "the last record is missing");
 }
 
 #[test]
@@ -234,7 +248,7 @@ fn a_foreign_file_another_version_and_swapped_segments_are_refused() {
 fn with_an_empty_second_segment(prepare: impl FnOnce(&Log)) -> (MemoryDisk, Vec<String>) {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
-    set_state(&log, 1, b"vote");
+    set_value(&log, 1, b"vote");
     append(&log, entries(0..4, 100));
     prepare(&log);
     let crashed = disk.copy();
@@ -258,22 +272,30 @@ fn a_segment_that_was_created_and_never_written_is_used() {
     assert_eq!(segment_names(&disk), names[1..]);
     drop(log);
     let log = open(&disk, &inline());
-    assert_eq!(log.state(1).unwrap(), "vote", "the first batch restates, also after a crash");
+    assert_eq!(log.value(1).unwrap(), "vote", "the first batch restates, also after a crash");
     assert_eq!(content(&log), entries(6..8, 100));
 }
 
 #[test]
-fn a_dead_segment_stays_until_the_next_one_has_said_its_states_again() {
+fn a_segment_that_a_crash_left_unnoted_is_noted_at_opening() {
+    let (disk, names) = with_an_empty_second_segment(|_| ());
+    append(&open(&disk, &inline()), entries(4..5, 10));
+    disk.remove(&names[1]).unwrap();
+    assert!(matches!(open_error(&disk), LogError::Missing { file, .. } if file == names[1]));
+}
+
+#[test]
+fn a_dead_segment_stays_until_the_next_one_has_its_carry_over_records() {
     let (disk, names) = with_an_empty_second_segment(|log| purge(log, 9));
     for _ in 0..2 {
         let log = open(&disk, &inline());
         assert_eq!(segment_names(&disk), names);
-        assert_eq!((log.state(1).unwrap(), log.purged_index()), ("vote".into(), Some(9)));
+        assert_eq!((log.value(1).unwrap(), log.purged_index()), ("vote".into(), Some(9)));
     }
     append(&open(&disk, &inline()), entries(10..11, 10));
     assert_eq!(segment_names(&disk), names[1..]);
     let log = open(&disk, &inline());
-    assert_eq!((log.state(1).unwrap(), log.purged_index()), ("vote".into(), Some(9)));
+    assert_eq!((log.value(1).unwrap(), log.purged_index()), ("vote".into(), Some(9)));
 }
 
 #[test]

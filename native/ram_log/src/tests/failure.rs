@@ -33,7 +33,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
         // The disk works again, and nothing is tried again.
         disk.fail_after(i64::MAX);
         for _ in 0..2 {
-            let error = result_of(|done| log.set_state(1, "x".into(), done)).unwrap_err();
+            let error = result_of(|done| log.set_value(1, "x".into(), done)).unwrap_err();
             assert_eq!(error.to_string(), failed.clone().unwrap());
         }
         assert!(log.close().is_err());
@@ -44,7 +44,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
         assert!(last == durable || last == durable + 1, "{last} of {durable}, calls {calls}");
         let first = log.purged_index().map_or(0, |purged| purged + 1);
         assert_eq!(content(&log), entries(first..last, 100));
-        assert_eq!(log.state(1), None);
+        assert_eq!(log.value(1), None);
     }
     assert!(failures > 100, "{failures}");
 }
@@ -53,7 +53,7 @@ fn after_any_call_that_fails_everything_is_refused_and_what_was_durable_is_found
 fn all_that_waits_behind_a_failure_is_answered_with_its_cause() {
     let disk = FailingDisk::after(i64::MAX, MemoryDisk::new());
     // More than one batch takes.
-    let options = LogOptions { driver: Driver::Thread, record_bytes_max: 1 << 20, ..inline() };
+    let options = LogOptions { flush: FlushMode::Thread, record_bytes_max: 1 << 20, ..inline() };
     let log = Log::open(Arc::new(disk.clone()), options).unwrap();
     let held = hold_writer(&log);
     let answers: Vec<_> = (1..50)
@@ -66,15 +66,15 @@ fn all_that_waits_behind_a_failure_is_answered_with_its_cause() {
     disk.fail_after(0);
     drop(held);
     for answered in answers {
-        let error = answered.recv_timeout(PATIENCE).unwrap().unwrap_err();
+        let error = answered.recv_timeout(LIMIT).unwrap().unwrap_err();
         assert!(error.to_string().contains("on fire"));
     }
 }
 
 #[test]
 fn a_callback_that_panics_fails_the_log_and_takes_nobody_with_it() {
-    for driver in [Driver::Thread, Driver::Inline] {
-        let log = open(&MemoryDisk::new(), &LogOptions { driver, ..inline() });
+    for flush in [FlushMode::Thread, FlushMode::Inline] {
+        let log = open(&MemoryDisk::new(), &LogOptions { flush, ..inline() });
         log.append(entries(0..1, 10), Box::new(|_| panic!("a defect elsewhere")));
         let _ = result_of(|done| log.append(entries(1..2, 10), done));
         assert!(log.failed().unwrap().contains("panicked"));

@@ -21,7 +21,7 @@ use super::disk::read_to_end;
 use super::*;
 
 /// Nothing here takes longer, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Small segments, so that a few entries make many.
 fn inline() -> LogOptions {
@@ -30,7 +30,7 @@ fn inline() -> LogOptions {
         cache_bytes: 0,
         record_bytes_max: 10_000,
         batch_bytes_max: 4 << 20,
-        driver: Driver::Inline,
+        flush: FlushMode::Inline,
     }
 }
 
@@ -61,7 +61,7 @@ fn answer() -> (Done, Receiver<io::Result<()>>) {
 fn result_of(ask: impl FnOnce(Done)) -> io::Result<()> {
     let (done, answered) = answer();
     ask(done);
-    answered.recv_timeout(PATIENCE).expect("an answer")
+    answered.recv_timeout(LIMIT).expect("an answer")
 }
 
 fn append(log: &Log, entries: Vec<(u64, Bytes)>) {
@@ -77,7 +77,7 @@ fn hold_writer(log: &Log) -> Sender<()> {
         let _ = held.recv();
     };
     log.append(entries(0..1, 10), Box::new(done));
-    runs.recv_timeout(PATIENCE).unwrap();
+    runs.recv_timeout(LIMIT).unwrap();
     release
 }
 
@@ -89,8 +89,8 @@ fn purge(log: &Log, upto: u64) {
     result_of(|done| log.purge(upto, done)).unwrap();
 }
 
-fn set_state(log: &Log, slot: u8, value: &'static [u8]) {
-    result_of(|done| log.set_state(slot, value.into(), done)).unwrap();
+fn set_value(log: &Log, name: u8, value: &'static [u8]) {
+    result_of(|done| log.set_value(name, value.into(), done)).unwrap();
 }
 
 fn content(log: &Log) -> Vec<(u64, Bytes)> {

@@ -22,12 +22,12 @@ enum Step {
     PurgeBeyond {
         by: u64,
     },
-    State {
-        slot: u8,
+    Value {
+        name: u8,
         value: u8,
     },
     Lazy {
-        slot: u8,
+        name: u8,
         value: u8,
     },
     Restart,
@@ -44,8 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::TruncateAll),
         2 => (0..1000_u64).prop_map(|per_mille| Step::PurgeTo { per_mille }),
         1 => (0..5_u64).prop_map(|by| Step::PurgeBeyond { by }),
-        1 => (0..3_u8, any::<u8>()).prop_map(|(slot, value)| Step::State { slot, value }),
-        1 => (0..3_u8, any::<u8>()).prop_map(|(slot, value)| Step::Lazy { slot, value }),
+        1 => (0..3_u8, any::<u8>()).prop_map(|(name, value)| Step::Value { name, value }),
+        1 => (0..3_u8, any::<u8>()).prop_map(|(name, value)| Step::Lazy { name, value }),
         2 => Just(Step::Restart),
         2 => (0..1000_usize).prop_map(|per_mille| Step::Crash { per_mille }),
     ]
@@ -56,7 +56,7 @@ pub struct Model {
     pub entries: BTreeMap<u64, Bytes>,
     pub next: u64,
     purged: Option<u64>,
-    pub states: BTreeMap<u8, Bytes>,
+    pub values: BTreeMap<u8, Bytes>,
     /// Makes every body another one.
     serial: u64,
 }
@@ -90,7 +90,7 @@ impl Model {
     pub fn is_in(&self, log: &Log) -> bool {
         content(log).into_iter().eq(self.entries.clone())
             && log.purged_index() == self.purged
-            && (0..3).all(|slot| log.state(slot).as_ref() == self.states.get(&slot))
+            && (0..3).all(|name| log.value(name).as_ref() == self.values.get(&name))
     }
 
     fn check(&self, log: &Log) {
@@ -99,8 +99,8 @@ impl Model {
         assert_eq!(log.first_index(), self.entries.keys().next().copied());
         assert_eq!(log.last_index(), self.entries.keys().last().copied());
         assert_eq!(log.purged_index(), self.purged);
-        for slot in 0..3 {
-            assert_eq!(log.state(slot).as_ref(), self.states.get(&slot), "slot {slot}");
+        for name in 0..3 {
+            assert_eq!(log.value(name).as_ref(), self.values.get(&name), "value {name}");
         }
     }
 }
@@ -157,14 +157,14 @@ fn run(steps: Vec<Step>, cache_bytes: usize) {
                 model.purge(upto);
                 purge(&log, upto);
             }
-            Step::State { slot, value } => {
+            Step::Value { name, value } => {
                 let value = Bytes::from(vec![value]);
-                model.states.insert(slot, value.clone());
-                result_of(|done| log.set_state(slot, value, done)).unwrap();
+                model.values.insert(name, value.clone());
+                result_of(|done| log.set_value(name, value, done)).unwrap();
             }
-            Step::Lazy { slot, value } => {
-                model.states.insert(slot, Bytes::from(vec![value]));
-                log.set_state_lazy(slot, Bytes::from(vec![value]));
+            Step::Lazy { name, value } => {
+                model.values.insert(name, Bytes::from(vec![value]));
+                log.set_value_lazy(name, Bytes::from(vec![value]));
             }
             Step::Restart => {
                 log.close().unwrap();

@@ -1,13 +1,13 @@
 //! What each operation does, and that it is still so after a restart.
 
 use super::*;
-use ram_limits::SLOT_BYTES_MAX;
+use ram_limits::NAMED_VALUE_BYTES_MAX;
 
 #[test]
 fn a_new_log_is_empty() {
     let log = open(&MemoryDisk::new(), &inline());
     assert_eq!((log.first_index(), log.last_index(), log.purged_index()), (None, None, None));
-    assert_eq!(log.state(0), None);
+    assert_eq!(log.value(0), None);
     assert_eq!(content(&log), []);
 }
 
@@ -30,7 +30,7 @@ fn what_was_appended_is_there_after_a_restart_over_many_segments() {
 #[test]
 fn a_log_on_a_real_disk_is_the_same_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let options = LogOptions { segment_bytes: 3000, driver: Driver::Thread, ..inline() };
+    let options = LogOptions { segment_bytes: 3000, flush: FlushMode::Thread, ..inline() };
     for start in [0, 100] {
         let disk = Arc::new(RealDisk::open(folder.path()).unwrap());
         let log = Log::open(disk, options.clone()).unwrap();
@@ -91,6 +91,22 @@ fn a_body_above_the_limit_is_refused_and_one_larger_than_a_segment_is_kept() {
 }
 
 #[test]
+fn a_batch_that_just_fits_fills_its_segment_and_one_byte_more_begins_the_next() {
+    let length = 700 - 48 - 133 - 33;
+    for (more, segments, syncs) in [(0, 1, 1), (1, 2, 3)] {
+        let log = open(&MemoryDisk::new(), &inline());
+        append(&log, entries(0..1, 100));
+        let before = log.stats();
+        append(&log, entries(1..2, length + more));
+        let after = log.stats();
+        assert_eq!((after.segments, after.syncs - before.syncs), (segments, syncs), "{more}");
+    }
+    let log = open(&MemoryDisk::new(), &inline());
+    append(&log, entries(0..1, 5000));
+    assert_eq!(log.stats().segments, 1, "an empty segment takes any first batch");
+}
+
+#[test]
 fn what_was_truncated_stays_away_and_the_new_entries_stand_in_its_place() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
@@ -112,12 +128,12 @@ fn what_was_truncated_stays_away_and_the_new_entries_stand_in_its_place() {
 }
 
 #[test]
-fn a_purge_removes_whole_segments_and_keeps_the_states_and_the_purge_point() {
+fn a_purge_removes_whole_segments_and_keeps_the_named_values_and_the_purge_point() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
-    set_state(&log, 1, b"vote");
-    set_state(&log, 2, b"old");
-    set_state(&log, 2, b"new");
+    set_value(&log, 1, b"vote");
+    set_value(&log, 2, b"old");
+    set_value(&log, 2, b"new");
     for index in 0..40 {
         append(&log, entries(index..index + 1, 100));
     }
@@ -135,8 +151,8 @@ fn a_purge_removes_whole_segments_and_keeps_the_states_and_the_purge_point() {
     for log in [log, open(&disk, &inline())] {
         assert_eq!(content(&log), entries(31..40, 100));
         assert_eq!(log.purged_index(), Some(30));
-        assert_eq!(log.state(1).unwrap(), "vote");
-        assert_eq!(log.state(2).unwrap(), "new");
+        assert_eq!(log.value(1).unwrap(), "vote");
+        assert_eq!(log.value(2).unwrap(), "new");
         assert_eq!(log.read(0..31, u64::MAX).unwrap(), []);
     }
 }
@@ -182,30 +198,30 @@ fn removals_that_a_crash_cut_short_are_done_at_opening() {
 }
 
 #[test]
-fn a_lazy_state_shows_at_once_and_is_written_with_the_next_batch_or_at_closing() {
+fn a_lazy_value_shows_at_once_and_is_written_with_the_next_batch_or_at_closing() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
     let syncs = log.stats().syncs;
-    log.set_state_lazy(7, "a".into());
-    log.set_state_lazy(7, "b".into());
-    assert_eq!(log.state(7).unwrap(), "b");
+    log.set_value_lazy(7, "a".into());
+    log.set_value_lazy(7, "b".into());
+    assert_eq!(log.value(7).unwrap(), "b");
     assert_eq!(log.stats().syncs, syncs);
-    assert_eq!(open(&disk.copy(), &inline()).state(7), None);
+    assert_eq!(open(&disk.copy(), &inline()).value(7), None);
     append(&log, entries(0..1, 10));
-    assert_eq!(open(&disk.copy(), &inline()).state(7).unwrap(), "b");
-    log.set_state_lazy(7, "c".into());
+    assert_eq!(open(&disk.copy(), &inline()).value(7).unwrap(), "b");
+    log.set_value_lazy(7, "c".into());
     log.close().unwrap();
-    assert_eq!(open(&disk, &inline()).state(7).unwrap(), "c");
+    assert_eq!(open(&disk, &inline()).value(7).unwrap(), "c");
 }
 
 #[test]
-fn a_lazy_state_does_not_win_over_a_later_one() {
+fn a_lazy_value_does_not_win_over_a_later_one() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &inline());
-    log.set_state_lazy(7, "lazy".into());
-    set_state(&log, 7, b"later");
+    log.set_value_lazy(7, "lazy".into());
+    set_value(&log, 7, b"later");
     log.close().unwrap();
-    assert_eq!(open(&disk, &inline()).state(7).unwrap(), "later");
+    assert_eq!(open(&disk, &inline()).value(7).unwrap(), "later");
 }
 
 #[test]
@@ -252,13 +268,14 @@ fn an_append_of_several_batches_with_a_hole_at_its_end_adds_nothing() {
     assert_eq!(content(&log), entries(0..3, 100));
 }
 
-/// All slots are written again with every segment.
+/// Every segment begins with all named values.
 #[test]
-fn a_value_of_a_slot_that_is_not_small_is_refused() {
+fn a_named_value_that_is_not_small_is_refused() {
     let log = open(&MemoryDisk::new(), &LogOptions { record_bytes_max: 1 << 20, ..inline() });
-    let error = result_of(|done| log.set_state(1, body(1, SLOT_BYTES_MAX + 1), done)).unwrap_err();
+    let error =
+        result_of(|done| log.set_value(1, body(1, NAMED_VALUE_BYTES_MAX + 1), done)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    result_of(|done| log.set_state(1, body(1, SLOT_BYTES_MAX), done)).unwrap();
+    result_of(|done| log.set_value(1, body(1, NAMED_VALUE_BYTES_MAX), done)).unwrap();
 }
 
 #[test]

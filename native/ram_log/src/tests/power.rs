@@ -19,11 +19,11 @@ fn what_was_answered_is_there_after_a_loss_of_power_at_any_time() {
         }
         if index % 10 == 9 {
             purge(&log, index - 8);
-            set_state(&log, 1, b"vote");
+            set_value(&log, 1, b"vote");
         }
         let after = open(&lost(&disk), &inline());
         assert_eq!(content(&after), content(&log));
-        assert_eq!((after.state(1), after.purged_index()), (log.state(1), log.purged_index()));
+        assert_eq!((after.value(1), after.purged_index()), (log.value(1), log.purged_index()));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 
 fn threaded() -> LogOptions {
-    LogOptions { driver: Driver::Thread, ..LogOptions::default() }
+    LogOptions { flush: FlushMode::Thread, ..LogOptions::default() }
 }
 
 fn real_log(folder: &tempfile::TempDir) -> Log {
@@ -44,17 +44,17 @@ fn entries_are_readable_before_they_are_written() {
     log.truncate_after(Some(29), Box::new(drop));
     log.append(entries(30..35, 99), Box::new(drop));
     log.purge(4, Box::new(drop));
-    log.set_state(1, "vote".into(), Box::new(drop));
+    log.set_value(1, "vote".into(), Box::new(drop));
     let expected = [entries(5..30, 10), entries(30..35, 99)].concat();
     assert_eq!(content(&log), expected);
-    assert_eq!(log.state(1).unwrap(), "vote");
+    assert_eq!(log.value(1).unwrap(), "vote");
     drop(held);
     log.close().unwrap();
     assert_eq!(content(&log), expected);
 }
 
 #[test]
-fn a_batch_ends_at_its_limit_and_a_lazy_state_overtakes_nothing() {
+fn a_batch_ends_at_its_limit_and_a_lazy_value_overtakes_nothing() {
     let disk = MemoryDisk::new();
     let log = open(&disk, &LogOptions { cache_bytes: 0, ..threaded() });
     let held = hold_writer(&log);
@@ -62,13 +62,13 @@ fn a_batch_ends_at_its_limit_and_a_lazy_state_overtakes_nothing() {
     for index in 1..=4 {
         let (seen, disk, log_then) = (Arc::clone(&seen), disk.clone(), log.clone());
         let done = move |_| {
-            seen.lock().push(open(&disk.copy(), &threaded()).state(9).is_some());
+            seen.lock().push(open(&disk.copy(), &threaded()).value(9).is_some());
             let waiting = log_then.read(index..5, u64::MAX).unwrap();
             assert_eq!(waiting.len() as u64, 5 - index, "what waits is kept in memory");
         };
         log.append(entries(index..index + 1, 3 << 20), Box::new(done));
     }
-    log.set_state_lazy(9, "committed: 4".into());
+    log.set_value_lazy(9, "committed: 4".into());
     drop(held);
     log.close().unwrap();
     assert_eq!(log.stats().batches, 5);
@@ -77,9 +77,9 @@ fn a_batch_ends_at_its_limit_and_a_lazy_state_overtakes_nothing() {
 
 #[test]
 fn a_callback_may_ask_for_more_and_close_the_log_and_hold_the_last_handle() {
-    for driver in [Driver::Thread, Driver::Inline] {
+    for flush in [FlushMode::Thread, FlushMode::Inline] {
         let disk = MemoryDisk::new();
-        let log = open(&disk, &LogOptions { driver, ..threaded() });
+        let log = open(&disk, &LogOptions { flush, ..threaded() });
         let (done, answered) = answer();
         let inner = log.clone();
         let more = move |_| {
@@ -89,15 +89,15 @@ fn a_callback_may_ask_for_more_and_close_the_log_and_hold_the_last_handle() {
         };
         log.append(entries(0..1, 10), Box::new(more));
         drop(log);
-        answered.recv_timeout(PATIENCE).unwrap().unwrap();
+        answered.recv_timeout(LIMIT).unwrap().unwrap();
         assert_eq!(content(&open(&disk.copy(), &inline())), entries(0..2, 10));
     }
 }
 
 #[test]
 fn a_closed_log_can_be_read_and_refuses_the_rest() {
-    for driver in [Driver::Thread, Driver::Inline] {
-        let log = open(&MemoryDisk::new(), &LogOptions { driver, ..threaded() });
+    for flush in [FlushMode::Thread, FlushMode::Inline] {
+        let log = open(&MemoryDisk::new(), &LogOptions { flush, ..threaded() });
         append(&log, entries(0..3, 10));
         log.close().unwrap();
         log.close().unwrap();

@@ -13,7 +13,7 @@ enum Step {
     Append { count: u64, length: usize },
     Truncate { per_mille: u64 },
     Purge { per_mille: u64 },
-    State { slot: u8, value: u8 },
+    Value { name: u8, value: u8 },
 }
 
 /// From one opening to the next.
@@ -31,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (1..6_u64, 0..200_usize).prop_map(|(count, length)| Step::Append { count, length }),
         2 => (0..1000_u64).prop_map(|per_mille| Step::Truncate { per_mille }),
         2 => (0..1000_u64).prop_map(|per_mille| Step::Purge { per_mille }),
-        1 => (0..3_u8, any::<u8>()).prop_map(|(slot, value)| Step::State { slot, value }),
+        1 => (0..3_u8, any::<u8>()).prop_map(|(name, value)| Step::Value { name, value }),
     ]
 }
 
@@ -64,10 +64,10 @@ fn take(step: &Step, model: &mut Model, log: &Log) -> io::Result<()> {
             model.purge(upto);
             result_of(|done| log.purge(upto, done))
         }
-        Step::State { slot, value } => {
+        Step::Value { name, value } => {
             let value = Bytes::from(vec![value]);
-            model.states.insert(slot, value.clone());
-            result_of(|done| log.set_state(slot, value, done))
+            model.values.insert(name, value.clone());
+            result_of(|done| log.set_value(name, value, done))
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{ClusterId, Cookie};
+use crate::identity::{ClusterId, Cookie};
 
 #[test]
 fn the_back_off_doubles_up_to_its_maximum_and_differs_between_members() {

@@ -1,4 +1,4 @@
-//! What goes wrong: dead peers, strangers and damage.
+//! What goes wrong: dead peers, peers without the cookie, corruption.
 
 use super::*;
 
@@ -174,12 +174,12 @@ async fn a_peer_that_does_not_read_its_replies_is_not_read_from() {
 #[tokio::test]
 async fn a_wrong_cookie_a_wrong_cluster_and_a_wrong_member_are_counted_apart() {
     let b = start(options(2)).await;
-    let mut stranger = options(1);
-    stranger.cookie = Cookie::new("other");
+    let mut outsider = options(1);
+    outsider.cookie = Cookie::new("other");
     let mut foreigner = options(1);
     foreigner.cluster = ClusterId([8; 16]);
     for (options, to, kind, reason) in [
-        (stranger, 2, RefusalKind::WrongCookie, "cookie"),
+        (outsider, 2, RefusalKind::WrongCookie, "cookie"),
         (foreigner, 2, RefusalKind::WrongCluster, "another cluster"),
         (options(1), 3, RefusalKind::WrongPeer, "meant for member 3, reached member 2"),
     ] {
@@ -205,7 +205,7 @@ async fn a_member_that_the_policy_refuses_is_told_the_reason() {
 #[tokio::test]
 async fn another_wire_version_is_answered_with_ours() {
     let b = start(options(2)).await;
-    let mut stream = b.raw_stranger().await;
+    let mut stream = b.raw_socket().await;
     let hello = [&handshake::MAGIC[..], &[0, 99], &[0, 0]].concat();
     stream.write_all(&hello).await.unwrap();
     let mut told = Vec::new();
@@ -219,7 +219,7 @@ async fn another_wire_version_is_answered_with_ours() {
 async fn garbage_closes_the_connection_and_harms_nobody() {
     let (a, b) = pair().await;
     a.call(2, ECHO, b"").await.unwrap();
-    let mut stream = b.raw_stranger().await;
+    let mut stream = b.raw_socket().await;
     stream.write_all(&[0x5a; 4096]).await.unwrap();
     wait_closed(&mut stream).await;
     wait_until("it is counted", || b.refused(RefusalKind::NotOurs) == 1).await;
@@ -267,7 +267,7 @@ async fn a_panic_in_a_service_ends_its_connection_alone() {
     assert!(a.call(2, PANIC, b"").await.unwrap_err().sent());
     assert!(other.call(2, ECHO, b"").await.is_ok());
     assert_eq!(other.net.stats().connects, 1);
-    wait_until("the seat is free", || !b.status(1).accepted).await;
+    wait_until("the slot is free", || !b.status(1).accepted).await;
     within(async {
         while a.call(2, ECHO, b"").await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;

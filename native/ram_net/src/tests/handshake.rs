@@ -4,6 +4,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 
 use super::*;
+use crate::identity::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -37,13 +38,13 @@ async fn meet_with(
 }
 
 async fn accept_bytes(bytes: &[u8]) -> (Answer, Vec<u8>) {
-    let (mut stranger, mut there) = duplex(1 << 16);
-    stranger.write_all(bytes).await.unwrap();
-    stranger.shutdown().await.unwrap();
+    let (mut outsider, mut there) = duplex(1 << 16);
+    outsider.write_all(bytes).await.unwrap();
+    outsider.shutdown().await.unwrap();
     let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     drop(there);
     let mut told = Vec::new();
-    stranger.read_to_end(&mut told).await.unwrap();
+    outsider.read_to_end(&mut told).await.unwrap();
     (answer, told)
 }
 
@@ -61,8 +62,8 @@ async fn members_of_one_cluster_with_one_cookie_learn_of_each_other() {
 
 #[tokio::test]
 async fn a_wrong_cookie_is_noticed_by_the_acceptor_and_not_explained() {
-    let stranger = Credentials { cookie: Cookie::new("other"), ..member(1) };
-    let (opened, accepted) = meet(&stranger, 2, &member(2)).await;
+    let outsider = Credentials { cookie: Cookie::new("other"), ..member(1) };
+    let (opened, accepted) = meet(&outsider, 2, &member(2)).await;
     assert_eq!(accepted, Err(HandshakeError::WrongCookie));
     assert_eq!(opened, Err(HandshakeError::ClosedAfterProof));
 }
@@ -96,6 +97,40 @@ async fn another_cluster_is_told_so_after_it_proved_the_cookie() {
 async fn a_member_that_moved_into_anothers_address_is_not_mistaken_for_it() {
     let wrong = Err(HandshakeError::WrongPeer { expected: PeerId(2), actual: PeerId(3) });
     assert_eq!(meet(&member(1), 2, &member(3)).await, (wrong.clone(), wrong));
+}
+
+#[test]
+fn a_welcome_counts_only_from_this_cluster_and_from_whom_it_was_asked_of() {
+    let judge = |status: u8, cluster: u8, id: u64| {
+        let other = Credentials { cluster: ClusterId([cluster; 16]), ..member(id) };
+        let mut welcome = other.welcome(&Ok(()));
+        welcome[0] = status;
+        member(1).judge(&welcome, PeerId(2)).map(|greeting| greeting.id)
+    };
+    let wrong_peer =
+        |id| Err(HandshakeError::WrongPeer { expected: PeerId(2), actual: PeerId(id) });
+    assert_eq!(judge(WELCOME, 7, 2), Ok(PeerId(2)));
+    assert_eq!(judge(WELCOME, 8, 2), Err(HandshakeError::WrongCluster));
+    assert_eq!(judge(WRONG_CLUSTER, 7, 2), Err(HandshakeError::WrongCluster));
+    assert_eq!(judge(WELCOME, 7, 3), wrong_peer(3));
+    assert_eq!(judge(WRONG_PEER, 7, 2), wrong_peer(2));
+    assert_eq!(judge(99, 7, 2), Err(HandshakeError::NotOurs));
+}
+
+#[tokio::test]
+async fn a_hello_is_named_only_if_it_names_this_cluster_and_this_member() {
+    for (cluster, to, is_named) in [(7, 2, true), (8, 2, false), (7, 3, false)] {
+        let other = Credentials { cluster: ClusterId([cluster; 16]), ..member(1) };
+        let (mut here, mut there) = duplex(1 << 16);
+        let hello = other.hello(PeerId(to)).unwrap();
+        write_message(&mut here, &hello).await.unwrap();
+        here.shutdown().await.unwrap();
+        let mut named = false;
+        let own = member(2);
+        let accepted = accept(&mut there, &own, || named = true, |_| Ok(()));
+        assert!(timeout(LIMIT, accepted).await.unwrap().is_err());
+        assert_eq!(named, is_named, "cluster {cluster}, member {to}");
+    }
 }
 
 #[tokio::test]
@@ -168,6 +203,17 @@ async fn a_recorded_conversation_opens_nothing() {
 }
 
 #[tokio::test]
+async fn each_hello_and_each_challenge_has_a_nonce_of_its_own() {
+    let hello = || member(1).hello(PeerId(2)).unwrap()[..NONCE_BYTES].to_vec();
+    assert_ne!(hello(), hello());
+    let mut message = Vec::new();
+    write_message(&mut message, &member(1).hello(PeerId(2)).unwrap()).await.unwrap();
+    let challenge = accept_bytes(&message).await.1;
+    assert_eq!(challenge.len(), PREAMBLE_BYTES + NONCE_BYTES);
+    assert_ne!(challenge, accept_bytes(&message).await.1);
+}
+
+#[tokio::test]
 async fn both_sides_learn_of_a_version_mismatch() {
     let mismatch = HandshakeError::Version { theirs: 999, ours: WIRE_VERSION };
     let mut hello = MAGIC.to_vec();
@@ -197,10 +243,18 @@ async fn a_message_longer_than_any_of_ours_is_not_waited_for() {
     let mut message = MAGIC.to_vec();
     message.put_u16(WIRE_VERSION);
     message.put_u16(u16::try_from(MESSAGE_BYTES_MAX).unwrap() + 1);
-    let (mut stranger, mut there) = duplex(1 << 16);
-    stranger.write_all(&message).await.unwrap();
+    let (mut outsider, mut there) = duplex(1 << 16);
+    outsider.write_all(&message).await.unwrap();
     let answer = timeout(LIMIT, accept(&mut there, &member(2), || (), |_| Ok(()))).await.unwrap();
     assert_eq!(answer, Err(HandshakeError::NotOurs));
+}
+
+#[tokio::test]
+async fn a_message_of_the_longest_length_is_read() {
+    let (mut here, mut there) = duplex(1 << 16);
+    let message = vec![7; MESSAGE_BYTES_MAX];
+    write_message(&mut here, &message).await.unwrap();
+    assert_eq!(timeout(LIMIT, read_message(&mut there)).await.unwrap(), Ok(message));
 }
 
 #[tokio::test]

@@ -2,26 +2,29 @@
 //! a limit.
 
 mod failure;
-mod guests;
 mod reach;
-mod strangers;
 mod traffic;
+mod unauthenticated;
+mod unknown_peers;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::frame::{Batch, Outgoing};
+use super::handshake::Credentials;
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Ids from here on are no members'.
-const GUESTS: u64 = 100;
+const UNKNOWN: u64 = 100;
 
 /// Kinds of request, as the test service understands them.
 const ECHO: u8 = 1;
@@ -62,7 +65,7 @@ impl Service for Witness {
     }
 
     fn knows(&self, peer: PeerId) -> bool {
-        peer.0 < GUESTS
+        peer.0 < UNKNOWN
     }
 
     fn connected(&self, peer: PeerId, replies: Replies) -> Box<dyn Inbound> {
@@ -159,13 +162,13 @@ impl Member {
     }
 
     async fn raw_peer_with(&self, id: u64) -> TcpStream {
-        let mut stream = self.raw_stranger().await;
+        let mut stream = self.raw_socket().await;
         let own = Credentials { id: PeerId(id), ..raw_credentials() };
         within(handshake::initiate(&mut stream, &own, PeerId(2))).await.unwrap();
         stream
     }
 
-    async fn raw_stranger(&self) -> TcpStream {
+    async fn raw_socket(&self) -> TcpStream {
         TcpStream::connect(self.net.advertised()).await.unwrap()
     }
 }

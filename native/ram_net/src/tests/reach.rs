@@ -24,18 +24,18 @@ async fn mute() -> (TcpListener, String) {
 #[tokio::test]
 async fn who_is_not_reached_is_told_with_address_and_cause() {
     let a = start(options(1)).await;
-    let mut stranger = options(2);
-    stranger.cookie = Cookie::new("other");
+    let mut outsider = options(2);
+    outsider.cookie = Cookie::new("other");
     let mut foreigner = options(2);
     foreigner.cluster = ClusterId([8; 16]);
-    let (stranger, foreigner) = (start(stranger).await, start(foreigner).await);
+    let (outsider, foreigner) = (start(outsider).await, start(foreigner).await);
     let (other, refusing) = (start(options(3)).await, start(options(2)).await);
     refusing.witness.0.refusal.store(9, Ordering::Relaxed);
     let (reserved, nobody) = failure::nobody();
     let cases = [
         (nobody.to_string(), Cause::ConnectionRefused),
         ("no-such-host.invalid:1".to_owned(), Cause::UnknownHost),
-        (stranger.net.advertised(), Cause::WrongCookie),
+        (outsider.net.advertised(), Cause::WrongCookie),
         (foreigner.net.advertised(), Cause::WrongCluster),
         (other.net.advertised(), Cause::WrongPeer),
         (refusing.net.advertised(), Cause::NotAdmitted),
@@ -109,7 +109,7 @@ async fn a_connection_that_stands_is_believed_only_when_it_answers() {
 async fn a_member_that_is_said_to_be_elsewhere_is_found_where_it_was_when_it_became_one() {
     let (a, b) = pair().await;
     let (reserved, nobody) = failure::nobody();
-    a.net.set_home(PeerId(2), &b.net.advertised());
+    a.net.set_configured_address(PeerId(2), &b.net.advertised());
     for _ in 0..3 {
         a.net.set_address(PeerId(2), nobody.to_string());
         within(async {

@@ -140,7 +140,7 @@ async fn shutting_down_leaves_no_task_and_no_listener() {
     let (a, b) = pair().await;
     a.call(2, ECHO, b"").await.unwrap();
     b.call(1, ECHO, b"").await.unwrap();
-    let _stranger = a.raw_stranger().await;
+    let _outsider = a.raw_socket().await;
     let pending = a.net.send(PeerId(2), HOLD, Bytes::new()).unwrap();
     assert!(tasks() > before);
     within(a.net.shutdown()).await;

@@ -13,7 +13,7 @@ use crate::types::{Entry, LogId, SnapshotMeta, Vote};
 use ram_lease::Reads;
 use ram_lease::clock::BootClock;
 use ram_lease::grants::Spans;
-use ram_log::{Driver, Log, LogOptions, MemoryDisk};
+use ram_log::{FlushMode, Log, LogOptions, MemoryDisk};
 use ram_store::Store;
 use ram_table::value::Plain;
 
@@ -34,7 +34,7 @@ fn shared(disk: &MemoryDisk) -> Arc<dyn Disk> {
 
 /// A member that has this disk, opened.
 fn open(disk: &Arc<dyn Disk>) -> (LogStore, StateMachine) {
-    let options = LogOptions { driver: Driver::Inline, ..LogOptions::default() };
+    let options = LogOptions { flush: FlushMode::Inline, ..LogOptions::default() };
     let disk = disk.clone();
     let log = Log::open(disk.clone(), options).unwrap();
     let second = Duration::from_secs(1);

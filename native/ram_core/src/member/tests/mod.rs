@@ -22,10 +22,7 @@ use parking_lot::Mutex;
 use ram_lease::grants::{Grant, Refused};
 use ram_lease::mode::ReadMode;
 use ram_log::{Disk, MemoryDisk};
-use ram_net::{
-    ClusterId as NetCluster, Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service,
-    TcpTransport,
-};
+use ram_net::{Cookie, Inbound, Net, NetOptions, PeerId, Replies, Service, TcpTransport};
 use ram_raft::log_store::LogStore;
 use ram_raft::openraft::ServerState;
 use ram_raft::openraft::async_runtime::WatchReceiver;
@@ -132,7 +129,7 @@ impl Player {
 
     async fn with_cookie(cookie: Cookie, id: u64) -> Player {
         let played = Played::default();
-        let options = NetOptions::new(PeerId(id), NetCluster(CLUSTER.0), "peer@here", cookie);
+        let options = NetOptions::new(PeerId(id), CLUSTER, "peer@here", cookie);
         let (transport, service) = (Arc::new(TcpTransport::default()), Arc::new(played.clone()));
         let net = Net::start(options, transport, service).await.unwrap();
         Player { net, played }

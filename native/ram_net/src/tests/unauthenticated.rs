@@ -1,5 +1,5 @@
-//! Who knows no cookie and has connections: floods of them, held open or full of garbage, and what
-//! members notice of it.
+//! Connections of peers without the cookie: floods of them, held open or full of garbage, and how
+//! little members are held up.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn connect_from(source: &str, to: &str) -> std::io::Result<TcpStream> {
     socket.connect(to.parse().unwrap()).await
 }
 
-/// Strangers on a thread of their own, as they are in use: members do not work for them.
+/// A flood runs on a thread of its own, as real ones do: members do not work for it.
 struct Flood(Option<Runtime>);
 
 impl Drop for Flood {
@@ -47,14 +47,14 @@ fn flood(source: &'static str, to: String, sockets: usize) -> Flood {
 }
 
 #[tokio::test]
-async fn silent_strangers_hold_few_slots_for_a_short_time() {
+async fn silent_connections_hold_few_slots_for_a_short_time() {
     let (a, b) = pair_with(|options| {
         options.handshakes_max = 2;
         options.handshake_timeout = Duration::from_millis(500);
     })
     .await;
-    let mut oldest = b.raw_stranger().await;
-    let _silent = (b.raw_stranger().await, b.raw_stranger().await);
+    let mut oldest = b.raw_socket().await;
+    let _silent = (b.raw_socket().await, b.raw_socket().await);
     wait_closed(&mut oldest).await;
     assert_eq!(b.refused(RefusalKind::Crowded), 1);
     wait_until("they time out", || b.refused(RefusalKind::Timeout) == 2).await;
@@ -63,7 +63,7 @@ async fn silent_strangers_hold_few_slots_for_a_short_time() {
 
 /// More sockets than there are slots, on the address that the member has, too.
 #[tokio::test]
-async fn members_get_in_while_strangers_take_every_slot_again_and_again() {
+async fn members_get_in_while_a_flood_takes_every_slot_again_and_again() {
     let (a, b) = pair().await;
     let _flood = flood("127.0.0.1", b.net.advertised(), 4 * b.net.shared.options.handshakes_max);
     wait_until("the slots are taken", || b.refused(RefusalKind::Crowded) > 200).await;
@@ -101,7 +101,7 @@ async fn tens_of_thousands_of_connections_that_come_and_go_leave_nothing() {
     let (a, b) = pair().await;
     a.call(2, ECHO, b"").await.unwrap();
     for _ in 0..20_000 {
-        drop(b.raw_stranger().await);
+        drop(b.raw_socket().await);
     }
     wait_until("they are gone", || b.net.shared.handshakes.count() == 0).await;
     a.call(2, ECHO, b"").await.unwrap();
@@ -138,7 +138,7 @@ async fn a_connection_that_is_played_back_a_thousand_times_opens_nothing() {
     a.call(2, ECHO, b"once").await.unwrap();
     let said = said.lock().clone();
     for _ in 0..1000 {
-        let mut stream = b.raw_stranger().await;
+        let mut stream = b.raw_socket().await;
         stream.write_all(&said).await.unwrap();
         wait_closed(&mut stream).await;
     }

@@ -1,7 +1,8 @@
-//! The door to one file that a user names, anywhere: for backups.
+//! A [`Disk`] that holds a single file, at any path that a user gives: for backups.
 //!
-//! Names are whole paths. The folder is not ours: it is not made and not locked, and nothing in it
-//! is replaced. So a temporary file that exists stops a second writer of the same file.
+//! Names are whole paths. The folder belongs to the user: it is not made and not locked, and no
+//! file in it is replaced. So a second writer of the same file fails at the temporary file of the
+//! first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,24 +11,24 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, DiskFile};
 use super::real_disk::RealFile;
 
-/// A [`Disk`] that holds this file, or none yet.
+/// A disk with this file, or with no file yet.
 #[derive(Debug)]
-pub struct LoneFile {
+pub struct SingleFileDisk {
     path: PathBuf,
     folder: PathBuf,
 }
 
-impl LoneFile {
-    /// Looks at nothing yet.
+impl SingleFileDisk {
+    /// Opens nothing.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_path_buf();
-        LoneFile { path: path.to_path_buf(), folder }
+        SingleFileDisk { path: path.to_path_buf(), folder }
     }
 }
 
-impl Disk for LoneFile {
+impl Disk for SingleFileDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         if !fs::metadata(&self.folder)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -77,7 +78,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let (name, other) = (path.display().to_string(), format!("{}.tmp", path.display()));
-        let disk = LoneFile::new(&path);
+        let disk = SingleFileDisk::new(&path);
         assert!(disk.list().unwrap().is_empty());
         disk.create(&other).unwrap().write_at(b"mine", 0).unwrap();
         assert_eq!(disk.create(&other).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
@@ -94,10 +95,10 @@ mod tests {
     #[test]
     fn only_a_plain_file_is_opened_and_only_a_folder_that_exists_is_looked_into() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = LoneFile::new(folder.path());
+        let disk = SingleFileDisk::new(folder.path());
         let name = folder.path().display().to_string();
         assert_eq!(disk.open(&name).err().unwrap().kind(), io::ErrorKind::InvalidInput);
-        let nowhere = LoneFile::new(&folder.path().join("no/where"));
+        let nowhere = SingleFileDisk::new(&folder.path().join("no/where"));
         assert_eq!(nowhere.list().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

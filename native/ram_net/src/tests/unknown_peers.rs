@@ -1,15 +1,16 @@
-//! Peers with the cookie that are no members, half frames, and what both may take.
+//! Unknown peers, which have the cookie and are no members, and half frames: how much memory and
+//! how many connections they get.
 
 use super::*;
 
 const LARGE: usize = 1 << 20;
 
-/// A member of which frames of up to a megabyte fit the room of guests, and two that of members.
+/// A member with room for one large frame of unknown peers, and for two of members.
 fn roomy() -> NetOptions {
     let mut options = options(2);
     options.frame_bytes_max = LARGE;
-    options.arriving_bytes_max = 2 * LARGE;
-    options.guests_arriving_bytes_max = LARGE;
+    options.receiving_bytes_max = 2 * LARGE;
+    options.unknown_peers_receiving_bytes_max = LARGE;
     options.stall_timeout = Duration::from_millis(300);
     options
 }
@@ -21,27 +22,27 @@ async fn half_a_frame(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn half_frames_of_many_made_up_ids_take_the_room_of_one() {
+async fn half_frames_of_many_made_up_ids_take_the_budget_of_one() {
     let mut patient = roomy();
     patient.stall_timeout = 10 * LIMIT;
     let b = start(patient).await;
     let before = b.net.stats().bytes_received;
-    let mut guests = Vec::new();
+    let mut peers = Vec::new();
     for id in 0..10 {
-        let mut guest = b.raw_peer_with(GUESTS + id).await;
-        let _ = tokio::time::timeout(Duration::from_millis(100), half_a_frame(&mut guest)).await;
-        guests.push(guest);
+        let mut peer = b.raw_peer_with(UNKNOWN + id).await;
+        let _ = tokio::time::timeout(Duration::from_millis(100), half_a_frame(&mut peer)).await;
+        peers.push(peer);
     }
     let taken = (b.net.stats().bytes_received - before) as usize;
     assert!(taken >= LARGE, "{taken}");
-    assert!(taken <= LARGE + guests.len() * 2 * frame::READ_BYTES, "{taken}");
+    assert!(taken <= LARGE + peers.len() * 2 * frame::READ_BYTES, "{taken}");
     let member = start(options(1)).await;
     member.net.set_address(PeerId(2), b.net.advertised());
     member.net.call(PeerId(2), ECHO, vec![1; LARGE], LIMIT).await.unwrap();
 }
 
 #[tokio::test]
-async fn who_stalls_with_half_a_frame_loses_the_connection_and_others_get_the_room() {
+async fn a_peer_that_stalls_with_half_a_frame_is_closed_and_others_get_its_budget() {
     let b = start(roomy()).await;
     let mut silent = [b.raw_peer_with(11).await, b.raw_peer_with(12).await];
     for stream in &mut silent {
@@ -56,7 +57,7 @@ async fn who_stalls_with_half_a_frame_loses_the_connection_and_others_get_the_ro
 }
 
 #[tokio::test]
-async fn a_large_frame_that_comes_slowly_comes_whole_while_nobody_else_needs_the_room() {
+async fn a_slow_large_frame_arrives_whole_while_no_other_needs_the_budget() {
     let b = start(roomy()).await;
     let mut slow = b.raw_peer().await;
     let frame = frame_bytes(1, ECHO, vec![7; 2 * frame::READ_BYTES]);
@@ -68,31 +69,32 @@ async fn a_large_frame_that_comes_slowly_comes_whole_while_nobody_else_needs_the
 }
 
 #[tokio::test]
-async fn guests_have_few_seats_and_the_oldest_of_them_goes() {
+async fn unknown_peers_have_few_slots_and_the_oldest_of_them_is_closed() {
     let mut few = options(2);
-    few.guests_max = 2;
+    few.unknown_peers_max = 2;
     let b = start(few).await;
     let member = b.raw_peer().await;
-    let mut guests = Vec::new();
+    let mut peers = Vec::new();
     for id in 0..4 {
-        guests.push(b.raw_peer_with(GUESTS + id).await);
-        wait_until("it sits", || b.net.shared.seats.is_taken(PeerId(GUESTS + id))).await;
+        peers.push(b.raw_peer_with(UNKNOWN + id).await);
+        wait_until("it has its slot", || b.net.shared.inbound_slots.is_taken(PeerId(UNKNOWN + id)))
+            .await;
     }
-    for stream in &mut guests[..2] {
+    for stream in &mut peers[..2] {
         wait_closed(stream).await;
     }
-    let sits = |id| b.net.shared.seats.is_taken(PeerId(id));
-    assert!(sits(1) && sits(GUESTS + 2) && sits(GUESTS + 3));
+    let has_slot = |id| b.net.shared.inbound_slots.is_taken(PeerId(id));
+    assert!(has_slot(1) && has_slot(UNKNOWN + 2) && has_slot(UNKNOWN + 3));
     drop(member);
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_guest_that_has_gone_unless_somebody_else_told_of_it() {
+async fn nothing_is_kept_of_an_unknown_peer_that_has_gone_unless_its_address_was_given() {
     let b = start(options(2)).await;
-    b.net.set_address(PeerId(GUESTS), "127.0.0.1:1".to_owned());
+    b.net.set_address(PeerId(UNKNOWN), "127.0.0.1:1".to_owned());
     for id in 0..3 {
-        drop(b.raw_peer_with(GUESTS + id).await);
+        drop(b.raw_peer_with(UNKNOWN + id).await);
     }
     let known = || b.net.peers().iter().map(|peer| peer.id.0).collect::<Vec<_>>();
-    wait_until("they are forgotten", || b.net.stats().accepts == 3 && known() == [GUESTS]).await;
+    wait_until("they are forgotten", || b.net.stats().accepts == 3 && known() == [UNKNOWN]).await;
 }

@@ -1,8 +1,10 @@
-//! Where in the segments the written entries stand: eight bytes of memory for each.
+//! The index from log indexes to locations: where in the segments the written entries stand, eight
+//! bytes of memory for each.
 //!
-//! It follows the records in the order they are written, or read at opening; operations that are
-//! asked for and not yet written do not show here. Indexes in one segment have no hole, so a
-//! segment needs the first of them and a list of places.
+//! It follows the records in the order they are written, or read at opening; submitted operations
+//! that are not yet written do not show here. The log indexes in one segment have no hole, so a
+//! segment needs the first of them and a list of locations. (An in-memory index of a log-structured
+//! store: Sheehy and Smith, "Bitcask", 2010.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,12 +13,12 @@ use super::segment::{RECORDS_OFFSET, Segment};
 
 /// Where an entry's record stands in its segment, and how long its body is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) offset: u32,
     pub(super) length: u32,
 }
 
-impl Place {
+impl Location {
     /// `None` where a number does not fit, which the bounds on segments and records exclude.
     pub(super) fn new(offset: usize, length: usize) -> Option<Self> {
         Some(Self { offset: u32::try_from(offset).ok()?, length: u32::try_from(length).ok()? })
@@ -25,44 +27,44 @@ impl Place {
 
 /// An entry that can be read from a file.
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
+pub(super) struct StoredEntry {
     pub(super) index: u64,
     pub(super) segment: Arc<Segment>,
-    pub(super) place: Place,
+    pub(super) location: Location,
 }
 
-/// A change to the offsets that goes with a record.
+/// The change of the index that goes with a record.
 #[derive(Debug)]
-pub(super) enum Placed {
+pub(super) enum LocationUpdate {
     /// A new segment takes what follows.
     Segment(Arc<Segment>),
-    Entry(u64, Place),
+    Entry(u64, Location),
     Truncate(Option<u64>),
     Purge(u64),
     /// A batch ends here, in bytes from the start of its segment.
-    End(u64),
+    BatchEnd(u64),
 }
 
 /// All segments in order, with the entries in each.
 #[derive(Debug, Default)]
-pub(super) struct Offsets {
-    segments: VecDeque<SegmentOffsets>,
+pub(super) struct Locations {
+    segments: VecDeque<SegmentLocations>,
 }
 
 #[derive(Debug)]
-struct SegmentOffsets {
+struct SegmentLocations {
     segment: Arc<Segment>,
     /// Where the written bytes end.
     end: u64,
-    /// The index of the first place.
+    /// The log index of the first location.
     first: u64,
-    places: Vec<Place>,
+    locations: Vec<Location>,
 }
 
-impl SegmentOffsets {
-    /// The index behind the last place.
+impl SegmentLocations {
+    /// The log index after the last location.
     fn next(&self) -> u64 {
-        self.first.saturating_add(self.places.len() as u64)
+        self.first.saturating_add(self.locations.len() as u64)
     }
 
     /// The bytes of its records.
@@ -71,29 +73,29 @@ impl SegmentOffsets {
     }
 
     /// The bytes of its records from this one on.
-    fn bytes_from(&self, place: Place) -> u64 {
-        self.end.saturating_sub(u64::from(place.offset))
+    fn bytes_from(&self, location: Location) -> u64 {
+        self.end.saturating_sub(u64::from(location.offset))
     }
 
-    fn place(&self, index: u64) -> Option<Place> {
+    fn location(&self, index: u64) -> Option<Location> {
         let position = usize::try_from(index.checked_sub(self.first)?).ok()?;
-        self.places.get(position).copied()
+        self.locations.get(position).copied()
     }
 }
 
-impl Offsets {
-    pub(super) fn apply(&mut self, placed: Placed) {
-        match placed {
-            Placed::Segment(segment) => self.segments.push_back(SegmentOffsets {
+impl Locations {
+    pub(super) fn apply(&mut self, update: LocationUpdate) {
+        match update {
+            LocationUpdate::Segment(segment) => self.segments.push_back(SegmentLocations {
                 segment,
                 end: RECORDS_OFFSET as u64,
                 first: 0,
-                places: Vec::new(),
+                locations: Vec::new(),
             }),
-            Placed::Entry(index, place) => self.push(index, place),
-            Placed::Truncate(after) => self.truncate_after(after),
-            Placed::Purge(upto) => self.purge(upto),
-            Placed::End(end) => {
+            LocationUpdate::Entry(index, location) => self.push(index, location),
+            LocationUpdate::Truncate(after) => self.truncate_after(after),
+            LocationUpdate::Purge(upto) => self.purge(upto),
+            LocationUpdate::BatchEnd(end) => {
                 if let Some(active) = self.segments.back_mut() {
                     active.end = end;
                 }
@@ -101,50 +103,56 @@ impl Offsets {
         }
     }
 
-    fn push(&mut self, index: u64, place: Place) {
+    fn push(&mut self, index: u64, location: Location) {
         let Some(active) = self.segments.back_mut() else { return };
         // After a purge that went beyond the end, or a truncation to below the purge point, the
-        // log goes on elsewhere, and what stands here is dead.
+        // log goes on at another index, and the entries here are dead.
         if active.next() != index {
-            active.places.clear();
+            active.locations.clear();
             active.first = index;
         }
-        active.places.push(place);
+        active.locations.push(location);
     }
 
     fn truncate_after(&mut self, after: Option<u64>) {
         let next = after.map_or(0, |after| after.saturating_add(1));
         for segment in &mut self.segments {
             let kept = next.saturating_sub(segment.first);
-            segment.places.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+            segment.locations.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
         }
     }
 
-    /// Forgets segments' entries only as a whole: single ones are out of bounds for readers anyway.
+    /// Forgets the entries of whole segments only: a single purged entry is out of bounds for
+    /// readers anyway.
     fn purge(&mut self, upto: u64) {
         for segment in &mut self.segments {
             if segment.next() <= upto.saturating_add(1) {
-                segment.places = Vec::new();
+                segment.locations = Vec::new();
             }
         }
     }
 
-    /// Takes the oldest segment out if no entry in it is alive, and the one behind it has a batch:
-    /// only then are states and purge point said again there.
+    /// Takes the oldest segment out if no entry in it is alive, and the next segment has a batch:
+    /// that one begins with the carry-over records, which repeat the named values and the purge
+    /// point.
     ///
     /// The caller has seen a purge: without one, the log must begin with its first segment.
     pub(super) fn take_dead(&mut self) -> Option<Arc<Segment>> {
-        let is_dead = self.segments.front()?.places.is_empty();
-        let is_restated = self.segments.get(1)?.end > RECORDS_OFFSET as u64;
-        if is_dead && is_restated { self.segments.pop_front().map(|of| of.segment) } else { None }
+        let is_dead = self.segments.front()?.locations.is_empty();
+        let is_carried_over = self.segments.get(1)?.end > RECORDS_OFFSET as u64;
+        if is_dead && is_carried_over {
+            self.segments.pop_front().map(|of| of.segment)
+        } else {
+            None
+        }
     }
 
     /// Where the entry `index` stands.
-    pub(super) fn find(&self, index: u64) -> Option<Stored> {
+    pub(super) fn find(&self, index: u64) -> Option<StoredEntry> {
         // Newest first: that is where readers look.
         self.segments.iter().rev().find_map(|of| {
-            let place = of.place(index)?;
-            Some(Stored { index, segment: Arc::clone(&of.segment), place })
+            let location = of.location(index)?;
+            Some(StoredEntry { index, segment: Arc::clone(&of.segment), location })
         })
     }
 
@@ -162,8 +170,8 @@ impl Offsets {
     pub(super) fn bytes_since(&self, index: u64) -> u64 {
         let mut bytes: u64 = 0;
         for of in self.segments.iter().rev() {
-            if let Some(place) = of.place(index) {
-                return bytes.saturating_add(of.bytes_from(place));
+            if let Some(location) = of.location(index) {
+                return bytes.saturating_add(of.bytes_from(location));
             }
             bytes = bytes.saturating_add(of.bytes());
         }
@@ -175,8 +183,8 @@ impl Offsets {
         let mut left = bytes_max;
         let mut first = None;
         for of in self.segments.iter().rev() {
-            let beyond = of.places.partition_point(|place| of.bytes_from(*place) > left);
-            if beyond < of.places.len() {
+            let beyond = of.locations.partition_point(|location| of.bytes_from(*location) > left);
+            if beyond < of.locations.len() {
                 first = Some(of.first.saturating_add(beyond as u64));
             }
             match left.checked_sub(of.bytes()) {

@@ -1,36 +1,36 @@
-//! Reading old entries back from the segments.
+//! Reads entries that are not in the cache from the segments.
 //!
-//! What is read was synced long ago, or will be; it never changes in place. So it needs no lock,
-//! and goes on while the log is truncated or purged. Entries that stand one behind the other are
-//! read with one call. Every record is checked again, for a disk may forget what it once knew.
+//! A written record never changes in place. So reading needs no lock, and goes on while the log is
+//! truncated or purged. Neighbouring entries are read with one call. The checksums of every record
+//! are verified again: bytes on a disk can change after they were verified once.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::LogError;
 use super::disk::read_exactly;
-use super::offsets::Stored;
+use super::error::LogError;
+use super::locations::StoredEntry;
 use super::record::{Decoded, HEADER_BYTES, OVERHEAD_BYTES, Record, decode};
-use super::view::Found;
+use super::view::EntrySource;
 
 /// One call reads no more than this, unless a single record is longer.
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads what is not in memory.
-pub(super) fn resolve(found: Vec<Found>) -> io::Result<Vec<(u64, Bytes)>> {
+/// Reads the entries that are not in memory.
+pub(super) fn read_entries(found: Vec<EntrySource>) -> io::Result<Vec<(u64, Bytes)>> {
     let mut entries = Vec::with_capacity(found.len());
     let mut run = Run::default();
     for found in found {
         match found {
-            Found::Stored(stored) => {
+            EntrySource::Stored(stored) => {
                 if !run.takes(&stored) {
                     run.read(&mut entries)?;
                 }
                 run.stored.push(stored);
             }
-            Found::Cached(index, body) => {
+            EntrySource::Cached(index, body) => {
                 run.read(&mut entries)?;
                 entries.push((index, body));
             }
@@ -43,17 +43,17 @@ pub(super) fn resolve(found: Vec<Found>) -> io::Result<Vec<(u64, Bytes)>> {
 /// Entries near each other in one segment.
 #[derive(Default)]
 struct Run {
-    stored: Vec<Stored>,
+    stored: Vec<StoredEntry>,
 }
 
 impl Run {
-    fn takes(&self, next: &Stored) -> bool {
+    fn takes(&self, next: &StoredEntry) -> bool {
         let Some(first) = self.stored.first() else { return true };
         Arc::ptr_eq(&first.segment, &next.segment)
             && end(next).saturating_sub(start(first)) <= RUN_BYTES_MAX
     }
 
-    /// Reads all of them and is empty again.
+    /// Reads all of them, and empties the run.
     fn read(&mut self, entries: &mut Vec<(u64, Bytes)>) -> io::Result<()> {
         let (Some(first), Some(last)) = (self.stored.first(), self.stored.last()) else {
             return Ok(());
@@ -72,17 +72,17 @@ impl Run {
     }
 }
 
-fn start(stored: &Stored) -> usize {
-    stored.place.offset as usize
+fn start(stored: &StoredEntry) -> usize {
+    stored.location.offset as usize
 }
 
-fn end(stored: &Stored) -> usize {
-    start(stored).saturating_add(stored.place.length as usize).saturating_add(OVERHEAD_BYTES)
+fn end(stored: &StoredEntry) -> usize {
+    start(stored).saturating_add(stored.location.length as usize).saturating_add(OVERHEAD_BYTES)
 }
 
-/// The body of the record that `bytes` begin with, if it is the one that was stored.
-fn check(stored: &Stored, bytes: Bytes) -> io::Result<Bytes> {
-    let length = stored.place.length as usize;
+/// The body of the record that `bytes` begin with, if it is the record of this entry.
+fn check(stored: &StoredEntry, bytes: Bytes) -> io::Result<Bytes> {
+    let length = stored.location.length as usize;
     match decode(&bytes) {
         Decoded::Record(framed)
             if matches!(framed.record, Record::Entry { index, body }

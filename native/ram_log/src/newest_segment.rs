@@ -1,12 +1,12 @@
 //! The number of the newest segment, in a checked file of its own.
 //!
-//! Batches and entries are numbered without a hole, so a segment that is missing at the front or in
-//! the middle is noticed by its neighbours. One that is missing at the end has none behind it: the
-//! log would look whole, and shorter. The number is written after the segment was made and before
-//! anything is written into it; so every segment that ever held a record is counted.
+//! Batches and entries are numbered without a hole, so recovery notices a segment that is missing
+//! at the front or in the middle. Without the last segment the log would look whole, and shorter:
+//! hence this file. The number is written after the segment was made and before its first record
+//! is written, so every segment that ever held a record is counted.
 
-use super::LogError;
 use super::disk::Disk;
+use super::error::LogError;
 use super::meta::{read_checked, write_checked};
 use super::segment::segment_name;
 
@@ -17,8 +17,8 @@ pub(super) fn note(disk: &dyn Disk, number: u64) -> Result<(), LogError> {
     write_checked(disk, FILE, &number.to_le_bytes())
 }
 
-/// Checks that no segment is missing behind `last`, the last one that is there. Returns whether
-/// that one is noted.
+/// Checks that no segment is missing after `last`, the last segment in the folder. Returns whether
+/// the file names that one.
 pub(super) fn check(disk: &dyn Disk, last: Option<u64>) -> Result<bool, LogError> {
     let newest = match read_checked(disk, FILE)? {
         Some(bytes) => {
