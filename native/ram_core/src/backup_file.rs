@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::config::Limits;
 use crate::identity::{ClusterId, EncodedClusterId};
 use crate::{Error, Result};
-use ram_log::{Disk, Kind, LogError, SingleFileDisk, SnapshotReader, SnapshotWriter};
+use ram_log::{Disk, DiskError, Kind, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
 use ram_store::command::Command;
@@ -129,12 +129,12 @@ impl BackupFile {
     }
 }
 
-/// As [`LogError`] says it, without the advice for a data folder.
-fn refused(error: LogError) -> Error {
+/// As [`DiskError`] says it, without the advice for a data folder.
+fn refused(error: DiskError) -> Error {
     Error::File(match error {
-        LogError::Io { file, source } => format!("{file}: {source}"),
-        LogError::Corrupt { file, offset, what } => format!("{file}, byte {offset}: {what}"),
-        LogError::Version { file, found, known } => {
+        DiskError::Io { file, source } => format!("{file}: {source}"),
+        DiskError::Corrupt { file, offset, what } => format!("{file}, byte {offset}: {what}"),
+        DiskError::Version { file, found, known } => {
             format!("{file}: a format of version {found}; {known} is known here")
         }
         other => other.to_string(),

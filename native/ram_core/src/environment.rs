@@ -9,13 +9,13 @@ use crate::config::{Config, Storage};
 use crate::folder;
 use crate::{Error, Result};
 use ram_lease::clock::{BootClock, Clock};
-use ram_log::{Disk, FlushMode, Log, LogError, LogOptions, MemoryDisk};
+use ram_log::{Disk, DiskError, FlushMode, Log, LogOptions, MemoryDisk};
 use ram_net::{TcpTransport, Transport};
 use ram_raft::worker::Worker;
 use ram_table::value::Values;
 
 /// Opens the log of a member, and thereby decides who writes it.
-pub type OpenLog = Box<dyn FnOnce(Arc<dyn Disk>) -> std::result::Result<Log, LogError> + Send>;
+pub type OpenLog = Box<dyn FnOnce(Arc<dyn Disk>) -> std::result::Result<Log, DiskError> + Send>;
 
 pub struct Environment {
     pub disk: Arc<dyn Disk>,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::aside;
 use crate::identity::{ClusterId, ERASING, Identity, JOINING, MEMBER, REMOVING};
 use crate::{Error, Result};
-use ram_log::{Disk, FlushMode, Log, LogError, LogOptions, RealDisk, is_log_file, is_segment};
+use ram_log::{Disk, DiskError, FlushMode, Log, LogOptions, RealDisk, is_log_file, is_segment};
 use ram_log::{latest_snapshot, write_checked};
 use ram_raft::log_store::LogStore;
 
@@ -82,7 +82,7 @@ pub fn begin(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<()> {
 pub fn complete(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<()> {
     identity.save(disk, MEMBER)?;
     // Without a sync: beside `member` it means nothing.
-    disk.remove(JOINING).map_err(|error| Error::failed(LogError::io(JOINING)(error)))
+    disk.remove(JOINING).map_err(|error| Error::failed(DiskError::io(JOINING)(error)))
 }
 
 /// Does the log hold, or did it ever hold, an entry? One without belongs to a member that has
@@ -182,7 +182,7 @@ pub fn erase_at(data_dir: &Path, only: Option<ClusterId>) -> Result<()> {
 }
 
 fn list(disk: &Arc<dyn Disk>) -> Result<Vec<String>> {
-    disk.list().map_err(|error| unreadable(LogError::io(&disk.path())(error)))
+    disk.list().map_err(|error| unreadable(DiskError::io(&disk.path())(error)))
 }
 
 /// A file that ram makes; others are never touched.
@@ -196,7 +196,7 @@ fn is_state(name: &str) -> bool {
     is_log_file(name) || name.strip_suffix(".tmp").unwrap_or(name) == MEMBER
 }
 
-fn unreadable(error: LogError) -> Error {
+fn unreadable(error: DiskError) -> Error {
     told(error, Error::Unreadable)
 }
 
@@ -206,9 +206,9 @@ pub fn open(data_dir: &Path) -> Result<Arc<dyn Disk>> {
     Ok(Arc::new(disk))
 }
 
-fn told(error: LogError, otherwise: impl FnOnce(String) -> Error) -> Error {
+fn told(error: DiskError, otherwise: impl FnOnce(String) -> Error) -> Error {
     match error {
-        LogError::Locked { .. } => Error::InUse(error.to_string()),
+        DiskError::Locked { .. } => Error::InUse(error.to_string()),
         other => otherwise(other.to_string()),
     }
 }

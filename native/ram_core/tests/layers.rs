@@ -17,7 +17,8 @@ const SHIPPED: &[(&str, &[&str])] = &[
     ("ram_limits", &[]),
     ("ram_sabotage", &[]),
     ("ram_threads", &[]),
-    ("ram_log", &["ram_limits", "ram_threads"]),
+    ("ram_disk", &[]),
+    ("ram_log", &["ram_disk", "ram_limits", "ram_threads"]),
     ("ram_net", &["ram_limits"]),
     ("ram_table", &["ram_threads"]),
     ("ram_lease", &["ram_sabotage", "ram_threads"]),
@@ -69,6 +70,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 const PURE: &[(&str, &[&str])] = &[
     ("ram_store", &["std::time", "std::net", "std::fs", "std::thread", "std::sync::Mutex"]),
     ("ram_lease", &["std::net", "std::fs", "tokio::net"]),
+    ("ram_log", &["std::fs"]),
     ("ram_net", &["std::fs"]),
 ];
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::disk::read_exactly;
-use super::error::LogError;
 use super::locations::StoredEntry;
 use super::record::{Decoded, HEADER_BYTES, OVERHEAD_BYTES, Record, decode};
 use super::view::EntrySource;
+use ram_disk::DiskError;
+use ram_disk::read_exactly;
 
 /// One call reads no more than this, unless a single record is longer.
 const RUN_BYTES_MAX: usize = 1024 * 1024;
@@ -62,7 +62,7 @@ impl Run {
         let length = end(last).saturating_sub(from);
         let segment = Arc::clone(&first.segment);
         let bytes = read_exactly(segment.file.as_ref(), from as u64, length)
-            .map_err(LogError::io(&segment.name))?;
+            .map_err(DiskError::io(&segment.name))?;
         let bytes = Bytes::from(bytes);
         for stored in self.stored.drain(..) {
             let at = start(&stored).saturating_sub(from);
@@ -92,7 +92,7 @@ fn check(stored: &StoredEntry, bytes: Bytes) -> io::Result<Bytes> {
         }
         _ => {
             let what = format!("the record of entry {} is no longer valid", stored.index);
-            Err(LogError::corrupt(&stored.segment.name, start(stored) as u64, what).into())
+            Err(DiskError::corrupt(&stored.segment.name, start(stored) as u64, what).into())
         }
     }
 }

@@ -18,13 +18,13 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::error::LogError;
 use super::operation::Operation;
 use super::options::FlushMode;
 use super::queue::{Batch, Done, Queue, QueuedOperation};
 use super::stats::Counters;
 use super::view::{View, refused};
 use super::writer::Writer;
+use ram_disk::DiskError;
 use ram_limits::NAMED_VALUE_BYTES_MAX;
 
 pub(super) struct Shared {
@@ -49,14 +49,14 @@ pub(super) struct State {
     pub(super) writer: Option<Writer>,
 }
 
-pub(super) fn spawn(shared: &Arc<Shared>, mut writer: Writer) -> Result<JoinHandle<()>, LogError> {
+pub(super) fn spawn(shared: &Arc<Shared>, mut writer: Writer) -> Result<JoinHandle<()>, DiskError> {
     let shared = Arc::clone(shared);
     let flush_loop = move || {
         while let Some(batch) = shared.wait_for_batch() {
             shared.flush_batch(&mut writer, batch);
         }
     };
-    ram_threads::spawn("ram-log", flush_loop).map_err(LogError::io("the thread ram-log"))
+    ram_threads::spawn("ram-log", flush_loop).map_err(DiskError::io("the thread ram-log"))
 }
 
 impl Shared {

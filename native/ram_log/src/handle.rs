@@ -16,9 +16,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::disk::Disk;
 use super::entry_reader::read_entries;
-use super::error::LogError;
 use super::flush_loop::{Shared, State, spawn};
 use super::operation::Operation;
 use super::options::{FlushMode, LogOptions};
@@ -28,6 +26,8 @@ use super::segment::SEGMENT_BYTES_MAX;
 use super::stats::{Counters, LogStats};
 use super::view::View;
 use super::writer::Writer;
+use ram_disk::Disk;
+use ram_disk::DiskError;
 use ram_limits::RECORD_BYTES_MAX;
 
 /// A handle to the log of one member. Clones share the log; with the last one it closes.
@@ -57,9 +57,9 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`LogError::Corrupt`] and [`LogError::Missing`] when synced data was damaged: a shortened
-    /// log is never opened. [`LogError::Version`] and [`LogError::Io`] for the rest.
-    pub fn open(disk: Arc<dyn Disk>, options: LogOptions) -> Result<Self, LogError> {
+    /// [`DiskError::Corrupt`] and [`DiskError::Missing`] when synced data was damaged: a shortened
+    /// log is never opened. [`DiskError::Version`] and [`DiskError::Io`] for the rest.
+    pub fn open(disk: Arc<dyn Disk>, options: LogOptions) -> Result<Self, DiskError> {
         let mut log = recover(disk.as_ref())?;
         let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
         let counters = Arc::new(Counters::default());
@@ -67,7 +67,7 @@ impl Log {
         while writer.has_purged()
             && let Some(dead) = log.locations.take_dead()
         {
-            writer.remove(&dead).map_err(LogError::io(&dead.name))?;
+            writer.remove(&dead).map_err(DiskError::io(&dead.name))?;
         }
         counters.count_segments(log.locations.segments())?;
         let shared = Arc::new(Shared {

@@ -55,29 +55,20 @@
 )]
 
 mod bounds;
-#[cfg(any(test, feature = "simulation"))]
-mod cached_disk;
-mod disk;
 mod entry_reader;
-mod error;
-#[cfg(any(test, feature = "simulation"))]
-mod failing_disk;
 mod file_names;
 mod flush_loop;
 mod handle;
 mod kind;
 mod locations;
-mod memory_disk;
 mod meta;
 mod newest_segment;
 mod operation;
 mod options;
 mod queue;
-mod real_disk;
 mod record;
 mod recovery;
 mod segment;
-mod single_file_disk;
 mod snapshot;
 mod stats;
 mod stored;
@@ -88,21 +79,15 @@ mod transfer;
 mod view;
 mod writer;
 
-#[cfg(any(test, feature = "simulation"))]
-pub use cached_disk::CachedDisk;
-pub use disk::{Disk, DiskFile};
-pub use error::LogError;
-#[cfg(any(test, feature = "simulation"))]
-pub use failing_disk::FailingDisk;
 pub use file_names::{is_log_file, is_segment};
 pub use handle::Log;
 pub use kind::Kind;
-pub use memory_disk::MemoryDisk;
 pub use meta::{META_BYTES_MAX, read_checked, write_checked};
 pub use options::{FlushMode, LogOptions};
 pub use queue::Done;
-pub use real_disk::RealDisk;
-pub use single_file_disk::SingleFileDisk;
+#[cfg(any(test, feature = "simulation"))]
+pub use ram_disk::{CachedDisk, FailingDisk};
+pub use ram_disk::{Disk, DiskError, DiskFile, MemoryDisk, RealDisk, SingleFileDisk};
 pub use snapshot::{SnapshotReader, SnapshotWriter, latest_snapshot, remove_older, snapshot_name};
 pub use stats::LogStats;
 pub use stored::StoredSnapshot;

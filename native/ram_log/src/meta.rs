@@ -12,9 +12,9 @@
 
 use std::io;
 
-use super::disk::{Disk, read_to_end};
-use super::error::LogError;
 use super::record::u32_at;
+use ram_disk::DiskError;
+use ram_disk::{Disk, read_to_end};
 
 /// The longest content of such a file, in bytes.
 pub const META_BYTES_MAX: usize = 1024 * 1024;
@@ -27,9 +27,9 @@ const HEADER_BYTES: usize = 16;
 ///
 /// # Errors
 ///
-/// [`LogError::Io`]; the former content is still there, unless the error came from the last sync of
+/// [`DiskError::Io`]; the former content is still there, unless the error came from the last sync of
 /// the folder, after which it is either of the two.
-pub fn write_checked(disk: &dyn Disk, name: &str, content: &[u8]) -> Result<(), LogError> {
+pub fn write_checked(disk: &dyn Disk, name: &str, content: &[u8]) -> Result<(), DiskError> {
     let temporary = format!("{name}.tmp");
     let write = || {
         if content.len() > META_BYTES_MAX {
@@ -46,33 +46,33 @@ pub fn write_checked(disk: &dyn Disk, name: &str, content: &[u8]) -> Result<(), 
         disk.rename(&temporary, name)?;
         disk.sync_dir()
     };
-    write().map_err(LogError::io(name))
+    write().map_err(DiskError::io(name))
 }
 
 /// The content of the file `name`; `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// [`LogError::Corrupt`], [`LogError::Version`] and [`LogError::Io`].
-pub fn read_checked(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, LogError> {
+/// [`DiskError::Corrupt`], [`DiskError::Version`] and [`DiskError::Io`].
+pub fn read_checked(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
     let file = match disk.open(name) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LogError::io(name)(error)),
+        Err(error) => return Err(DiskError::io(name)(error)),
     };
     let bytes_max = META_BYTES_MAX.saturating_add(HEADER_BYTES) as u64;
-    let mut bytes = read_to_end(file.as_ref(), 0, bytes_max).map_err(LogError::io(name))?;
+    let mut bytes = read_to_end(file.as_ref(), 0, bytes_max).map_err(DiskError::io(name))?;
     if !bytes.starts_with(MAGIC) || bytes.len() < HEADER_BYTES {
-        return Err(LogError::corrupt(name, 0, "it is no checked file of ram"));
+        return Err(DiskError::corrupt(name, 0, "it is no checked file of ram"));
     }
     let (found, crc) = (u32_at(&bytes, 8), u32_at(&bytes, 12));
     if found != VERSION {
-        return Err(LogError::Version { file: name.to_owned(), found, known: VERSION });
+        return Err(DiskError::Version { file: name.to_owned(), found, known: VERSION });
     }
     let content = bytes.split_off(HEADER_BYTES);
     if crc32fast::hash(&content) != crc {
         let what = "the content does not match its checksum";
-        return Err(LogError::corrupt(name, HEADER_BYTES as u64, what));
+        return Err(DiskError::corrupt(name, HEADER_BYTES as u64, what));
     }
     Ok(Some(content))
 }

@@ -16,8 +16,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::disk::{Disk, read_to_end};
-use super::error::LogError;
 use super::file_names::is_log_file;
 use super::locations::{Location, LocationUpdate, Locations};
 use super::newest_segment;
@@ -26,6 +24,8 @@ use super::segment::{
     RECORDS_OFFSET, SEGMENT_BYTES_LIMIT, Segment, SegmentHeader, segment_name, segment_number,
 };
 use super::tail::{TailCheck, written_bytes};
+use ram_disk::DiskError;
+use ram_disk::{Disk, read_to_end};
 
 /// The content of a log, as read from its records.
 #[derive(Debug, Default)]
@@ -38,8 +38,8 @@ pub(super) struct Recovered {
 }
 
 /// Reads the log in `disk`, repairs a torn end, and syncs; creates a log where there is none.
-pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
-    let names = disk.list().map_err(LogError::io("the folder"))?;
+pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, DiskError> {
+    let names = disk.list().map_err(DiskError::io("the folder"))?;
     remove_temporary(disk, &names)?;
     let numbers = segment_numbers(&names)?;
     let mut log = Recovered::default();
@@ -54,39 +54,39 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
     for number in &numbers {
         let segment = Arc::new(Segment::open(disk, *number)?);
         let bytes = read_to_end(segment.file.as_ref(), 0, SEGMENT_BYTES_LIMIT)
-            .map_err(LogError::io(&segment.name))?;
+            .map_err(DiskError::io(&segment.name))?;
         let ended = log.read_segment(&segment, &bytes, number == first)?;
         if number == last {
             repair(&segment, &bytes, &ended)?;
         } else if ended.at < written_bytes(&bytes) || ended.batch_offset < ended.at {
             let what = "the segment does not end with a whole batch, and another one follows";
-            return Err(LogError::corrupt(&segment.name, ended.at as u64, what));
+            return Err(DiskError::corrupt(&segment.name, ended.at as u64, what));
         }
     }
     log.check_front(*first)?;
     if !is_noted {
         newest_segment::note(disk, *last)?;
     }
-    disk.sync_dir().map_err(LogError::io("the folder"))?;
+    disk.sync_dir().map_err(DiskError::io("the folder"))?;
     Ok(log)
 }
 
 /// A crash leaves temporary files; no other process writes in the folder. Other files are not ours.
-fn remove_temporary(disk: &dyn Disk, names: &[String]) -> Result<(), LogError> {
+fn remove_temporary(disk: &dyn Disk, names: &[String]) -> Result<(), DiskError> {
     let is_temporary = |name: &&String| name.ends_with(".tmp") || name.ends_with(".part");
     for name in names.iter().filter(is_temporary).filter(|name| is_log_file(name)) {
-        disk.remove(name).map_err(LogError::io(name))?;
+        disk.remove(name).map_err(DiskError::io(name))?;
     }
     Ok(())
 }
 
-fn segment_numbers(names: &[String]) -> Result<Vec<u64>, LogError> {
+fn segment_numbers(names: &[String]) -> Result<Vec<u64>, DiskError> {
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
         if number.checked_add(1) != Some(*next) {
             let file = segment_name(number.saturating_add(1));
-            return Err(LogError::Missing {
+            return Err(DiskError::Missing {
                 file,
                 what: "segments before and after it exist".into(),
             });
@@ -116,7 +116,7 @@ impl Recovered {
         segment: &Arc<Segment>,
         bytes: &[u8],
         oldest: bool,
-    ) -> Result<Ended, LogError> {
+    ) -> Result<Ended, DiskError> {
         self.enter_segment(segment, SegmentHeader::decode(&segment.name, bytes)?, oldest)?;
         let mut ended = Ended {
             last_offset: RECORDS_OFFSET,
@@ -142,7 +142,7 @@ impl Recovered {
             };
             if framed.batch != ended.batch {
                 let what = format!("batch {} where {} belongs", framed.batch, ended.batch);
-                return Err(LogError::corrupt(&segment.name, ended.at as u64, what));
+                return Err(DiskError::corrupt(&segment.name, ended.at as u64, what));
             }
             batch.push((ended.at, framed.record));
             ended.at = ended.at.saturating_add(framed.bytes);
@@ -166,7 +166,7 @@ impl Recovered {
         segment: &Arc<Segment>,
         header: SegmentHeader,
         oldest: bool,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), DiskError> {
         if oldest {
             self.batch_last = header.batch_first.saturating_sub(1);
             self.bounds = Bounds::starting_at(header.next_index);
@@ -178,7 +178,7 @@ impl Recovered {
         };
         if header != expected {
             let what = format!("the segment begins as {header:?} where {expected:?} belongs");
-            return Err(LogError::corrupt(&segment.name, 0, what));
+            return Err(DiskError::corrupt(&segment.name, 0, what));
         }
         self.locations.apply(LocationUpdate::Segment(Arc::clone(segment)));
         Ok(())
@@ -189,10 +189,10 @@ impl Recovered {
         segment: &Segment,
         offset: usize,
         record: Record<'_>,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), DiskError> {
         match record {
             Record::Entry { index, body } => {
-                let corrupt = |what| LogError::corrupt(&segment.name, offset as u64, what);
+                let corrupt = |what| DiskError::corrupt(&segment.name, offset as u64, what);
                 self.bounds
                     .append(index)
                     .map_err(|next| corrupt(format!("entry {index} where {next} belongs")))?;
@@ -216,7 +216,7 @@ impl Recovered {
     }
 
     /// Segments are removed at the front only after a purge of all entries in them.
-    fn check_front(&self, first: u64) -> Result<(), LogError> {
+    fn check_front(&self, first: u64) -> Result<(), DiskError> {
         if first == 1 || self.bounds.reach_down_to_the_purge_point() {
             return Ok(());
         }
@@ -227,13 +227,13 @@ impl Recovered {
             self.bounds.purged(),
             self.bounds.first(),
         );
-        Err(LogError::Missing { file, what })
+        Err(DiskError::Missing { file, what })
     }
 }
 
 /// Cuts a torn batch off the last segment, or refuses. Then the last whole batch is written and
 /// synced again.
-fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), LogError> {
+fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), DiskError> {
     if let Some(bad) = ended.bad {
         let check = TailCheck {
             bytes,
@@ -244,7 +244,7 @@ fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), LogError
         };
         if let Some(what) = check.corruption() {
             let what = format!("a record of batch {} is not valid; {what}", ended.batch);
-            return Err(LogError::corrupt(&segment.name, ended.at as u64, what));
+            return Err(DiskError::corrupt(&segment.name, ended.at as u64, what));
         }
     }
     let whole = bytes.get(ended.last_offset..ended.batch_offset).unwrap_or_default();
@@ -262,5 +262,5 @@ fn repair(segment: &Segment, bytes: &[u8], ended: &Ended) -> Result<(), LogError
         segment.file.write_at(whole, ended.last_offset as u64)?;
         segment.file.sync_data()
     };
-    mend().map_err(LogError::io(&segment.name))
+    mend().map_err(DiskError::io(&segment.name))
 }

@@ -18,9 +18,9 @@
 
 use std::fmt;
 
-use super::disk::{Disk, DiskFile};
-use super::error::LogError;
 use super::record::{u32_at, u64_at};
+use ram_disk::DiskError;
+use ram_disk::{Disk, DiskFile};
 use ram_limits::{NAMED_VALUE_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Where the first record stands.
@@ -70,7 +70,7 @@ impl fmt::Debug for Segment {
 
 impl Segment {
     /// Creates the segment that `header` describes, so that it stays.
-    pub(super) fn create(disk: &dyn Disk, header: SegmentHeader) -> Result<Self, LogError> {
+    pub(super) fn create(disk: &dyn Disk, header: SegmentHeader) -> Result<Self, DiskError> {
         let name = segment_name(header.number);
         let temporary = format!("{name}.tmp");
         let create = || {
@@ -81,13 +81,13 @@ impl Segment {
             disk.sync_dir()?;
             Ok(file)
         };
-        let file = create().map_err(LogError::io(&name))?;
+        let file = create().map_err(DiskError::io(&name))?;
         Ok(Self { number: header.number, name, file })
     }
 
-    pub(super) fn open(disk: &dyn Disk, number: u64) -> Result<Self, LogError> {
+    pub(super) fn open(disk: &dyn Disk, number: u64) -> Result<Self, DiskError> {
         let name = segment_name(number);
-        let file = disk.open(&name).map_err(LogError::io(&name))?;
+        let file = disk.open(&name).map_err(DiskError::io(&name))?;
         Ok(Self { number, name, file })
     }
 }
@@ -115,17 +115,17 @@ impl SegmentHeader {
     }
 
     /// Decodes what segment `name` begins with.
-    pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Self, LogError> {
+    pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Self, DiskError> {
         if !bytes.starts_with(MAGIC) {
-            return Err(LogError::corrupt(name, 0, "it is no log segment"));
+            return Err(DiskError::corrupt(name, 0, "it is no log segment"));
         }
         let found = u32_at(bytes, 8);
         if found != VERSION {
-            return Err(LogError::Version { file: name.to_owned(), found, known: VERSION });
+            return Err(DiskError::Version { file: name.to_owned(), found, known: VERSION });
         }
         let checked = bytes.get(..44).unwrap_or_default();
         if bytes.len() < RECORDS_OFFSET || crc32fast::hash(checked) != u32_at(bytes, 44) {
-            return Err(LogError::corrupt(name, 0, "the header of the segment is damaged"));
+            return Err(DiskError::corrupt(name, 0, "the header of the segment is damaged"));
         }
         Ok(Self {
             number: u64_at(bytes, 16),
@@ -163,7 +163,7 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             let error = SegmentHeader::decode("s", &flipped).unwrap_err();
             let of_version = (64..96).contains(&bit);
-            assert_eq!(matches!(error, LogError::Version { .. }), of_version, "bit {bit}");
+            assert_eq!(matches!(error, DiskError::Version { .. }), of_version, "bit {bit}");
         }
     }
 

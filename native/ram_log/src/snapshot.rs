@@ -28,10 +28,10 @@ use std::sync::Arc;
 
 use crc32fast::Hasher;
 
-use super::LogError;
-use super::disk::{Disk, DiskFile, read_exactly};
 use super::kind::Kind;
 use super::record::{u32_at, u64_at};
+use crate::DiskError;
+use ram_disk::{Disk, DiskFile, read_exactly};
 use ram_limits::BLOCK_BYTES_MAX;
 
 /// A writer syncs whenever this much waits, so that the disk is not busy with a whole snapshot at
@@ -58,9 +58,9 @@ pub(super) fn snapshot_index(name: &str) -> Option<u64> {
 ///
 /// # Errors
 ///
-/// [`LogError::Io`].
-pub fn latest_snapshot(disk: &dyn Disk) -> Result<Option<u64>, LogError> {
-    let names = disk.list().map_err(LogError::io("the folder"))?;
+/// [`DiskError::Io`].
+pub fn latest_snapshot(disk: &dyn Disk) -> Result<Option<u64>, DiskError> {
+    let names = disk.list().map_err(DiskError::io("the folder"))?;
     Ok(names.iter().filter_map(|name| snapshot_index(name)).max())
 }
 
@@ -68,14 +68,14 @@ pub fn latest_snapshot(disk: &dyn Disk) -> Result<Option<u64>, LogError> {
 ///
 /// # Errors
 ///
-/// [`LogError::Io`].
-pub fn remove_older(disk: &dyn Disk, index: u64) -> Result<(), LogError> {
-    let names = disk.list().map_err(LogError::io("the folder"))?;
+/// [`DiskError::Io`].
+pub fn remove_older(disk: &dyn Disk, index: u64) -> Result<(), DiskError> {
+    let names = disk.list().map_err(DiskError::io("the folder"))?;
     let is_older = |name: &&String| snapshot_index(name).is_some_and(|of| of < index);
     for name in names.iter().filter(is_older) {
-        disk.remove(name).map_err(LogError::io(name))?;
+        disk.remove(name).map_err(DiskError::io(name))?;
     }
-    disk.sync_dir().map_err(LogError::io("the folder"))
+    disk.sync_dir().map_err(DiskError::io("the folder"))
 }
 
 /// Writes a snapshot. Dropped before [`finish`](Self::finish), it leaves nothing.
@@ -103,8 +103,8 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`], here and in all that follows.
-    pub fn create(disk: Arc<dyn Disk>, index: u64) -> Result<Self, LogError> {
+    /// [`DiskError::Io`], here and in all that follows.
+    pub fn create(disk: Arc<dyn Disk>, index: u64) -> Result<Self, DiskError> {
         Self::create_as(Kind::Snapshot, disk, snapshot_name(index), index)
     }
 
@@ -112,15 +112,15 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
+    /// [`DiskError::Io`].
     pub fn create_as(
         kind: Kind,
         disk: Arc<dyn Disk>,
         name: String,
         number: u64,
-    ) -> Result<Self, LogError> {
+    ) -> Result<Self, DiskError> {
         let temporary = format!("{name}.tmp");
-        let file = disk.create(&temporary).map_err(LogError::io(&temporary))?;
+        let file = disk.create(&temporary).map_err(DiskError::io(&temporary))?;
         let mut writer = Self {
             disk,
             file,
@@ -146,12 +146,12 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`]; the snapshot cannot be finished then.
-    pub fn write_block(&mut self, body: &[u8]) -> Result<(), LogError> {
+    /// [`DiskError::Io`]; the snapshot cannot be finished then.
+    pub fn write_block(&mut self, body: &[u8]) -> Result<(), DiskError> {
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
         if body.len() > BLOCK_BYTES_MAX {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "a block is too long");
-            return Err(LogError::io(&self.temporary)(error));
+            return Err(DiskError::io(&self.temporary)(error));
         }
         self.buffer.extend_from_slice(&length.to_le_bytes());
         self.buffer.extend_from_slice(&block_crc(length, body).to_le_bytes());
@@ -164,8 +164,8 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn finish(mut self) -> Result<u64, LogError> {
+    /// [`DiskError::Io`].
+    pub fn finish(mut self) -> Result<u64, DiskError> {
         let length = self.position.saturating_add(FOOTER_BYTES as u64);
         let mut footer = Vec::with_capacity(FOOTER_BYTES);
         footer.extend_from_slice(&FOOTER_MARK.to_le_bytes());
@@ -180,7 +180,7 @@ impl SnapshotWriter {
         Ok(length)
     }
 
-    fn flush(&mut self) -> Result<(), LogError> {
+    fn flush(&mut self) -> Result<(), DiskError> {
         let count = self.buffer.len() as u64;
         let write = |unsynced_bytes: u64| {
             self.file.write_at(&self.buffer, self.position)?;
@@ -190,7 +190,7 @@ impl SnapshotWriter {
             self.file.sync_data().map(|()| 0)
         };
         self.unsynced_bytes = write(self.unsynced_bytes.saturating_add(count))
-            .map_err(LogError::io(&self.temporary))?;
+            .map_err(DiskError::io(&self.temporary))?;
         self.hasher.update(&self.buffer);
         self.position = self.position.saturating_add(count);
         self.buffer.clear();
@@ -213,13 +213,13 @@ pub(super) fn put_in_place(
     file: &dyn DiskFile,
     temporary: &str,
     name: &str,
-) -> Result<(), LogError> {
+) -> Result<(), DiskError> {
     let put = || {
         file.sync_data()?;
         disk.rename(temporary, name)?;
         disk.sync_dir()
     };
-    put().map_err(LogError::io(name))
+    put().map_err(DiskError::io(name))
 }
 
 fn block_crc(length: u32, body: &[u8]) -> u32 {
@@ -255,11 +255,11 @@ impl SnapshotReader {
     ///
     /// # Errors
     ///
-    /// [`LogError::Corrupt`] when the header or the footer is not right: a file that was cut is
-    /// refused here. [`LogError::Version`] and [`LogError::Io`].
-    pub fn open(disk: &dyn Disk, index: u64) -> Result<Self, LogError> {
+    /// [`DiskError::Corrupt`] when the header or the footer is not right: a file that was cut is
+    /// refused here. [`DiskError::Version`] and [`DiskError::Io`].
+    pub fn open(disk: &dyn Disk, index: u64) -> Result<Self, DiskError> {
         let name = snapshot_name(index);
-        let file = disk.open(&name).map_err(LogError::io(&name))?;
+        let file = disk.open(&name).map_err(DiskError::io(&name))?;
         Self::check(file, name, index)
     }
 
@@ -268,10 +268,10 @@ impl SnapshotReader {
         file: Box<dyn DiskFile>,
         name: String,
         index: u64,
-    ) -> Result<Self, LogError> {
+    ) -> Result<Self, DiskError> {
         let reader = Self::check_as(Kind::Snapshot, file, name)?;
         if reader.number != index {
-            return Err(LogError::corrupt(&reader.name, 0, "it is another snapshot"));
+            return Err(DiskError::corrupt(&reader.name, 0, "it is another snapshot"));
         }
         Ok(reader)
     }
@@ -280,29 +280,30 @@ impl SnapshotReader {
     ///
     /// # Errors
     ///
-    /// [`LogError::Corrupt`], [`LogError::Version`] and [`LogError::Io`].
-    pub fn open_as(kind: Kind, disk: &dyn Disk, name: &str) -> Result<Self, LogError> {
-        let file = disk.open(name).map_err(LogError::io(name))?;
+    /// [`DiskError::Corrupt`], [`DiskError::Version`] and [`DiskError::Io`].
+    pub fn open_as(kind: Kind, disk: &dyn Disk, name: &str) -> Result<Self, DiskError> {
+        let file = disk.open(name).map_err(DiskError::io(name))?;
         Self::check_as(kind, file, name.to_owned())
     }
 
-    fn check_as(kind: Kind, file: Box<dyn DiskFile>, name: String) -> Result<Self, LogError> {
-        let length = file.len().map_err(LogError::io(&name))?;
-        let corrupt = |offset, what: String| LogError::corrupt(&name, offset, what);
+    fn check_as(kind: Kind, file: Box<dyn DiskFile>, name: String) -> Result<Self, DiskError> {
+        let length = file.len().map_err(DiskError::io(&name))?;
+        let corrupt = |offset, what: String| DiskError::corrupt(&name, offset, what);
         let Some(end) =
             length.checked_sub(FOOTER_BYTES as u64).filter(|end| *end >= HEADER_BYTES as u64)
         else {
             return Err(corrupt(length, format!("the file is too short for a {kind}")));
         };
-        let header = read_exactly(file.as_ref(), 0, HEADER_BYTES).map_err(LogError::io(&name))?;
-        let footer = read_exactly(file.as_ref(), end, FOOTER_BYTES).map_err(LogError::io(&name))?;
+        let header = read_exactly(file.as_ref(), 0, HEADER_BYTES).map_err(DiskError::io(&name))?;
+        let footer =
+            read_exactly(file.as_ref(), end, FOOTER_BYTES).map_err(DiskError::io(&name))?;
         let found = u32_at(&header, 8);
         if !header.starts_with(kind.magic()) {
             return Err(corrupt(0, format!("it is no {kind}")));
         }
         let known = kind.version();
         if found != known {
-            return Err(LogError::Version { file: name, found, known });
+            return Err(DiskError::Version { file: name, found, known });
         }
         let checked = header.get(..20).unwrap_or_default();
         if crc32fast::hash(checked) != u32_at(&header, 20) {
@@ -331,12 +332,12 @@ impl SnapshotReader {
         self.file.as_ref()
     }
 
-    fn read_block(&mut self) -> Result<Option<Vec<u8>>, LogError> {
+    fn read_block(&mut self) -> Result<Option<Vec<u8>>, DiskError> {
         if self.position == self.end {
             return self.check_end().map(|()| None);
         }
-        let corrupt = |what| LogError::corrupt(&self.name, self.position, what);
-        let io = LogError::io(&self.name);
+        let corrupt = |what| DiskError::corrupt(&self.name, self.position, what);
+        let io = DiskError::io(&self.name);
         let header = read_exactly(self.file.as_ref(), self.position, BLOCK_HEADER_BYTES);
         let header = header.map_err(io)?;
         let length = u32_at(&header, 0);
@@ -347,7 +348,7 @@ impl SnapshotReader {
             return Err(corrupt("a block is longer than it can be"));
         }
         let body = read_exactly(self.file.as_ref(), body_offset, length as usize)
-            .map_err(LogError::io(&self.name))?;
+            .map_err(DiskError::io(&self.name))?;
         if block_crc(length, &body) != u32_at(&header, 4) {
             return Err(corrupt("a block does not match its checksum"));
         }
@@ -358,18 +359,18 @@ impl SnapshotReader {
         Ok(Some(body))
     }
 
-    fn check_end(&self) -> Result<(), LogError> {
+    fn check_end(&self) -> Result<(), DiskError> {
         let is_whole = self.hasher.clone().finalize() == u32_at(&self.footer, 4)
             && self.blocks == u64_at(&self.footer, 8);
         if is_whole {
             return Ok(());
         }
-        Err(LogError::corrupt(&self.name, self.end, "the blocks are not those that were written"))
+        Err(DiskError::corrupt(&self.name, self.end, "the blocks are not those that were written"))
     }
 }
 
 impl Iterator for SnapshotReader {
-    type Item = Result<Vec<u8>, LogError>;
+    type Item = Result<Vec<u8>, DiskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {

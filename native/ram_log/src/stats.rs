@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::error::LogError;
 use super::segment::Segment;
+use ram_disk::DiskError;
 
 /// Counts since opening, except for the last two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl Counters {
     pub(super) fn count_segments<'a>(
         &self,
         segments: impl Iterator<Item = &'a Segment>,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), DiskError> {
         let (mut count, mut bytes) = (0, 0);
         for segment in segments {
             count += 1;
-            bytes += segment.file.len().map_err(LogError::io(&segment.name))?;
+            bytes += segment.file.len().map_err(DiskError::io(&segment.name))?;
         }
         self.segments.store(count, Relaxed);
         self.disk_bytes.store(bytes, Relaxed);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::snapshot::latest_snapshot;
-use crate::{Disk, LogError, ReceivedSnapshot, SnapshotReader, SnapshotReceiver, SnapshotSource};
+use crate::{Disk, DiskError, ReceivedSnapshot, SnapshotReader, SnapshotReceiver, SnapshotSource};
 use ram_limits::BLOCK_BYTES;
 
 /// A whole snapshot, known by the index of the last log entry it holds. Clones are the same one.
@@ -28,8 +28,8 @@ impl StoredSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn latest(disk: &Arc<dyn Disk>) -> Result<Option<StoredSnapshot>, LogError> {
+    /// [`DiskError::Io`].
+    pub fn latest(disk: &Arc<dyn Disk>) -> Result<Option<StoredSnapshot>, DiskError> {
         let index = latest_snapshot(disk.as_ref())?;
         Ok(index.map(|index| StoredSnapshot::at(disk.clone(), index)))
     }
@@ -44,8 +44,8 @@ impl StoredSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn accept(self) -> Result<StoredSnapshot, LogError> {
+    /// [`DiskError::Io`].
+    pub fn accept(self) -> Result<StoredSnapshot, DiskError> {
         if let Some(received) = &self.received {
             received.accept()?;
         }
@@ -56,8 +56,8 @@ impl StoredSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`], [`LogError::Corrupt`].
-    pub fn open(&self) -> Result<SnapshotReader, LogError> {
+    /// [`DiskError::Io`], [`DiskError::Corrupt`].
+    pub fn open(&self) -> Result<SnapshotReader, DiskError> {
         match &self.received {
             Some(received) => received.open(),
             None => SnapshotReader::open(self.disk.as_ref(), self.index),
@@ -68,8 +68,8 @@ impl StoredSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn source(&self) -> Result<SnapshotSource, LogError> {
+    /// [`DiskError::Io`].
+    pub fn source(&self) -> Result<SnapshotSource, DiskError> {
         SnapshotSource::open(self.disk.as_ref(), self.index)
     }
 

@@ -10,9 +10,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::LogError;
-use super::disk::{Disk, DiskFile};
 use super::snapshot::{SnapshotReader, put_in_place, snapshot_name};
+use crate::DiskError;
+use ram_disk::{Disk, DiskFile};
 
 /// The bytes of a finished snapshot. They can be read as long as this lives, also when the
 /// snapshot is removed or replaced meanwhile.
@@ -33,11 +33,11 @@ impl SnapshotSource {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn open(disk: &dyn Disk, index: u64) -> Result<Self, LogError> {
+    /// [`DiskError::Io`].
+    pub fn open(disk: &dyn Disk, index: u64) -> Result<Self, DiskError> {
         let name = snapshot_name(index);
-        let file = disk.open(&name).map_err(LogError::io(&name))?;
-        let length = file.len().map_err(LogError::io(&name))?;
+        let file = disk.open(&name).map_err(DiskError::io(&name))?;
+        let length = file.len().map_err(DiskError::io(&name))?;
         Ok(Self { file, name, length })
     }
 
@@ -51,9 +51,9 @@ impl SnapshotSource {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, LogError> {
-        self.file.read_at(buffer, offset).map_err(LogError::io(&self.name))
+    /// [`DiskError::Io`].
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        self.file.read_at(buffer, offset).map_err(DiskError::io(&self.name))
     }
 }
 
@@ -79,10 +79,10 @@ impl SnapshotReceiver {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn create(disk: Arc<dyn Disk>, index: u64, length_bytes: u64) -> Result<Self, LogError> {
+    /// [`DiskError::Io`].
+    pub fn create(disk: Arc<dyn Disk>, index: u64, length_bytes: u64) -> Result<Self, DiskError> {
         let temporary = format!("{}.part", snapshot_name(index));
-        let file = disk.create(&temporary).map_err(LogError::io(&temporary))?;
+        let file = disk.create(&temporary).map_err(DiskError::io(&temporary))?;
         Ok(Self { disk, file: Some(file), index, temporary, length: length_bytes, received: 0 })
     }
 
@@ -96,11 +96,11 @@ impl SnapshotReceiver {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`] with `InvalidInput` when the chunk is not the next one, or goes beyond the
+    /// [`DiskError::Io`] with `InvalidInput` when the chunk is not the next one, or goes beyond the
     /// announced length; then nothing was taken. Any other when the disk failed.
-    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LogError> {
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let end = offset.saturating_add(bytes.len() as u64);
-        let error = LogError::io(&self.temporary);
+        let error = DiskError::io(&self.temporary);
         let (Some(file), true) = (&self.file, offset == self.received && end <= self.length) else {
             let what = format!(
                 "a chunk from {offset} to {end}, where {} of {} bytes are here",
@@ -117,20 +117,20 @@ impl SnapshotReceiver {
     ///
     /// # Errors
     ///
-    /// [`LogError::Corrupt`] when it is no whole snapshot at that index; nothing is left of it.
-    /// [`LogError::Io`].
+    /// [`DiskError::Corrupt`] when it is no whole snapshot at that index; nothing is left of it.
+    /// [`DiskError::Io`].
     pub fn check(
         mut self,
         go_on: impl Fn() -> io::Result<()>,
-    ) -> Result<ReceivedSnapshot, LogError> {
+    ) -> Result<ReceivedSnapshot, DiskError> {
         let Some(file) = self.file.take().filter(|_| self.received == self.length) else {
             let what = format!("{} bytes were announced", self.length);
-            return Err(LogError::corrupt(&self.temporary, self.received, what));
+            return Err(DiskError::corrupt(&self.temporary, self.received, what));
         };
         let mut reader = SnapshotReader::check(file, self.temporary.clone(), self.index)?;
         for block in reader.by_ref() {
             block?;
-            go_on().map_err(LogError::io(&self.temporary))?;
+            go_on().map_err(DiskError::io(&self.temporary))?;
         }
         let (disk, temporary) = (Arc::clone(&self.disk), std::mem::take(&mut self.temporary));
         let is_accepted = AtomicBool::new(false);
@@ -175,9 +175,9 @@ impl ReceivedSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn open(&self) -> Result<SnapshotReader, LogError> {
-        let file = self.disk.open(&self.temporary).map_err(LogError::io(&self.temporary))?;
+    /// [`DiskError::Io`].
+    pub fn open(&self) -> Result<SnapshotReader, DiskError> {
+        let file = self.disk.open(&self.temporary).map_err(DiskError::io(&self.temporary))?;
         SnapshotReader::check(file, self.temporary.clone(), self.index)
     }
 
@@ -185,8 +185,8 @@ impl ReceivedSnapshot {
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn accept(&self) -> Result<(), LogError> {
+    /// [`DiskError::Io`].
+    pub fn accept(&self) -> Result<(), DiskError> {
         let name = snapshot_name(self.index);
         put_in_place(self.disk.as_ref(), self.checked.file(), &self.temporary, &name)?;
         self.is_accepted.store(true, Ordering::Relaxed);

@@ -12,8 +12,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 
 use super::bounds::Bounds;
-use super::disk::Disk;
-use super::error::LogError;
 use super::locations::{Location, LocationUpdate};
 use super::newest_segment;
 use super::operation::Operation;
@@ -21,6 +19,8 @@ use super::record::{BatchBuffer, Record};
 use super::recovery::Recovered;
 use super::segment::{RECORDS_OFFSET, Segment, SegmentHeader};
 use super::stats::Counters;
+use ram_disk::Disk;
+use ram_disk::DiskError;
 
 /// Segments are filled with zeros ahead in steps of this size: small enough that a step does not
 /// hold up a batch for long, large enough that most batches need none.
@@ -52,12 +52,12 @@ impl Writer {
         segment_bytes: u64,
         counters: Arc<Counters>,
         log: &Recovered,
-    ) -> Result<Self, LogError> {
+    ) -> Result<Self, DiskError> {
         let Some((active, position)) = log.locations.active() else {
             let file = "the folder".to_owned();
-            return Err(LogError::Missing { file, what: "no segment was opened".to_owned() });
+            return Err(DiskError::Missing { file, what: "no segment was opened".to_owned() });
         };
-        let length = active.file.len().map_err(LogError::io(&active.name))?;
+        let length = active.file.len().map_err(DiskError::io(&active.name))?;
         Ok(Self {
             disk,
             segment_bytes,
@@ -89,7 +89,7 @@ impl Writer {
             updates.push(LocationUpdate::Segment(self.rotate()?));
         }
         self.encode(operations, &mut updates)?;
-        self.flush().map_err(LogError::io(&self.active.name))?;
+        self.flush().map_err(DiskError::io(&self.active.name))?;
         updates.push(LocationUpdate::BatchEnd(self.position));
         Ok(updates)
     }
@@ -198,9 +198,9 @@ impl Writer {
     /// Removes the file of the oldest segment. The folder is synced each time: were two removals
     /// to reach the disk in the other order, a segment would be missing in the middle.
     pub(super) fn remove(&self, segment: &Segment) -> io::Result<()> {
-        let bytes = segment.file.len().map_err(LogError::io(&segment.name))?;
-        self.disk.remove(&segment.name).map_err(LogError::io(&segment.name))?;
-        self.disk.sync_dir().map_err(LogError::io(&segment.name))?;
+        let bytes = segment.file.len().map_err(DiskError::io(&segment.name))?;
+        self.disk.remove(&segment.name).map_err(DiskError::io(&segment.name))?;
+        self.disk.sync_dir().map_err(DiskError::io(&segment.name))?;
         self.counters.segments.fetch_sub(1, Relaxed);
         self.counters.disk_bytes.fetch_sub(bytes, Relaxed);
         Ok(())

@@ -44,7 +44,7 @@ fn assert_cut(disk: &MemoryDisk, body_bytes: usize, case: &str) {
 fn assert_refused(disk: &MemoryDisk, name: &str, offsets: Range<usize>, case: &str) {
     let before = bytes_of(disk, name);
     match open_error(disk) {
-        LogError::Corrupt { file, offset, .. } => {
+        DiskError::Corrupt { file, offset, .. } => {
             assert_eq!(file, name, "{case}");
             assert!(offsets.contains(&(offset as usize)), "{case}: {offset} not in {offsets:?}");
         }
@@ -174,11 +174,11 @@ fn a_missing_segment_is_noticed_wherever_it_was() {
         let copy = disk.copy();
         copy.remove(name).unwrap();
         let error = open_error(&copy);
-        assert!(matches!(&error, LogError::Missing { file, .. } if file == name), "{error}");
+        assert!(matches!(&error, DiskError::Missing { file, .. } if file == name), "{error}");
     }
     let copy = disk.copy();
     names[..names.len() - 1].iter().for_each(|name| copy.remove(name).unwrap());
-    assert!(matches!(open_error(&copy), LogError::Missing { .. }), "all but the newest");
+    assert!(matches!(open_error(&copy), DiskError::Missing { .. }), "all but the newest");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn an_emptied_log_does_not_lose_its_front_in_silence() {
     let names = segment_names(&disk);
     assert_eq!(names.len(), 2);
     disk.remove(&names[0]).unwrap();
-    assert!(matches!(open_error(&disk), LogError::Missing { .. }));
+    assert!(matches!(open_error(&disk), DiskError::Missing { .. }));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_foreign_file_another_version_and_swapped_segments_are_refused() {
     let foreign = changed(&disk, &names[0], |bytes| *bytes = b"#!/bin/sh".to_vec());
     assert_refused(&foreign, &names[0], 0..1, "foreign");
     let newer = changed(&disk, &names[0], |bytes| bytes[8] = 9);
-    assert!(matches!(open_error(&newer), LogError::Version { found: 9, known: 2, .. }));
+    assert!(matches!(open_error(&newer), DiskError::Version { found: 9, known: 2, .. }));
     let swapped = disk.copy();
     swapped.rename(&names[1], "x").unwrap();
     swapped.rename(&names[2], &names[1]).unwrap();
@@ -281,7 +281,7 @@ fn a_segment_that_a_crash_left_unnoted_is_noted_at_opening() {
     let (disk, names) = with_an_empty_second_segment(|_| ());
     append(&open(&disk, &inline()), entries(4..5, 10));
     disk.remove(&names[1]).unwrap();
-    assert!(matches!(open_error(&disk), LogError::Missing { file, .. } if file == names[1]));
+    assert!(matches!(open_error(&disk), DiskError::Missing { file, .. } if file == names[1]));
 }
 
 #[test]
@@ -302,5 +302,5 @@ fn a_dead_segment_stays_until_the_next_one_has_its_carry_over_records() {
 fn a_file_too_long_for_a_segment_is_refused_before_it_is_read() {
     let (disk, names) = segmented();
     disk.open(&names[0]).unwrap().grow(1 << 50).unwrap();
-    assert!(matches!(open_error(&disk), LogError::Io { .. }));
+    assert!(matches!(open_error(&disk), DiskError::Io { .. }));
 }

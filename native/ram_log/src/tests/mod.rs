@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::disk::read_to_end;
 use super::*;
+use ram_disk::read_to_end;
 
 /// Nothing here takes longer, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ fn open<D: Disk + Clone + 'static>(disk: &D, options: &LogOptions) -> Log {
     Log::open(Arc::new(disk.clone()), options.clone()).unwrap()
 }
 
-fn open_error(disk: &MemoryDisk) -> LogError {
+fn open_error(disk: &MemoryDisk) -> DiskError {
     Log::open(Arc::new(disk.clone()), inline()).unwrap_err()
 }
 

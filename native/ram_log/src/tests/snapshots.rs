@@ -13,12 +13,12 @@ fn write(disk: &MemoryDisk, index: u64) -> u64 {
     writer.finish().unwrap()
 }
 
-fn read(disk: &MemoryDisk, index: u64) -> Result<Vec<Vec<u8>>, LogError> {
+fn read(disk: &MemoryDisk, index: u64) -> Result<Vec<Vec<u8>>, DiskError> {
     SnapshotReader::open(disk, index)?.collect()
 }
 
 /// Sends the snapshot 7 in pieces of three bytes.
-fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), LogError> {
+fn send(from: &MemoryDisk, to: &MemoryDisk) -> Result<(), DiskError> {
     let file = SnapshotSource::open(from, 7)?;
     let mut receiver = SnapshotReceiver::create(Arc::new(to.clone()), 7, file.length_bytes())?;
     loop {
@@ -100,7 +100,7 @@ fn a_damaged_block_is_never_given_out() {
     write(&disk, 7);
     let flipped = changed(&disk, &snapshot_name(7), |bytes| bytes[33] ^= 1);
     let mut reader = SnapshotReader::open(&flipped, 7).unwrap();
-    assert!(matches!(reader.next(), Some(Err(LogError::Corrupt { offset: 24, .. }))));
+    assert!(matches!(reader.next(), Some(Err(DiskError::Corrupt { offset: 24, .. }))));
     assert!(reader.next().is_none());
 }
 
@@ -128,7 +128,7 @@ fn a_block_with_a_hostile_length_is_refused_before_memory_is_taken_for_it() {
         let hostile =
             changed(&disk, &name, |bytes| bytes[24..28].copy_from_slice(&length.to_le_bytes()));
         match read(&hostile, 7).unwrap_err() {
-            LogError::Corrupt { offset: 24, what, .. } => {
+            DiskError::Corrupt { offset: 24, what, .. } => {
                 assert!(what.contains("longer"), "{what}")
             }
             other => panic!("{other}"),
@@ -143,9 +143,9 @@ fn a_snapshot_of_another_index_or_version_is_refused() {
     let disk = MemoryDisk::new();
     write(&disk, 7);
     let newer = changed(&disk, &snapshot_name(7), |bytes| bytes[8] = 9);
-    assert!(matches!(read(&newer, 7).unwrap_err(), LogError::Version { found: 9, .. }));
+    assert!(matches!(read(&newer, 7).unwrap_err(), DiskError::Version { found: 9, .. }));
     disk.rename(&snapshot_name(7), &snapshot_name(8)).unwrap();
-    assert!(matches!(read(&disk, 8).unwrap_err(), LogError::Corrupt { offset: 0, .. }));
+    assert!(matches!(read(&disk, 8).unwrap_err(), DiskError::Corrupt { offset: 0, .. }));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn pieces_out_of_order_or_beyond_the_announced_length_are_refused() {
     {
         let error = receiver.write_at(offset, piece).unwrap_err();
         assert!(
-            matches!(&error, LogError::Io { source, .. }
+            matches!(&error, DiskError::Io { source, .. }
             if source.kind() == io::ErrorKind::InvalidInput),
             "{error}"
         );

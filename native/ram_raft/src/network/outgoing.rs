@@ -12,7 +12,7 @@ use super::super::rpc::{self, SnapshotChunk, SnapshotProgress};
 use super::super::rpc_error::believe;
 use super::super::types::{TypeConfig, Vote};
 use super::{Peer, Snapshot};
-use ram_log::LogError;
+use ram_log::DiskError;
 
 /// For one chunk, and for the installation after the last.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ fn read_piece(
     source: &ram_log::SnapshotSource,
     offset: u64,
     bytes: usize,
-) -> Result<Bytes, LogError> {
+) -> Result<Bytes, DiskError> {
     let mut chunk = vec![0; bytes];
     let bytes = source.read_at(offset, &mut chunk)?;
     chunk.truncate(bytes);

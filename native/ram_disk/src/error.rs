@@ -7,7 +7,7 @@ use std::io;
 
 /// A failure of the storage of one member.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub enum DiskError {
     /// The system refused an operation on a file.
     #[error("{file}: {source}; check the disk, its free space and its permissions")]
     Io {
@@ -67,25 +67,25 @@ pub enum LogError {
     },
 }
 
-impl LogError {
+impl DiskError {
     /// For `map_err`: names the file of an I/O error.
     pub fn io(file: &str) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
         move |source| Self::Io { file, source }
     }
 
-    pub(crate) fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> Self {
+    pub fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> Self {
         Self::Corrupt { file: file.to_owned(), offset, what: what.into() }
     }
 }
 
-impl From<LogError> for io::Error {
-    fn from(error: LogError) -> Self {
+impl From<DiskError> for io::Error {
+    fn from(error: DiskError) -> Self {
         let kind = match &error {
-            LogError::Io { source, .. } => source.kind(),
-            LogError::Corrupt { .. } | LogError::Version { .. } => io::ErrorKind::InvalidData,
-            LogError::Missing { .. } => io::ErrorKind::NotFound,
-            LogError::Locked { .. } => io::ErrorKind::WouldBlock,
+            DiskError::Io { source, .. } => source.kind(),
+            DiskError::Corrupt { .. } | DiskError::Version { .. } => io::ErrorKind::InvalidData,
+            DiskError::Missing { .. } => io::ErrorKind::NotFound,
+            DiskError::Locked { .. } => io::ErrorKind::WouldBlock,
         };
         Self::new(kind, error)
     }

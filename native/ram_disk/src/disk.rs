@@ -76,7 +76,7 @@ pub trait DiskFile: Send + Sync {
 /// Reads from `offset` to the end of the file, refusing more than `bytes_max`.
 ///
 /// The bound comes before the allocation: a length on a disk is not to be trusted.
-pub(super) fn read_to_end(file: &dyn DiskFile, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub fn read_to_end(file: &dyn DiskFile, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
     let length = file.len()?.saturating_sub(offset);
     if length > bytes_max {
         let message = format!("the file has {length} bytes, more than the {bytes_max} allowed");
@@ -86,7 +86,7 @@ pub(super) fn read_to_end(file: &dyn DiskFile, offset: u64, bytes_max: u64) -> i
 }
 
 /// Reads `length` bytes, or fails with `UnexpectedEof`. The caller bounds `length`.
-pub(super) fn read_exactly(file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+pub fn read_exactly(file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length).map_err(io::Error::other)?;
     bytes.resize(length, 0);

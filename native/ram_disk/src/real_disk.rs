@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, statat, unlinkat};
 
-use super::LogError;
 use super::disk::{Disk, DiskFile};
+use crate::DiskError;
 
 /// The name of the lock file; [`Disk::list`] does not show it.
 const LOCK_NAME: &str = "lock";
@@ -40,13 +40,13 @@ impl RealDisk {
     ///
     /// # Errors
     ///
-    /// [`LogError::Locked`] when another member has locked the folder, [`LogError::Io`] for the
+    /// [`DiskError::Locked`] when another member has locked the folder, [`DiskError::Io`] for the
     /// rest.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, LogError> {
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, DiskError> {
         let folder = folder.as_ref();
         let name = folder.display().to_string();
-        let is_new = make_folder(folder).map_err(LogError::io(&name))?;
-        let directory = File::open(folder).map_err(LogError::io(&name))?;
+        let is_new = make_folder(folder).map_err(DiskError::io(&name))?;
+        let directory = File::open(folder).map_err(DiskError::io(&name))?;
         Self::lock(folder, directory, is_new)
     }
 
@@ -55,50 +55,50 @@ impl RealDisk {
     /// # Errors
     ///
     /// As for [`open`](Self::open).
-    pub fn open_existing(folder: impl AsRef<Path>) -> Result<Option<Self>, LogError> {
+    pub fn open_existing(folder: impl AsRef<Path>) -> Result<Option<Self>, DiskError> {
         let folder = folder.as_ref();
         match File::open(folder) {
             Ok(directory) => Self::lock(folder, directory, false).map(Some),
             Err(error) if is_no_folder(&error) => Ok(None),
-            Err(error) => Err(LogError::io(&folder.display().to_string())(error)),
+            Err(error) => Err(DiskError::io(&folder.display().to_string())(error)),
         }
     }
 
-    fn lock(folder: &Path, directory: File, is_new: bool) -> Result<Self, LogError> {
+    fn lock(folder: &Path, directory: File, is_new: bool) -> Result<Self, DiskError> {
         let name = folder.display().to_string();
         for _ in 0..LOCK_ATTEMPTS {
             let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
             let lock = openat(&directory, LOCK_NAME, flags, Mode::from_raw_mode(0o666))
-                .map_err(|error| LogError::io(&format!("{name}/{LOCK_NAME}"))(error.into()))?;
+                .map_err(|error| DiskError::io(&format!("{name}/{LOCK_NAME}"))(error.into()))?;
             let lock = File::from(lock);
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(LogError::Locked { folder: name }),
+                Err(TryLockError::WouldBlock) => return Err(DiskError::Locked { folder: name }),
                 Err(TryLockError::Error(source)) => {
-                    return Err(LogError::Io { file: name, source });
+                    return Err(DiskError::Io { file: name, source });
                 }
             }
             // The previous owner may have removed this file: then it locks nothing.
-            if is_named(&directory, &lock).map_err(LogError::io(&name))? {
+            if is_named(&directory, &lock).map_err(DiskError::io(&name))? {
                 let folder = folder.to_path_buf();
                 return Ok(Self { folder, directory, _lock: lock, is_new });
             }
         }
-        Err(LogError::Locked { folder: name })
+        Err(DiskError::Locked { folder: name })
     }
 
     /// The names of all that is in a folder, without a lock; `None` when there is no folder.
     ///
     /// # Errors
     ///
-    /// [`LogError::Io`].
-    pub fn names_in(folder: &Path) -> Result<Option<Vec<String>>, LogError> {
+    /// [`DiskError::Io`].
+    pub fn names_in(folder: &Path) -> Result<Option<Vec<String>>, DiskError> {
         let names = match File::open(folder) {
             Ok(directory) => names_in(&directory).map(Some),
             Err(error) if is_no_folder(&error) => Ok(None),
             Err(error) => Err(error),
         };
-        names.map_err(LogError::io(&folder.display().to_string()))
+        names.map_err(DiskError::io(&folder.display().to_string()))
     }
 }
 
@@ -300,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = RealDisk::open(folder.path()).unwrap();
         let error = RealDisk::open(folder.path()).unwrap_err();
-        assert!(matches!(error, LogError::Locked { .. }));
+        assert!(matches!(error, DiskError::Locked { .. }));
         assert!(error.to_string().contains(&folder.path().display().to_string()));
         drop(first);
         RealDisk::open(folder.path()).unwrap();
