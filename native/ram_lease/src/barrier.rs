@@ -8,7 +8,7 @@
 //! Used by the tasks that talk to followers and by the thread of the log. Nothing here waits under
 //! the lock.
 
-use parking_lot::Mutex;
+use ram_threads::sync::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Notify;

@@ -6,8 +6,8 @@
 //!
 //! Taken and dropped by the member's own tasks; looked at by any thread, without a lock.
 
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use ram_threads::sync::{AtomicU64, Mutex};
+use std::sync::atomic::Ordering;
 
 use super::clock::{Time, shortened};
 use super::grants::{Grant, Refused};

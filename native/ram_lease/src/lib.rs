@@ -83,8 +83,9 @@ pub mod pending;
 pub mod promise;
 pub mod quorum;
 
+use ram_threads::sync::AtomicU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use answer::Absence;
 use barrier::Barrier;

@@ -9,7 +9,8 @@
 //!   which `raft::vote_hold` knows;
 //! - of a leader: what it granted, also when it has lost the lead meanwhile.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use ram_threads::sync::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::{Time, lengthened};

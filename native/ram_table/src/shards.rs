@@ -2,34 +2,34 @@
 //!
 //! A lock that all readers share is a word that all of them write, and a processor waits for a word
 //! that another has written longer than for the whole lookup. So each shard has several locks: a
-//! reader takes the one of its thread, and whoever changes the shard takes the map's own, which
-//! walks take, and then all of them: so readers wait for the change, and never for a walk. The
-//! locks of a thread lie side by side, away from those of other threads.
+//! reader takes the one of its thread, and whoever changes the shard takes the one of the walks and
+//! then all of those: so readers wait for the change, and never for a walk. The locks of a thread
+//! lie side by side, away from those of other threads.
 //!
 //! What a lock guards is the map itself, the same one behind all locks, so that whoever holds all
 //! of them can put another in its place: to readers, all items change at once.
 //!
-//! That a reader of a shard reads while nobody changes it is for the locks here to say, since the
-//! map knows nothing of them: the one file of this crate with `unsafe`.
+//! The one file of this crate with `unsafe`: the items of a shard lie in a cell, and it is these
+//! locks that say who may read and who may change them. `tests/loom.rs` checks that in all orders.
 
-use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use parking_lot::{RwLock, RwLockWriteGuard};
+use hashbrown::HashTable;
+use ram_threads::stripe;
+use ram_threads::sync::{IS_MODEL, RwLock, RwLockWriteGuard, UnsafeCell};
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
-
-use ram_threads::stripe;
 
 /// So many that a walk holds the lock of one, a 256th of the table, only for a moment: well below a
 /// millisecond at a million items. Of four times as many a reader had to wait longer for the memory
 /// that they lie in.
 const SHARDS: usize = 1 << SHARD_BITS;
-const SHARD_BITS: u32 = 8;
+const SHARD_BITS: u32 = if IS_MODEL { 1 } else { 8 };
 /// The highest bits of a hash are what a shard tells its items by.
 const TAG_BITS: u32 = 7;
 /// Of each shard. A change takes them all, so not one for each thread there might be.
-const LOCKS_MAX: usize = 16;
+const LOCKS_MAX: usize = if IS_MODEL { 2 } else { 16 };
 
 /// An item, known among others by what is hashed and compared.
 pub trait Element: Eq + Hash {
@@ -37,7 +37,26 @@ pub trait Element: Eq + Hash {
     fn address(&self) -> *const u8;
 }
 
-type Map<T> = DashMap<T, (), RandomState>;
+/// Away from its neighbours: a processor fetches lines of memory in pairs.
+#[repr(align(128))]
+struct Shard<T> {
+    /// Held by walks, and by whoever changes the items.
+    walks: RwLock<()>,
+    /// Read by who holds `walks` or a lock of a stripe, changed by who holds all of them.
+    items: UnsafeCell<HashTable<T>>,
+}
+
+// SAFETY: a reference to a shard lets a thread read items that others read (`T: Sync`) and, under
+// all locks, move items in and out (`T: Send`).
+unsafe impl<T: Send + Sync> Sync for Shard<T> {}
+
+impl<T> fmt::Debug for Shard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shard")
+    }
+}
+
+type Map<T> = Box<[Shard<T>]>;
 /// `None`: the set is closed.
 type Shown<T> = Option<Arc<Map<T>>>;
 type AllLocks<'a, T> = [Option<RwLockWriteGuard<'a, Shown<T>>>; LOCKS_MAX];
@@ -57,8 +76,11 @@ impl<T: Element> Shards<T> {
         /// The same in all sets, so that the shard of an item is known before the map is.
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         let hasher = HASHER.clone();
-        let map = DashMap::with_capacity_and_hasher_and_shard_amount(items, hasher.clone(), SHARDS);
-        let map = Arc::new(map);
+        let shard = |_| Shard {
+            walks: RwLock::new(()),
+            items: UnsafeCell::new(HashTable::with_capacity(items.div_ceil(SHARDS))),
+        };
+        let map: Arc<Map<T>> = Arc::new((0..SHARDS).map(shard).collect());
         let places = stripe::places(LOCKS_MAX);
         let lock = |_| RwLock::new(Some(map.clone()));
         Shards { hasher, locks: (0..places * SHARDS).map(lock).collect(), places }
@@ -77,41 +99,45 @@ impl<T: Element> Shards<T> {
         let at = shard_of(hash);
         let place = stripe::own_number() & (self.places - 1);
         let shown = self.locks.get(place * SHARDS + at)?.read();
-        let shard = shown.as_ref()?.shards().get(at)?;
-        // SAFETY: the map is changed in this file alone, by those who hold all locks of the shard,
-        // of which one is held here until `look` has returned. All others read.
-        let shard = unsafe { &*shard.data_ptr() };
-        // The item comes from memory while the question is answered: that reads a clock.
-        shard.find(hash, |(likely, ())| {
-            fetch(likely.address());
-            true
-        });
-        let find = || shard.find(hash, |(item, ())| is_wanted(item)).map(|(item, ())| item);
-        Some(may_look().then(|| look(find())))
+        let shard = shown.as_ref()?.get(at)?;
+        Some(shard.items.with(|items| {
+            // SAFETY: the items are changed in this file alone, by those who hold all locks of the
+            // shard, of which one is held here until `look` has returned. All others read.
+            let items = unsafe { &*items };
+            // The item comes from memory while the question is answered: that reads a clock.
+            items.find(hash, |likely| {
+                fetch(likely.address());
+                true
+            });
+            may_look().then(|| look(items.find(hash, &is_wanted)))
+        }))
     }
 
-    /// Sets an item and returns the former one, as one change for readers. The map's own insert
-    /// keeps the old key, and here the key is all there is.
+    /// Sets an item and returns the former one, as one change for readers.
     pub fn replace(&self, item: T) -> Option<T> {
         let hash = self.hasher.hash_one(&item);
-        let (at, map) = (shard_of(hash), self.all().0?);
-        let mut shard = map.shards().get(at)?.write();
-        let _held = self.all_locks(at, &map)?;
-        if let Some((slot, ())) = shard.find_mut(hash, |(found, ())| *found == item) {
-            return Some(std::mem::replace(slot, item));
-        }
-        shard.insert_unique(hash, (item, ()), |(item, ())| self.hasher.hash_one(item));
-        None
+        self.change(hash, |items| {
+            if let Some(found) = items.find_mut(hash, |found| *found == item) {
+                return Some(std::mem::replace(found, item));
+            }
+            items.insert_unique(hash, item, |item| self.hasher.hash_one(item));
+            None
+        })
     }
 
     pub fn remove(&self, key: &impl Hash, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
         let hash = self.hasher.hash_one(key);
+        self.change(hash, |items| Some(items.find_entry(hash, is_wanted).ok()?.remove().0))
+    }
+
+    /// Changes the items of the shard of this hash; those of a set that was closed stay.
+    fn change(&self, hash: u64, change: impl FnOnce(&mut HashTable<T>) -> Option<T>) -> Option<T> {
         let (at, map) = (shard_of(hash), self.all().0?);
-        let mut shard = map.shards().get(at)?.write();
-        let _held = self.all_locks(at, &map)?;
-        let found = shard.find_entry(hash, |(item, ())| is_wanted(item)).ok()?;
-        let ((item, ()), _place) = found.remove();
-        Some(item)
+        let shard = map.get(at)?;
+        let _walks = shard.walks.write();
+        let _readers = self.all_locks(at, &map)?;
+        // SAFETY: all locks of the shard are held until the change is made.
+        shard.items.with_mut(|items| change(unsafe { &mut *items }))
     }
 
     /// All items, for walks: later changes are seen in there, until others are shown.
@@ -139,8 +165,8 @@ impl<T: Element> Shards<T> {
         self.show(All(None));
     }
 
-    /// Of a shard, to change this map in there; none when another one is shown by now. Whoever
-    /// calls this has the map's own lock already, or readers would wait for a walk that has it.
+    /// Of the readers of a shard, to change this map in there; none when another one is shown by
+    /// now. Whoever calls this has the walks' lock already, or readers would wait for a walk.
     fn all_locks(&self, at: usize, map: &Arc<Map<T>>) -> Option<AllLocks<'_, T>> {
         let held: AllLocks<T> =
             std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()));
@@ -171,14 +197,15 @@ pub struct All<T: Element>(Shown<T>);
 impl<T: Element> All<T> {
     /// Of all shards.
     pub fn shards(&self) -> Range<usize> {
-        0..self.0.as_ref().map_or(0, |map| map.shards().len())
+        0..self.0.as_ref().map_or(0, |map| map.len())
     }
 
     /// Calls `visit` with the items of a shard, which does not change meanwhile.
     pub fn walk(&self, shard: usize, visit: impl FnMut(&T)) {
-        if let Some(shard) = self.0.as_ref().and_then(|map| map.shards().get(shard)) {
-            shard.read().iter().map(|(item, ())| item).for_each(visit);
-        }
+        let Some(shard) = self.0.as_ref().and_then(|map| map.get(shard)) else { return };
+        let _walks = shard.walks.read();
+        // SAFETY: whoever changes the items holds this lock alone.
+        shard.items.with(|items| unsafe { &*items }.iter().for_each(visit));
     }
 }
 

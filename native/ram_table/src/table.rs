@@ -11,7 +11,8 @@
 //! waits for more than one shard.
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+
+use ram_threads::sync::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};

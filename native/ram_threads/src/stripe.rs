@@ -1,13 +1,14 @@
 //! Which of the readers a thread is: what each of them writes lies in places of its own, since a
 //! processor waits long for a word that another has written.
 
-use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Of the calling thread, counted from 0 in the order in which they ask first.
+#[cfg(not(feature = "loom"))]
 pub fn own_number() -> usize {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     const NONE: usize = usize::MAX;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -19,13 +20,26 @@ pub fn own_number() -> usize {
     OWN.get()
 }
 
+/// As above, in one run of a model: all threads of a model are one thread of the system.
+#[cfg(feature = "loom")]
+pub fn own_number() -> usize {
+    loom::lazy_static! {
+        static ref NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    }
+    loom::thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    OWN.with(|own| *own)
+}
+
 /// How many places there should be where a writer has to visit them all: so many that readers
 /// seldom share one. A power of two, as `places_max` has to be.
 pub fn places(places_max: usize) -> usize {
     const PER_PROCESSOR: usize = 2;
     static PROCESSORS: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
-    (PER_PROCESSOR * *PROCESSORS).next_power_of_two().min(places_max)
+    let wanted = if crate::sync::IS_MODEL { 2 } else { PER_PROCESSOR * *PROCESSORS };
+    wanted.next_power_of_two().min(places_max)
 }
 
 #[cfg(test)]
