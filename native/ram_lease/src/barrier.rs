@@ -11,10 +11,10 @@
 use ram_threads::sync::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 use super::clock::{self, Clock, TIMER_MIN, Time};
 use super::grants::{Ack, Ask, Grant, Grants, Refused, Spans};
+use super::notify::Notify;
 use super::promise::Promise;
 use ram_sabotage::{Fault, armed};
 
@@ -130,9 +130,8 @@ impl Barrier {
     /// Returns when `index` may pass.
     pub async fn pass(&self, term: u64, index: u64) {
         loop {
-            let mut opened = std::pin::pin!(self.opened.notified());
-            // From here on no change is missed.
-            opened.as_mut().enable();
+            // From here on no change is missed: it wakes who holds this, polled or not.
+            let opened = self.opened.notified();
             if self.state.lock().is_open(term, index, self.clock.now(), self.own) {
                 return;
             }

@@ -79,6 +79,7 @@ pub mod lease;
 #[cfg(any(test, feature = "simulation"))]
 pub mod manual;
 pub mod mode;
+mod notify;
 pub mod pending;
 pub mod promise;
 pub mod quorum;

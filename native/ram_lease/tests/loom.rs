@@ -95,16 +95,21 @@ fn a_holder_shows_every_write_that_was_acknowledged_or_seen_before_the_read_bega
 
 #[test]
 fn a_read_that_waits_for_the_index_it_is_told_sees_what_was_acknowledged_before_it() {
-    model(|| {
+    let mut model = Builder::new();
+    model.preemption_bound = Some(5);
+    model.check(|| {
         let (reads, table) = holder();
         let (acked, applied) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(1)));
         let member = (reads.clone(), table.clone(), acked.clone(), applied.clone());
         let member = thread::spawn(move || {
             let (reads, table, acked, applied) = member;
             mark(&reads.pending, 2);
-            acked.store(2, SeqCst);
-            apply(&reads, &table, 2);
-            applied.store(2, SeqCst);
+            mark(&reads.pending, 3);
+            acked.store(3, SeqCst);
+            for index in [2, 3] {
+                apply(&reads, &table, index);
+                applied.store(index, SeqCst);
+            }
         });
         let before = acked.load(SeqCst);
         let index = match reads.way(ReadMode::Lease, KEY) {
