@@ -44,7 +44,7 @@ impl Counts {
     }
 
     pub fn count_local(&self) {
-        let own = stripe::own_number().min(SHARDS - 1);
+        let own = stripe::of_this_thread().min(SHARDS - 1);
         match self.local.get(own) {
             Some(Shard(count)) if own + 1 < SHARDS => {
                 // Nobody else writes it, and what is atomic costs more than all else here.

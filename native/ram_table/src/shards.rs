@@ -64,10 +64,10 @@ type AllLocks<'a, T> = [Option<RwLockWriteGuard<'a, Shown<T>>>; LOCKS_MAX];
 #[derive(Debug)]
 pub struct Shards<T: Element> {
     hasher: RandomState,
-    /// One for each shard, and so on for each place of readers. All guard the same map.
+    /// One for each shard, and so on for each stripe of readers. All guard the same map.
     locks: Box<[RwLock<Shown<T>>]>,
     /// A power of two.
-    places: usize,
+    stripes: usize,
 }
 
 impl<T: Element> Shards<T> {
@@ -81,9 +81,9 @@ impl<T: Element> Shards<T> {
             items: UnsafeCell::new(HashTable::with_capacity(items.div_ceil(SHARDS))),
         };
         let map: Arc<Map<T>> = Arc::new((0..SHARDS).map(shard).collect());
-        let places = stripe::places(LOCKS_MAX);
+        let stripes = stripe::count(LOCKS_MAX);
         let lock = |_| RwLock::new(Some(map.clone()));
-        Shards { hasher, locks: (0..places * SHARDS).map(lock).collect(), places }
+        Shards { hasher, locks: (0..stripes * SHARDS).map(lock).collect(), stripes }
     }
 
     /// Calls `look` with the item that hashes and is as wanted, if `may_look`. From before that is
@@ -97,8 +97,8 @@ impl<T: Element> Shards<T> {
     ) -> Option<Option<R>> {
         let hash = self.hasher.hash_one(key);
         let at = shard_of(hash);
-        let place = stripe::own_number() & (self.places - 1);
-        let shown = self.locks.get(place * SHARDS + at)?.read();
+        let stripe = stripe::of_this_thread() & (self.stripes - 1);
+        let shown = self.locks.get(stripe * SHARDS + at)?.read();
         let shard = shown.as_ref()?.get(at)?;
         Some(shard.items.with(|items| {
             // SAFETY: the items are changed in this file alone, by those who hold all locks of the
@@ -169,7 +169,7 @@ impl<T: Element> Shards<T> {
     /// now. Whoever calls this has the walks' lock already, or readers would wait for a walk.
     fn all_locks(&self, at: usize, map: &Arc<Map<T>>) -> Option<AllLocks<'_, T>> {
         let held: AllLocks<T> =
-            std::array::from_fn(|place| Some(self.locks.get(place * SHARDS + at)?.write()));
+            std::array::from_fn(|stripe| Some(self.locks.get(stripe * SHARDS + at)?.write()));
         let shown = held.first()?.as_ref()?.as_ref()?;
         Arc::ptr_eq(shown, map).then_some(held)
     }
