@@ -146,7 +146,8 @@ impl Handle {
         look: impl FnOnce(Option<&Item>) -> Option<T>,
     ) -> Result<Option<T>> {
         let may_look = || self.reads.way(mode, key) == Way::Now;
-        let looked = self.applied.table().look_if(key, may_look, look).ok_or(Error::Stopped)?;
+        let looked =
+            self.applied.table().with_item_if(key, may_look, look).ok_or(Error::Stopped)?;
         let answer = looked.flatten();
         if answer.is_some() {
             self.reads.counts.count_local();
@@ -168,7 +169,7 @@ impl Handle {
         let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
             let share = |item: Option<&Item>| item.cloned();
-            let get = |()| applied.table().look(&key, share).ok_or(Error::Stopped);
+            let get = |()| applied.table().with_item(&key, share).ok_or(Error::Stopped);
             reply(ready.map_err(Error::from).and_then(get));
         });
         enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index, ready })

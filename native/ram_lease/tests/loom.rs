@@ -61,8 +61,8 @@ fn apply(reads: &Reads, table: &Table, index: u64) {
 
 /// What a read by lease shows at once, as the member's handle asks for it.
 fn read(reads: &Reads, table: &Table) -> Option<u64> {
-    let may_look = || reads.way(ReadMode::Lease, KEY) == Way::Now;
-    table.look_if(KEY, may_look, |found| found.unwrap().revision()).unwrap()
+    let may_read = || reads.way(ReadMode::Lease, KEY) == Way::Now;
+    table.with_item_if(KEY, may_read, |found| found.unwrap().revision()).unwrap()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_read_that_waits_for_the_index_it_is_told_sees_what_was_acknowledged_before_
             Way::Quorum => panic!("it holds a lease"),
         };
         if applied.load(SeqCst) >= index {
-            let seen = table.look_if(KEY, || true, |found| found.unwrap().revision());
+            let seen = table.with_item_if(KEY, || true, |found| found.unwrap().revision());
             assert!(seen.flatten().unwrap() >= before, "{seen:?} after {before}, at {index}");
         }
         member.join().unwrap();

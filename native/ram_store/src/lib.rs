@@ -109,7 +109,7 @@ impl Store {
 
     /// Goes on with the state of the other, which readers of the table see at once.
     pub fn replace_with(&mut self, other: Store) {
-        self.table.take_over(&other.table);
+        self.table.replace_with(&other.table);
         self.metadata = other.metadata;
     }
 

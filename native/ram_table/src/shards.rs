@@ -86,14 +86,14 @@ impl<T: Element> Shards<T> {
         Shards { hasher, locks: (0..stripes * SHARDS).map(lock).collect(), stripes }
     }
 
-    /// Calls `look` with the item that hashes and is as wanted, if `may_look`. From before that is
-    /// asked until `look` returns nobody changes the shard. The outer `None`: the set is closed.
-    pub fn look<R>(
+    /// Calls `read` with the item that hashes and is as wanted, if `may_read`. From before that is
+    /// asked until `read` returns nobody changes the shard. The outer `None`: the set is closed.
+    pub fn with_item<R>(
         &self,
         key: &impl Hash,
         is_wanted: impl Fn(&T) -> bool,
-        may_look: impl FnOnce() -> bool,
-        look: impl FnOnce(Option<&T>) -> R,
+        may_read: impl FnOnce() -> bool,
+        read: impl FnOnce(Option<&T>) -> R,
     ) -> Option<Option<R>> {
         let hash = self.hasher.hash_one(key);
         let at = shard_of(hash);
@@ -102,14 +102,14 @@ impl<T: Element> Shards<T> {
         let shard = shown.as_ref()?.get(at)?;
         Some(shard.items.with(|items| {
             // SAFETY: the items are changed in this file alone, by those who hold all locks of the
-            // shard, of which one is held here until `look` has returned. All others read.
+            // shard, of which one is held here until `read` has returned. All others read.
             let items = unsafe { &*items };
             // The item comes from memory while the question is answered: that reads a clock.
             items.find(hash, |likely| {
                 fetch(likely.address());
                 true
             });
-            may_look().then(|| look(items.find(hash, &is_wanted)))
+            may_read().then(|| read(items.find(hash, &is_wanted)))
         }))
     }
 
@@ -147,7 +147,7 @@ impl<T: Element> Shards<T> {
 
     /// From now on the items of the other set are those of this one, at once for all readers. The
     /// other is closed first: nobody may change these items under locks of its own.
-    pub fn take_over(&self, other: &Shards<T>) {
+    pub fn replace_with(&self, other: &Shards<T>) {
         let all = other.all();
         other.close();
         self.show(all);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn look(shards: &Shards<Pair>, key: u64) -> Option<Pair> {
-        shards.look(&key, |pair| pair.0 == key, || true, |found| found.copied()).unwrap()?
+        shards.with_item(&key, |pair| pair.0 == key, || true, |found| found.copied()).unwrap()?
     }
 
     fn all(shards: &Shards<Pair>) -> HashSet<(u64, u64)> {
@@ -274,7 +274,7 @@ mod tests {
         let changes: [fn(&Shards<Pair>); 3] = [
             |shards| _ = shards.replace(Pair(1, 7)),
             |shards| _ = shards.remove(&1u64, |pair| pair.0 == 1),
-            |shards| shards.take_over(&Shards::with_capacity(0)),
+            |shards| shards.replace_with(&Shards::with_capacity(0)),
         ];
         // Threads are numbered as they come, so these have all of the locks.
         for reader in 0..2 * LOCKS_MAX {
@@ -287,12 +287,17 @@ mod tests {
                 };
                 thread::scope(|scope| {
                     scope.spawn(move || {
-                        let may_look = || {
+                        let may_read = || {
                             reading.send(()).unwrap();
                             nothing_changes();
                             true
                         };
-                        shards.look(&1u64, |pair| pair.0 == 1, may_look, |_| nothing_changes());
+                        shards.with_item(
+                            &1u64,
+                            |pair| pair.0 == 1,
+                            may_read,
+                            |_| nothing_changes(),
+                        );
                     });
                     is_read.recv().unwrap();
                     change(shards);
@@ -335,7 +340,8 @@ mod tests {
     fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
         let shards = Shards::with_capacity(0);
         shards.replace(Pair(1, 10));
-        let looked = |may_look: bool| shards.look(&1u64, |pair| pair.0 == 1, || may_look, |_| ());
+        let looked =
+            |may_read: bool| shards.with_item(&1u64, |pair| pair.0 == 1, || may_read, |_| ());
         assert_eq!((looked(true), looked(false)), (Some(Some(())), Some(None)));
         let all = shards.all();
         shards.close();
@@ -347,7 +353,7 @@ mod tests {
     fn a_set_that_was_taken_over_changes_no_more() {
         let (shards, other) = (Shards::with_capacity(0), Shards::with_capacity(0));
         other.replace(Pair(1, 10));
-        shards.take_over(&other);
+        shards.replace_with(&other);
         assert!(other.replace(Pair(1, 11)).is_none());
         assert!(other.remove(&1u64, |pair| pair.0 == 1).is_none());
         assert_eq!(all(&shards), HashSet::from([(1, 10)]));
@@ -378,7 +384,7 @@ mod tests {
                 });
             }
             are_reading.recv().unwrap();
-            (2..=20).for_each(|value| shards.take_over(&filled(value)));
+            (2..=20).for_each(|value| shards.replace_with(&filled(value)));
         });
     }
 

@@ -206,25 +206,25 @@ impl Table {
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.look(key, |item| item.cloned())?
+        self.with_item(key, |item| item.cloned())?
     }
 
-    /// Calls `look` with what the key holds, without sharing it: for moments, since a write of a
+    /// Calls `read` with what the key holds, without sharing it: for moments, since a write of a
     /// key nearby has to wait for it. `None`: the table is closed.
-    pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
-        self.look_if(key, || true, look)?
+    pub fn with_item<T>(&self, key: &[u8], read: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
+        self.with_item_if(key, || true, read)?
     }
 
-    /// Calls `look` with what the key holds, if `may_look`; what the key holds does not change from
+    /// Calls `read` with what the key holds, if `may_read`; what the key holds does not change from
     /// before that is asked. The outer `None`: the table is closed.
-    pub fn look_if<T>(
+    pub fn with_item_if<T>(
         &self,
         key: &[u8],
-        may_look: impl FnOnce() -> bool,
-        look: impl FnOnce(Option<&Item>) -> T,
+        may_read: impl FnOnce() -> bool,
+        read: impl FnOnce(Option<&Item>) -> T,
     ) -> Option<Option<T>> {
         let key = Key(key);
-        self.shards.look(&key, |item| key.is_of(item), may_look, look)
+        self.shards.with_item(&key, |item| key.is_of(item), may_read, read)
     }
 
     pub fn entries(&self) -> u64 {
@@ -278,9 +278,9 @@ impl Table {
     /// For the one writer only: all that the other table holds is shown in place of what this one
     /// held, at once for all readers. The other is closed. A snapshot that is being taken goes on,
     /// of what was held.
-    pub fn take_over(&self, other: &Table) {
+    pub fn replace_with(&self, other: &Table) {
         *self.aside.lock() = None;
-        self.shards.take_over(&other.shards);
+        self.shards.replace_with(&other.shards);
         self.entries.store(other.entries(), Ordering::Relaxed);
         self.bytes.store(other.bytes(), Ordering::Relaxed);
     }

@@ -32,7 +32,7 @@ fn read(table: &Table, key: &[u8]) -> Option<u64> {
         assert_eq!(*item.value(), item.revision().to_le_bytes(), "a torn item");
         item.revision()
     };
-    table.look_if(key, || true, |found| found.map(whole)).flatten().flatten()
+    table.with_item_if(key, || true, |found| found.map(whole)).flatten().flatten()
 }
 
 /// Keys that lie in different shards, of which a model has two.
@@ -99,7 +99,7 @@ fn what_a_key_holds_does_not_change_between_the_question_and_the_look() {
         let (reader, is_over) = (table.clone(), is_changed.clone());
         let reader = thread::spawn(move || {
             let asked = Cell::new(false);
-            let may_look = || {
+            let may_read = || {
                 asked.set(is_over.load(SeqCst));
                 true
             };
@@ -108,7 +108,7 @@ fn what_a_key_holds_does_not_change_between_the_question_and_the_look() {
                 assert!(seen == 2 || !is_over.load(SeqCst), "changed under the look");
                 seen
             };
-            let seen = reader.look_if(KEY, may_look, look).unwrap().unwrap();
+            let seen = reader.with_item_if(KEY, may_read, look).unwrap().unwrap();
             assert!(seen == 2 || !asked.get(), "changed after the look");
         });
         table.insert(item(KEY, 2));
@@ -131,7 +131,7 @@ fn a_table_that_takes_the_place_of_another_is_seen_at_once_and_as_a_whole() {
                 let [first, second] = keys.map(|key| read(&reader, key).unwrap());
                 assert!(second >= first, "{second} after {first}");
             });
-            shown.take_over(&other);
+            shown.replace_with(&other);
             reader.join().unwrap();
         });
     }
@@ -144,7 +144,7 @@ fn a_table_that_was_taken_over_changes_no_more_under_the_readers_of_the_one_that
         let (shown, other) = (table(&[KEY], 1), table(&[KEY], 2));
         let (reader, writer) = (shown.clone(), other.clone());
         let writer = thread::spawn(move || writer.insert(item(KEY, 3)));
-        shown.take_over(&other);
+        shown.replace_with(&other);
         let first = read(&reader, KEY).unwrap();
         writer.join().unwrap();
         assert_eq!(read(&reader, KEY), Some(first));
