@@ -3,10 +3,10 @@
 //! An entry is one allocation, an [`Item`], and a slot of 8 bytes: at a million entries the slots
 //! and the allocator's headers are what a table costs beside its content.
 //!
-//! A snapshot of one revision is taken while writes go on. `freeze` fixes the revision S; from then
-//! on the writer puts the old item of a key aside before it changes it, if that item is of S or
-//! older. The walk visits shard after shard, each under its read lock for a moment, and passes
-//! over what is newer than S; what was put aside completes it. A key may come twice with the same
+//! Snapshots are taken by copy on write while writes go on. `freeze` fixes the revision S; from then
+//! on the writer keeps the pre-image of a key, its old item, before it changes the key, if that item
+//! is of S or older. The walk visits shard after shard, each under its read lock for a moment, and
+//! passes over what is newer than S; the pre-images complete it. A key may come twice with the same
 //! item, never with two. Extra memory is bounded by what changes meanwhile, and the writer never
 //! waits for more than one shard.
 
@@ -174,15 +174,14 @@ impl Eq for Item {}
 #[derive(Debug)]
 pub struct Table {
     shards: Shards<Item>,
-    /// Where items are put aside for a snapshot; `None` when none is being taken. The writer looks
-    /// at it before each change.
-    aside: Mutex<Option<Arc<Aside>>>,
+    /// Of the snapshot that is being taken, if one is. The writer looks here before each change.
+    pre_images: Mutex<Option<Arc<PreImages>>>,
     entries: AtomicU64,
     bytes: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Aside {
+struct PreImages {
     revision: u64,
     /// The writer adds, the walk takes.
     items: Mutex<HashMap<Item, (), RandomState>>,
@@ -199,7 +198,7 @@ impl Table {
     pub fn with_capacity(entries: usize) -> Self {
         Table {
             shards: Shards::with_capacity(entries),
-            aside: Mutex::new(None),
+            pre_images: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -238,7 +237,7 @@ impl Table {
 
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
-        self.put_aside(item.key());
+        self.keep_pre_image(item.key());
         self.add(&item);
         match self.shards.replace(item) {
             Some(old) => self.subtract(&old),
@@ -250,7 +249,7 @@ impl Table {
 
     /// For the one writer only.
     pub fn remove(&self, key: &[u8]) {
-        self.put_aside(key);
+        self.keep_pre_image(key);
         let key = Key(key);
         if let Some(old) = self.shards.remove(&key, |item| key.is_of(item)) {
             self.entries.fetch_sub(1, Ordering::Relaxed);
@@ -266,12 +265,12 @@ impl Table {
         self.bytes.fetch_sub(old.plain_bytes(), Ordering::Relaxed);
     }
 
-    fn put_aside(&self, key: &[u8]) {
-        if let Some(aside) = self.aside.lock().as_ref()
+    fn keep_pre_image(&self, key: &[u8]) {
+        if let Some(pre_images) = self.pre_images.lock().as_ref()
             && let Some(old) = self.get(key)
-            && old.revision() <= aside.revision
+            && old.revision() <= pre_images.revision
         {
-            aside.items.lock().entry(old).or_insert(());
+            pre_images.items.lock().entry(old).or_insert(());
         }
     }
 
@@ -279,7 +278,7 @@ impl Table {
     /// held, at once for all readers. The other is closed. A snapshot that is being taken goes on,
     /// of what was held.
     pub fn replace_with(&self, other: &Table) {
-        *self.aside.lock() = None;
+        *self.pre_images.lock() = None;
         self.shards.replace_with(&other.shards);
         self.entries.store(other.entries(), Ordering::Relaxed);
         self.bytes.store(other.bytes(), Ordering::Relaxed);
@@ -294,66 +293,66 @@ impl Table {
     /// Begins a snapshot of `revision`, the newest one. Called by the writer, between two changes.
     /// `None` when one is being taken already.
     pub fn freeze(self: &Arc<Self>, revision: u64) -> Option<Frozen> {
-        let mut aside = self.aside.lock();
-        if aside.is_some() {
+        let mut pre_images = self.pre_images.lock();
+        if pre_images.is_some() {
             return None;
         }
-        let items = Arc::new(Aside { revision, items: Mutex::default() });
-        *aside = Some(items.clone());
+        let items = Arc::new(PreImages { revision, items: Mutex::default() });
+        *pre_images = Some(items.clone());
         let (table, all, entries) = (self.clone(), self.shards.all(), self.entries());
-        Some(Frozen { table, all, aside: items, entries })
+        Some(Frozen { table, all, pre_images: items, entries })
     }
 
     /// Is a snapshot being taken?
     pub fn is_frozen(&self) -> bool {
-        self.aside.lock().is_some()
+        self.pre_images.lock().is_some()
     }
 }
 
-/// The table as it was at one revision. Dropping it lets go of what was put aside.
+/// The table as it was at one revision. Dropping it drops the pre-images.
 #[derive(Debug)]
 pub struct Frozen {
     table: Arc<Table>,
     all: All<Item>,
-    aside: Arc<Aside>,
+    pre_images: Arc<PreImages>,
     entries: u64,
 }
 
 impl Frozen {
     pub fn revision(&self) -> u64 {
-        self.aside.revision
+        self.pre_images.revision
     }
 
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// Calls `visit` with pieces of the frozen table, one shard or what was put aside at a time.
+    /// Calls `visit` with chunks of the frozen table, one shard or the pre-images at a time.
     pub fn walk<E>(&self, mut visit: impl FnMut(&[Item]) -> Result<(), E>) -> Result<(), E> {
-        let mut piece: Vec<Item> = Vec::new();
+        let mut chunk: Vec<Item> = Vec::new();
         for shard in self.all.shards() {
-            piece.clear();
+            chunk.clear();
             self.all.walk(shard, |item| {
                 if item.revision() <= self.revision() {
-                    piece.push(item.clone());
+                    chunk.push(item.clone());
                 }
             });
-            visit(&piece)?;
+            visit(&chunk)?;
         }
-        let aside = std::mem::take(&mut *self.aside.items.lock());
-        piece.clear();
-        piece.extend(aside.into_keys());
-        visit(&piece)
+        let pre_images = std::mem::take(&mut *self.pre_images.items.lock());
+        chunk.clear();
+        chunk.extend(pre_images.into_keys());
+        visit(&chunk)
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        // Another snapshot may be taken by now, if the table was replaced. What was put aside is
+        // Another snapshot may be taken by now, if the table was replaced. The pre-images are
         // freed after the lock is released: the writer waits for it.
-        let mut aside = self.table.aside.lock();
-        if aside.as_ref().is_some_and(|aside| Arc::ptr_eq(aside, &self.aside)) {
-            *aside = None;
+        let mut pre_images = self.table.pre_images.lock();
+        if pre_images.as_ref().is_some_and(|pre_images| Arc::ptr_eq(pre_images, &self.pre_images)) {
+            *pre_images = None;
         }
     }
 }
