@@ -15,7 +15,7 @@ use ram_lease::mode::{ReadMode, Way};
 use ram_lease::pending::Pending;
 use ram_lease::promise::Promise;
 use ram_table::table::{Item, Table};
-use ram_table::value::Held;
+use ram_table::value::StoredValue;
 use ram_threads::loom::future::block_on;
 use ram_threads::loom::model::Builder;
 use ram_threads::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -55,7 +55,7 @@ fn holder() -> (Reads, Arc<Table>) {
 }
 
 fn apply(reads: &Reads, table: &Table, index: u64) {
-    table.insert(Item::new(KEY, Held::as_it_is(b""), index));
+    table.insert(Item::new(KEY, StoredValue::plain(b""), index));
     reads.applied(index);
 }
 

@@ -187,7 +187,7 @@ impl Store {
         match value {
             Some(value) => {
                 self.metadata.revision += 1;
-                let held = self.values.hold(value);
+                let held = self.values.store(value);
                 self.table.insert(Item::new(key, held, self.metadata.revision));
             }
             // Deleting what is not there changes nothing, so it takes no revision.

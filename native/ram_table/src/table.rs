@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
 use super::shards::{All, Element, Shards};
-use super::value::{AnyForm, Held};
+use super::value::{SharedRepresentation, StoredValue};
 
 /// A key, its value and the revision of the change that set it, in one allocation. Hashed and
 /// compared by its key. Clones share it.
@@ -30,7 +30,7 @@ use super::value::{AnyForm, Held};
 /// what is held of the value; the lengths are a byte each. Were the length of the key and the
 /// revision a word each, an entry among a million would take 11 bytes more.
 #[derive(Clone)]
-pub struct Item(ThinArc<Option<AnyForm>, u8>);
+pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
 /// The first byte of a content whose key is longer than a byte can say: four bytes of length
 /// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
@@ -43,7 +43,7 @@ struct Content<'a> {
 }
 
 impl Item {
-    pub fn new(key: &[u8], value: Held, revision: u64) -> Item {
+    pub fn new(key: &[u8], value: StoredValue, revision: u64) -> Item {
         let long = (key.len() as u32).to_le_bytes();
         let length = match u8::try_from(key.len()) {
             Ok(short) if short != LONG_KEY => &[short][..],
@@ -53,7 +53,9 @@ impl Item {
         let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let revision = revision.get(..digits).unwrap_or_default();
         let parts = [length, key, &[digits as u8], revision, &value.bytes];
-        with_joined(&parts, |content| Item(ThinArc::from_header_and_slice(value.form, content)))
+        with_joined(&parts, |content| {
+            Item(ThinArc::from_header_and_slice(value.representation, content))
+        })
     }
 
     pub fn key(&self) -> &[u8] {
@@ -61,18 +63,18 @@ impl Item {
     }
 
     pub fn value(&self) -> Cow<'_, [u8]> {
-        match self.form() {
-            Some(form) => Cow::Owned(form.value(self.held_bytes())),
-            None => Cow::Borrowed(self.held_bytes()),
+        match self.representation() {
+            Some(representation) => Cow::Owned(representation.value(self.stored_bytes())),
+            None => Cow::Borrowed(self.stored_bytes()),
         }
     }
 
-    /// The bytes that are held: those of the value, unless it has a form.
-    pub fn held_bytes(&self) -> &[u8] {
+    /// The bytes that are stored: those of the value, unless it has a representation.
+    pub fn stored_bytes(&self) -> &[u8] {
         self.content().held
     }
 
-    pub fn form(&self) -> Option<&AnyForm> {
+    pub fn representation(&self) -> Option<&SharedRepresentation> {
         self.0.header.header.as_ref()
     }
 
@@ -83,8 +85,8 @@ impl Item {
 
     /// How many bytes the value has, however it is held.
     pub fn value_bytes(&self) -> usize {
-        let held = self.held_bytes();
-        self.form().map_or(held.len(), |form| form.value_bytes(held))
+        let held = self.stored_bytes();
+        self.representation().map_or(held.len(), |representation| representation.value_bytes(held))
     }
 
     /// The bytes of key and value, however they are held.
