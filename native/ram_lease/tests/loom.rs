@@ -9,11 +9,11 @@
 use ram_lease::Reads;
 use ram_lease::barrier::{Barrier, Release};
 use ram_lease::clock::{Clock, Time};
-use ram_lease::grants::{Ack, Ask, Grant, Refused, Spans};
-use ram_lease::lease::{Cause, Lease};
-use ram_lease::mode::{ReadMode, Way};
+use ram_lease::grants::{Ack, Ask, Grant, LeaseTimeouts, Refused};
+use ram_lease::lease::{Lease, NoLeaseReason};
+use ram_lease::mode::{ReadMode, ReadPath};
 use ram_lease::pending::Pending;
-use ram_lease::promise::Promise;
+use ram_lease::vote_hold::VoteHold;
 use ram_table::table::{Item, Table};
 use ram_table::value::StoredValue;
 use ram_threads::loom::future::block_on;
@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const KEY: &[u8] = b"key";
-const SPANS: Spans = Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
+const TIMEOUTS: LeaseTimeouts =
+    LeaseTimeouts { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
 
 fn at(ms: u64) -> Time {
     Time::from_ns(ms * 1_000_000)
@@ -46,8 +47,8 @@ fn mark(pending: &Pending, index: u64) {
 
 /// A member that holds a lease from index 1 on, which it has applied, and its table.
 fn holder() -> (Reads, Arc<Table>) {
-    let reads = Reads::new(2, true, SPANS, Arc::new(Stopped));
-    let grant = Grant { term: 1, lasts: SPANS.lease, from_index: 1 };
+    let reads = Reads::new(2, true, TIMEOUTS, Arc::new(Stopped));
+    let grant = Grant { term: 1, lasts: TIMEOUTS.lease, from_index: 1 };
     assert!(reads.lease.take(reads.lease.ask(at(1000), 1), &grant));
     let table = Arc::new(Table::with_capacity(0));
     apply(&reads, &table, 1);
@@ -61,7 +62,7 @@ fn apply(reads: &Reads, table: &Table, index: u64) {
 
 /// What a read by lease shows at once, as the member's handle asks for it.
 fn read(reads: &Reads, table: &Table) -> Option<u64> {
-    let may_read = || reads.way(ReadMode::Lease, KEY) == Way::Now;
+    let may_read = || reads.read_path(ReadMode::Lease, KEY) == ReadPath::Now;
     table.with_item_if(KEY, may_read, |found| found.unwrap().revision()).unwrap()
 }
 
@@ -112,10 +113,10 @@ fn a_read_that_waits_for_the_index_it_is_told_sees_what_was_acknowledged_before_
             }
         });
         let before = acked.load(SeqCst);
-        let index = match reads.way(ReadMode::Lease, KEY) {
-            Way::Now => 0,
-            Way::Applied { index } => index,
-            Way::Quorum => panic!("it holds a lease"),
+        let index = match reads.read_path(ReadMode::Lease, KEY) {
+            ReadPath::Now => 0,
+            ReadPath::Applied { index } => index,
+            ReadPath::Quorum => panic!("it holds a lease"),
         };
         if applied.load(SeqCst) >= index {
             let seen = table.with_item_if(KEY, || true, |found| found.unwrap().revision());
@@ -148,7 +149,7 @@ fn marks_that_come_while_others_go_are_neither_lost_nor_left_over() {
 #[test]
 fn nobody_pairs_the_end_of_a_new_lease_with_the_index_of_an_old_one() {
     model(|| {
-        let grant = |from_index| Grant { term: 1, lasts: SPANS.lease, from_index };
+        let grant = |from_index| Grant { term: 1, lasts: TIMEOUTS.lease, from_index };
         let lease = Arc::new(Lease::default());
         assert!(lease.take(lease.ask(at(1000), 1), &grant(3)));
         let reader = lease.clone();
@@ -161,7 +162,7 @@ fn nobody_pairs_the_end_of_a_new_lease_with_the_index_of_an_old_one() {
             }
         });
         assert!(lease.take(lease.ask(at(1100), 1), &grant(5)));
-        lease.drop_for(Cause::OtherVote);
+        lease.drop_for(NoLeaseReason::OtherVote);
         assert!(lease.take(lease.ask(at(1200), 2), &grant(4)));
         reader.join().unwrap();
     });
@@ -174,10 +175,10 @@ fn a_lease_that_is_dropped_while_its_grant_arrives_is_over() {
         let ticket = lease.ask(at(1000), 1);
         let taker = lease.clone();
         let taker = thread::spawn(move || {
-            let grant = Grant { term: 1, lasts: SPANS.lease, from_index: 3 };
+            let grant = Grant { term: 1, lasts: TIMEOUTS.lease, from_index: 3 };
             taker.take(ticket, &grant)
         });
-        lease.drop_for(Cause::Snapshot);
+        lease.drop_for(NoLeaseReason::Snapshot);
         assert_eq!(lease.held(|| at(1001)), None);
         taker.join().unwrap();
         assert_eq!(lease.held(|| at(1001)), None);
@@ -185,7 +186,7 @@ fn a_lease_that_is_dropped_while_its_grant_arrives_is_over() {
 }
 
 fn ack(index: u64) -> Ack {
-    Ack { index: Some(index), sent: at(1000), hold: SPANS.hold }
+    Ack { index: Some(index), sent: at(1000), hold: TIMEOUTS.hold }
 }
 
 fn grant_to(barrier: &Barrier, id: u64) -> Result<Grant, Refused> {
@@ -194,14 +195,14 @@ fn grant_to(barrier: &Barrier, id: u64) -> Result<Grant, Refused> {
 }
 
 /// The leader 1 of term 5, with followers 2 and 3 at index 10; 3 has asked for a lease once.
-fn leader() -> (Arc<Barrier>, Arc<Promise>) {
-    let promise = Arc::new(Promise::default());
-    let barrier = Arc::new(Barrier::new(1, SPANS, Arc::new(Stopped), promise.clone()));
+fn leader() -> (Arc<Barrier>, Arc<VoteHold>) {
+    let vote_hold = Arc::new(VoteHold::default());
+    let barrier = Arc::new(Barrier::new(1, TIMEOUTS, Arc::new(Stopped), vote_hold.clone()));
     barrier.appending(5, 10);
     barrier.acked(5, 2, ack(10));
     barrier.acked(5, 3, ack(10));
     assert_eq!(grant_to(&barrier, 3), Err(Refused::Lagging));
-    (barrier, promise)
+    (barrier, vote_hold)
 }
 
 /// As above, with a lease, and an entry that nobody has acknowledged.
@@ -226,7 +227,7 @@ fn what_counts_as_acknowledged_is_marked_by_every_holder_or_not_above_its_index(
         let flushed = counting(&passed);
         let log = thread::spawn(move || {
             log.appending(5, 11);
-            log.hold(5, 11, flushed);
+            log.defer(5, 11, flushed);
         });
         let granted = grant_to(&barrier, 3).unwrap();
         assert!(passed.load(SeqCst) == 0 || granted.from_index >= 11);
@@ -244,7 +245,7 @@ fn what_is_held_back_passes_once_when_the_holder_acknowledges_or_the_lead_is_los
             let barrier = leader_beside_a_holder();
             let (log, passed) = (barrier.clone(), Arc::new(AtomicUsize::new(0)));
             let flushed = counting(&passed);
-            let log = thread::spawn(move || log.hold(5, 11, flushed));
+            let log = thread::spawn(move || log.defer(5, 11, flushed));
             match is_lost {
                 true => barrier.forget(),
                 false => barrier.acked(5, 3, ack(11)),
@@ -271,11 +272,11 @@ fn an_answer_that_waits_at_the_barrier_misses_no_acknowledgement() {
 #[test]
 fn a_member_does_not_both_grant_a_lease_and_vote_for_another_leader() {
     model(|| {
-        let (barrier, promise) = leader();
+        let (barrier, vote_hold) = leader();
         let service = barrier.clone();
         let voted = thread::spawn(move || {
             service.forget();
-            promise.is_over(at(1000))
+            vote_hold.is_over(at(1000))
         });
         let granted = grant_to(&barrier, 3);
         assert!(!(voted.join().unwrap() && granted.is_ok()));
@@ -285,11 +286,11 @@ fn a_member_does_not_both_grant_a_lease_and_vote_for_another_leader() {
 #[test]
 fn whoever_stops_granting_knows_the_end_of_every_lease() {
     model(|| {
-        let (barrier, promise) = leader();
+        let (barrier, vote_hold) = leader();
         let granter = barrier.clone();
         let granted = thread::spawn(move || grant_to(&granter, 3).is_ok());
         let pause = barrier.pause();
-        let is_none_alive = promise.is_over(at(1000));
+        let is_none_alive = vote_hold.is_over(at(1000));
         let granted = granted.join().unwrap();
         assert!(!(granted && is_none_alive));
         drop(pause);
