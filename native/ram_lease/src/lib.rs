@@ -24,7 +24,7 @@
 //!    applied on every holder, if its index is above C.
 //! 4. *Read* ([`answer`]). The lease is valid, C is applied, the key is not marked: look it up. If
 //!    only the latter two fail, wait until what is marked now is applied. Else ask a quorum.
-//! 5. *A new leader* waits for nothing: no lease outlives the vote holds of a quorum ([`vote_hold`]).
+//! 5. *A new leader* waits for nothing: no lease outlives a quorum's vote holds ([`vote_hold`]).
 //!
 //! # Invariants
 //!

@@ -1,5 +1,5 @@
-//! tokio's `Notify`, or the same as a model checker sees it: each call is a step that others may come
-//! before or after. What happens within a call is tokio's, which checks that in the same way.
+//! tokio's `Notify`, or the same as a model checker sees it: each call is a step, before or after
+//! those of other threads. What happens within a call is tokio's, which checks that by loom too.
 
 #[cfg(not(feature = "loom"))]
 pub use tokio::sync::Notify;

@@ -49,7 +49,8 @@ fn build(
     let log = Log::open(disk.clone(), options).unwrap();
     let worker = Worker::start("ram-snapshot").unwrap();
     let second = Duration::from_secs(1);
-    let reads = Reads::new(1, true, LeaseTimeouts { lease: second, hold: 2 * second }, Arc::new(BootClock));
+    let reads =
+        Reads::new(1, true, LeaseTimeouts { lease: second, hold: 2 * second }, Arc::new(BootClock));
     let (writes, takes) = (worker.clone(), Worker::inline());
     let machine = StateMachine::open(disk, writes, takes, Arc::new(Plain), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();

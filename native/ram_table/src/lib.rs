@@ -1,6 +1,6 @@
-//! The table: a concurrent hash set of items with one writer and any number of readers on any thread,
-//! and snapshots by copy on write. Used by `ram_store`, whose apply is the writer, and by whoever
-//! reads: the member's handle and, through it, the NIF.
+//! The table: a concurrent hash set of items with one writer and any number of readers on any
+//! thread, and snapshots by copy on write. The writer is `ram_store`'s apply; the member's handle
+//! reads, for the NIF.
 //!
 //! # Guarantees
 //!
@@ -15,8 +15,8 @@
 //! # Parts
 //!
 //! [`shards`]: the set, with a lock for each shard and reader stripe; the only unsafe code of the
-//! core. [`table`]: items, sizes, snapshots. [`value`]: what an item stores of a value. Nothing here
-//! knows of commands, logs or time.
+//! core. [`table`]: items, sizes, snapshots. [`value`]: what an item stores of a value. Nothing
+//! here knows of commands, logs or time.
 //!
 //! # Source
 //!

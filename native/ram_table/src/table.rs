@@ -3,12 +3,12 @@
 //! An entry is one allocation, an [`Item`], and a slot of 8 bytes: at a million entries the slots
 //! and the allocator's headers are what a table costs beside its content.
 //!
-//! Snapshots are taken by copy on write while writes go on. `freeze` fixes the revision S; from then
-//! on the writer keeps the pre-image of a key, its old item, before it changes the key, if that item
-//! is of S or older. The walk visits shard after shard, each under its read lock for a moment, and
-//! passes over what is newer than S; the pre-images complete it. A key may come twice with the same
-//! item, never with two. Extra memory is bounded by what changes meanwhile, and the writer never
-//! waits for more than one shard.
+//! Snapshots are taken by copy on write while writes go on. `freeze` fixes the revision S; from
+//! then on the writer keeps the pre-image of a key, its old item, before it changes the key, if
+//! that item is of S or older. The walk visits shard after shard, each under its read lock for a
+//! moment, and passes over what is newer than S; the pre-images complete it. A key may come twice
+//! with the same item, never with two. Extra memory is bounded by what changes meanwhile, and the
+//! writer never waits for more than one shard.
 
 use foldhash::fast::RandomState;
 

@@ -1,5 +1,5 @@
-//! Reader stripes: threads that read often write to memory of their own, a stripe, since a processor
-//! waits long for a word that another has written. Used by the table's locks and by counters.
+//! Reader stripes: threads that read often write to memory of their own, a stripe, since a
+//! processor waits long for a word that another has written. The table's locks and counters do.
 
 use std::num::NonZero;
 use std::sync::LazyLock;

@@ -126,7 +126,7 @@ fn reads<'a>(env: Env<'a>, reads: &ReadStatus) -> Term<'a> {
 }
 
 fn no_lease(env: Env, reason: NoLeaseReason) -> Term {
-    let cause = match cause {
+    let reason = match reason {
         NoLeaseReason::NotAsked => atoms::not_asked(),
         NoLeaseReason::NoLeader => atoms::no_leader(),
         NoLeaseReason::NoAnswer => atoms::no_answer(),
@@ -144,7 +144,7 @@ fn no_lease(env: Env, reason: NoLeaseReason) -> Term {
             return (atoms::refused(), why).encode(env);
         }
     };
-    cause.encode(env)
+    reason.encode(env)
 }
 
 fn log<'a>(env: Env<'a>, status: &Status) -> Term<'a> {

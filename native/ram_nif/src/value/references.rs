@@ -6,7 +6,7 @@
 
 use once_cell::sync::Lazy;
 use ram_core::store::table::Item;
-use ram_core::store::value::{SharedRepresentation, Representation, StoredValue};
+use ram_core::store::value::{Representation, SharedRepresentation, StoredValue};
 use rustler::{Env, Term};
 
 use super::compile;
@@ -15,7 +15,7 @@ use crate::raw::{self, SEALED_BYTES, SharedBytes};
 
 struct References<S>(S);
 
-impl<S: AsRef<[SharedBytes]> + Send + Sync> Representation for References<S> {
+impl<S: AsRef<[SharedBytes]> + Send + Sync + 'static> Representation for References<S> {
     fn value(&self, compiled: &[u8]) -> Vec<u8> {
         compile::etf_of(compiled, self.0.as_ref())
     }
@@ -37,8 +37,13 @@ pub fn held_with_one<'a>(compiled: Vec<u8>, shared: SharedBytes) -> StoredValue<
 }
 
 pub fn held_with<'a>(compiled: Vec<u8>, shared: Vec<SharedBytes>) -> StoredValue<'a> {
-    static NONE: Lazy<SharedRepresentation> = Lazy::new(|| SharedRepresentation::new(References([])));
-    let form = if shared.is_empty() { NONE.clone() } else { SharedRepresentation::new(References(shared)) };
+    static NONE: Lazy<SharedRepresentation> =
+        Lazy::new(|| SharedRepresentation::new(References([])));
+    let form = if shared.is_empty() {
+        NONE.clone()
+    } else {
+        SharedRepresentation::new(References(shared))
+    };
     StoredValue::represented(compiled, form)
 }
 

@@ -123,7 +123,10 @@ struct Turned;
 
 impl Values for Turned {
     fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
-        StoredValue::represented(value.iter().rev().copied().chain([0]).collect(), SharedRepresentation::new(Turned))
+        StoredValue::represented(
+            value.iter().rev().copied().chain([0]).collect(),
+            SharedRepresentation::new(Turned),
+        )
     }
 }
 

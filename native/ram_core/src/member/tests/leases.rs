@@ -122,7 +122,8 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     let (applied, reads) =
         (member.parts.replica.applied.clone(), member.parts.replica.reads.clone());
     let player = Player::beside(&member, PEER).await;
-    *player.answer.lock() = Some(Ok(Grant { term: TERM, lasts: reads.timeouts.lease, from_index: 2 }));
+    *player.answer.lock() =
+        Some(Ok(Grant { term: TERM, lasts: reads.timeouts.lease, from_index: 2 }));
     let served = serve(member);
 
     append(&player, id, &first_append(&members)).await;
@@ -137,7 +138,10 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     assert!(matches!(taken, Ok(SnapshotProgress::Done { .. })), "{taken:?}");
     assert_eq!((applied.index(), applied.table().entries()), (LATER, 1));
     assert_eq!(value(&handle), None);
-    assert!(matches!(reads.lease.no_lease_reason(), NoLeaseReason::Snapshot | NoLeaseReason::Refused(_)));
+    assert!(matches!(
+        reads.lease.no_lease_reason(),
+        NoLeaseReason::Snapshot | NoLeaseReason::Refused(_)
+    ));
     served.abort();
 }
 
