@@ -193,6 +193,10 @@ mod tests {
         let lease = Lease::default();
         assert!(!lease.ask(at(1000), 1).renews);
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
+        assert_eq!(lease.term(), 1);
+        assert!(lease.take(lease.ask(at(1000), 7), &Grant { term: 7, ..grant(100, 7) }));
+        assert_eq!(lease.term(), 7);
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
         assert!(lease.ask(at(1098), 1).renews);
         assert!(!lease.ask(at(1098), 2).renews);
         assert!(!lease.ask(at(1099), 1).renews);

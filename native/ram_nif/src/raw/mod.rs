@@ -2,8 +2,8 @@
 //! ones, and the allocator of the library.
 //!
 //! These are the only files of the crate with `unsafe` in them. Every function that they show to
-//! the rest of the crate is safe to call, with any arguments that were not forged from the memory of
-//! this process (`unsealed`). They name nothing of the crate.
+//! the rest of the crate is safe to call, with any arguments that were not forged from the memory
+//! of this process (`unsealed`). They name nothing of the crate.
 
 mod allocator;
 mod build;

@@ -1,8 +1,9 @@
 //! The long binaries of a value, which its compiled term refers to.
 //!
 //! A compiled term has them sealed (`SharedBytes::sealed`), so that a read need not look for them.
-//! The item of the table has both, the compiled term and, as its form, what keeps them. Items do not
-//! change, and nobody else seals or unseals: so what an item has sealed is there while the item is.
+//! The item of the table has both, the compiled term and, as its representation, what keeps them.
+//! Items do not change, and nobody else seals or unseals: so what an item has sealed is there while
+//! the item is.
 
 use once_cell::sync::Lazy;
 use ram_core::store::table::Item;
