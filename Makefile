@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak shell build setup check torture sim sabotage
-.PHONY: bench bench-local bench-parts bench-size clean
+.PHONY: loom mutants bench bench-local bench-parts bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
@@ -56,6 +56,13 @@ sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 fo
 
 sabotage:  ## Sabotages the core in every known way, and shows what catches it
 	@cargo test --locked --profile sim -p ram_sim --features sabotage --test sabotage -- --nocapture
+
+loom:    ## Concurrent code in every order of its threads (loom), and changes of it that this catches
+	@scripts/setup.sh test
+	@scripts/loom.sh mutants
+
+mutants: ## Small changes of the code that no test catches (cargo-mutants): make mutants CRATE=ram_lease
+	@scripts/mutants.sh $(CRATE)
 
 bench: SECONDS = 2
 bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/performance.md

@@ -16,6 +16,7 @@ documentation() {
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 step cargo test --quiet --locked -p ram_core --test layers
+step scripts/deny.sh
 step rebar3 as strict compile    # warnings are errors there, in tests and benchmarks too
 step rebar3 xref
 step rebar3 dialyzer

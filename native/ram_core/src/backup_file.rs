@@ -145,7 +145,7 @@ fn refused(error: DiskError) -> Error {
 mod tests {
     use super::*;
     use ram_table::table::{Item, Table};
-    use ram_table::value::Held;
+    use ram_table::value::StoredValue;
     use std::fs;
     use std::path::PathBuf;
 
@@ -187,7 +187,7 @@ mod tests {
         for revision in 1..=entries {
             let value = revision.to_le_bytes();
             let key = revision.to_be_bytes();
-            table.insert(Item::new(&key, Held::as_it_is(&value), revision));
+            table.insert(Item::new(&key, StoredValue::plain(&value), revision));
         }
         table
     }

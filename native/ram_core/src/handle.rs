@@ -21,7 +21,7 @@ use crate::requests::RequestQueues;
 use crate::running::Running;
 use crate::status::Status;
 use crate::{Error, Result};
-use ram_lease::mode::{ReadMode, Way};
+use ram_lease::mode::{ReadMode, ReadPath};
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
@@ -145,8 +145,9 @@ impl Handle {
         key: &[u8],
         look: impl FnOnce(Option<&Item>) -> Option<T>,
     ) -> Result<Option<T>> {
-        let may_look = || self.reads.way(mode, key) == Way::Now;
-        let looked = self.applied.table().look_if(key, may_look, look).ok_or(Error::Stopped)?;
+        let may_read = || self.reads.read_path(mode, key) == ReadPath::Now;
+        let looked =
+            self.applied.table().with_item_if(key, may_read, look).ok_or(Error::Stopped)?;
         let answer = looked.flatten();
         if answer.is_some() {
             self.reads.counts.count_local();
@@ -164,11 +165,11 @@ impl Handle {
     ) -> Result<()> {
         let applied = self.applied.clone();
         let permit = self.permit(key.len())?;
-        let from_index = self.counted_way(mode, &key);
+        let from_index = self.counted_read_path(mode, &key);
         let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
             let share = |item: Option<&Item>| item.cloned();
-            let get = |()| applied.table().look(&key, share).ok_or(Error::Stopped);
+            let get = |()| applied.table().with_item(&key, share).ok_or(Error::Stopped);
             reply(ready.map_err(Error::from).and_then(get));
         });
         enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index, ready })
@@ -176,18 +177,18 @@ impl Handle {
 
     /// What has to be applied before a read is answered; `None` when only a quorum knows. Counts
     /// the read.
-    fn counted_way(&self, mode: ReadMode, key: &[u8]) -> Option<u64> {
+    fn counted_read_path(&self, mode: ReadMode, key: &[u8]) -> Option<u64> {
         let counts = &self.reads.counts;
-        match self.reads.way(mode, key) {
-            Way::Now => {
+        match self.reads.read_path(mode, key) {
+            ReadPath::Now => {
                 counts.count_local();
                 Some(0)
             }
-            Way::Applied { index } => {
+            ReadPath::Applied { index } => {
                 counts.count_waited();
                 Some(index)
             }
-            Way::Quorum => {
+            ReadPath::Quorum => {
                 counts.count_quorum();
                 None
             }

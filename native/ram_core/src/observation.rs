@@ -103,7 +103,7 @@ impl Handle {
     pub fn hears_leader(&self) -> bool {
         let heard = self.with(|running| {
             let ago = running.replica.terms.leader_heard_ago();
-            ago.is_some_and(|ago| ago < running.replica.reads.spans.hold / 3)
+            ago.is_some_and(|ago| ago < running.replica.reads.timeouts.hold / 3)
         });
         heard.unwrap_or(false)
     }

@@ -9,7 +9,7 @@ use crate::identity::{ClusterId, Identity, MEMBER};
 use crate::running::Running;
 use crate::{Error, Result};
 use ram_lease::Reads;
-use ram_lease::grants::Spans;
+use ram_lease::grants::LeaseTimeouts;
 use ram_lease::mode::ReadMode;
 use ram_log::{Disk, Log, LogOptions};
 use ram_net::{Cookie, Net, NetError, NetOptions, PeerId, Transport};
@@ -76,8 +76,8 @@ async fn open_as(
 ) -> Result<Parts> {
     let Environment { disk, transport, open_log, worker, transfer, values, clock } = environment;
     let log = open_log(disk.clone()).map_err(Error::failed)?;
-    let spans = Spans { lease: config.read_lease(), hold: config.election_timeout_max };
-    let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, spans, clock);
+    let timeouts = LeaseTimeouts { lease: config.read_lease(), hold: config.election_timeout_max };
+    let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, timeouts, clock);
     vote_hold::begin(&log, &reads, open == Open::Existing).await.map_err(Error::failed)?;
     let (writes, takes) = (worker.clone(), transfer.clone());
     let machine = StateMachine::open(disk.clone(), writes, takes, values, reads.clone());

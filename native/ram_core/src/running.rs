@@ -28,7 +28,7 @@ impl Running {
             local: reads.counts.local(),
             waited: reads.counts.waited(),
             quorum: reads.counts.quorum(),
-            lease: if left.is_zero() { Err(reads.lease.cause()) } else { Ok(left) },
+            lease: if left.is_zero() { Err(reads.lease.no_lease_reason()) } else { Ok(left) },
         }
     }
 

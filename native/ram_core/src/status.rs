@@ -1,7 +1,7 @@
 //! The status of a member, as `ram:status/0` tells it.
 
 use crate::identity::ClusterId;
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_log::LogStats;
 use ram_net::{NetStats, PeerStatus};
 pub use ram_raft::replica::Role;
@@ -56,7 +56,7 @@ pub struct ReadStatus {
     /// After a majority confirmed the leader.
     pub quorum: u64,
     /// What is left of the read lease, or why there is none.
-    pub lease: Result<Duration, Cause>,
+    pub lease: Result<Duration, NoLeaseReason>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustler", &["ram_nif"]),
     ("openraft", &["ram_raft"]),
     ("bincode", &["ram_store"]),
-    ("dashmap", &["ram_table", "ram_nif"]),
+    ("dashmap", &["ram_nif"]),
+    ("hashbrown", &["ram_table"]),
+    ("loom", &["ram_threads"]),
     ("serde", &["ram_lease", "ram_store", "ram_raft", "ram_core"]),
     ("tokio", &["ram_lease", "ram_net", "ram_raft", "ram_core"]),
 ];

@@ -14,7 +14,7 @@
 
 /// Why not. The first two say that there is something to wait for on this member alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
+pub enum Unanswerable {
     /// An entry that may change the key is not yet applied.
     Pending,
     /// What was committed before the lease began is not yet applied.
@@ -27,12 +27,12 @@ pub fn may_answer(
     lease: impl FnOnce() -> Option<u64>,
     applied: impl FnOnce() -> u64,
     is_pending: impl FnOnce() -> bool,
-) -> Result<(), Absence> {
-    let from_index = lease().ok_or(Absence::NoLease)?;
+) -> Result<(), Unanswerable> {
+    let from_index = lease().ok_or(Unanswerable::NoLease)?;
     if applied() < from_index {
-        return Err(Absence::Behind { from_index });
+        return Err(Unanswerable::Behind { from_index });
     }
-    if is_pending() { Err(Absence::Pending) } else { Ok(()) }
+    if is_pending() { Err(Unanswerable::Pending) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -40,16 +40,16 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
-    fn ask(lease: Option<u64>, applied: u64, is_pending: bool) -> Result<(), Absence> {
+    fn ask(lease: Option<u64>, applied: u64, is_pending: bool) -> Result<(), Unanswerable> {
         may_answer(|| lease, || applied, || is_pending)
     }
 
     #[test]
     fn a_member_answers_with_a_lease_that_it_has_caught_up_with_unless_the_key_is_pending() {
         assert_eq!(ask(Some(5), 5, false), Ok(()));
-        assert_eq!(ask(Some(5), 5, true), Err(Absence::Pending));
-        assert_eq!(ask(Some(5), 4, false), Err(Absence::Behind { from_index: 5 }));
-        assert_eq!(ask(None, 9, false), Err(Absence::NoLease));
+        assert_eq!(ask(Some(5), 5, true), Err(Unanswerable::Pending));
+        assert_eq!(ask(Some(5), 4, false), Err(Unanswerable::Behind { from_index: 5 }));
+        assert_eq!(ask(None, 9, false), Err(Unanswerable::NoLease));
     }
 
     #[test]

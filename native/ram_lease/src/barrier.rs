@@ -8,14 +8,14 @@
 //! Used by the tasks that talk to followers and by the thread of the log. Nothing here waits under
 //! the lock.
 
-use parking_lot::Mutex;
+use ram_threads::sync::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 use super::clock::{self, Clock, TIMER_MIN, Time};
-use super::grants::{Ack, Ask, Grant, Grants, Refused, Spans};
-use super::promise::Promise;
+use super::grants::{Ack, Ask, Grant, Grants, LeaseTimeouts, Refused};
+use super::notify::Notify;
+use super::vote_hold::VoteHold;
 use ram_sabotage::{Fault, armed};
 
 /// Told once that what it waits for may be passed on.
@@ -24,9 +24,9 @@ pub type Release = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct Barrier {
     own: u64,
-    spans: Spans,
+    timeouts: LeaseTimeouts,
     clock: Arc<dyn Clock>,
-    promise: Arc<Promise>,
+    vote_hold: Arc<VoteHold>,
     /// Guards who holds a lease together with what waits for the holders.
     state: Mutex<State>,
     /// More may pass.
@@ -38,12 +38,12 @@ pub struct Barrier {
 #[derive(Default)]
 struct State {
     grants: Grants,
-    held: VecDeque<Held>,
+    deferred: VecDeque<DeferredAck>,
     /// Who has stopped granting.
     pauses: usize,
 }
 
-struct Held {
+struct DeferredAck {
     term: u64,
     index: u64,
     release: Release,
@@ -51,7 +51,7 @@ struct Held {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}, {} held back", self.grants, self.held.len())
+        write!(f, "{:?}, {} deferred", self.grants, self.deferred.len())
     }
 }
 
@@ -63,22 +63,27 @@ impl State {
 
     fn take_open(&mut self, now: Time, own: u64) -> Vec<Release> {
         let mut open = Vec::new();
-        while let Some(first) = self.held.front()
+        while let Some(first) = self.deferred.front()
             && self.is_open(first.term, first.index, now, own)
         {
-            open.extend(self.held.pop_front().map(|held| held.release));
+            open.extend(self.deferred.pop_front().map(|deferred| deferred.release));
         }
         open
     }
 }
 
 impl Barrier {
-    pub fn new(own: u64, spans: Spans, clock: Arc<dyn Clock>, promise: Arc<Promise>) -> Barrier {
+    pub fn new(
+        own: u64,
+        timeouts: LeaseTimeouts,
+        clock: Arc<dyn Clock>,
+        vote_hold: Arc<VoteHold>,
+    ) -> Barrier {
         Barrier {
             own,
-            spans,
+            timeouts,
             clock,
-            promise,
+            vote_hold,
             state: Mutex::default(),
             opened: Notify::new(),
             granted: Notify::new(),
@@ -89,7 +94,7 @@ impl Barrier {
     pub fn appending(&self, term: u64, last_index: u64) {
         let mut state = self.state.lock();
         let is_new = state.grants.term() != Some(term);
-        let is_free = self.promise.is_over(self.clock.now());
+        let is_free = self.vote_hold.is_over(self.clock.now());
         debug_assert!(is_free || !is_new, "I3: no member is elected under a promise");
         state.grants.appended(term, last_index);
     }
@@ -102,7 +107,7 @@ impl Barrier {
     /// A member has accepted an append of this leader's.
     pub fn acked(&self, term: u64, id: u64, mut ack: Ack) {
         if armed(Fault::AssumeOwnPromise) {
-            ack.hold = self.spans.hold;
+            ack.hold = self.timeouts.hold;
         }
         self.change(|grants| grants.acked(term, id, &ack));
     }
@@ -118,10 +123,10 @@ impl Barrier {
     }
 
     /// Calls `release`, now or as soon as `index` may pass.
-    pub fn hold(&self, term: u64, index: u64, release: Release) {
+    pub fn defer(&self, term: u64, index: u64, release: Release) {
         let open = {
             let mut state = self.state.lock();
-            state.held.push_back(Held { term, index, release });
+            state.deferred.push_back(DeferredAck { term, index, release });
             state.take_open(self.clock.now(), self.own)
         };
         open.into_iter().for_each(|release| release());
@@ -130,9 +135,8 @@ impl Barrier {
     /// Returns when `index` may pass.
     pub async fn pass(&self, term: u64, index: u64) {
         loop {
-            let mut opened = std::pin::pin!(self.opened.notified());
-            // From here on no change is missed.
-            opened.as_mut().enable();
+            // From here on no change is missed: it wakes who holds this, polled or not.
+            let opened = self.opened.notified();
             if self.state.lock().is_open(term, index, self.clock.now(), self.own) {
                 return;
             }
@@ -156,9 +160,9 @@ impl Barrier {
             }
             let now = self.clock.now();
             let voters = voters().ok_or(Refused::NotLeading)?;
-            let granted = state.grants.grant(ask, now, self.own, &voters, self.spans.lease)?;
+            let granted = state.grants.grant(ask, now, self.own, &voters, self.timeouts.lease)?;
             // It outlives the lead: this member elects nobody while the lease may be alive.
-            self.promise.extend(state.grants.latest_end());
+            self.vote_hold.extend(state.grants.latest_end());
             granted
         };
         self.granted.notify_one();
@@ -234,12 +238,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    const SPANS: Spans =
-        Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
+    const TIMEOUTS: LeaseTimeouts =
+        LeaseTimeouts { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
 
     /// The leader 1 of term 5, with followers 2 and 3 at index 10; 3 holds a lease.
     fn leader(clock: Arc<dyn Clock>) -> Arc<Barrier> {
-        let barrier = Arc::new(Barrier::new(1, SPANS, clock.clone(), Arc::default()));
+        let barrier = Arc::new(Barrier::new(1, TIMEOUTS, clock.clone(), Arc::default()));
         barrier.appending(5, 10);
         barrier.acked(5, 2, ack(Some(10), &*clock));
         barrier.acked(5, 3, ack(Some(10), &*clock));
@@ -250,7 +254,7 @@ mod tests {
     }
 
     fn ack(index: Option<u64>, clock: &dyn Clock) -> Ack {
-        Ack { index, sent: clock.now(), hold: SPANS.hold }
+        Ack { index, sent: clock.now(), hold: TIMEOUTS.hold }
     }
 
     fn voters() -> Option<Vec<BTreeSet<u64>>> {
@@ -268,8 +272,8 @@ mod tests {
         let barrier = leader(clock.clone());
         let released = Arc::new(AtomicUsize::new(0));
         barrier.appending(5, 11);
-        barrier.hold(5, 10, counting(&released));
-        barrier.hold(5, 11, counting(&released));
+        barrier.defer(5, 10, counting(&released));
+        barrier.defer(5, 11, counting(&released));
         assert_eq!(released.load(Ordering::SeqCst), 1);
         barrier.acked(5, 2, ack(Some(11), &*clock));
         assert_eq!(released.load(Ordering::SeqCst), 1);
@@ -281,7 +285,7 @@ mod tests {
     fn what_is_held_goes_on_when_the_lead_is_lost() {
         let barrier = leader(Arc::new(ManualClock::default()));
         let released = Arc::new(AtomicUsize::new(0));
-        barrier.hold(5, 11, counting(&released));
+        barrier.defer(5, 11, counting(&released));
         barrier.forget();
         assert_eq!(released.load(Ordering::SeqCst), 1);
     }
@@ -291,9 +295,9 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let barrier = leader(clock.clone());
         barrier.forget();
-        assert!(!barrier.promise.is_over(clock.now()));
+        assert!(!barrier.vote_hold.is_over(clock.now()));
         clock.advance(Duration::from_millis(101));
-        assert!(barrier.promise.is_over(clock.now()));
+        assert!(barrier.vote_hold.is_over(clock.now()));
     }
 
     #[test]
@@ -305,6 +309,26 @@ mod tests {
         assert_eq!(barrier.grant(&ask, voters), Err(Refused::Changing));
         drop(second);
         barrier.grant(&ask, voters).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_granted_in_a_term_once_its_lead_is_handed_over() {
+        let barrier = leader(Arc::new(ManualClock::default()));
+        assert!(!barrier.hands_over());
+        barrier.hand_over();
+        assert!(barrier.hands_over());
+        let ask = Ask { id: 1, term: 5, renews: false };
+        assert_eq!(barrier.grant(&ask, voters), Err(Refused::HandingOver));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_leases_have_run_out_when_the_last_one_is_over_by_the_clock_of_the_member() {
+        let clock = Arc::new(ManualClock::default());
+        let barrier = leader(clock.clone());
+        let mut running_out = std::pin::pin!(barrier.run_out());
+        assert!(futures_util::poll!(running_out.as_mut()).is_pending());
+        clock.advance(Duration::from_millis(101));
+        running_out.await;
     }
 
     #[test]
@@ -340,7 +364,7 @@ mod tests {
         let watched = barrier.clone();
         tokio::spawn(async move { watched.watch_ends().await });
         let released = Arc::new(AtomicUsize::new(0));
-        barrier.hold(5, 11, counting(&released));
+        barrier.defer(5, 11, counting(&released));
         // Its timer runs by another clock, and has most of its time before it.
         tokio::task::yield_now().await;
         clock.advance(Duration::from_millis(101));

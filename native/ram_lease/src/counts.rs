@@ -44,7 +44,7 @@ impl Counts {
     }
 
     pub fn count_local(&self) {
-        let own = stripe::own_number().min(SHARDS - 1);
+        let own = stripe::of_this_thread().min(SHARDS - 1);
         match self.local.get(own) {
             Some(Shard(count)) if own + 1 < SHARDS => {
                 // Nobody else writes it, and what is atomic costs more than all else here.
@@ -67,6 +67,30 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_that_share_a_counter_lose_nothing() {
+        const EACH: u64 = 200_000;
+        let counts = Counts::default();
+        std::thread::scope(|scope| {
+            // They take all counters that belong to one thread.
+            (0..SHARDS).for_each(|_| _ = scope.spawn(|| counts.count_local()));
+        });
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..EACH).for_each(|_| counts.count_local()));
+            }
+        });
+        assert_eq!(counts.local(), SHARDS as u64 + 4 * EACH);
+    }
+
+    #[test]
+    fn each_way_of_an_answer_is_counted_apart() {
+        let counts = Counts::default();
+        (0..2).for_each(|_| counts.count_waited());
+        (0..3).for_each(|_| counts.count_quorum());
+        assert_eq!((counts.local(), counts.waited(), counts.quorum()), (0, 2, 3));
+    }
 
     #[test]
     fn what_many_threads_count_is_the_sum() {

@@ -18,7 +18,7 @@ const BACK_OFF_MAX: u32 = 64;
 
 /// What one member is configured to. That of others may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spans {
+pub struct LeaseTimeouts {
     /// D: what it grants at most.
     pub lease: Duration,
     /// L, the vote hold: for so long after it heard from the leader it votes for nobody.
@@ -92,7 +92,7 @@ struct Peer {
     /// The last log index when it asked last: one request later it must have that.
     asked_at_index: Option<u64>,
     /// When it lagged and was let off: not renewed then, and not shut out.
-    let_off: Option<Time>,
+    forgiven_at: Option<Time>,
     back_off: Option<BackOff>,
 }
 
@@ -244,11 +244,11 @@ impl Peer {
             return !is_backing_off;
         }
         if self.holds(now) && !is_backing_off {
-            let soon = |let_off: Time| now < let_off.after(lease * BACK_OFF_MIN);
-            match self.let_off.is_some_and(soon) {
+            let soon = |forgiven_at: Time| now < forgiven_at.after(lease * BACK_OFF_MIN);
+            match self.forgiven_at.is_some_and(soon) {
                 true => self.back_off = Some(self.longer_back_off(now, lease)),
                 // A slow moment of a disk or a processor is as long as the time between requests.
-                false => self.let_off = Some(now),
+                false => self.forgiven_at = Some(now),
             }
         }
         false

@@ -6,15 +6,15 @@
 //!
 //! Taken and dropped by the member's own tasks; looked at by any thread, without a lock.
 
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use ram_threads::sync::{AtomicU64, Mutex};
+use std::sync::atomic::Ordering;
 
 use super::clock::{Time, shortened};
 use super::grants::{Grant, Refused};
 
 /// Why a member holds no lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum NoLeaseReason {
     /// It has not asked, or was not answered, since the start.
     NotAsked,
     /// It knows no leader.
@@ -47,7 +47,7 @@ struct State {
     is_first: bool,
     /// In which the last one was granted.
     term: u64,
-    cause: Cause,
+    reason: NoLeaseReason,
 }
 
 /// The right to take the answer to one request.
@@ -61,8 +61,12 @@ pub struct Ticket {
 
 impl Default for Lease {
     fn default() -> Self {
-        let state =
-            Mutex::new(State { dropped: 0, is_first: true, term: 0, cause: Cause::NotAsked });
+        let state = Mutex::new(State {
+            dropped: 0,
+            is_first: true,
+            term: 0,
+            reason: NoLeaseReason::NotAsked,
+        });
         Lease { until_ns: AtomicU64::new(0), from_index: AtomicU64::new(0), state }
     }
 }
@@ -90,7 +94,7 @@ impl Lease {
         }
         self.until_ns.fetch_max(until.ns(), Ordering::SeqCst);
         state.term = grant.term;
-        state.cause = Cause::RanOut;
+        state.reason = NoLeaseReason::RanOut;
         true
     }
 
@@ -104,23 +108,23 @@ impl Lease {
         (now() < until).then(|| self.from_index.load(Ordering::SeqCst))
     }
 
-    pub fn drop_for(&self, cause: Cause) {
+    pub fn drop_for(&self, reason: NoLeaseReason) {
         let mut state = self.state.lock();
         state.dropped += 1;
         state.is_first = true;
         if self.until_ns.swap(0, Ordering::SeqCst) > 0 {
-            state.cause = cause;
+            state.reason = reason;
         }
     }
 
     /// Notes why a request brought no lease; the one that is held goes on.
-    pub fn not_granted(&self, cause: Cause) {
-        self.state.lock().cause = cause;
+    pub fn not_granted(&self, reason: NoLeaseReason) {
+        self.state.lock().reason = reason;
     }
 
     /// Why there is no lease, when there is none.
-    pub fn cause(&self) -> Cause {
-        self.state.lock().cause
+    pub fn no_lease_reason(&self) -> NoLeaseReason {
+        self.state.lock().reason
     }
 
     /// The term of the lease that was taken last.
@@ -153,17 +157,17 @@ mod tests {
         assert!(lease.take(ticket, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1098)), Some(7));
         assert_eq!(lease.held(|| at(1099)), None);
-        assert_eq!(lease.cause(), Cause::RanOut);
+        assert_eq!(lease.no_lease_reason(), NoLeaseReason::RanOut);
     }
 
     #[test]
     fn a_grant_that_was_on_its_way_when_the_lease_was_dropped_is_not_taken() {
         let lease = Lease::default();
         let ticket = lease.ask(at(1000), 1);
-        lease.drop_for(Cause::Snapshot);
+        lease.drop_for(NoLeaseReason::Snapshot);
         assert!(!lease.take(ticket, &grant(100, 7)));
         assert_eq!(lease.held(|| at(1001)), None);
-        assert_eq!(lease.cause(), Cause::NotAsked);
+        assert_eq!(lease.no_lease_reason(), NoLeaseReason::NotAsked);
     }
 
     #[test]
@@ -179,7 +183,7 @@ mod tests {
     fn another_leaders_lease_begins_from_an_index_of_its_own() {
         let lease = Lease::default();
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 9)));
-        lease.drop_for(Cause::OtherVote);
+        lease.drop_for(NoLeaseReason::OtherVote);
         assert!(lease.take(lease.ask(at(1001), 1), &grant(100, 7)));
         assert_eq!(lease.held(|| at(1002)), Some(7));
     }
@@ -188,6 +192,10 @@ mod tests {
     fn only_a_lease_that_is_held_in_the_term_is_renewed() {
         let lease = Lease::default();
         assert!(!lease.ask(at(1000), 1).renews);
+        assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
+        assert_eq!(lease.term(), 1);
+        assert!(lease.take(lease.ask(at(1000), 7), &Grant { term: 7, ..grant(100, 7) }));
+        assert_eq!(lease.term(), 7);
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
         assert!(lease.ask(at(1098), 1).renews);
         assert!(!lease.ask(at(1098), 2).renews);
@@ -198,17 +206,17 @@ mod tests {
     fn a_dropped_lease_answers_no_more() {
         let lease = Lease::default();
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
-        lease.drop_for(Cause::OtherVote);
+        lease.drop_for(NoLeaseReason::OtherVote);
         assert_eq!(lease.held(|| at(1001)), None);
-        assert_eq!(lease.cause(), Cause::OtherVote);
+        assert_eq!(lease.no_lease_reason(), NoLeaseReason::OtherVote);
     }
 
     #[test]
     fn a_refusal_leaves_the_lease_that_is_held() {
         let lease = Lease::default();
         assert!(lease.take(lease.ask(at(1000), 1), &grant(100, 7)));
-        lease.not_granted(Cause::NoAnswer);
+        lease.not_granted(NoLeaseReason::NoAnswer);
         assert_eq!(lease.held(|| at(1001)), Some(7));
-        assert_eq!(lease.cause(), Cause::NoAnswer);
+        assert_eq!(lease.no_lease_reason(), NoLeaseReason::NoAnswer);
     }
 }

@@ -24,7 +24,7 @@
 //!    applied on every holder, if its index is above C.
 //! 4. *Read* ([`answer`]). The lease is valid, C is applied, the key is not marked: look it up. If
 //!    only the latter two fail, wait until what is marked now is applied. Else ask a quorum.
-//! 5. *A new leader* waits for nothing: no lease outlives the vote holds of a quorum ([`promise`]).
+//! 5. *A new leader* waits for nothing: no lease outlives a quorum's vote holds ([`vote_hold`]).
 //!
 //! # Invariants
 //!
@@ -33,7 +33,7 @@
 //! - I2: a holder's lease is over when the leader's note of it is, and before the vote holds of a
 //!   quorum are.
 //! - I3: no member votes within the vote hold that it told, restarts and another L after them
-//!   included (`raft::vote_hold`); nor does a leader before the leases it granted are over.
+//!   included (`ram_raft::vote_hold`); nor does a leader before the leases it granted are over.
 //!
 //! The simulator looks at each after every step (`ram_sim/src/invariants/lease_*.rs`), the model in
 //! every state, and where a member votes or begins to lead there is an assertion of I3.
@@ -79,22 +79,24 @@ pub mod lease;
 #[cfg(any(test, feature = "simulation"))]
 pub mod manual;
 pub mod mode;
+mod notify;
 pub mod pending;
-pub mod promise;
 pub mod quorum;
+pub mod vote_hold;
 
+use ram_threads::sync::AtomicU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use answer::Absence;
+use answer::Unanswerable;
 use barrier::Barrier;
 use clock::Clock;
 use counts::Counts;
-use grants::Spans;
+use grants::LeaseTimeouts;
 use lease::Lease;
 use pending::Pending;
-use promise::Promise;
 pub use quorum::{Read, Unserved, serve};
+use vote_hold::VoteHold;
 
 /// What one member knows of all this. Clones share it.
 #[derive(Debug, Clone)]
@@ -102,11 +104,11 @@ pub struct Reads {
     pub own: u64,
     /// This member asks for leases; one that does not needs no marks.
     pub asks: bool,
-    pub spans: Spans,
+    pub timeouts: LeaseTimeouts,
     pub clock: Arc<dyn Clock>,
     pub pending: Arc<Pending>,
     pub lease: Arc<Lease>,
-    pub promise: Arc<Promise>,
+    pub vote_hold: Arc<VoteHold>,
     pub barrier: Arc<Barrier>,
     pub counts: Arc<Counts>,
     applied_index: Arc<AtomicU64>,
@@ -114,17 +116,17 @@ pub struct Reads {
 
 impl Reads {
     /// Of the member `own`.
-    pub fn new(own: u64, asks: bool, spans: Spans, clock: Arc<dyn Clock>) -> Reads {
-        let promise = Arc::new(Promise::default());
-        let barrier = Arc::new(Barrier::new(own, spans, clock.clone(), promise.clone()));
+    pub fn new(own: u64, asks: bool, timeouts: LeaseTimeouts, clock: Arc<dyn Clock>) -> Reads {
+        let vote_hold = Arc::new(VoteHold::default());
+        let barrier = Arc::new(Barrier::new(own, timeouts, clock.clone(), vote_hold.clone()));
         Reads {
             own,
             asks,
-            spans,
+            timeouts,
             clock,
             pending: Arc::default(),
             lease: Arc::default(),
-            promise,
+            vote_hold,
             barrier,
             counts: Arc::default(),
             applied_index: Arc::default(),
@@ -139,16 +141,16 @@ impl Reads {
 
     /// May this member vote now, and ask for votes?
     pub fn may_vote(&self) -> bool {
-        self.promise.is_over(self.clock.now())
+        self.vote_hold.is_over(self.clock.now())
     }
 
     /// Returns when this member may vote.
-    pub async fn promise_ends(&self) {
-        clock::reached(self.clock.as_ref(), || self.promise.until()).await;
+    pub async fn vote_hold_ends(&self) {
+        clock::reached(self.clock.as_ref(), || self.vote_hold.until()).await;
     }
 
     /// May this member answer alone, by its lease, what is asked of this key now?
-    fn may_answer(&self, key: &[u8]) -> Result<(), Absence> {
+    fn may_answer(&self, key: &[u8]) -> Result<(), Unanswerable> {
         answer::may_answer(
             || self.lease.held(|| self.clock.now()),
             || self.applied_index.load(Ordering::SeqCst),
@@ -161,30 +163,47 @@ impl Reads {
 mod tests {
     use super::grants::Grant;
     use super::manual::ManualClock;
-    use super::mode::{ReadMode, Way};
+    use super::mode::{ReadMode, ReadPath};
     use super::*;
     use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_may_vote_when_its_vote_hold_is_over_and_not_before() {
+        let clock = Arc::new(ManualClock::default());
+        let timeouts =
+            LeaseTimeouts { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
+        let reads = Reads::new(1, true, timeouts, clock.clone());
+        assert!(reads.may_vote());
+        reads.vote_hold.extend(clock.now().after(Duration::from_millis(50)));
+        assert!(!reads.may_vote());
+        let mut ends = std::pin::pin!(reads.vote_hold_ends());
+        assert!(futures_util::poll!(ends.as_mut()).is_pending());
+        clock.advance(Duration::from_millis(50));
+        ends.await;
+        assert!(reads.may_vote());
+    }
 
     #[test]
     fn a_holder_answers_from_its_index_on_what_is_not_pending() {
         let clock = Arc::new(ManualClock::default());
-        let spans = Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
-        let reads = Reads::new(1, true, spans, clock.clone());
-        let way = |key| reads.way(ReadMode::Lease, key);
-        assert_eq!(way(b"k"), Way::Quorum);
-        let grant = Grant { term: 1, lasts: spans.lease, from_index: 3 };
+        let timeouts =
+            LeaseTimeouts { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
+        let reads = Reads::new(1, true, timeouts, clock.clone());
+        let read_path = |key| reads.read_path(ReadMode::Lease, key);
+        assert_eq!(read_path(b"k"), ReadPath::Quorum);
+        let grant = Grant { term: 1, lasts: timeouts.lease, from_index: 3 };
         assert!(reads.lease.take(reads.lease.ask(clock.now(), 1), &grant));
-        assert_eq!(way(b"k"), Way::Applied { index: 3 });
+        assert_eq!(read_path(b"k"), ReadPath::Applied { index: 3 });
         reads.applied(3);
-        assert_eq!(way(b"k"), Way::Now);
+        assert_eq!(read_path(b"k"), ReadPath::Now);
         reads.pending.mark(4, std::iter::once(Ok::<_, ()>(&b"k"[..])));
-        assert_eq!(way(b"k"), Way::Applied { index: 4 });
-        assert_eq!(way(b"other"), Way::Now);
-        assert_eq!(reads.way(ReadMode::Quorum, b"other"), Way::Quorum);
-        assert_eq!(reads.way(ReadMode::Local, b"k"), Way::Now);
+        assert_eq!(read_path(b"k"), ReadPath::Applied { index: 4 });
+        assert_eq!(read_path(b"other"), ReadPath::Now);
+        assert_eq!(reads.read_path(ReadMode::Quorum, b"other"), ReadPath::Quorum);
+        assert_eq!(reads.read_path(ReadMode::Local, b"k"), ReadPath::Now);
         reads.applied(4);
-        assert_eq!(way(b"k"), Way::Now);
+        assert_eq!(read_path(b"k"), ReadPath::Now);
         clock.advance(Duration::from_millis(99));
-        assert_eq!(way(b"k"), Way::Quorum);
+        assert_eq!(read_path(b"k"), ReadPath::Quorum);
     }
 }

@@ -1,7 +1,7 @@
 //! What a reader asks for, and which way its answer comes: the one place where that is decided, for
 //! reads in the call of a reader and for those that wait.
 
-use super::{Absence, Reads};
+use super::{Reads, Unanswerable};
 
 /// Who answers a read, and how new the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum ReadMode {
 
 /// How the answer to one read comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ReadPath {
     /// It is in the table. Whoever is told so takes the table after that: see `answer`.
     Now,
     /// It is in the table when this index is applied.
@@ -28,22 +28,24 @@ pub enum Way {
 impl Reads {
     /// Which way a read of this key goes that is asked now. Takes no part in anything: atomics, and
     /// the clock.
-    pub fn way(&self, mode: ReadMode, key: &[u8]) -> Way {
-        let absence = match mode {
-            ReadMode::Local => return Way::Now,
-            ReadMode::Quorum => return Way::Quorum,
+    pub fn read_path(&self, mode: ReadMode, key: &[u8]) -> ReadPath {
+        let why = match mode {
+            ReadMode::Local => return ReadPath::Now,
+            ReadMode::Quorum => return ReadPath::Quorum,
             ReadMode::Lease => match self.may_answer(key) {
-                Ok(()) => return Way::Now,
-                Err(absence) => absence,
+                Ok(()) => return ReadPath::Now,
+                Err(why) => why,
             },
         };
         // Asked after the marks were seen: once it is applied, the table shows all that was
         // committed when the lease was looked at.
         let marked = self.pending.last_marked();
-        match absence {
-            Absence::Pending => Way::Applied { index: marked },
-            Absence::Behind { from_index } => Way::Applied { index: from_index.max(marked) },
-            Absence::NoLease => Way::Quorum,
+        match why {
+            Unanswerable::Pending => ReadPath::Applied { index: marked },
+            Unanswerable::Behind { from_index } => {
+                ReadPath::Applied { index: from_index.max(marked) }
+            }
+            Unanswerable::NoLease => ReadPath::Quorum,
         }
     }
 }

@@ -8,14 +8,14 @@
 //! that waits to be applied 4 bytes a key, 32 KiB at most: one with more keys marks everything.
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+use ram_threads::sync::{AtomicU32, IS_MODEL, Mutex};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use ram_sabotage::{Fault, armed};
 
-const SLOTS: usize = 32 * 1024;
+const SLOTS: usize = if IS_MODEL { 8 } else { 32 * 1024 };
 
 /// The keys of one entry that are marked one by one. With so many a quarter of the slots is marked.
 const KEYS_MAX: usize = SLOTS / 4;

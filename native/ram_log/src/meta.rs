@@ -27,8 +27,8 @@ const HEADER_BYTES: usize = 16;
 ///
 /// # Errors
 ///
-/// [`DiskError::Io`]; the former content is still there, unless the error came from the last sync of
-/// the folder, after which it is either of the two.
+/// [`DiskError::Io`]; the former content is still there, unless the error came from the last sync
+/// of the folder, after which it is either of the two.
 pub fn write_checked(disk: &dyn Disk, name: &str, content: &[u8]) -> Result<(), DiskError> {
     let temporary = format!("{name}.tmp");
     let write = || {

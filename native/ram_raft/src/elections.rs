@@ -52,7 +52,7 @@ impl Elections {
     /// as long as that is awaited.
     pub fn keep_promise(&self) -> impl Future<Output = ()> + Send + use<> {
         let held = self.hold_off();
-        async move { held.0.reads.promise_ends().await }
+        async move { held.0.reads.vote_hold_ends().await }
     }
 
     /// Holds elections off as long as it is awaited, if the term cannot grow.

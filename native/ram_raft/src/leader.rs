@@ -85,7 +85,7 @@ pub async fn transfer(raft: &Raft, reads: &Reads, heir: u64) -> Answer<()> {
 
 /// Makes this member the first of a cluster with these members. That is a vote for itself.
 pub async fn initialize(raft: &Raft, reads: &Reads, members: BTreeMap<u64, Member>) -> Answer<()> {
-    reads.promise_ends().await;
+    reads.vote_hold_ends().await;
     match raft.initialize(members).await {
         Ok(()) => Ok(()),
         Err(RaftError::Fatal(fatal)) => Err(Refusal::Stopped(fatal.to_string())),

@@ -10,7 +10,7 @@ use crate::replica::Replica;
 use crate::rpc;
 use ram_lease::Reads;
 use ram_lease::grants::{Ask, Grant, Refused};
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_net::{Net, PeerId};
 use ram_store::codec;
 
@@ -21,7 +21,7 @@ const ASKED_IN_A_LEASE: u32 = 3;
 /// an answer. The time between two requests does not grow with the time an answer takes.
 pub async fn renew(replica: Replica, mut leader: watch::Receiver<Option<u64>>) {
     let Replica { raft, net, reads, .. } = replica;
-    let every = reads.spans.lease / ASKED_IN_A_LEASE;
+    let every = reads.timeouts.lease / ASKED_IN_A_LEASE;
     loop {
         let next = tokio::time::sleep(every);
         let round = async {
@@ -37,11 +37,11 @@ pub async fn renew(replica: Replica, mut leader: watch::Receiver<Option<u64>>) {
     }
 }
 
-async fn ask(raft: &Raft, net: &Net, reads: &Reads) -> Result<(), Cause> {
+async fn ask(raft: &Raft, net: &Net, reads: &Reads) -> Result<(), NoLeaseReason> {
     let (leader, term) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        (metrics.current_leader.ok_or(Cause::NoLeader)?, metrics.current_term)
+        (metrics.current_leader.ok_or(NoLeaseReason::NoLeader)?, metrics.current_term)
     };
     let ticket = reads.lease.ask(reads.clock.now(), term);
     let ask = Ask { id: reads.own, term, renews: ticket.renews };
@@ -49,12 +49,13 @@ async fn ask(raft: &Raft, net: &Net, reads: &Reads) -> Result<(), Cause> {
         leader::grant_lease(raft, reads, &ask)
     } else {
         let body = Bytes::from(codec::encode(&ask));
-        let answer = net.call(PeerId(leader), rpc::LEASE, body, reads.spans.lease).await;
-        let answer = answer.map_err(|_| Cause::NoAnswer)?;
+        let answer = net.call(PeerId(leader), rpc::LEASE, body, reads.timeouts.lease).await;
+        let answer = answer.map_err(|_| NoLeaseReason::NoAnswer)?;
         // Another version, or a member that is starting.
-        codec::decode("answer to a request for a lease", &answer).map_err(|_| Cause::NoAnswer)?
+        codec::decode("answer to a request for a lease", &answer)
+            .map_err(|_| NoLeaseReason::NoAnswer)?
     };
-    let grant = granted.map_err(Cause::Refused)?;
+    let grant = granted.map_err(NoLeaseReason::Refused)?;
     // Dropped meanwhile: that cause is the newer one.
     reads.lease.take(ticket, &grant);
     Ok(())

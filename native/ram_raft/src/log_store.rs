@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use super::entry;
 use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use ram_lease::Reads;
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_limits::PACK_BYTES_MAX;
 use ram_log::Log;
 use ram_sabotage::{Fault, armed};
@@ -112,7 +112,7 @@ impl LogStore {
     fn see_vote(&self, reads: &Reads, vote: &Vote) -> io::Result<()> {
         let known: Option<Vote> = self.value(VOTE)?;
         if known.is_none_or(|known| known.leader_id != vote.leader_id) {
-            reads.lease.drop_for(Cause::OtherVote);
+            reads.lease.drop_for(NoLeaseReason::OtherVote);
             reads.barrier.forget();
         }
         Ok(())
@@ -312,7 +312,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let records = entries.iter().map(|e| (e.index(), entry::encode(e))).collect();
         let done = move |result: io::Result<()>| match (leading, result) {
             (Some((barrier, term, index)), Ok(())) => {
-                barrier.hold(term, index, Box::new(move || callback.io_completed(Ok(()))));
+                barrier.defer(term, index, Box::new(move || callback.io_completed(Ok(()))));
             }
             (_, result) => callback.io_completed(result),
         };

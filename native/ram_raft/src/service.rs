@@ -296,7 +296,7 @@ impl Connection {
         let (heard, bytes) = (self.hearing(&raft), body.len());
         let appends = self.appends.get_or_insert_with(|| {
             let (appends, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
-            let hold = self.shared.reads.spans.hold;
+            let hold = self.shared.reads.timeouts.hold;
             tokio::spawn(answer_appends(hold, waiting, self.replies.clone()));
             appends
         });

@@ -20,7 +20,7 @@ use super::snapshot::{self, Head};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::{Pace, Worker};
 use ram_lease::Reads;
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::codec::DecodeError;
 use ram_store::command::Outcome;
@@ -274,7 +274,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         let (file, head, store) = self.transfer.run(install).await?;
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
-        self.reads.lease.drop_for(Cause::Snapshot);
+        self.reads.lease.drop_for(NoLeaseReason::Snapshot);
         self.store.replace_with(store);
         let index = head.index();
         *self.applied.members.write() =

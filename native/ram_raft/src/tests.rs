@@ -19,7 +19,7 @@ use super::types::{Entry, Payload, TypeConfig, Vote};
 use super::worker::Worker;
 use ram_lease::Reads;
 use ram_lease::clock::BootClock;
-use ram_lease::grants::{Ack, Ask, Grant, Spans};
+use ram_lease::grants::{Ack, Ask, Grant, LeaseTimeouts};
 use ram_log::{Disk, DiskFile, FlushMode, Log, LogOptions, MemoryDisk, RealDisk};
 use ram_store::command::{self, Command, Stamp};
 use ram_table::value::Plain;
@@ -49,7 +49,8 @@ fn build(
     let log = Log::open(disk.clone(), options).unwrap();
     let worker = Worker::start("ram-snapshot").unwrap();
     let second = Duration::from_secs(1);
-    let reads = Reads::new(1, true, Spans { lease: second, hold: 2 * second }, Arc::new(BootClock));
+    let reads =
+        Reads::new(1, true, LeaseTimeouts { lease: second, hold: 2 * second }, Arc::new(BootClock));
     let (writes, takes) = (worker.clone(), Worker::inline());
     let machine = StateMachine::open(disk, writes, takes, Arc::new(Plain), reads.clone()).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
@@ -93,12 +94,12 @@ async fn a_snapshot_is_given_up_when_its_member_stops_and_nothing_is_left_of_it(
 }
 
 fn reads() -> Reads {
-    let spans = Spans { lease: Duration::from_secs(5), hold: Duration::from_secs(10) };
-    Reads::new(1, true, spans, Arc::new(BootClock))
+    let timeouts = LeaseTimeouts { lease: Duration::from_secs(5), hold: Duration::from_secs(10) };
+    Reads::new(1, true, timeouts, Arc::new(BootClock))
 }
 
 fn ack(reads: &Reads, index: u64) -> Ack {
-    Ack { index: Some(index), sent: reads.clock.now(), hold: reads.spans.hold }
+    Ack { index: Some(index), sent: reads.clock.now(), hold: reads.timeouts.hold }
 }
 
 fn memory_log() -> Log {

@@ -19,10 +19,10 @@ use ram_sabotage::{Fault, armed};
 
 /// To be done before raft runs. `ran_before`: this member may have answered appends.
 pub async fn begin(log: &Log, reads: &Reads, ran_before: bool) -> io::Result<()> {
-    let (store, own) = (LogStore::new(log.clone()), reads.spans.hold);
+    let (store, own) = (LogStore::new(log.clone()), reads.timeouts.hold);
     let saved = store.longest_hold()?;
     if let Some(longest) = longest_alive(saved, own, ran_before) {
-        reads.promise.after_restart(reads.clock.now(), longest);
+        reads.vote_hold.after_restart(reads.clock.now(), longest);
     }
     if saved < Some(own) {
         store.save_longest_hold(own).await?;
@@ -39,8 +39,8 @@ fn longest_alive(saved: Option<Duration>, own: Duration, ran_before: bool) -> Op
 
 /// To be awaited as long as the member runs, from the moment on that it serves.
 pub fn settle(log: &Log, reads: &Reads) -> impl Future<Output = ()> + Send + use<> {
-    let (store, own) = (LogStore::new(log.clone()), reads.spans.hold);
-    let (clock, over) = (reads.clock.clone(), reads.promise.until());
+    let (store, own) = (LogStore::new(log.clone()), reads.timeouts.hold);
+    let (clock, over) = (reads.clock.clone(), reads.vote_hold.until());
     async move {
         clock::reached(clock.as_ref(), || over).await;
         if store.longest_hold().is_ok_and(|saved| saved > Some(own)) {
@@ -53,7 +53,7 @@ pub fn settle(log: &Log, reads: &Reads) -> impl Future<Output = ()> + Send + use
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ram_lease::grants::Spans;
+    use ram_lease::grants::LeaseTimeouts;
     use ram_lease::manual::ManualClock;
     use ram_log::{FlushMode, LogOptions, MemoryDisk};
     use std::sync::Arc;
@@ -66,7 +66,7 @@ mod tests {
     }
 
     fn reads(clock: &Arc<ManualClock>, hold: Duration) -> Reads {
-        Reads::new(1, false, Spans { lease: hold / 2, hold }, clock.clone())
+        Reads::new(1, false, LeaseTimeouts { lease: hold / 2, hold }, clock.clone())
     }
 
     fn saved(log: &Log) -> Option<Duration> {
@@ -85,7 +85,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let (log, reads) = (open(disk, FlushMode::Inline), reads(&clock, hold));
         begin(&log, &reads, ran_before).await.unwrap();
-        let kept_ms = reads.promise.until().since(reads.clock.now()).as_millis();
+        let kept_ms = reads.vote_hold.until().since(reads.clock.now()).as_millis();
         Start { clock, log, reads, kept_ms }
     }
 

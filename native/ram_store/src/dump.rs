@@ -171,7 +171,7 @@ impl Store {
         let table = Arc::new(Table::with_capacity(entries.min(ENTRIES_PRESIZED_MAX) as usize));
         while let Some(block) = next()? {
             for (key, value, revision) in self::entries(&block)? {
-                table.insert(Item::new(key, values.hold(value), revision));
+                table.insert(Item::new(key, values.store(value), revision));
             }
         }
         Ok(Store::new(table, metadata, values))

@@ -109,7 +109,7 @@ impl Store {
 
     /// Goes on with the state of the other, which readers of the table see at once.
     pub fn replace_with(&mut self, other: Store) {
-        self.table.take_over(&other.table);
+        self.table.replace_with(&other.table);
         self.metadata = other.metadata;
     }
 
@@ -187,7 +187,7 @@ impl Store {
         match value {
             Some(value) => {
                 self.metadata.revision += 1;
-                let held = self.values.hold(value);
+                let held = self.values.store(value);
                 self.table.insert(Item::new(key, held, self.metadata.revision));
             }
             // Deleting what is not there changes nothing, so it takes no revision.

@@ -3,15 +3,16 @@
 //! An entry is one allocation, an [`Item`], and a slot of 8 bytes: at a million entries the slots
 //! and the allocator's headers are what a table costs beside its content.
 //!
-//! A snapshot of one revision is taken while writes go on. `freeze` fixes the revision S; from then
-//! on the writer puts the old item of a key aside before it changes it, if that item is of S or
-//! older. The walk visits shard after shard, each under its read lock for a moment, and passes
-//! over what is newer than S; what was put aside completes it. A key may come twice with the same
-//! item, never with two. Extra memory is bounded by what changes meanwhile, and the writer never
-//! waits for more than one shard.
+//! Snapshots are taken by copy on write while writes go on. `freeze` fixes the revision S; from
+//! then on the writer keeps the pre-image of a key, its old item, before it changes the key, if
+//! that item is of S or older. The walk visits shard after shard, each under its read lock for a
+//! moment, and passes over what is newer than S; the pre-images complete it. A key may come twice
+//! with the same item, never with two. Extra memory is bounded by what changes meanwhile, and the
+//! writer never waits for more than one shard.
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+
+use ram_threads::sync::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::ThinArc;
 
 use super::shards::{All, Element, Shards};
-use super::value::{AnyForm, Held};
+use super::value::{SharedRepresentation, StoredValue};
 
 /// A key, its value and the revision of the change that set it, in one allocation. Hashed and
 /// compared by its key. Clones share it.
@@ -29,7 +30,7 @@ use super::value::{AnyForm, Held};
 /// what is held of the value; the lengths are a byte each. Were the length of the key and the
 /// revision a word each, an entry among a million would take 11 bytes more.
 #[derive(Clone)]
-pub struct Item(ThinArc<Option<AnyForm>, u8>);
+pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
 /// The first byte of a content whose key is longer than a byte can say: four bytes of length
 /// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
@@ -42,7 +43,7 @@ struct Content<'a> {
 }
 
 impl Item {
-    pub fn new(key: &[u8], value: Held, revision: u64) -> Item {
+    pub fn new(key: &[u8], value: StoredValue, revision: u64) -> Item {
         let long = (key.len() as u32).to_le_bytes();
         let length = match u8::try_from(key.len()) {
             Ok(short) if short != LONG_KEY => &[short][..],
@@ -52,7 +53,9 @@ impl Item {
         let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let revision = revision.get(..digits).unwrap_or_default();
         let parts = [length, key, &[digits as u8], revision, &value.bytes];
-        with_joined(&parts, |content| Item(ThinArc::from_header_and_slice(value.form, content)))
+        with_joined(&parts, |content| {
+            Item(ThinArc::from_header_and_slice(value.representation, content))
+        })
     }
 
     pub fn key(&self) -> &[u8] {
@@ -60,18 +63,18 @@ impl Item {
     }
 
     pub fn value(&self) -> Cow<'_, [u8]> {
-        match self.form() {
-            Some(form) => Cow::Owned(form.value(self.held_bytes())),
-            None => Cow::Borrowed(self.held_bytes()),
+        match self.representation() {
+            Some(representation) => Cow::Owned(representation.value(self.stored_bytes())),
+            None => Cow::Borrowed(self.stored_bytes()),
         }
     }
 
-    /// The bytes that are held: those of the value, unless it has a form.
-    pub fn held_bytes(&self) -> &[u8] {
+    /// The bytes that are stored: those of the value, unless it has a representation.
+    pub fn stored_bytes(&self) -> &[u8] {
         self.content().held
     }
 
-    pub fn form(&self) -> Option<&AnyForm> {
+    pub fn representation(&self) -> Option<&SharedRepresentation> {
         self.0.header.header.as_ref()
     }
 
@@ -82,8 +85,8 @@ impl Item {
 
     /// How many bytes the value has, however it is held.
     pub fn value_bytes(&self) -> usize {
-        let held = self.held_bytes();
-        self.form().map_or(held.len(), |form| form.value_bytes(held))
+        let held = self.stored_bytes();
+        self.representation().map_or(held.len(), |representation| representation.value_bytes(held))
     }
 
     /// The bytes of key and value, however they are held.
@@ -173,15 +176,14 @@ impl Eq for Item {}
 #[derive(Debug)]
 pub struct Table {
     shards: Shards<Item>,
-    /// Where items are put aside for a snapshot; `None` when none is being taken. The writer looks
-    /// at it before each change.
-    aside: Mutex<Option<Arc<Aside>>>,
+    /// Of the snapshot that is being taken, if one is. The writer looks here before each change.
+    pre_images: Mutex<Option<Arc<PreImages>>>,
     entries: AtomicU64,
     bytes: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Aside {
+struct PreImages {
     revision: u64,
     /// The writer adds, the walk takes.
     items: Mutex<HashMap<Item, (), RandomState>>,
@@ -198,32 +200,32 @@ impl Table {
     pub fn with_capacity(entries: usize) -> Self {
         Table {
             shards: Shards::with_capacity(entries),
-            aside: Mutex::new(None),
+            pre_images: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.look(key, |item| item.cloned())?
+        self.with_item(key, |item| item.cloned())?
     }
 
-    /// Calls `look` with what the key holds, without sharing it: for moments, since a write of a
+    /// Calls `read` with what the key holds, without sharing it: for moments, since a write of a
     /// key nearby has to wait for it. `None`: the table is closed.
-    pub fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
-        self.look_if(key, || true, look)?
+    pub fn with_item<T>(&self, key: &[u8], read: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
+        self.with_item_if(key, || true, read)?
     }
 
-    /// Calls `look` with what the key holds, if `may_look`; what the key holds does not change from
+    /// Calls `read` with what the key holds, if `may_read`; what the key holds does not change from
     /// before that is asked. The outer `None`: the table is closed.
-    pub fn look_if<T>(
+    pub fn with_item_if<T>(
         &self,
         key: &[u8],
-        may_look: impl FnOnce() -> bool,
-        look: impl FnOnce(Option<&Item>) -> T,
+        may_read: impl FnOnce() -> bool,
+        read: impl FnOnce(Option<&Item>) -> T,
     ) -> Option<Option<T>> {
         let key = Key(key);
-        self.shards.look(&key, |item| key.is_of(item), may_look, look)
+        self.shards.with_item(&key, |item| key.is_of(item), may_read, read)
     }
 
     pub fn entries(&self) -> u64 {
@@ -237,7 +239,7 @@ impl Table {
 
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
-        self.put_aside(item.key());
+        self.keep_pre_image(item.key());
         self.add(&item);
         match self.shards.replace(item) {
             Some(old) => self.subtract(&old),
@@ -249,7 +251,7 @@ impl Table {
 
     /// For the one writer only.
     pub fn remove(&self, key: &[u8]) {
-        self.put_aside(key);
+        self.keep_pre_image(key);
         let key = Key(key);
         if let Some(old) = self.shards.remove(&key, |item| key.is_of(item)) {
             self.entries.fetch_sub(1, Ordering::Relaxed);
@@ -265,21 +267,21 @@ impl Table {
         self.bytes.fetch_sub(old.plain_bytes(), Ordering::Relaxed);
     }
 
-    fn put_aside(&self, key: &[u8]) {
-        if let Some(aside) = self.aside.lock().as_ref()
+    fn keep_pre_image(&self, key: &[u8]) {
+        if let Some(pre_images) = self.pre_images.lock().as_ref()
             && let Some(old) = self.get(key)
-            && old.revision() <= aside.revision
+            && old.revision() <= pre_images.revision
         {
-            aside.items.lock().entry(old).or_insert(());
+            pre_images.items.lock().entry(old).or_insert(());
         }
     }
 
     /// For the one writer only: all that the other table holds is shown in place of what this one
     /// held, at once for all readers. The other is closed. A snapshot that is being taken goes on,
     /// of what was held.
-    pub fn take_over(&self, other: &Table) {
-        *self.aside.lock() = None;
-        self.shards.take_over(&other.shards);
+    pub fn replace_with(&self, other: &Table) {
+        *self.pre_images.lock() = None;
+        self.shards.replace_with(&other.shards);
         self.entries.store(other.entries(), Ordering::Relaxed);
         self.bytes.store(other.bytes(), Ordering::Relaxed);
     }
@@ -293,66 +295,66 @@ impl Table {
     /// Begins a snapshot of `revision`, the newest one. Called by the writer, between two changes.
     /// `None` when one is being taken already.
     pub fn freeze(self: &Arc<Self>, revision: u64) -> Option<Frozen> {
-        let mut aside = self.aside.lock();
-        if aside.is_some() {
+        let mut pre_images = self.pre_images.lock();
+        if pre_images.is_some() {
             return None;
         }
-        let items = Arc::new(Aside { revision, items: Mutex::default() });
-        *aside = Some(items.clone());
+        let items = Arc::new(PreImages { revision, items: Mutex::default() });
+        *pre_images = Some(items.clone());
         let (table, all, entries) = (self.clone(), self.shards.all(), self.entries());
-        Some(Frozen { table, all, aside: items, entries })
+        Some(Frozen { table, all, pre_images: items, entries })
     }
 
     /// Is a snapshot being taken?
     pub fn is_frozen(&self) -> bool {
-        self.aside.lock().is_some()
+        self.pre_images.lock().is_some()
     }
 }
 
-/// The table as it was at one revision. Dropping it lets go of what was put aside.
+/// The table as it was at one revision. Dropping it drops the pre-images.
 #[derive(Debug)]
 pub struct Frozen {
     table: Arc<Table>,
     all: All<Item>,
-    aside: Arc<Aside>,
+    pre_images: Arc<PreImages>,
     entries: u64,
 }
 
 impl Frozen {
     pub fn revision(&self) -> u64 {
-        self.aside.revision
+        self.pre_images.revision
     }
 
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// Calls `visit` with pieces of the frozen table, one shard or what was put aside at a time.
+    /// Calls `visit` with chunks of the frozen table, one shard or the pre-images at a time.
     pub fn walk<E>(&self, mut visit: impl FnMut(&[Item]) -> Result<(), E>) -> Result<(), E> {
-        let mut piece: Vec<Item> = Vec::new();
+        let mut chunk: Vec<Item> = Vec::new();
         for shard in self.all.shards() {
-            piece.clear();
+            chunk.clear();
             self.all.walk(shard, |item| {
                 if item.revision() <= self.revision() {
-                    piece.push(item.clone());
+                    chunk.push(item.clone());
                 }
             });
-            visit(&piece)?;
+            visit(&chunk)?;
         }
-        let aside = std::mem::take(&mut *self.aside.items.lock());
-        piece.clear();
-        piece.extend(aside.into_keys());
-        visit(&piece)
+        let pre_images = std::mem::take(&mut *self.pre_images.items.lock());
+        chunk.clear();
+        chunk.extend(pre_images.into_keys());
+        visit(&chunk)
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        // Another snapshot may be taken by now, if the table was replaced. What was put aside is
+        // Another snapshot may be taken by now, if the table was replaced. The pre-images are
         // freed after the lock is released: the writer waits for it.
-        let mut aside = self.table.aside.lock();
-        if aside.as_ref().is_some_and(|aside| Arc::ptr_eq(aside, &self.aside)) {
-            *aside = None;
+        let mut pre_images = self.table.pre_images.lock();
+        if pre_images.as_ref().is_some_and(|pre_images| Arc::ptr_eq(pre_images, &self.pre_images)) {
+            *pre_images = None;
         }
     }
 }

@@ -1,77 +1,79 @@
-//! Values: bytes in the log, on the wire and in files; in memory what the owner of a member makes
-//! of them.
+//! Stored values: what the table keeps in memory for the bytes of a value.
 //!
-//! A value comes as bytes and can be had as bytes at any time. What is held in between is the
-//! owner's choice: the bytes themselves ([`Plain`]), or a form of them from which its readers are
-//! served faster. Nothing in here looks into either, and nothing that is replicated depends on it.
+//! A value is bytes in the log, on the wire and in files, and can be had as bytes at any time. What
+//! an item stores is the choice of the member's owner: the bytes themselves ([`Plain`]), or a
+//! representation from which its readers are served faster (ram_nif: compiled terms). Nothing in
+//! here looks into either, and nothing that is replicated depends on it.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use triomphe::Arc;
 
-/// Makes of bytes what is held in memory. Called by one thread at a time.
+/// Makes what is stored of a value. Called by one thread at a time.
 pub trait Values: Send + Sync {
-    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a>;
+    fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a>;
 }
 
-/// Holds the bytes as they are.
+/// Stores the bytes of the value.
 #[derive(Debug, Default)]
 pub struct Plain;
 
 impl Values for Plain {
-    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
-        Held::as_it_is(value)
+    fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
+        StoredValue::plain(value)
     }
 }
 
-/// What bytes are held instead of those of a value, and whatever they refer to.
-pub trait Form: Send + Sync {
-    /// The bytes of the value that is held as `held`.
-    fn value(&self, held: &[u8]) -> Vec<u8>;
+/// How the stored bytes of an item stand for those of its value, and whatever they refer to. The
+/// owner finds its own type again by `Any`.
+pub trait Representation: Any + Send + Sync {
+    /// The bytes of the value for which `stored` stands.
+    fn value(&self, stored: &[u8]) -> Vec<u8>;
 
     /// How many those are.
-    fn value_bytes(&self, held: &[u8]) -> usize;
+    fn value_bytes(&self, stored: &[u8]) -> usize;
 }
 
-/// A form that items hold. One that refers to nothing may be in many; clones share it. A single
-/// word, which an item of the table has whether it has a form or not.
+/// The representation of an item. Clones share it, so one that refers to nothing serves many items.
+/// It is a single word, which an item has in any case.
 #[derive(Clone)]
-pub struct AnyForm(Arc<Box<dyn Form>>);
+pub struct SharedRepresentation(Arc<Box<dyn Representation>>);
 
-impl AnyForm {
-    pub fn new(form: impl Form + 'static) -> AnyForm {
-        AnyForm(Arc::new(Box::new(form)))
+impl SharedRepresentation {
+    pub fn new(representation: impl Representation) -> SharedRepresentation {
+        SharedRepresentation(Arc::new(Box::new(representation)))
     }
 }
 
-impl Deref for AnyForm {
-    type Target = dyn Form;
+impl Deref for SharedRepresentation {
+    type Target = dyn Representation;
 
     fn deref(&self) -> &Self::Target {
         self.0.as_ref().as_ref()
     }
 }
 
-impl fmt::Debug for AnyForm {
+impl fmt::Debug for SharedRepresentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AnyForm")
+        f.write_str("SharedRepresentation")
     }
 }
 
 /// A value on its way into an item.
-pub struct Held<'a> {
+pub struct StoredValue<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
-    pub(crate) form: Option<AnyForm>,
+    pub(crate) representation: Option<SharedRepresentation>,
 }
 
-impl<'a> Held<'a> {
-    pub fn as_it_is(value: &'a [u8]) -> Held<'a> {
-        Held { bytes: Cow::Borrowed(value), form: None }
+impl<'a> StoredValue<'a> {
+    pub fn plain(value: &'a [u8]) -> StoredValue<'a> {
+        StoredValue { bytes: Cow::Borrowed(value), representation: None }
     }
 
-    /// The item has these bytes, and keeps the form.
-    pub fn as_form(bytes: Vec<u8>, form: AnyForm) -> Held<'a> {
-        Held { bytes: Cow::Owned(bytes), form: Some(form) }
+    /// The item stores these bytes and keeps the representation.
+    pub fn represented(bytes: Vec<u8>, representation: SharedRepresentation) -> StoredValue<'a> {
+        StoredValue { bytes: Cow::Owned(bytes), representation: Some(representation) }
     }
 }

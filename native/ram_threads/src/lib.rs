@@ -7,6 +7,10 @@
 )]
 
 pub mod stripe;
+pub mod sync;
+
+#[cfg(feature = "loom")]
+pub use loom;
 
 use std::io;
 use std::sync::OnceLock;

@@ -9,7 +9,7 @@ use super::{Change, Event, Node, OnEvent, Open, Reply};
 use crate::config::Config;
 use crate::config::tests::timed;
 use crate::{Error, Result};
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_lease::mode::ReadMode;
 use ram_log::{Disk, MemoryDisk};
 use ram_raft::rpc::MemberChange;
@@ -111,7 +111,7 @@ fn without_leases_no_read_is_answered_at_once_and_the_reason_is_told() {
         assert_eq!(*read.unwrap().unwrap().value(), *b"v");
         assert_eq!(node.status().unwrap().reads.quorum, quorum, "{mode:?}");
     }
-    assert_eq!(node.status().unwrap().reads.lease, Err(Cause::NotAsked));
+    assert_eq!(node.status().unwrap().reads.lease, Err(NoLeaseReason::NotAsked));
     node.stop();
 }
 

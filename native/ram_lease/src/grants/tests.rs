@@ -3,7 +3,8 @@
 use super::*;
 
 const OWN: u64 = 1;
-const SPANS: Spans = Spans { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
+const TIMEOUTS: LeaseTimeouts =
+    LeaseTimeouts { lease: Duration::from_millis(100), hold: Duration::from_millis(200) };
 
 fn at(ms: u64) -> Time {
     Time::from_ns(ms * 1_000_000)
@@ -25,12 +26,12 @@ fn leader() -> Grants {
 
 /// Of what was sent at `sent`, by a member that holds its vote for as long as this one.
 fn ack(index: Option<u64>, sent: u64) -> Ack {
-    Ack { index, sent: at(sent), hold: SPANS.hold }
+    Ack { index, sent: at(sent), hold: TIMEOUTS.hold }
 }
 
 fn ask(grants: &mut Grants, id: u64, renews: bool, now: u64) -> Result<Grant, Refused> {
     let ask = Ask { id, term: 5, renews };
-    grants.grant(&ask, at(now), OWN, &voters(), SPANS.lease)
+    grants.grant(&ask, at(now), OWN, &voters(), TIMEOUTS.lease)
 }
 
 /// Member `id` holds a lease, granted at 1000 ms.
@@ -42,7 +43,7 @@ fn granted(grants: &mut Grants, id: u64) -> Grant {
 #[test]
 fn a_lease_lasts_no_longer_than_the_promise_of_a_quorum() {
     let mut grants = leader();
-    assert_eq!(granted(&mut grants, 2).lasts, SPANS.lease);
+    assert_eq!(granted(&mut grants, 2).lasts, TIMEOUTS.lease);
     // The quorum answered what was sent at 1000: 200 x 0.99 / 1.01 = 196.03 are sure.
     let late = ask(&mut grants, 2, true, 1150).unwrap();
     assert!(late.lasts > Duration::from_millis(46) && late.lasts < Duration::from_millis(47));
@@ -70,7 +71,7 @@ fn a_lease_lasts_no_longer_than_a_quorum_said_that_it_holds_its_votes() {
     let five = [BTreeSet::from([1, 2, 3, 4, 5])];
     told(&mut grants, 4, 1000, 1010);
     let of_five = Ask { id: OWN, term: 5, renews: false };
-    let granted = grants.grant(&of_five, at(1010), OWN, &five, SPANS.lease).unwrap();
+    let granted = grants.grant(&of_five, at(1010), OWN, &five, TIMEOUTS.lease).unwrap();
     assert_eq!(granted.lasts.as_millis(), 68, "of five two others, and the shorter of them");
 }
 
@@ -85,9 +86,12 @@ fn one_answer_of_three_confirms_nothing_that_is_older() {
     );
     let both = [BTreeSet::from([1, 2, 3]), BTreeSet::from([3, 4, 5])];
     let joint = Ask { id: OWN, term: 5, renews: false };
-    assert_eq!(grants.grant(&joint, at(1000), OWN, &both, SPANS.lease), Err(Refused::Unconfirmed));
+    assert_eq!(
+        grants.grant(&joint, at(1000), OWN, &both, TIMEOUTS.lease),
+        Err(Refused::Unconfirmed)
+    );
     grants.acked(5, 4, &ack(None, 1050));
-    let joint = grants.grant(&joint, at(1150), OWN, &both, SPANS.lease).unwrap();
+    let joint = grants.grant(&joint, at(1150), OWN, &both, TIMEOUTS.lease).unwrap();
     assert!(joint.lasts < Duration::from_millis(47), "the older of the two majorities counts");
 }
 
@@ -96,8 +100,11 @@ fn a_leader_alone_relies_on_itself_and_one_without_voters_on_nobody() {
     let mut grants = leader();
     let ask = Ask { id: OWN, term: 5, renews: false };
     let alone = [BTreeSet::from([OWN])];
-    assert_eq!(grants.grant(&ask, at(9000), OWN, &alone, SPANS.lease).unwrap().lasts, SPANS.lease);
-    assert_eq!(grants.grant(&ask, at(9000), OWN, &[], SPANS.lease), Err(Refused::Unconfirmed));
+    assert_eq!(
+        grants.grant(&ask, at(9000), OWN, &alone, TIMEOUTS.lease).unwrap().lasts,
+        TIMEOUTS.lease
+    );
+    assert_eq!(grants.grant(&ask, at(9000), OWN, &[], TIMEOUTS.lease), Err(Refused::Unconfirmed));
 }
 
 #[test]
@@ -211,7 +218,10 @@ fn a_leader_that_hands_over_grants_nothing_more_in_its_term() {
     grants.appended(6, 30);
     assert!(!grants.hands_over());
     let own = Ask { id: OWN, term: 6, renews: false };
-    assert_eq!(grants.grant(&own, at(1), OWN, &voters(), SPANS.lease), Err(Refused::Unconfirmed));
+    assert_eq!(
+        grants.grant(&own, at(1), OWN, &voters(), TIMEOUTS.lease),
+        Err(Refused::Unconfirmed)
+    );
 }
 
 #[test]
@@ -226,7 +236,7 @@ fn another_term_begins_without_holders_and_answers_of_the_former_do_not_count() 
     grants.acked(5, 3, &ack(Some(10), 1010));
     let own = Ask { id: OWN, term: 7, renews: false };
     assert_eq!(
-        grants.grant(&own, at(1010), OWN, &voters(), SPANS.lease),
+        grants.grant(&own, at(1010), OWN, &voters(), TIMEOUTS.lease),
         Err(Refused::Unconfirmed)
     );
     assert_eq!(grants.open_upto(at(1010), OWN), Some(u64::MAX));

@@ -5,7 +5,7 @@ use ram_core::net::{Outage, PeerStatus, RefusalKind};
 use ram_core::node::Status;
 use ram_core::node::status::{ReadStatus, Role, Suffrage};
 use ram_core::reads::grants::Refused;
-use ram_core::reads::lease::Cause;
+use ram_core::reads::lease::NoLeaseReason;
 use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, Term};
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
 fn reads<'a>(env: Env<'a>, reads: &ReadStatus) -> Term<'a> {
     let lease = match reads.lease {
         Ok(_left) => atoms::held().encode(env),
-        Err(cause) => (atoms::absent(), absence(env, cause)).encode(env),
+        Err(cause) => (atoms::absent(), no_lease(env, cause)).encode(env),
     };
     Map::new(env)
         .with(atoms::local(), reads.local)
@@ -125,15 +125,15 @@ fn reads<'a>(env: Env<'a>, reads: &ReadStatus) -> Term<'a> {
         .1
 }
 
-fn absence(env: Env, cause: Cause) -> Term {
-    let cause = match cause {
-        Cause::NotAsked => atoms::not_asked(),
-        Cause::NoLeader => atoms::no_leader(),
-        Cause::NoAnswer => atoms::no_answer(),
-        Cause::OtherVote => atoms::other_vote(),
-        Cause::Snapshot => atoms::snapshot(),
-        Cause::RanOut => atoms::ran_out(),
-        Cause::Refused(refused) => {
+fn no_lease(env: Env, reason: NoLeaseReason) -> Term {
+    let reason = match reason {
+        NoLeaseReason::NotAsked => atoms::not_asked(),
+        NoLeaseReason::NoLeader => atoms::no_leader(),
+        NoLeaseReason::NoAnswer => atoms::no_answer(),
+        NoLeaseReason::OtherVote => atoms::other_vote(),
+        NoLeaseReason::Snapshot => atoms::snapshot(),
+        NoLeaseReason::RanOut => atoms::ran_out(),
+        NoLeaseReason::Refused(refused) => {
             let why = match refused {
                 Refused::NotLeading => atoms::not_leading(),
                 Refused::Unconfirmed => atoms::unconfirmed(),
@@ -144,7 +144,7 @@ fn absence(env: Env, cause: Cause) -> Term {
             return (atoms::refused(), why).encode(env);
         }
     };
-    cause.encode(env)
+    reason.encode(env)
 }
 
 fn log<'a>(env: Env<'a>, status: &Status) -> Term<'a> {

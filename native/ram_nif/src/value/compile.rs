@@ -1,6 +1,6 @@
 //! From external term format to a compiled term, and back.
 
-use ram_core::store::value::Held;
+use ram_core::store::value::StoredValue;
 
 use super::etf::head_bytes;
 use super::format::{
@@ -15,12 +15,12 @@ use crate::raw::{FLAT_MAP_KEYS_MAX, SEALED_BYTES, SharedBytes};
 const BINARY_HEAD_BYTES: usize = 5;
 
 /// The value as it is held.
-pub fn compile(value: &[u8]) -> Held<'_> {
+pub fn compile(value: &[u8]) -> StoredValue<'_> {
     if let Some(bytes) = long_binary(value) {
         return one_shared(value, SHARED, bytes);
     }
     match Compiler::whole_term(value) {
-        Some(compiler) if compiler.out.is_empty() => Held::as_it_is(value),
+        Some(compiler) if compiler.out.is_empty() => StoredValue::plain(value),
         Some(compiler) => references::held_with(compiler.out, compiler.shared),
         None => one_shared(value, OPAQUE, value),
     }
@@ -33,7 +33,7 @@ fn long_binary(value: &[u8]) -> Option<&[u8]> {
     (bytes.len() > HEAP_BINARY_BYTES_MAX && length(size)? == bytes.len()).then_some(bytes)
 }
 
-fn one_shared<'a>(value: &[u8], tag: u8, bytes: &[u8]) -> Held<'a> {
+fn one_shared<'a>(value: &[u8], tag: u8, bytes: &[u8]) -> StoredValue<'a> {
     let mut compiled = Vec::with_capacity(U32_BYTES + 1 + SEALED_BYTES);
     push_length(&mut compiled, value.len());
     compiled.push(tag);

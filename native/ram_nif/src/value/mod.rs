@@ -15,7 +15,7 @@ mod read;
 mod references;
 
 use ram_core::store::table::Item;
-use ram_core::store::value::{Held, Values};
+use ram_core::store::value::{StoredValue, Values};
 
 pub use read::{Found, found};
 
@@ -26,12 +26,12 @@ const SHORT_BYTES_MAX: usize = 2 * 1024;
 pub struct CompiledTerms;
 
 impl Values for CompiledTerms {
-    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
+    fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
         compile::compile(value)
     }
 }
 
 /// Is the term made in so short a time that others may wait for it?
 pub fn is_short(item: &Item) -> bool {
-    item.held_bytes().len() <= SHORT_BYTES_MAX
+    item.stored_bytes().len() <= SHORT_BYTES_MAX
 }

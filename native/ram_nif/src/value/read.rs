@@ -21,10 +21,10 @@ pub enum Found<'a> {
 
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
-    let is_compiled = item.form().is_some();
+    let is_compiled = item.representation().is_some();
     let head_bytes = if is_compiled { U32_BYTES } else { 1 };
     let sealed = || references::binary(env, item, head_bytes + 1);
-    let found = match item.held_bytes().get(head_bytes..).unwrap_or_default() {
+    let found = match item.stored_bytes().get(head_bytes..).unwrap_or_default() {
         [SHARED, ..] if is_compiled => sealed().map(Found::Term),
         [OPAQUE, ..] if is_compiled => sealed().map(Found::Encoded),
         all => raw::with_stack(env, |stack| {
@@ -184,7 +184,7 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 
     fn refer(&mut self) -> Option<RawTerm<'a>> {
-        let at = self.item.held_bytes().len().checked_sub(self.rest.len())?;
+        let at = self.item.stored_bytes().len().checked_sub(self.rest.len())?;
         let binary = references::binary(self.stack.env(), self.item, at)?;
         self.bytes(SEALED_BYTES)?;
         Some(binary.into())

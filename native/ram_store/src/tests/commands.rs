@@ -113,3 +113,45 @@ fn garbage_and_cut_proposals_are_errors_and_change_nothing() {
     assert!(client.store.apply(99, &long).is_err());
     assert_eq!(client.store.table().entries(), 0);
 }
+
+#[test]
+fn a_command_tells_the_key_that_it_may_change() {
+    let expect = Expect::Absent;
+    for command in [
+        put(b"key", b"v"),
+        Command::Delete { key: b"key" },
+        Command::CompareAndSet { key: b"key", expect, value: None },
+    ] {
+        assert_eq!(command.key(), b"key");
+        let mut encoded = b"before".to_vec();
+        command.encode_into(&mut encoded);
+        assert_eq!(encoded, [b"before".as_slice(), &command.encode()].concat());
+    }
+}
+
+#[test]
+fn what_a_group_will_have_done_is_known_before_if_it_has_no_condition() {
+    let mut client = Client::new();
+    let stamp = client.stamp();
+    let done = |writes| Some(Outcome::Answers(vec![Answer::Done { revision: 0 }; writes]));
+    let puts = [put(b"a", b"1"), put(b"b", b"2")];
+    assert_eq!(command::unconditional(&group(stamp, &puts)), done(2));
+    let condition = Command::CompareAndSet { key: b"c", expect: Expect::Absent, value: None };
+    assert_eq!(command::unconditional(&group(stamp, &[puts[0], condition])), None);
+    assert_eq!(command::unconditional(&command::open_session()), None);
+}
+
+/// Longer than the first look at a group, which checks some commands at a time.
+#[test]
+fn a_group_with_a_wrong_command_far_behind_changes_nothing() {
+    let mut client = Client::new();
+    let keys: Vec<[u8; 4]> = (0..20_000u32).map(u32::to_be_bytes).collect();
+    let puts: Vec<Command> = keys.iter().map(|key| put(key, b"v")).collect();
+    let stamp = client.stamp();
+    let whole = group_of_writes(stamp, &[&puts]);
+    let cut = Bytes::copy_from_slice(&whole[..whole.len() - 1]);
+    assert!(client.store.apply(9, &cut).is_err());
+    assert_eq!(client.store.table().entries(), 0);
+    client.store.apply(9, &whole).unwrap();
+    assert_eq!(client.store.table().entries(), 20_000);
+}

@@ -60,11 +60,11 @@ fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
     assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
 
     let after = table.freeze(metadata.revision).unwrap();
-    table.insert(Item::new(b"b", Held::as_it_is(b"9"), 99));
+    table.insert(Item::new(b"b", StoredValue::plain(b"9"), 99));
     assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
     drop(before);
     assert!(table.is_frozen());
-    table.insert(Item::new(b"c", Held::as_it_is(b"9"), 100));
+    table.insert(Item::new(b"c", StoredValue::plain(b"9"), 100));
     let at_once = [entry(b"b", b"4"), entry(b"c", b"56"), entry(b"d", b"8")];
     assert_eq!(entries_of(&after), HashMap::from(at_once));
     drop(after);
@@ -108,10 +108,10 @@ fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
     for key_bytes in [0, 1, 254, 255, 256, 65_536] {
         let key = vec![7; key_bytes];
         for revision in [0, 1, 255, 256, 1 << 24, u64::from(u32::MAX), 1 << 56, u64::MAX] {
-            let plain = Item::new(&key, Held::as_it_is(&value), revision);
+            let plain = Item::new(&key, StoredValue::plain(&value), revision);
             assert_eq!((plain.key(), plain.revision()), (key.as_slice(), revision));
-            assert_eq!((plain.held_bytes(), plain.value().as_ref()), (&value[..], &value[..]));
-            let turned = Item::new(&key, Turned.hold(&value), revision);
+            assert_eq!((plain.stored_bytes(), plain.value().as_ref()), (&value[..], &value[..]));
+            let turned = Item::new(&key, Turned.store(&value), revision);
             assert_eq!((turned.key(), turned.revision()), (key.as_slice(), revision));
             assert_eq!(turned.value().as_ref(), &value[..]);
         }
@@ -122,12 +122,15 @@ fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
 struct Turned;
 
 impl Values for Turned {
-    fn hold<'a>(&self, value: &'a [u8]) -> Held<'a> {
-        Held::as_form(value.iter().rev().copied().chain([0]).collect(), AnyForm::new(Turned))
+    fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
+        StoredValue::represented(
+            value.iter().rev().copied().chain([0]).collect(),
+            SharedRepresentation::new(Turned),
+        )
     }
 }
 
-impl Form for Turned {
+impl Representation for Turned {
     fn value(&self, held: &[u8]) -> Vec<u8> {
         held.iter().rev().skip(1).copied().collect()
     }
@@ -143,7 +146,7 @@ fn in_whatever_form_values_are_held_they_are_read_counted_and_compared_as_they_a
     client.run(&[put(b"key", b"value"), put(b"gone", b"soon"), Command::Delete { key: b"gone" }]);
     let table = client.store.table().clone();
     assert_eq!(client.value(b"key"), Some(b"value".to_vec()));
-    assert_eq!(table.get(b"key").unwrap().held_bytes(), b"eulav\0");
+    assert_eq!(table.get(b"key").unwrap().stored_bytes(), b"eulav\0");
     assert_eq!(table.bytes(), 8);
     let expect = Expect::Revision(9);
     let answers = client.run(&[Command::CompareAndSet { key: b"key", expect, value: None }]);

@@ -2,6 +2,7 @@
 
 mod commands;
 mod content;
+mod dump;
 mod retries;
 
 use super::command::{self, Answer, Command, Expect, Outcome, Stamp};
@@ -11,7 +12,7 @@ use crate::codec;
 use bytes::Bytes;
 use ram_limits::GROUP_WRITES_MAX;
 use ram_table::table::Frozen;
-use ram_table::value::{AnyForm, Form, Held, Plain, Values};
+use ram_table::value::{Plain, Representation, SharedRepresentation, StoredValue, Values};
 use std::collections::HashMap;
 
 /// A store with an open session that numbers its groups.

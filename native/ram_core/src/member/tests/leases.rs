@@ -4,7 +4,7 @@ use ram_raft::openraft::EntryPayload;
 use ram_raft::openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
-use ram_lease::lease::Cause;
+use ram_lease::lease::NoLeaseReason;
 use ram_log::SnapshotSource;
 use ram_raft::entry;
 use ram_raft::rpc::{AppendAnswer, MemberChange, SnapshotChunk, SnapshotProgress};
@@ -122,7 +122,8 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     let (applied, reads) =
         (member.parts.replica.applied.clone(), member.parts.replica.reads.clone());
     let player = Player::beside(&member, PEER).await;
-    *player.answer.lock() = Some(Ok(Grant { term: TERM, lasts: reads.spans.lease, from_index: 2 }));
+    *player.answer.lock() =
+        Some(Ok(Grant { term: TERM, lasts: reads.timeouts.lease, from_index: 2 }));
     let served = serve(member);
 
     append(&player, id, &first_append(&members)).await;
@@ -137,7 +138,10 @@ async fn a_member_that_installs_a_snapshot_answers_by_no_lease_of_before() {
     assert!(matches!(taken, Ok(SnapshotProgress::Done { .. })), "{taken:?}");
     assert_eq!((applied.index(), applied.table().entries()), (LATER, 1));
     assert_eq!(value(&handle), None);
-    assert!(matches!(reads.lease.cause(), Cause::Snapshot | Cause::Refused(_)));
+    assert!(matches!(
+        reads.lease.no_lease_reason(),
+        NoLeaseReason::Snapshot | NoLeaseReason::Refused(_)
+    ));
     served.abort();
 }
 
@@ -148,7 +152,7 @@ async fn a_member_asks_a_new_leader_while_the_former_one_owes_it_an_answer() {
     let (id, reads) = (member.parts.identity.id, member.parts.replica.reads.clone());
     let former = Player::beside(&member, PEER).await;
     let newer = Player::beside(&member, PEER + 1).await;
-    let (term, lasts) = (TERM + 1, reads.spans.lease);
+    let (term, lasts) = (TERM + 1, reads.timeouts.lease);
     *newer.answer.lock() = Some(Ok(Grant { term, lasts, from_index: 2 }));
     let served = serve(member);
 

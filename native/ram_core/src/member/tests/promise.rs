@@ -33,7 +33,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
     let start = async || open_member(&disk, timed(20, 60, 100), Open::Existing).await;
     let left = |member: &Member| {
         let reads = &member.parts.replica.reads;
-        reads.promise.until().since(reads.clock.now())
+        reads.vote_hold.until().since(reads.clock.now())
     };
     for _ in 0..2 {
         let shorter = start().await;
@@ -79,7 +79,7 @@ async fn a_member_grants_no_lease_while_it_votes() {
 async fn a_member_is_made_the_first_of_a_cluster_when_its_promise_is_over() {
     let member = open_member(&memory(), config(), Open::New(CLUSTER)).await;
     let reads = &member.parts.replica.reads;
-    reads.promise.after_restart(reads.clock.now(), Duration::from_millis(300));
+    reads.vote_hold.after_restart(reads.clock.now(), Duration::from_millis(300));
     found(&member).await;
     assert!(!is_kept(&member), "it voted for itself under a promise");
 }
@@ -92,12 +92,12 @@ fn elections_of(member: &Member) -> Elections {
 async fn leads_when_free(member: &Member) {
     let reads = &member.parts.replica.reads;
     leads(&member.parts.replica.raft).await;
-    assert!(reads.promise.is_over(reads.clock.now()), "elected under a promise");
+    assert!(reads.vote_hold.is_over(reads.clock.now()), "elected under a promise");
 }
 
 fn is_kept(member: &Member) -> bool {
     let reads = &member.parts.replica.reads;
-    !reads.promise.is_over(reads.clock.now())
+    !reads.vote_hold.is_over(reads.clock.now())
 }
 
 #[tokio::test]

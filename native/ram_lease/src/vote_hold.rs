@@ -9,18 +9,19 @@
 //!   which `raft::vote_hold` knows;
 //! - of a leader: what it granted, also when it has lost the lead meanwhile.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use ram_threads::sync::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::{Time, lengthened};
 use ram_sabotage::{Fault, armed};
 
 #[derive(Debug, Default)]
-pub struct Promise {
+pub struct VoteHold {
     until_ns: AtomicU64,
 }
 
-impl Promise {
+impl VoteHold {
     /// This member ran before and may have promised anything up to `longest` then.
     pub fn after_restart(&self, now: Time, longest: Duration) {
         if !armed(Fault::ForgetRestartPromise) {
@@ -48,20 +49,20 @@ mod tests {
 
     #[test]
     fn after_a_restart_a_member_keeps_the_longest_promise_it_may_have_given() {
-        let promise = Promise::default();
+        let vote_hold = VoteHold::default();
         let now = Time::from_ns(5_000_000_000);
-        assert!(promise.is_over(now));
-        promise.after_restart(now, Duration::from_millis(100));
-        assert!(!promise.is_over(now.after(Duration::from_millis(100))));
-        assert!(promise.is_over(now.after(Duration::from_millis(101))));
+        assert!(vote_hold.is_over(now));
+        vote_hold.after_restart(now, Duration::from_millis(100));
+        assert!(!vote_hold.is_over(now.after(Duration::from_millis(100))));
+        assert!(vote_hold.is_over(now.after(Duration::from_millis(101))));
     }
 
     #[test]
     fn a_promise_is_never_shortened() {
-        let promise = Promise::default();
-        promise.extend(Time::from_ns(20));
-        promise.extend(Time::from_ns(10));
-        assert!(!promise.is_over(Time::from_ns(19)));
-        assert!(promise.is_over(Time::from_ns(20)));
+        let vote_hold = VoteHold::default();
+        vote_hold.extend(Time::from_ns(20));
+        vote_hold.extend(Time::from_ns(10));
+        assert!(!vote_hold.is_over(Time::from_ns(19)));
+        assert!(vote_hold.is_over(Time::from_ns(20)));
     }
 }

@@ -1,0 +1,189 @@
+//! The readers' locks, and snapshots beside a writer, in every order that their threads can take.
+//!
+//! loom's cells notice a reader beside a change by themselves; what readers see is asserted here.
+//! `make loom` runs this, and shows for each model a change of the code that it catches.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use ram_table::table::{Item, Table};
+use ram_table::value::StoredValue;
+use ram_threads::loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use ram_threads::loom::{model, thread};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+const KEY: &[u8] = b"key";
+
+fn item(key: &[u8], revision: u64) -> Item {
+    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), revision)
+}
+
+/// With these keys, each set by the revision.
+fn table(keys: &[&[u8]], revision: u64) -> Arc<Table> {
+    let table = Arc::new(Table::with_capacity(0));
+    keys.iter().for_each(|key| table.insert(item(key, revision)));
+    table
+}
+
+/// What a reader sees: the revision, which the value has to be the one of.
+fn read(table: &Table, key: &[u8]) -> Option<u64> {
+    let whole = |item: &Item| {
+        assert_eq!(*item.value(), item.revision().to_le_bytes(), "a torn item");
+        item.revision()
+    };
+    table.with_item_if(key, || true, |found| found.map(whole)).flatten().flatten()
+}
+
+/// Keys that lie in different shards, of which a model has two.
+fn keys_apart() -> [&'static [u8]; 2] {
+    const KEYS: [&[u8]; 6] = [b"a", b"b", b"c", b"d", b"e", b"f"];
+    let table = table(&[KEYS[0]], 1);
+    let frozen = table.freeze(1).unwrap();
+    let shard_of = |key: &[u8]| {
+        table.insert(item(key, 1));
+        let (mut at, mut found) = (0, None);
+        frozen
+            .walk(|piece: &[Item]| {
+                if piece.iter().any(|item| item.key() == key) {
+                    found.get_or_insert(at);
+                }
+                at += 1;
+                Ok::<_, Infallible>(())
+            })
+            .unwrap();
+        found
+    };
+    let other = KEYS[1..].iter().find(|key| shard_of(key) != shard_of(KEYS[0]));
+    [KEYS[0], other.expect("one of six keys in the other of two shards")]
+}
+
+#[test]
+fn readers_of_any_stripe_see_an_item_whole_and_nothing_old_after_something_new() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let reader = || {
+            let table = table.clone();
+            thread::spawn(move || {
+                let (first, second) = (read(&table, KEY).unwrap(), read(&table, KEY).unwrap());
+                assert!(first == 1 || first == 2);
+                assert!(second >= first, "{second} after {first}");
+            })
+        };
+        let readers = [reader(), reader()];
+        table.insert(item(KEY, 2));
+        assert_eq!(read(&table, KEY), Some(2));
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_reader_sees_an_item_or_none_while_it_is_removed() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let reader = table.clone();
+        let reader = thread::spawn(move || match read(&reader, KEY) {
+            None => assert_eq!(read(&reader, KEY), None),
+            seen => assert_eq!(seen, Some(1)),
+        });
+        table.remove(KEY);
+        assert_eq!(read(&table, KEY), None);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_key_holds_does_not_change_between_the_question_and_the_look() {
+    model(|| {
+        let (table, is_changed) = (table(&[KEY], 1), Arc::new(AtomicBool::new(false)));
+        let (reader, is_over) = (table.clone(), is_changed.clone());
+        let reader = thread::spawn(move || {
+            let asked = Cell::new(false);
+            let may_read = || {
+                asked.set(is_over.load(SeqCst));
+                true
+            };
+            let look = |found: Option<&Item>| {
+                let seen = found.unwrap().revision();
+                assert!(seen == 2 || !is_over.load(SeqCst), "changed under the look");
+                seen
+            };
+            let seen = reader.with_item_if(KEY, may_read, look).unwrap().unwrap();
+            assert!(seen == 2 || !asked.get(), "changed after the look");
+        });
+        table.insert(item(KEY, 2));
+        is_changed.store(true, SeqCst);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_table_that_takes_the_place_of_another_is_seen_at_once_and_as_a_whole() {
+    for is_turned in [false, true] {
+        model(move || {
+            let mut keys = keys_apart();
+            let (shown, other) = (table(&keys, 1), table(&keys, 2));
+            if is_turned {
+                keys.reverse();
+            }
+            let reader = shown.clone();
+            let reader = thread::spawn(move || {
+                let [first, second] = keys.map(|key| read(&reader, key).unwrap());
+                assert!(second >= first, "{second} after {first}");
+            });
+            shown.replace_with(&other);
+            reader.join().unwrap();
+        });
+    }
+}
+
+/// Its writer does not know of that: a change comes before, or is lost.
+#[test]
+fn a_table_that_was_taken_over_changes_no_more_under_the_readers_of_the_one_that_shows_it() {
+    model(|| {
+        let (shown, other) = (table(&[KEY], 1), table(&[KEY], 2));
+        let (reader, writer) = (shown.clone(), other.clone());
+        let writer = thread::spawn(move || writer.insert(item(KEY, 3)));
+        shown.replace_with(&other);
+        let first = read(&reader, KEY).unwrap();
+        writer.join().unwrap();
+        assert_eq!(read(&reader, KEY), Some(first));
+    });
+}
+
+#[test]
+fn readers_of_a_closed_table_have_seen_its_items_or_see_nothing() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let reader = table.clone();
+        let reader = thread::spawn(move || {
+            let seen = read(&reader, KEY);
+            assert!(seen.is_none_or(|revision| revision == 1));
+        });
+        table.close();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_snapshot_has_each_item_of_its_revision_whatever_is_written_meanwhile() {
+    model(|| {
+        let table = table(&[KEY, b"gone"], 1);
+        let frozen = table.freeze(1).unwrap();
+        let walk = thread::spawn(move || {
+            let mut seen = Vec::new();
+            let mut see = |piece: &[Item]| {
+                seen.extend(piece.iter().map(|item| (item.key().to_vec(), item.revision())));
+                Ok::<_, Infallible>(())
+            };
+            frozen.walk(&mut see).unwrap();
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen, [(b"gone".to_vec(), 1), (KEY.to_vec(), 1)]);
+        });
+        table.insert(item(KEY, 2));
+        table.remove(b"gone");
+        walk.join().unwrap();
+        assert!(!table.is_frozen());
+    });
+}
