@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak shell build setup check torture sim sabotage
-.PHONY: loom mutants bench bench-local bench-parts bench-size clean
+.PHONY: loom mutants sanitize bench bench-local bench-parts bench-size clean
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
@@ -63,6 +63,10 @@ loom:    ## Concurrent code in every order of its threads (loom), and changes of
 
 mutants: ## Small changes of the code that no test catches (cargo-mutants): make mutants CRATE=ram_lease
 	@scripts/mutants.sh $(CRATE)
+
+sanitize: ## AddressSanitizer over the crates below Raft, and over the library in a VM
+	@scripts/setup.sh test
+	@scripts/sanitize.sh
 
 bench: SECONDS = 2
 bench:   ## Beside mnesia and ets: make bench ROUNDS=3 SECONDS=2 OUT=docs/performance.md

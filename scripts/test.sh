@@ -15,6 +15,11 @@ simulator_tests() {
     nice -n 10 cargo test --profile sim -p ram_sim --locked --no-fail-fast
 }
 
+# Every order of the threads on the table's locks and the leases.
+thread_models() {
+    nice -n 10 scripts/loom.sh
+}
+
 # Those that take longest come first, so that none is left alone at the end.
 suites() {
     local first=(ram_backup ram_member ram_values ram_torture ram_overload ram_limits ram_boot
@@ -28,12 +33,16 @@ echo "== building the tests"
 # What does not compile fails in its turn, and the rest runs all the same.
 cargo test --workspace --exclude ram_sim --locked --no-run --quiet || true
 cargo test --profile sim -p ram_sim --locked --no-run --quiet || true
+for crate in ram_table ram_lease; do
+    cargo test --quiet --locked -p $crate --features loom --test loom --no-run || true
+done
 build_suites || true
 start_epmd
 echo "== running them; what each says: $logs"
 begun=$SECONDS
 start "Rust" rust_tests
 start "simulator" simulator_tests
+start "thread models" thread_models
 for suite in $(suites); do start "$suite" suite "$suite"; done
 finish
 echo "all tests: $((SECONDS - begun)) s"

@@ -13,10 +13,9 @@
 //!
 //! Indexes and seals are of this process and numbers in its byte order: a compiled term is never
 //! written anywhere. An atom that the virtual machine does not have stays in external term
-//! format, and is created when the value is read, since nobody may fill the table of atoms of other
-//! nodes.
-//! Where nothing is replaced the external term format itself is held, without a length, and is read
-//! in the same way.
+//! format, and is created when the value is read, since nobody may fill the table of atoms of
+//! other nodes. Where nothing is replaced the external term format itself is held, without a
+//! length, and is read in the same way.
 //!
 //! Some values are OPAQUE:
 //!
