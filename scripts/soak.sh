@@ -49,7 +49,7 @@ torture_networks() {
     if (($(id -u) == 0)) && command -v nft >/dev/null; then echo links spaces; else echo links; fi
 }
 
-part_failover() { long ram_failover_SUITE ram_unknown_peers_SUITE; }
+part_failover() { long ram_failover_SUITE ram_unauthenticated_SUITE; }
 part_overload() { long ram_overload_SUITE; }
 part_members() { long ram_member_SUITE ram_churn_SUITE ram_folder_SUITE ram_durability_SUITE; }
 part_sizes() {

@@ -20,17 +20,17 @@ mod aside;
 pub mod backup;
 mod backup_file;
 pub mod config;
-mod environment;
+pub mod environment;
 pub mod error;
 pub mod folder;
-mod handle;
+pub mod handle;
 pub mod identity;
 mod load;
-mod member;
+pub mod member;
 pub mod node;
 #[cfg(feature = "simulation")]
 pub mod observation;
-mod opening;
+pub mod opening;
 mod proposer;
 mod requests;
 mod route;
@@ -38,17 +38,5 @@ mod running;
 pub mod status;
 
 pub use error::{Error, Result};
-pub use tracing;
-
 /// Called once, with the answer to a request.
 pub type Reply<T> = Box<dyn FnOnce(Result<T>) + Send>;
-
-pub use {
-    ram_lease as reads, ram_limits as limits, ram_log as log, ram_net as net, ram_raft as raft,
-    ram_sabotage as sabotage, ram_threads as threads,
-};
-
-pub mod store {
-    pub use ram_store::*;
-    pub use ram_table::{table, value};
-}

@@ -20,20 +20,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-pub use crate::Reply;
-pub use crate::backup;
 use crate::config::Config;
-pub use crate::environment::{Environment, OpenLog};
-pub use crate::handle::{Change, Handle};
+use crate::environment::Environment;
+use crate::folder;
+use crate::handle::Handle;
 use crate::identity::ClusterId;
-pub use crate::member::{Event, Member, OnEvent};
-#[cfg(feature = "simulation")]
-pub use crate::observation;
+use crate::member::{Event, Member, OnEvent};
 use crate::opening;
-pub use crate::opening::Open;
-pub use crate::status::Status;
+use crate::opening::Open;
 use crate::{Error, Result};
-pub use crate::{folder, identity, status};
 use ram_log::Disk;
 use ram_table::value::Values;
 

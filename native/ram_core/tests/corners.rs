@@ -9,9 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ram_core::Reply;
 use ram_core::config::{Config, Limits, Storage};
-use ram_core::node::identity::ClusterId;
-use ram_core::node::{Change, Node, Open, Reply};
+use ram_core::handle::Change;
+use ram_core::identity::ClusterId;
+use ram_core::node::Node;
+use ram_core::opening::Open;
 use ram_core::{Error, Result};
 use ram_lease::mode::ReadMode;
 use ram_limits::{

@@ -50,7 +50,10 @@ const SHIPPED: &[(&str, &[&str])] = &[
             "ram_threads",
         ],
     ),
-    ("ram_nif", &["ram_core"]),
+    (
+        "ram_nif",
+        &["ram_core", "ram_lease", "ram_net", "ram_raft", "ram_store", "ram_table", "ram_threads"],
+    ),
 ];
 const TESTING: &[&str] = &["ram_check", "ram_model", "ram_sim"];
 /// They judge what is shipped, so they share nothing with it.

@@ -1,7 +1,7 @@
 //! Settings of a member as they come from Erlang: counterpart of ram_config.erl.
 
 use ram_core::config::{Config, Limits, Storage};
-use ram_core::reads::mode::ReadMode;
+use ram_lease::mode::ReadMode;
 use rustler::{Binary, Decoder, NifMap, NifResult, Term};
 use std::path::PathBuf;
 use std::time::Duration;

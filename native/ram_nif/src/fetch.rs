@@ -4,7 +4,7 @@
 //! The caller is on a scheduler. Nothing here waits for more than a moment. Nothing is allocated
 //! but the answer, and the parts of a key that is a tuple, a list or a map.
 
-use ram_core::store::table::Item;
+use ram_table::table::Item;
 use rustler::codegen_runtime::inventory;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::cell::RefCell;

@@ -41,7 +41,7 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
 
 /// Before anybody can call the library.
 fn load(env: Env, _info: Term) -> bool {
-    ram_core::threads::run_inside(thread::run);
+    ram_threads::run_inside(thread::run);
     member::MEMBERS.open(env, c"member")
         && key::LONG_KEYS.open(env, c"key")
         && raw::open_shared(env, c"blob")

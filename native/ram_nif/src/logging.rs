@@ -5,15 +5,15 @@
 //! thread is dropped, since a message cannot be sent from there, and the core says nothing there.
 
 use once_cell::sync::Lazy;
-use ram_core::tracing::field::{Field, Visit};
-use ram_core::tracing::span::{Attributes, Id, Record};
-use ram_core::tracing::subscriber::{Subscriber, set_global_default};
-use ram_core::tracing::{Event, Level, Metadata};
 use rustler::Encoder;
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use std::fmt::Write;
 use std::sync::Mutex;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Subscriber, set_global_default};
+use tracing::{Event, Level, Metadata};
 
 use crate::thread;
 

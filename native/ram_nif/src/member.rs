@@ -3,9 +3,11 @@
 //! Starting and stopping block, so they run on dirty schedulers. A member whose process died
 //! without stopping it is stopped when its resource is collected, on a thread of its own.
 
-use ram_core::node::folder::{self, Contents};
-use ram_core::node::identity::ClusterId;
-use ram_core::node::{Event, Node, OnEvent, Open};
+use ram_core::folder::{self, Contents};
+use ram_core::identity::ClusterId;
+use ram_core::member::{Event, OnEvent};
+use ram_core::node::Node;
+use ram_core::opening::Open;
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};

@@ -1,7 +1,7 @@
 //! Faults that our tests have to catch: a check that catches nothing proves nothing.
 //!
 //! Compiled only with the feature `sabotage`; without it [`armed`] is a constant false and every
-//! hook is compiled away. One fault at most is armed in a process: by [`arm`], or by the
+//! hook is compiled away. One fault at most is armed in a process: by `arm`, or by the
 //! environment variable `RAM_SABOTAGE`, which holds the fault's name and is read once.
 
 #![forbid(unsafe_code)]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use ram_check::{Action, Op, Outcome, Value};
-use ram_core::node::Handle;
+use ram_core::handle::Handle;
 use ram_store::command::{Answer, Command, Expect};
 use ram_table::table::Item;
 use rand::RngExt;

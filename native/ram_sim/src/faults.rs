@@ -59,14 +59,14 @@ enum Fault {
         pairs: Vec<(usize, usize)>,
     },
     /// One member hears nothing from the leader and would lead itself. It ends with the next.
-    Aside {
+    AsymmetricPartition {
         leader: usize,
         aside: usize,
         others: Vec<usize>,
     },
     /// The leader is cut off while others start again at once, and are asked for their votes: only
     /// they can know what they promised.
-    Estrange {
+    RestartOthers {
         pairs: Vec<(usize, usize)>,
         others: Vec<usize>,
     },
@@ -208,8 +208,8 @@ impl Faults {
                 Fault::Cut { .. }
                     | Fault::Hold(_)
                     | Fault::Firewall { .. }
-                    | Fault::Aside { .. }
-                    | Fault::Estrange { .. }
+                    | Fault::AsymmetricPartition { .. }
+                    | Fault::RestartOthers { .. }
             )
         });
         Some(match rng.random_range(0..100) {
@@ -235,7 +235,7 @@ impl Faults {
                 let leader = leader?;
                 let mut others: Vec<usize> =
                     up.into_iter().filter(|host| *host != leader).collect();
-                Fault::Aside { leader, aside: others.pop()?, others }
+                Fault::AsymmetricPartition { leader, aside: others.pop()?, others }
             }
             82..87 => Fault::FailingDisk(victim),
             87..91 if is_whole => Fault::Remove(victim),
@@ -265,10 +265,10 @@ impl Faults {
             }
             Fault::Wipe(host) => wipe(sim, world, *host),
             Fault::Cut { pairs, .. } => for_each(pairs, |a, b| sim.partition_oneway(a, b)),
-            Fault::Aside { leader, aside, .. } => {
+            Fault::AsymmetricPartition { leader, aside, .. } => {
                 for_each(&both_ways(vec![(*leader, *aside)]), |a, b| sim.partition_oneway(a, b));
             }
-            Fault::Estrange { pairs, others } => {
+            Fault::RestartOthers { pairs, others } => {
                 for_each(pairs, |a, b| sim.partition_oneway(a, b));
                 let is_up = |host: &&usize| world.borrow().hosts[**host].running.is_some();
                 for host in others.iter().filter(is_up) {
@@ -304,10 +304,10 @@ impl Faults {
                 hosts.iter().for_each(|host| sim.bounce(host_name(*host)));
             }
             Fault::Wipe(host) => sim.bounce(host_name(*host)),
-            Fault::Aside { leader, others, .. } => {
+            Fault::AsymmetricPartition { leader, others, .. } => {
                 let hosts: Vec<usize> = (0..plan.hosts).collect();
                 let pairs = both_ways(around(&hosts, *leader));
-                let next = Fault::Estrange { pairs, others: others.clone() };
+                let next = Fault::RestartOthers { pairs, others: others.clone() };
                 self.begin(sim, world, &next);
                 let end_ns = world.borrow().now_ns + ESTRANGED_MS * 1_000_000;
                 self.active.push((end_ns, next));
@@ -315,7 +315,7 @@ impl Faults {
             Fault::Cut { pairs, .. }
             | Fault::Hold(pairs)
             | Fault::Firewall { pairs, .. }
-            | Fault::Estrange { pairs, .. } => {
+            | Fault::RestartOthers { pairs, .. } => {
                 for_each(pairs, |a, b| sim.release(a, b));
             }
             Fault::Delay { pairs, .. } => set_latency(sim, pairs, plan.latency_max_ms),
@@ -375,8 +375,8 @@ fn name(fault: &Fault) -> &'static str {
         Fault::SlowDisk { .. } => "fault slow disk",
         Fault::FailingDisk(_) => "fault failing disk",
         Fault::Remove(_) => "fault removal",
-        Fault::Aside { .. } => "fault estranged leader",
-        Fault::Estrange { .. } => "fault others start again",
+        Fault::AsymmetricPartition { .. } => "fault asymmetric partition",
+        Fault::RestartOthers { .. } => "fault others start again",
         Fault::Transfer(_) => "fault leader transfer",
         Fault::ClockRate { .. } => "fault clock rate",
     }
@@ -389,7 +389,7 @@ fn first_of_other_timeouts(timing: Timing, hosts: &[usize], leader: usize) -> Fa
     let others = around.iter().map(|(_, other)| *other).collect();
     let pairs = both_ways(around);
     match timing {
-        Timing::LongAtFirst => Fault::Estrange { pairs, others },
+        Timing::LongAtFirst => Fault::RestartOthers { pairs, others },
         _ => Fault::Cut { name: "fault isolation", pairs },
     }
 }

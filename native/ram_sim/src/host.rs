@@ -1,8 +1,12 @@
 //! The life of a host: a member on its disk, its clients, and the orders from outside.
 
-use ram_core::node::folder::{self, Contents};
-use ram_core::node::observation::LeaseSight;
-use ram_core::node::{Change, Environment, Event, Handle, Member, Open, Reply};
+use ram_core::Reply;
+use ram_core::environment::Environment;
+use ram_core::folder::{self, Contents};
+use ram_core::handle::{Change, Handle};
+use ram_core::member::{Event, Member};
+use ram_core::observation::LeaseSight;
+use ram_core::opening::Open;
 use ram_log::FlushMode;
 use ram_log::{Disk, Log, LogOptions};
 use ram_raft::clock;

@@ -4,7 +4,7 @@
 //! It goes by the newest committed membership that any member has shown. An id is added once and
 //! removed once, so an id that was in and is not any more is gone for good.
 
-use ram_core::node::status::Suffrage;
+use ram_core::status::Suffrage;
 use ram_raft::types::Member;
 use std::collections::{BTreeMap, BTreeSet};
 

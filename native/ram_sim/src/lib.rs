@@ -1,4 +1,4 @@
-//! Deterministic simulation of ram_core: a cluster, its clients and its misfortunes in one thread.
+//! Deterministic simulation of ram_core: a cluster, its clients and its faults in one thread.
 //!
 //! A seed decides everything: the cluster (`plan`), the faults (`faults`), what the clients do
 //! (`client`), how the network and the disks behave. The members are those of the product; under

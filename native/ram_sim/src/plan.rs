@@ -1,7 +1,7 @@
 //! What the seed decides before the run: the cluster, its clients, its network and its disks.
 
 use ram_core::config::{Config, Limits, Storage};
-use ram_core::node::identity::ClusterId;
+use ram_core::identity::ClusterId;
 use ram_lease::mode::ReadMode;
 use rand::{Rng, RngExt};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Looks at every member after a step, and shows the invariants what has changed.
 
-use ram_core::node::observation::Observation;
+use ram_core::observation::Observation;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::impostor::FAR_TERM;

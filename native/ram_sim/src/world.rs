@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ram_check::{History, Ties};
-use ram_core::node::Handle;
-use ram_core::node::observation::LeaseSight;
+use ram_core::handle::Handle;
+use ram_core::observation::LeaseSight;
 use ram_log::{CachedDisk, Log};
 use ram_raft::types::Member;
 use std::cell::{Cell, RefCell};

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::tests::timed;
 use crate::config::{Config, Storage};
-use crate::node::{Change, Node, Open};
+use crate::handle::Change;
+use crate::node::Node;
+use crate::opening::Open;
 use ram_log::MemoryDisk;
 use ram_raft::types::Member;
 use ram_store::command::Command;
@@ -74,7 +76,7 @@ fn alone_on(folder: &Path) -> Node {
 }
 
 /// Asks, waits for the answer, and takes it to be `Ok`.
-fn answered<T: Send + 'static>(ask: impl FnOnce(Instant, crate::node::Reply<T>) -> Result<()>) {
+fn answered<T: Send + 'static>(ask: impl FnOnce(Instant, crate::Reply<T>) -> Result<()>) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let reply = Box::new(move |answer: Result<T>| _ = sender.send(answer.map(drop)));
     ask(Instant::now() + LIMIT, reply).unwrap();

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::identity::ClusterId;
-use super::{Change, Event, Node, OnEvent, Open, Reply};
+use super::{Event, Node, OnEvent, Open};
+use crate::Reply;
 use crate::config::Config;
 use crate::config::tests::timed;
+use crate::handle::Change;
+use crate::identity::ClusterId;
 use crate::{Error, Result};
 use ram_lease::lease::NoLeaseReason;
 use ram_lease::mode::ReadMode;

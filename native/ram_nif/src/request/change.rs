@@ -1,6 +1,6 @@
 //! Changes of the values, queued.
 
-use ram_core::store::command::{Command, Expect};
+use ram_store::command::{Command, Expect};
 use rustler::{Binary, Decoder, Env, NifResult, Term};
 
 use super::key::{encode_key, with_key};

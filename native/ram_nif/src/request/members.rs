@@ -1,8 +1,8 @@
 //! Changes of the members, queued.
 
-use ram_core::node::Change;
-use ram_core::raft::rpc::MemberChange;
-use ram_core::raft::types::Member;
+use ram_core::handle::Change;
+use ram_raft::rpc::MemberChange;
+use ram_raft::types::Member;
 use rustler::{Atom, Env, NifResult, Term};
 use std::collections::BTreeMap;
 

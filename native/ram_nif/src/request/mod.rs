@@ -10,8 +10,8 @@ mod members;
 
 use bytes::Bytes;
 use ram_core::Error;
-use ram_core::node::backup::Task;
-use ram_core::store::table::Item;
+use ram_core::backup::Task;
+use ram_table::table::Item;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::time::{Duration, Instant};
 

@@ -3,10 +3,10 @@
 mod status;
 
 use ram_core::Error;
-use ram_core::net::{Unreached, UnreachedCause};
-use ram_core::node::identity::ClusterId;
-use ram_core::store::command::Answer;
-use ram_core::store::table::Item;
+use ram_core::identity::ClusterId;
+use ram_net::{Unreached, UnreachedCause};
+use ram_store::command::Answer;
+use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
 pub use status::status;

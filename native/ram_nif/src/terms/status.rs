@@ -1,11 +1,11 @@
 //! The status of a member as a map: see ram_node.erl.
 
 use ram_core::config::{Config, Storage};
-use ram_core::net::{Outage, PeerStatus, RefusalKind};
-use ram_core::node::Status;
-use ram_core::node::status::{ReadStatus, Role, Suffrage};
-use ram_core::reads::grants::Refused;
-use ram_core::reads::lease::NoLeaseReason;
+use ram_core::status::Status;
+use ram_core::status::{ReadStatus, Role, Suffrage};
+use ram_lease::grants::Refused;
+use ram_lease::lease::NoLeaseReason;
+use ram_net::{Outage, PeerStatus, RefusalKind};
 use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, Term};
 use std::time::Duration;

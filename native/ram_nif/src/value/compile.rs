@@ -1,6 +1,6 @@
 //! From external term format to a compiled term, and back.
 
-use ram_core::store::value::StoredValue;
+use ram_table::value::StoredValue;
 
 use super::etf::head_bytes;
 use super::format::{

@@ -14,8 +14,8 @@ mod format;
 mod read;
 mod references;
 
-use ram_core::store::table::Item;
-use ram_core::store::value::{StoredValue, Values};
+use ram_table::table::Item;
+use ram_table::value::{StoredValue, Values};
 
 pub use read::{Found, found};
 

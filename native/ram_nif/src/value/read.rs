@@ -1,6 +1,6 @@
 //! From a compiled term to the term.
 
-use ram_core::store::table::Item;
+use ram_table::table::Item;
 use rustler::{Env, Term};
 
 use super::etf::atom_bytes;

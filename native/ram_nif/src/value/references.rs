@@ -6,8 +6,8 @@
 //! the item is.
 
 use once_cell::sync::Lazy;
-use ram_core::store::table::Item;
-use ram_core::store::value::{Representation, SharedRepresentation, StoredValue};
+use ram_table::table::Item;
+use ram_table::value::{Representation, SharedRepresentation, StoredValue};
 use rustler::{Env, Term};
 
 use super::compile;

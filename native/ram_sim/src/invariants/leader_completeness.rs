@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Checked, Sight};
-use ram_core::node::observation::SeenEntry;
+use ram_core::observation::SeenEntry;
 
 #[derive(Default)]
 pub struct LeaderCompleteness {

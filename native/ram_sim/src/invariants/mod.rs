@@ -27,7 +27,7 @@ use applied_grows::AppliedGrows;
 use leader_completeness::LeaderCompleteness;
 use log_matching::LogMatching;
 use one_leader::OneLeader;
-use ram_core::node::observation::{Observation, SeenEntry};
+use ram_core::observation::{Observation, SeenEntry};
 use ram_table::table::Item;
 use ready_voters::ReadyVoters;
 use same_state::SameState;

@@ -1,5 +1,5 @@
 %% Members that are not reached, and unknown peers that are not let in.
--module(ram_unknown_peers_SUITE).
+-module(ram_unauthenticated_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
 -import(ram_case, [run/1, rounds/2]).
@@ -9,8 +9,8 @@
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([status_tells_where_a_member_was_tried_since_when_and_why_it_is_not_reached/1,
          a_member_tells_within_the_limit_whom_it_does_not_reach_and_why/1,
-         a_restarted_member_is_back_at_once_while_unknown_peers_flood_all_members/1,
-         a_killed_leader_is_missed_for_a_moment_while_unknown_peers_flood_all_members/1]).
+         a_restarted_member_is_back_at_once_while_unauthenticated_peers_flood_all/1,
+         a_killed_leader_is_missed_for_a_moment_while_unauthenticated_peers_flood_all/1]).
 
 -define(ALL, [1, 2, 3]).
 %% Writing before the leader is killed, and in all.
@@ -57,7 +57,7 @@ a_member_tells_within_the_limit_whom_it_does_not_reach_and_why(Config) ->
     ?assertMatch({ok, [ok, {unreached, connection_refused, _}]}, Reach([Two, {Id3, At3}])),
     ?assertMatch({ok, [{unreached, wrong_peer, _}]}, Reach([One])).
 
-a_restarted_member_is_back_at_once_while_unknown_peers_flood_all_members(Config) ->
+a_restarted_member_is_back_at_once_while_unauthenticated_peers_flood_all(Config) ->
     Run = run(Config),
     Flood = flood(Run),
     Times = [begin
@@ -72,7 +72,7 @@ a_restarted_member_is_back_at_once_while_unknown_peers_flood_all_members(Config)
     ram_figure:at_most("first put of a restarted member in a flood, median", median(Times), 1000,
                        "ms").
 
-a_killed_leader_is_missed_for_a_moment_while_unknown_peers_flood_all_members(Config) ->
+a_killed_leader_is_missed_for_a_moment_while_unauthenticated_peers_flood_all(Config) ->
     Run = run(Config),
     Flood = flood(Run),
     Gaps = [round_without_leader(Run, Round) || Round <- lists:seq(1, rounds(2, 5))],
