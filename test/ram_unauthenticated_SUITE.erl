@@ -1,4 +1,4 @@
-%% Members that are not reached, and unknown peers that are not let in.
+%% Members that are not reached, and unauthenticated peers that are not let in.
 -module(ram_unauthenticated_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -102,7 +102,7 @@ flood(Run) ->
 
 ended(Flood, Run) ->
     Refused = [maps:get(refusals, maps:get(net, call(Run, I, status, []))) || I <- ?ALL],
-    ct:pal("~b connections of unknown peers; refused by the members: ~p",
+    ct:pal("~b connections of unauthenticated peers; refused by the members: ~p",
            [ram_flood:opened(Flood), Refused]),
     ram_flood:stop(Flood).
 
