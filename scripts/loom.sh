@@ -5,7 +5,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-crates=(ram_table ram_lease)
+crates=(ram_threads ram_table ram_lease)
 copy=$root/target/loom/mutants
 
 # models CRATE [TEST]: also ends a run that hangs, which a change may make of it.

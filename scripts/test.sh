@@ -33,7 +33,7 @@ echo "== building the tests"
 # What does not compile fails in its turn, and the rest runs all the same.
 cargo test --workspace --exclude ram_sim --locked --no-run --quiet || true
 cargo test --profile sim -p ram_sim --locked --no-run --quiet || true
-for crate in ram_table ram_lease; do
+for crate in ram_threads ram_table ram_lease; do
     cargo test --quiet --locked -p $crate --features loom --test loom --no-run || true
 done
 build_suites || true

@@ -64,7 +64,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustler", &["ram_nif"]),
     ("openraft", &["ram_raft"]),
     ("bincode", &["ram_store"]),
-    ("dashmap", &["ram_nif"]),
+    ("dashmap", &["ram_nif", "ram_threads"]),
     ("hashbrown", &["ram_table"]),
     ("loom", &["ram_threads"]),
     ("serde", &["ram_lease", "ram_store", "ram_raft", "ram_core"]),

@@ -1,20 +1,17 @@
 //! Reply tickets: a request gets one message, or its caller cancels it; never both.
 //!
 //! `request` enters the calling process into [`Waiters`] and gives the [`Ticket`] to the core,
-//! which answers with it: the message is `{Reference, Result}`. The ticket, and the caller, which
-//! cancels when its time is over, first remove the entry of the request; only one of them finds it.
-//! So after a successful cancel no message comes, and after a failed one the message is there or on
-//! its way.
+//! which answers with it: the message is `{Reference, Result}`. That only one of the two ends a
+//! request is `ram_threads::tickets`: after a successful cancel no message comes, and after a
+//! failed one the message is there or on its way.
 
-use dashmap::DashMap;
-use foldhash::fast::RandomState;
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
 use rustler::{Encoder, Env, Term};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ram_core::Error;
+use ram_threads::tickets::{self, Tickets};
 
 use crate::raw::{HeapTerm, HeapWriter};
 use crate::terms;
@@ -27,8 +24,7 @@ const ANSWERS_PER_CLEAR: usize = 64;
 
 #[derive(Default)]
 pub struct Waiters {
-    waiting: DashMap<u64, Waiter, RandomState>,
-    next_id: AtomicU64,
+    tickets: Arc<Tickets<Waiter>>,
     /// Guards the heap that takes the references of new requests: see `raw::HeapTerm` what an
     /// environment for each would cost.
     references: Mutex<Option<HeapWriter>>,
@@ -53,9 +49,8 @@ impl Waiters {
     /// told when the member ends with the request under way. `None` when there is no memory.
     pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Option<Ticket> {
         let reference = self.copy_out(reference)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.waiting.insert(id, Waiter { pid: env.pid(), reference });
-        Some(Ticket { id, waiters: self.clone(), lost, is_answered: false })
+        let ticket = self.tickets.enter(Waiter { pid: env.pid(), reference });
+        Some(Ticket { ticket, waiters: self.clone(), lost })
     }
 
     /// A copy that any thread can read.
@@ -69,11 +64,11 @@ impl Waiters {
 
     /// True when the request was still waiting: then no message will come.
     pub fn cancel(&self, id: u64) -> bool {
-        self.waiting.remove(&id).is_some()
+        self.tickets.cancel(id)
     }
 
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.tickets.len()
     }
 }
 
@@ -85,15 +80,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The right to answer one request. Dropped unanswered, because the member ends, it answers
 /// `lost`.
 pub struct Ticket {
-    id: u64,
+    ticket: tickets::Ticket<Waiter>,
     waiters: Arc<Waiters>,
     lost: Error,
-    is_answered: bool,
 }
 
 impl Ticket {
     pub fn id(&self) -> u64 {
-        self.id
+        self.ticket.id()
     }
 
     /// Sends a short answer, unless the caller has given up. It is copied, since making an
@@ -104,14 +98,14 @@ impl Ticket {
 
     /// As [`Ticket::answer`], without a copy.
     pub fn answer_long(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some(waiter) = self.take() else { return };
+        let Some(waiter) = self.ticket.take() else { return };
         // An error means that the process is gone.
         let _ = OwnedEnv::new()
             .send_and_clear(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
     }
 
     fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some(waiter) = self.take() else { return };
+        let Some(waiter) = self.ticket.take() else { return };
         let mut reply = locked(&self.waiters.reply_env);
         // An error means that the process is gone.
         let _ = reply.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
@@ -121,16 +115,11 @@ impl Ticket {
             reply.answers = 0;
         }
     }
-
-    fn take(&mut self) -> Option<Waiter> {
-        self.is_answered = true;
-        Some(self.waiters.waiting.remove(&self.id)?.1)
-    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.is_answered {
+        if self.ticket.is_taken() {
             return;
         }
         if thread::is_of_member() {
@@ -138,7 +127,7 @@ impl Drop for Ticket {
             self.send(|env| terms::error(env, &lost));
         } else {
             // The request was refused on the caller's own scheduler: the call returns the reason.
-            self.waiters.cancel(self.id);
+            self.waiters.cancel(self.id());
         }
     }
 }

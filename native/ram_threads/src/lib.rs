@@ -1,4 +1,6 @@
-//! The threads of members. Whoever embeds the core may have them run inside something of its own.
+//! What members and their callers share as threads: how threads are made (whoever embeds the core
+//! may have them run inside something of its own), the [`stripe`] of each, the [`tickets`] of those
+//! who wait for an answer, and the locks that a model checker can take over ([`sync`]).
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -8,6 +10,7 @@
 
 pub mod stripe;
 pub mod sync;
+pub mod tickets;
 
 #[cfg(feature = "loom")]
 pub use loom;
