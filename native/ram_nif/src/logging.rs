@@ -1,6 +1,6 @@
 //! The log of the core, handed to the logger of the VM.
 //!
-//! Only what the core itself says (targets "ram_core..."), from level info up. Lines go as messages
+//! Only what ram itself says (targets "ram_..."), from level info up. Lines go as messages
 //! `{ram_log, Level, Text}` to the process that started a member last; what is said on a scheduler
 //! thread is dropped, since a message cannot be sent from there, and the core says nothing there.
 
@@ -40,7 +40,7 @@ impl Subscriber for ToLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
             && metadata.level() <= &Level::INFO
-            && metadata.target().starts_with("ram_core")
+            && metadata.target().starts_with("ram_")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
