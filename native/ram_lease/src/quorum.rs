@@ -148,4 +148,40 @@ mod tests {
         drop(queue);
         served.await.unwrap();
     }
+
+    /// What is known to be committed is not shown before it is applied.
+    #[tokio::test(start_paused = true)]
+    async fn a_read_by_quorum_waits_until_the_index_of_its_round_is_applied() {
+        let (applied, shown) = watch::channel(4);
+        let (queue, asked) = mpsc::channel(8);
+        let served = tokio::spawn(serve(asked, shown, |_| async { Some(9) }));
+        let (first, mut answer) = read(None);
+        queue.send(first).await.ok().unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(answer.try_recv().is_err());
+        applied.send(8).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(answer.try_recv().is_err());
+        applied.send(9).unwrap();
+        assert_eq!(answer.await.unwrap(), Ok(()));
+        let (second, answer) = read(None);
+        queue.send(second).await.ok().unwrap();
+        assert_eq!(answer.await.unwrap(), Ok(()), "applied already");
+        drop(queue);
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_gives_its_entry_a_while_before_it_asks_a_quorum() {
+        let (applied, shown) = watch::channel(4);
+        let (queue, asked) = mpsc::channel(8);
+        let served = tokio::spawn(serve(asked, shown, |_| async { panic!("a round") }));
+        let (first, answer) = read(Some(5));
+        queue.send(first).await.ok().unwrap();
+        tokio::time::sleep(ENTRY_WAIT / 2).await;
+        applied.send(5).unwrap();
+        assert_eq!(answer.await.unwrap(), Ok(()));
+        drop(queue);
+        served.await.unwrap();
+    }
 }

@@ -241,3 +241,68 @@ fn another_term_begins_without_holders_and_answers_of_the_former_do_not_count() 
     );
     assert_eq!(grants.open_upto(at(1010), OWN), Some(u64::MAX));
 }
+
+#[test]
+fn the_next_end_is_that_of_another_member_whose_lease_is_alive() {
+    let mut grants = leader();
+    let own = Ask { id: OWN, term: 5, renews: false };
+    grants.grant(&own, at(1000), OWN, &voters(), Duration::from_millis(10)).unwrap();
+    assert_eq!(grants.next_end(at(1000), OWN), None, "its own is not waited for");
+    granted(&mut grants, 2);
+    assert_eq!(grants.next_end(at(1000), OWN), Some(at(1101)));
+    assert_eq!(grants.next_end(at(1101), OWN), None, "it is over");
+}
+
+#[test]
+fn a_lease_that_ends_now_is_not_renewed_with_its_first_index() {
+    let mut grants = leader();
+    granted(&mut grants, 2);
+    grants.appended(5, 20);
+    grants.acked(5, 2, &ack(Some(20), 1100));
+    assert_eq!(ask(&mut grants, 2, true, 1101).unwrap().from_index, 20);
+}
+
+#[test]
+fn one_that_lags_without_a_lease_is_never_shut_out() {
+    let mut grants = leader();
+    grants.appended(5, 100);
+    for now in [1000, 1010, 1020, 1030] {
+        assert_eq!(ask(&mut grants, 2, false, now), Err(Refused::Lagging));
+    }
+    grants.acked(5, 2, &ack(Some(100), 1035));
+    ask(&mut grants, 2, false, 1040).unwrap();
+}
+
+/// Lags once more at `again`, after it was forgiven at 1060, and catches up. Is it shut out?
+fn is_shut_out_after(again: u64) -> bool {
+    let mut grants = leader();
+    granted(&mut grants, 2);
+    grants.appended(5, 20);
+    ask(&mut grants, 2, true, 1030).unwrap();
+    assert_eq!(ask(&mut grants, 2, true, 1060), Err(Refused::Lagging));
+    grants.acked(5, 2, &ack(Some(20), again - 10));
+    grants.acked(5, 3, &ack(Some(20), again - 10));
+    ask(&mut grants, 2, true, again - 5).unwrap();
+    grants.appended(5, 30);
+    ask(&mut grants, 2, true, again - 3).unwrap();
+    assert_eq!(ask(&mut grants, 2, true, again), Err(Refused::Lagging));
+    grants.acked(5, 2, &ack(Some(30), again));
+    ask(&mut grants, 2, true, again + 1).is_err()
+}
+
+#[test]
+fn one_slow_moment_is_forgiven_again_when_four_leases_have_passed() {
+    let forgiven = 1060 + 4 * 100;
+    assert!(is_shut_out_after(forgiven - 1));
+    assert!(!is_shut_out_after(forgiven));
+}
+
+#[test]
+fn a_member_that_kept_up_for_as_long_as_it_was_shut_out_begins_anew() {
+    let lease = Duration::from_millis(100);
+    let span = Duration::from_millis(400);
+    let peer =
+        |until| Peer { back_off: Some(BackOff { until: at(until), span }), ..Peer::default() };
+    assert_eq!(peer(1000).longer_back_off(at(1399), lease).span, span * 2);
+    assert_eq!(peer(1000).longer_back_off(at(1400), lease).span, span);
+}
