@@ -155,3 +155,25 @@ fn a_group_with_a_wrong_command_far_behind_changes_nothing() {
     client.store.apply(9, &whole).unwrap();
     assert_eq!(client.store.table().entries(), 20_000);
 }
+
+/// The commands are looked at so many at a time, and that may be where one write ends, or where the
+/// bytes do.
+#[test]
+fn a_write_that_ends_where_a_look_ends_is_not_the_whole_group() {
+    let mut client = Client::new();
+    let puts = vec![put(b"k", b"v"); command::COMMANDS_AT_ONCE];
+    let stamp = client.stamp();
+    let writes: [&[Command]; 2] = [&puts, &[put(b"last", b"v")]];
+    let Outcome::Answers(answers) = client.send(&group_of_writes(stamp, &writes)) else {
+        panic!("no answers")
+    };
+    assert_eq!(answers.len(), 2);
+    assert!(client.value(b"last").is_some());
+
+    let more = vec![put(b"new", b"v"); command::COMMANDS_AT_ONCE + 1];
+    let stamp = client.stamp();
+    let whole = group_of_writes(stamp, &[&more]);
+    let cut = whole.slice(..whole.len() - put(b"new", b"v").encode().len());
+    assert!(client.store.apply(9, &cut).is_err());
+    assert!(client.value(b"new").is_none());
+}
