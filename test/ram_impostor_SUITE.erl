@@ -1,5 +1,5 @@
 %% A peer with the cookie that says what no member says, to real nodes: it may disturb, and must not
-%% end anything. What one such word may not do is told in ram_core's terms.rs and removal.rs.
+%% end anything. What one such word may not do is told in ram_raft's terms.rs and removal.rs.
 -module(ram_impostor_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").

@@ -5,20 +5,27 @@ use proptest::prelude::Rng;
 use super::leases::{append, first_append, members, patient, serve};
 use super::*;
 use ram_limits::PROPOSAL_BYTES_MAX;
+use ram_raft::Raft;
 use ram_raft::openraft::EntryPayload;
 use ram_raft::rpc::{Answer, Refusal};
 use ram_raft::types::Payload;
 use ram_store::command::{self, Command, Outcome, Stamp};
+use tokio::task::JoinHandle;
 
-/// In the log they would end every member, also at each further start.
-#[tokio::test]
-async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_nobody() {
+/// A member alone in its cluster, which serves, and a player that may ask it: its id and its Raft.
+async fn leading_beside_a_player() -> (u64, Raft, Player, JoinHandle<()>) {
     let member = open_member(&memory(), timed(50, 150, 300), Open::New(CLUSTER)).await;
     let id = member.parts.identity.id;
     found(&member).await;
     let player = Player::beside(&member, PEER).await;
     let raft = member.parts.replica.raft.clone();
-    let served = serve(member);
+    (id, raft, player, serve(member))
+}
+
+/// In the log they would end every member, also at each further start.
+#[tokio::test]
+async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_nobody() {
+    let (id, raft, player, served) = leading_beside_a_player().await;
     let ask = async |proposal: Bytes| -> Answer<Outcome> {
         codec::decode("answer", &player.ask(id, rpc::PROPOSE, proposal).await).unwrap()
     };
@@ -109,12 +116,7 @@ async fn a_peer_is_known_as_a_member_once_a_configuration_in_the_log_has_it() {
 /// Whatever a proven peer says without meaning: it is told so, and nothing else happens.
 #[tokio::test]
 async fn tens_of_thousands_of_random_frames_harm_nobody() {
-    let member = open_member(&memory(), timed(50, 150, 300), Open::New(CLUSTER)).await;
-    let id = member.parts.identity.id;
-    found(&member).await;
-    let player = Player::beside(&member, PEER).await;
-    let raft = member.parts.replica.raft.clone();
-    let served = serve(member);
+    let (id, raft, player, served) = leading_beside_a_player().await;
     let mut random = proptest::test_runner::TestRng::deterministic_rng(
         proptest::test_runner::RngAlgorithm::ChaCha,
     );
