@@ -11,7 +11,7 @@ use rustler::{Encoder, Env, Term};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ram_core::Error;
-use ram_threads::tickets::{self, Tickets};
+use ram_threads::tickets::Tickets;
 
 use crate::raw::{HeapTerm, HeapWriter};
 use crate::terms;
@@ -24,7 +24,7 @@ const ANSWERS_PER_CLEAR: usize = 64;
 
 #[derive(Default)]
 pub struct Waiters {
-    tickets: Arc<Tickets<Waiter>>,
+    tickets: Tickets<Waiter>,
     /// Guards the heap that takes the references of new requests: see `raw::HeapTerm` what an
     /// environment for each would cost.
     references: Mutex<Option<HeapWriter>>,
@@ -49,8 +49,8 @@ impl Waiters {
     /// told when the member ends with the request under way. `None` when there is no memory.
     pub fn enter(self: &Arc<Self>, env: Env, reference: Term, lost: Error) -> Option<Ticket> {
         let reference = self.copy_out(reference)?;
-        let ticket = self.tickets.enter(Waiter { pid: env.pid(), reference });
-        Some(Ticket { ticket, waiters: self.clone(), lost })
+        let id = self.tickets.enter(Waiter { pid: env.pid(), reference });
+        Some(Ticket { id, waiters: self.clone(), lost, is_answered: false })
     }
 
     /// A copy that any thread can read.
@@ -80,14 +80,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The right to answer one request. Dropped unanswered, because the member ends, it answers
 /// `lost`.
 pub struct Ticket {
-    ticket: tickets::Ticket<Waiter>,
+    id: u64,
     waiters: Arc<Waiters>,
     lost: Error,
+    is_answered: bool,
 }
 
 impl Ticket {
     pub fn id(&self) -> u64 {
-        self.ticket.id()
+        self.id
     }
 
     /// Sends a short answer, unless the caller has given up. It is copied, since making an
@@ -98,14 +99,14 @@ impl Ticket {
 
     /// As [`Ticket::answer`], without a copy.
     pub fn answer_long(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some(waiter) = self.ticket.take() else { return };
+        let Some(waiter) = self.take() else { return };
         // An error means that the process is gone.
         let _ = OwnedEnv::new()
             .send_and_clear(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
     }
 
     fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some(waiter) = self.ticket.take() else { return };
+        let Some(waiter) = self.take() else { return };
         let mut reply = locked(&self.waiters.reply_env);
         // An error means that the process is gone.
         let _ = reply.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
@@ -115,11 +116,16 @@ impl Ticket {
             reply.answers = 0;
         }
     }
+
+    fn take(&mut self) -> Option<Waiter> {
+        self.is_answered = true;
+        self.waiters.tickets.take(self.id)
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.ticket.is_taken() {
+        if self.is_answered {
             return;
         }
         if thread::is_of_member() {
@@ -127,7 +133,7 @@ impl Drop for Ticket {
             self.send(|env| terms::error(env, &lost));
         } else {
             // The request was refused on the caller's own scheduler: the call returns the reason.
-            self.waiters.cancel(self.id());
+            self.waiters.cancel(self.id);
         }
     }
 }

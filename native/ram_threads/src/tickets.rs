@@ -1,13 +1,12 @@
-//! Tickets: each request that waits is answered by one, or given up by its owner; never both.
+//! Tickets: each request that waits is answered, or given up by its owner; never both.
 //!
-//! [`Tickets`] is a map of those who wait. Whoever answers holds the [`Ticket`] of a request; its
-//! owner may cancel it at any time. Both first remove the entry of the request, and only one of
-//! them finds it. So after a successful cancel there is no answer, and after a failed one the
-//! answer is there or on its way. `ram_nif` makes messages of it.
+//! [`Tickets`] is a map of those who wait. Whoever answers a request takes its ticket; its owner
+//! may cancel it at any time. Both remove the entry of the request, and only one of them finds it.
+//! So after a successful cancel there is no answer, and after a failed one the answer is there or
+//! on its way. `ram_nif` makes messages of it.
 //!
 //! Under the feature `loom` a lock of loom's stands around the map in place of dashmap's own.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::sync::AtomicU64;
@@ -87,16 +86,21 @@ impl<W> Default for Tickets<W> {
 }
 
 impl<W> Tickets<W> {
-    /// From now on `waiter` waits, until its ticket is taken or it is cancelled.
-    pub fn enter(self: &Arc<Self>, waiter: W) -> Ticket<W> {
+    /// From now on `waiter` waits, until its ticket, which is returned, is taken or cancelled.
+    pub fn enter(&self, waiter: W) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.waiting.insert(id, waiter);
-        Ticket { id, tickets: self.clone(), is_taken: false }
+        id
+    }
+
+    /// Whom to answer, who waits no more; `None`: it was cancelled, or taken before.
+    pub fn take(&self, id: u64) -> Option<W> {
+        self.waiting.remove(id)
     }
 
     /// True when the request was still waiting: then nobody answers it.
     pub fn cancel(&self, id: u64) -> bool {
-        self.waiting.remove(id).is_some()
+        self.take(id).is_some()
     }
 
     pub fn len(&self) -> usize {
@@ -108,47 +112,20 @@ impl<W> Tickets<W> {
     }
 }
 
-/// The right to answer one request.
-#[derive(Debug)]
-pub struct Ticket<W> {
-    id: u64,
-    tickets: Arc<Tickets<W>>,
-    is_taken: bool,
-}
-
-impl<W> Ticket<W> {
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Whom to answer, who waits no more; `None`: it was cancelled, or taken before.
-    pub fn take(&mut self) -> Option<W> {
-        self.is_taken = true;
-        self.tickets.waiting.remove(self.id)
-    }
-
-    /// Was it taken, whether anybody waited or not?
-    pub fn is_taken(&self) -> bool {
-        self.is_taken
-    }
-}
-
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
     use super::*;
 
     #[test]
     fn who_is_taken_or_cancelled_is_there_no_more() {
-        let tickets = Arc::new(Tickets::default());
-        let (mut first, mut second) = (tickets.enter('a'), tickets.enter('b'));
-        assert_ne!(first.id(), second.id());
+        let tickets = Tickets::default();
+        let (first, second) = (tickets.enter('a'), tickets.enter('b'));
+        assert_ne!(first, second);
         assert_eq!((tickets.len(), tickets.is_empty()), (2, false));
-        assert!(!first.is_taken());
-        assert_eq!(first.take(), Some('a'));
-        assert!(first.is_taken() && first.take().is_none());
-        assert!(!tickets.cancel(first.id()));
-        assert!(tickets.cancel(second.id()));
-        assert!(second.take().is_none() && second.is_taken());
+        assert_eq!(tickets.take(first), Some('a'));
+        assert!(tickets.take(first).is_none() && !tickets.cancel(first));
+        assert!(tickets.cancel(second));
+        assert!(tickets.take(second).is_none());
         assert_eq!((tickets.len(), tickets.is_empty()), (0, true));
     }
 }

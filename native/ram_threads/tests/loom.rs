@@ -10,9 +10,9 @@ use std::sync::Arc;
 fn a_request_is_answered_or_cancelled_and_never_both_or_neither() {
     model(|| {
         let tickets = Arc::new(Tickets::default());
-        let mut ticket = tickets.enter("caller");
-        let id = ticket.id();
-        let answering = thread::spawn(move || ticket.take().is_some());
+        let id = tickets.enter("caller");
+        let taking = tickets.clone();
+        let answering = thread::spawn(move || taking.take(id).is_some());
         let is_cancelled = tickets.cancel(id);
         assert_ne!(answering.join().unwrap(), is_cancelled);
         assert!(tickets.is_empty());
@@ -25,12 +25,12 @@ fn requests_that_enter_at_once_have_tickets_of_their_own() {
         let tickets = Arc::new(Tickets::default());
         let other = tickets.clone();
         let entering = thread::spawn(move || {
-            let mut ticket = other.enter(1);
-            (ticket.id(), ticket.take())
+            let id = other.enter(1);
+            (id, other.take(id))
         });
-        let mut ticket = tickets.enter(2);
+        let own = tickets.enter(2);
         let (id, taken) = entering.join().unwrap();
-        assert_ne!(id, ticket.id());
-        assert_eq!((taken, ticket.take()), (Some(1), Some(2)));
+        assert_ne!(id, own);
+        assert_eq!((taken, tickets.take(own)), (Some(1), Some(2)));
     });
 }
