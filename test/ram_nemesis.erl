@@ -30,10 +30,10 @@
       | {full_disk, target()}
       | {wipe, target()}
         %% The leader is cut off and another takes over; then the new one is cut off, and the old
-        %% one is with a member that restarts at that moment: what it promised counts now.
+        %% one is with a member that restarts at that moment: its vote hold counts now.
       | {relay, manner(), target(), Pick :: pos_integer()}
         %% One member no longer hears the leader. Then the leader is cut off, while those who heard
-        %% it start again in the same moment: what they promised it counts.
+        %% it start again in the same moment: their vote holds for it count.
       | {asymmetric_partition, target(), Pick :: pos_integer()}.
 -type step() :: {PauseMs :: pos_integer(), HoldMs :: pos_integer(), [fault()]}.
 -type report() :: [{Kind :: atom(), FromNs :: integer(), ToNs :: integer(), done | unavailable}].
@@ -43,7 +43,7 @@
 -define(WHOLE_MS, 60000).
 %% For those who are together after a relay to elect and to be written to.
 -define(RELAY_MS, 1500).
-%% Longer than any promise of the one who hears nothing.
+%% Longer than any vote hold of the one who hears nothing.
 -define(UNHEARD_MS, 1200).
 -define(FILE_BYTES_MAX, (1 bsl 20)).
 
@@ -318,7 +318,7 @@ end_fault(Run, {asymmetric_partition, I, Pick}, _Hooks) ->
     Unhearing = lists:nth(Pick, others(Run, I)),
     Restarted = lists:sublist(others(Run, I) -- [Unhearing], length(members(Run)) div 2),
     ok = tune(Run, both(held, [I], others(Run, I))),
-    %% Without their virtual machines, which would take longer than a promise lasts.
+    %% Without their virtual machines, which would take longer than a vote hold lasts.
     [ok = attempt(Run, J, Do, []) || Do <- [stop, start], J <- Restarted],
     receive after ?RELAY_MS -> ok end,
     ram_peers:heal(Run);

@@ -32,7 +32,7 @@
 -define(PROGRESS_MS, 10000).
 %% Of a negative control.
 -define(ROUND_SECONDS, 20).
-%% Of a negative control: long, so that a member is back while what it promised counts.
+%% Of a negative control: long, so that a member is back while its vote hold counts.
 -define(ELECTION_MS, {300, 1000}).
 %% Of one that leads where timeouts differ: a node takes seconds to start.
 -define(LONG_ELECTION_MS, {1000, 3000}).
@@ -277,9 +277,9 @@ tortured(#{seconds := Seconds, wires := Wires} = Options) ->
 
 %% Of some the first leader, node 1, needs longer timeouts than the others, or than they have when
 %% they start again.
-timeouts("assume_own_promise") ->
+timeouts("assume_own_vote_hold") ->
     fun(I, _HasData) -> differing(I =:= 1) end;
-timeouts("forget_longest_promise") ->
+timeouts("forget_longest_vote_hold") ->
     fun(_I, HasData) -> differing(not HasData) end;
 timeouts(_Name) ->
     fun(_I, _HasData) -> [{election_timeout_ms, ?ELECTION_MS}] end.

@@ -164,7 +164,7 @@ impl Config {
         self.read_lease.unwrap_or(self.election_timeout_max * READ_LEASE_PERCENT / 100)
     }
 
-    /// A lease is granted until the promise of a quorum ends, which was given at a heartbeat.
+    /// A lease is granted until the vote holds of a quorum end, which begin with a heartbeat.
     fn check_read_lease(&self) -> Result<()> {
         let Some(lease) = self.read_lease else { return Ok(()) };
         let least = self.heartbeat * READ_LEASE_HEARTBEATS_MIN;

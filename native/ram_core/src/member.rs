@@ -141,7 +141,7 @@ fn spawn_elections(
 ) {
     let Replica { raft, log, reads, .. } = &parts.replica;
     let elections = Elections::of(raft.clone(), reads.clone());
-    tasks.spawn(elections.keep_promise());
+    tasks.spawn(elections.keep_vote_hold());
     tasks.spawn(elections.keep_still());
     tasks.spawn(vote_hold::settle(log, reads));
     let barrier = reads.barrier.clone();

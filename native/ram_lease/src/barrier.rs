@@ -95,7 +95,7 @@ impl Barrier {
         let mut state = self.state.lock();
         let is_new = state.grants.term() != Some(term);
         let is_free = self.vote_hold.is_over(self.clock.now());
-        debug_assert!(is_free || !is_new, "I3: no member is elected under a promise");
+        debug_assert!(is_free || !is_new, "I3: no member is elected within a vote hold");
         state.grants.appended(term, last_index);
     }
 
@@ -106,7 +106,7 @@ impl Barrier {
 
     /// A member has accepted an append of this leader's.
     pub fn acked(&self, term: u64, id: u64, mut ack: Ack) {
-        if armed(Fault::AssumeOwnPromise) {
+        if armed(Fault::AssumeOwnVoteHold) {
             ack.hold = self.timeouts.hold;
         }
         self.change(|grants| grants.acked(term, id, &ack));
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "I3")]
-    fn to_lead_another_term_under_a_promise_breaks_an_invariant() {
+    fn to_lead_another_term_under_a_vote_hold_breaks_an_invariant() {
         let barrier = leader(Arc::new(ManualClock::default()));
         barrier.forget();
         barrier.appending(6, 11);

@@ -1,4 +1,4 @@
-//! The clock that leases and promises are measured on, and what its drift costs.
+//! The clock that leases and vote holds are measured on, and what its drift costs.
 //!
 //! One clock a member, never compared with another's: every span here begins and ends on the same
 //! clock. It goes on while the machine sleeps. Of true time it makes between 1 - e and 1 + e, with

@@ -46,13 +46,13 @@
 //! # Guards
 //!
 //! Before the lead is handed over granting stops for the rest of the term and the leases run out,
-//! since the heir is voted for in spite of vote holds, and may be late. Before a membership change
-//! granting stops and the leases run out too: a precaution, since the majorities of successive
-//! configurations meet, and whoever accepts the next one promises anew. But no grant may rest on
-//! voters that are older than the configuration before the newest, and a holder that was removed is
-//! waited for like any other. Another vote or an installed snapshot drop a node's lease; a leader
-//! that lost its lead forgets its holders. A holder that lags is not renewed, and after the second
-//! time gets no lease for a while: it slows writes for D at most.
+//! since the transfer target is voted for in spite of vote holds, and may be late. Before a
+//! membership change granting stops and the leases run out too: a precaution, since the majorities
+//! of successive configurations meet, and whoever accepts the next one begins a new vote hold. But
+//! no grant may rest on voters that are older than the configuration before the newest, and a
+//! holder that was removed is waited for like any other. Another vote or an installed snapshot drop
+//! a node's lease; a leader that lost its lead forgets its holders. A holder that lags is not
+//! renewed, and after the second time gets no lease for a while: it slows writes for D at most.
 //!
 //! # Source
 //!

@@ -5,7 +5,7 @@
 //! after each append. What openraft does not know stands here, and is asked before a vote goes in
 //! or out:
 //!
-//! - after a restart: what was promised before is forgotten, so the longest possible hold is kept,
+//! - after a restart: the hold of before is forgotten, so the longest possible hold is kept,
 //!   which `raft::vote_hold` knows;
 //! - of a leader: what it granted, also when it has lost the lead meanwhile.
 
@@ -22,9 +22,9 @@ pub struct VoteHold {
 }
 
 impl VoteHold {
-    /// This member ran before and may have promised anything up to `longest` then.
+    /// This member ran before and may have told any hold up to `longest` then.
     pub fn after_restart(&self, now: Time, longest: Duration) {
-        if !armed(Fault::ForgetRestartPromise) {
+        if !armed(Fault::ForgetRestartVoteHold) {
             self.extend(now.after(lengthened(longest)));
         }
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_restart_a_member_keeps_the_longest_promise_it_may_have_given() {
+    fn after_a_restart_a_member_keeps_the_longest_vote_hold_it_may_have_given() {
         let vote_hold = VoteHold::default();
         let now = Time::from_ns(5_000_000_000);
         assert!(vote_hold.is_over(now));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_is_never_shortened() {
+    fn a_vote_hold_is_never_shortened() {
         let vote_hold = VoteHold::default();
         vote_hold.extend(Time::from_ns(20));
         vote_hold.extend(Time::from_ns(10));

@@ -207,7 +207,7 @@ fn leader() -> (Arc<Barrier>, Arc<VoteHold>) {
 
 /// As above, with a lease, and an entry that nobody has acknowledged.
 fn leader_beside_a_holder() -> Arc<Barrier> {
-    let (barrier, _promise) = leader();
+    let (barrier, _vote_hold) = leader();
     grant_to(&barrier, 3).unwrap();
     barrier.appending(5, 11);
     barrier
@@ -222,7 +222,7 @@ fn counting(count: &Arc<AtomicUsize>) -> Release {
 #[test]
 fn what_counts_as_acknowledged_is_marked_by_every_holder_or_not_above_its_index() {
     model(|| {
-        let (barrier, _promise) = leader();
+        let (barrier, _vote_hold) = leader();
         let (log, passed) = (barrier.clone(), Arc::new(AtomicUsize::new(0)));
         let flushed = counting(&passed);
         let log = thread::spawn(move || {

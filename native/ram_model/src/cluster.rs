@@ -18,7 +18,7 @@ pub enum Guard {
     /// A holder has applied what was in the log when its lease began.
     FirstIndex,
     /// No grant lasts longer than the vote holds of a quorum.
-    QuorumPromise,
+    QuorumVoteHold,
     /// The quorum's clocks may be fast and the leader's slow: L (1 - e) / (1 + e), not L (1 - e).
     OthersDrift,
     /// The hold counts that a member told, not the leader's own.
@@ -28,15 +28,15 @@ pub enum Guard {
     /// A lease counts from the asking, not from the answer.
     CountFromAsking,
     /// A follower that heard from the leader votes for nobody for a while.
-    FollowersPromise,
+    FollowersVoteHold,
     /// So does a member that starts again.
-    RestartPromise,
+    RestartVoteHold,
     /// Namely for the longest hold that may be alive, not for the one it has now.
     LongestHold,
     /// A longer hold counts as the longest from before the first answer under it on.
     SavedFirst,
     /// So does who granted leases, whether it still leads or not.
-    LeadersPromise,
+    LeadersVoteHold,
     /// Leases run out before the lead is handed over.
     HandOverRunsOut,
     /// Nothing is granted in the rest of a term whose lead was handed over.
@@ -141,8 +141,8 @@ impl Model for Cluster {
             }
             let may_lead = node.lead.is_none() && node.log.voters().has(id);
             if may_lead && node.term < self.terms_max {
-                steps.extend((node.promise == 0).then_some(Step::Campaign(id)));
-                steps.extend((node.heir_in == Some(node.term)).then_some(Step::TakeOver(id)));
+                steps.extend((node.vote_hold == 0).then_some(Step::Campaign(id)));
+                steps.extend((node.transfer_in == Some(node.term)).then_some(Step::TakeOver(id)));
             }
             let others = (0..NODES).filter(|other| *other != id);
             if let Some(campaign) = node.campaign {
@@ -185,7 +185,7 @@ impl Cluster {
         let has_run_out = lead.has_run_out();
         let may_hand_over = has_run_out || !self.has(Guard::HandOverRunsOut);
         if !self.only_changes && may_hand_over && !lead.has_handed_over {
-            steps.extend(others.map(|heir| Step::HandOver(id, heir)));
+            steps.extend(others.map(|target| Step::HandOver(id, target)));
         }
         if self.may_change(&state.nodes[id], id, lead) {
             steps.push(Step::Change(id));
@@ -205,11 +205,11 @@ impl Cluster {
             && node.log.term_at(node.applied) == node.term
     }
 
-    /// What a leader promised by its grants it keeps in any case. What a follower promised stands
+    /// The vote hold that a leader has by its grants stands in any case. That of a follower stands
     /// on the vote that it has: that is gone with another vote, whoever gets it.
     fn hears_unknown(&self, node: &Node) -> bool {
         let is_heard = match self.has(Guard::UnknownCandidates) {
-            true => node.promise == 0,
+            true => node.vote_hold == 0,
             false => node.lead.is_none(),
         };
         is_heard && node.term < self.terms_max
@@ -219,6 +219,6 @@ impl Cluster {
         let (candidate, node) = (&state.nodes[id], &state.nodes[voter]);
         node.term < candidate.term
             && node.log.end() <= candidate.log.end()
-            && (node.promise == 0 || campaign.is_handed_over)
+            && (node.vote_hold == 0 || campaign.is_handed_over)
     }
 }

@@ -9,7 +9,7 @@ use crate::node::{Lease, Node, State};
 pub const STALE: &str = "no stale read";
 const MARKED: &str = "I1: what is committed is marked by every holder";
 const OUTLIVES: &str = "I2: a lease is over when its leader says so, and before another leads";
-const VOTES: &str = "I3: no node votes in spite of what it promised";
+const VOTES: &str = "I3: no node votes within its vote hold";
 
 pub const ALL: &[&str] = &[STALE, MARKED, OUTLIVES, VOTES];
 
@@ -46,7 +46,7 @@ fn property(name: &'static str) -> Property<Cluster> {
                 })
             })
         }),
-        VOTES => Property::always(name, |_, state: &State| !state.is_promise_broken),
+        VOTES => Property::always(name, |_, state: &State| !state.is_vote_hold_broken),
         OUTSIDER => Property::sometimes(name, |_, state: &State| has_outsider(state)),
         SUCCESSOR => Property::sometimes(name, |_, state: &State| {
             let mut leaders = state.nodes.iter().filter(|node| node.lead.is_some());

@@ -14,9 +14,10 @@
 //! A node goes by the newest configuration in its log, as in Raft; a leader that grants may see it
 //! late. The product changes voters by joint consensus; what leases need is the same there: the
 //! majorities of two successive configurations meet, and one is committed before the next follows.
-//! So in every majority of the next but one there is a node that promised anew after the grant, and
-//! leases may live through changes: to let them run out first, as the product does, is a precaution
-//! ([`Guard::ChangePauses`]). What may not be is a grant that rests on voters of two changes ago.
+//! So in every majority of the next but one there is a node whose vote hold began after the grant,
+//! and leases may live through changes: to let them run out first, as the product does, is a
+//! precaution ([`Guard::ChangePauses`]). What may not be is a grant that rests on voters of two
+//! changes ago.
 //!
 //! Left out: snapshots, and the order of loads and stores within a node.
 //! Coarse: e is 20 %, L is three ticks of the fastest clock, or one where the voters change or

@@ -75,7 +75,7 @@ pub struct Lead {
     pub granted_left: [u8; NODES],
     pub from_index: [u8; NODES],
     pub has_handed_over: bool,
-    /// Whose promise a grant rests on: the configuration as the leader saw it last.
+    /// Whose vote holds a grant rests on: the configuration as the leader saw it last.
     pub voters: Voters,
 }
 
@@ -116,14 +116,14 @@ pub struct Node {
     pub hold: u8,
     /// The longest hold that may be alive; this survives a crash.
     pub longest: u8,
-    /// What is left of the promise of before a crash, while that may be longer than its hold.
+    /// What is left of the vote hold of before a crash, while that may be longer than its hold.
     pub kept: u8,
     /// For how long it votes for nobody.
-    pub promise: u8,
-    /// For how long it ought to: what it promised, however it forgot it.
-    pub promised: u8,
+    pub vote_hold: u8,
+    /// For how long it ought to, by what it told before it forgot it.
+    pub vote_hold_due: u8,
     /// The term in which the leader told it to take over.
-    pub heir_in: Option<u8>,
+    pub transfer_in: Option<u8>,
 }
 
 impl Node {
@@ -160,8 +160,8 @@ pub struct State {
     pub grants: [Option<Grant>; NODES],
     /// The highest index that any leader ever committed.
     pub committed: u8,
-    /// A node voted in spite of what it promised.
-    pub is_promise_broken: bool,
+    /// A node voted within its vote hold.
+    pub is_vote_hold_broken: bool,
     pub ticks: u8,
     pub crashes: u8,
 }

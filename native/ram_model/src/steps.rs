@@ -41,8 +41,8 @@ impl Cluster {
             Step::TakeOver(id) => campaign(state, id, true),
             Step::Vote(candidate, voter) => vote(state, candidate, voter),
             Step::Unknown(id) => hear_unknown(&mut state.nodes[id]),
-            Step::HandOver(leader, heir) => {
-                state.nodes[heir].heir_in = Some(state.nodes[leader].term);
+            Step::HandOver(leader, target) => {
+                state.nodes[target].transfer_in = Some(state.nodes[leader].term);
                 state.nodes[leader].lead.as_mut().unwrap().has_handed_over = true;
             }
         }
@@ -61,8 +61,8 @@ impl Cluster {
         for id in 0..NODES {
             let rate = self.rates[id];
             let node = &mut state.nodes[id];
-            node.promise = node.promise.saturating_sub(rate);
-            node.promised = node.promised.saturating_sub(rate);
+            node.vote_hold = node.vote_hold.saturating_sub(rate);
+            node.vote_hold_due = node.vote_hold_due.saturating_sub(rate);
             node.kept = node.kept.saturating_sub(rate);
             if node.kept == 0 {
                 node.longest = node.hold;
@@ -99,9 +99,9 @@ impl Cluster {
         node.campaign = None;
         node.log = from.log;
         node.applied = node.applied.max(from.applied);
-        node.promised = node.promised.max(node.hold);
-        if self.has(Guard::FollowersPromise) {
-            node.promise = node.promise.max(node.hold);
+        node.vote_hold_due = node.vote_hold_due.max(node.hold);
+        if self.has(Guard::FollowersVoteHold) {
+            node.vote_hold = node.vote_hold.max(node.hold);
         }
         let told = if self.has(Guard::ToldHold) { node.hold } else { from.hold };
         let is_sure = self.has(Guard::OthersDrift);
@@ -149,7 +149,7 @@ impl Cluster {
         // It votes for nobody while it leads and what it granted lasts.
         held_left[leader] = u8::MAX;
         let bound =
-            if self.has(Guard::QuorumPromise) { lead.voters.reached(held_left) } else { u8::MAX };
+            if self.has(Guard::QuorumVoteHold) { lead.voters.reached(held_left) } else { u8::MAX };
         let lasts = lease(node.hold).min(bound);
         if lasts == 0 {
             return;
@@ -161,9 +161,9 @@ impl Cluster {
         let from_index = lead.from_index[holder];
         let left = lengthened(lasts);
         lead.granted_left[holder] = lead.granted_left[holder].max(left);
-        node.promised = node.promised.max(left);
-        if self.has(Guard::LeadersPromise) {
-            node.promise = node.promise.max(left);
+        node.vote_hold_due = node.vote_hold_due.max(left);
+        if self.has(Guard::LeadersVoteHold) {
+            node.vote_hold = node.vote_hold.max(left);
         }
         state.grants[holder] = Some(Grant { term, lasts, from_index, ago: 0 });
         if holder == leader {
@@ -191,16 +191,16 @@ impl Cluster {
         let before = state.nodes[id];
         let hold = self.holds[state.crashes as usize % 2][id];
         let longest = if self.has(Guard::LongestHold) { before.longest } else { hold };
-        let promise = if self.has(Guard::RestartPromise) { lengthened(longest) } else { 0 };
+        let vote_hold = if self.has(Guard::RestartVoteHold) { lengthened(longest) } else { 0 };
         let told_next = if self.has(Guard::SavedFirst) { hold } else { 0 };
         state.nodes[id] = Node {
             term: before.term,
             log: before.log,
             hold,
             longest: longest.max(told_next),
-            kept: if longest == hold { 0 } else { promise },
-            promise,
-            promised: before.promised,
+            kept: if longest == hold { 0 } else { vote_hold },
+            vote_hold,
+            vote_hold_due: before.vote_hold_due,
             ..Node::default()
         };
         state.grants[id] = None;
@@ -225,16 +225,16 @@ fn see_term(node: &mut Node, term: u8) {
 
 fn hear_unknown(node: &mut Node) {
     see_term(node, node.term + 1);
-    // Raft's own part of the promise is the age of the leader's vote.
-    node.promise = 0;
+    // Raft's own part of the vote hold is the age of the leader's vote.
+    node.vote_hold = 0;
 }
 
 fn campaign(state: &mut State, id: usize, is_handed_over: bool) {
     let node = &mut state.nodes[id];
-    state.is_promise_broken |= node.promised > 0 && !is_handed_over;
+    state.is_vote_hold_broken |= node.vote_hold_due > 0 && !is_handed_over;
     see_term(node, node.term + 1);
     node.campaign = Some(Campaign { votes: Voters::default().with(id), is_handed_over });
-    node.heir_in = None;
+    node.transfer_in = None;
     lead_if_elected(node);
 }
 
@@ -242,7 +242,7 @@ fn vote(state: &mut State, candidate: usize, voter: usize) {
     let term = state.nodes[candidate].term;
     let is_handed_over = state.nodes[candidate].campaign.unwrap().is_handed_over;
     let node = &mut state.nodes[voter];
-    state.is_promise_broken |= node.promised > 0 && !is_handed_over;
+    state.is_vote_hold_broken |= node.vote_hold_due > 0 && !is_handed_over;
     see_term(node, term);
     let node = &mut state.nodes[candidate];
     let campaign = node.campaign.as_mut().unwrap();

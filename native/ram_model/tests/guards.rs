@@ -129,8 +129,8 @@ fn without_the_first_index_a_read_is_stale() {
 }
 
 #[test]
-fn without_the_bound_by_the_quorums_promise_a_read_is_stale() {
-    is_needed(two_leaders(Guard::QuorumPromise, TRUE_CLOCKS));
+fn without_the_bound_by_the_quorums_vote_hold_a_read_is_stale() {
+    is_needed(two_leaders(Guard::QuorumVoteHold, TRUE_CLOCKS));
 }
 
 #[test]
@@ -149,13 +149,13 @@ fn a_lease_that_counts_from_the_answer_makes_a_read_stale() {
 }
 
 #[test]
-fn without_the_promise_of_followers_a_read_is_stale() {
-    is_needed(two_leaders(Guard::FollowersPromise, TRUE_CLOCKS));
+fn without_the_vote_hold_of_followers_a_read_is_stale() {
+    is_needed(two_leaders(Guard::FollowersVoteHold, TRUE_CLOCKS));
 }
 
 #[test]
-fn without_the_promise_after_a_restart_a_read_is_stale() {
-    is_needed(cluster(Some(Guard::RestartPromise), TRUE_CLOCKS));
+fn without_the_vote_hold_after_a_restart_a_read_is_stale() {
+    is_needed(cluster(Some(Guard::RestartVoteHold), TRUE_CLOCKS));
 }
 
 #[test]
@@ -180,8 +180,8 @@ fn a_longer_vote_hold_that_is_told_before_it_is_saved_makes_a_read_stale() {
 }
 
 #[test]
-fn without_the_promise_of_who_granted_a_read_is_stale() {
-    is_needed(two_leaders(Guard::LeadersPromise, TRUE_CLOCKS));
+fn without_the_vote_hold_of_who_granted_a_read_is_stale() {
+    is_needed(two_leaders(Guard::LeadersVoteHold, TRUE_CLOCKS));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::types::TypeConfig;
 use crate::Raft;
 use ram_lease::Reads;
 
-pub(super) const PROMISED: &str = "this member promised not to vote yet";
+pub(super) const VOTE_HOLD: &str = "the vote hold of this member is not over";
 
 /// Clones share the switch.
 #[derive(Clone)]
@@ -48,9 +48,9 @@ impl Elections {
         ElectionGuard(self.clone())
     }
 
-    /// Holds elections off from this call on until what was promised before the restart is over,
+    /// Holds elections off from this call on until the vote hold of before the restart is over,
     /// as long as that is awaited.
-    pub fn keep_promise(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub fn keep_vote_hold(&self) -> impl Future<Output = ()> + Send + use<> {
         let held = self.hold_off();
         async move { held.0.reads.vote_hold_ends().await }
     }
@@ -73,7 +73,7 @@ impl Elections {
         }
     }
 
-    /// Campaigns now, by a pre-vote, unless this member keeps a promise.
+    /// Campaigns now, by a pre-vote, unless its vote hold goes on.
     pub async fn campaign(&self) {
         let term = self.raft.metrics().borrow_watched().current_term;
         if self.reads.may_vote() && terms::may_grow(term) {
@@ -92,8 +92,8 @@ impl Drop for ElectionGuard {
     }
 }
 
-/// Votes, unless this member promised not to. It grants no lease meanwhile: whoever leads may be
-/// asked for one while the vote waits for raft, and that would be a promise to vote for nobody.
+/// Votes, unless its vote hold goes on. It grants no lease meanwhile: whoever leads may be
+/// asked for one while the vote waits for raft, and that would begin a vote hold.
 pub async fn vote(
     raft: Raft,
     reads: Reads,
@@ -101,9 +101,12 @@ pub async fn vote(
 ) -> Result<VoteResponse<TypeConfig>, String> {
     let _no_grant = reads.barrier.pause();
     if !reads.may_vote() {
-        return Err(PROMISED.into());
+        return Err(VOTE_HOLD.into());
     }
     let answer = raft.vote(request).await.map_err(|stopped| stopped.to_string())?;
-    debug_assert!(reads.may_vote() || !answer.vote_granted, "I3: no member votes in a promise");
+    debug_assert!(
+        reads.may_vote() || !answer.vote_granted,
+        "I3: no member votes within its vote hold"
+    );
     Ok(answer)
 }

@@ -70,16 +70,16 @@ pub fn grant_lease(raft: &Raft, reads: &Reads, ask: &Ask) -> Result<Grant, Refus
     })
 }
 
-/// Lets another member take over the lead at once. It is voted for in spite of the promises that
+/// Lets another member take over the lead at once. It is voted for in spite of the vote holds that
 /// read leases rest on, and maybe late: so they run out first, and none is granted in this term.
-pub async fn transfer(raft: &Raft, reads: &Reads, heir: u64) -> Answer<()> {
+pub async fn transfer(raft: &Raft, reads: &Reads, target: u64) -> Answer<()> {
     reads.barrier.hand_over();
     reads.barrier.run_out().await;
     // A lead that was lost and won again meanwhile may have leases.
     if !reads.barrier.hands_over() {
         return Err(Refusal::NotLeader);
     }
-    let sent = raft.trigger().transfer_leader(heir).await;
+    let sent = raft.trigger().transfer_leader(target).await;
     sent.map_err(|fatal| Refusal::Stopped(fatal.to_string()))
 }
 

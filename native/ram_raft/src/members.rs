@@ -217,9 +217,9 @@ impl Members {
     async fn hand_over(&self, left: &BTreeSet<u64>) -> Answer<()> {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let replication = metrics.replication.unwrap_or_default();
-        let heir = left.iter().max_by_key(|id| replication.get(id).and_then(|log_id| *log_id));
-        if let Some(heir) = heir {
-            leader::transfer(&self.raft, &self.reads, *heir).await?;
+        let target = left.iter().max_by_key(|id| replication.get(id).and_then(|log_id| *log_id));
+        if let Some(target) = target {
+            leader::transfer(&self.raft, &self.reads, *target).await?;
         }
         Err(Refusal::NotLeader)
     }

@@ -125,7 +125,7 @@ impl Peer {
         if self.reads.may_vote() {
             return Ok(());
         }
-        let kept = "this member promised not to campaign yet";
+        let kept = "the vote hold of this member is not over";
         Err(RPCError::Unreachable(Unreachable::from_string(kept)))
     }
 

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use super::admission::AdmissionLimit;
 use super::election_holdoff::LargeAppends;
-use super::elections::{PROMISED, vote};
+use super::elections::{VOTE_HOLD, vote};
 use super::failure_detector::InboundPeers;
 use super::heard::Heard;
 use super::incoming::{Incoming, Origin};
@@ -223,9 +223,9 @@ impl Inbound for Connection {
         };
         let reads = &self.shared.reads;
         match kind {
-            // An heir would campaign at once, and whoever is no heir would vote at once.
+            // A transfer target would campaign at once, and any other member would vote at once.
             rpc::PRE_VOTE | rpc::TRANSFER_LEADER if !reads.may_vote() => {
-                reply(&self.replies, id, stopped(PROMISED));
+                reply(&self.replies, id, stopped(VOTE_HOLD));
             }
             rpc::LEASE => reply(&self.replies, id, self.lease(&raft, &body)),
             rpc::APPEND => self.append(raft, id, body),

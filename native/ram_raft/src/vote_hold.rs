@@ -31,7 +31,7 @@ pub async fn begin(log: &Log, reads: &Reads, ran_before: bool) -> io::Result<()>
 }
 
 fn longest_alive(saved: Option<Duration>, own: Duration, ran_before: bool) -> Option<Duration> {
-    if armed(Fault::ForgetLongestPromise) {
+    if armed(Fault::ForgetLongestVoteHold) {
         return ran_before.then_some(own);
     }
     saved.or(ran_before.then_some(own))
@@ -73,7 +73,7 @@ mod tests {
         LogStore::new(log.clone()).longest_hold().unwrap()
     }
 
-    /// A member with this hold, and for how long it keeps what it promised before.
+    /// A member with this hold, and for how long the hold of before goes on.
     struct Start {
         clock: Arc<ManualClock>,
         log: Log,

@@ -24,12 +24,12 @@ pub enum Fault {
     SkipPendingMark,
     /// The leader commits what a holder of a read lease does not know of.
     SkipCommitBarrier,
-    /// A member that starts again votes at once, whatever it promised before.
-    ForgetRestartPromise,
+    /// A member that starts again votes at once, whatever its vote hold was.
+    ForgetRestartVoteHold,
     /// The leader takes its own vote hold for that of the members that acknowledge.
-    AssumeOwnPromise,
-    /// A member that starts again keeps no longer promise than it would give now.
-    ForgetLongestPromise,
+    AssumeOwnVoteHold,
+    /// A member that starts again keeps no longer vote hold than it would have now.
+    ForgetLongestVoteHold,
     /// A new member is made a voter before it has anything.
     PromoteUnready,
     /// Whatever term a peer speaks of is taken for one.
@@ -64,9 +64,9 @@ mod active {
             Fault::ApplyRetryTwice,
             Fault::SkipPendingMark,
             Fault::SkipCommitBarrier,
-            Fault::ForgetRestartPromise,
-            Fault::AssumeOwnPromise,
-            Fault::ForgetLongestPromise,
+            Fault::ForgetRestartVoteHold,
+            Fault::AssumeOwnVoteHold,
+            Fault::ForgetLongestVoteHold,
             Fault::PromoteUnready,
             Fault::BelieveAnyTerm,
             Fault::HeedUnknownPeers,
@@ -81,9 +81,9 @@ mod active {
                 Fault::ApplyRetryTwice => "apply_retry_twice",
                 Fault::SkipPendingMark => "skip_pending_mark",
                 Fault::SkipCommitBarrier => "skip_commit_barrier",
-                Fault::ForgetRestartPromise => "forget_restart_promise",
-                Fault::AssumeOwnPromise => "assume_own_promise",
-                Fault::ForgetLongestPromise => "forget_longest_promise",
+                Fault::ForgetRestartVoteHold => "forget_restart_vote_hold",
+                Fault::AssumeOwnVoteHold => "assume_own_vote_hold",
+                Fault::ForgetLongestVoteHold => "forget_longest_vote_hold",
                 Fault::PromoteUnready => "promote_unready",
                 Fault::BelieveAnyTerm => "believe_any_term",
                 Fault::HeedUnknownPeers => "heed_unknown_peers",

@@ -65,7 +65,7 @@ enum Fault {
         others: Vec<usize>,
     },
     /// The leader is cut off while others start again at once, and are asked for their votes: only
-    /// they can know what they promised.
+    /// they can know their vote holds.
     RestartOthers {
         pairs: Vec<(usize, usize)>,
         others: Vec<usize>,

@@ -27,12 +27,12 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::BelieveAnyTerm => &["no_term_is_beyond_elections"],
         Fault::HeedUnknownPeers => &[
             "an_unknown_peer_moves_no_term_while_a_leader_is_heard",
-            "no_lease_outlives_its_promise",
+            "no_lease_outlives_its_vote_hold",
             "linearizable",
         ],
         Fault::BelieveOneRemoval => &["only_what_was_removed_is_given_up"],
-        Fault::ForgetRestartPromise | Fault::AssumeOwnPromise | Fault::ForgetLongestPromise => {
-            &["no_lease_outlives_its_promise", "linearizable"]
+        Fault::ForgetRestartVoteHold | Fault::AssumeOwnVoteHold | Fault::ForgetLongestVoteHold => {
+            &["no_lease_outlives_its_vote_hold", "linearizable"]
         }
     }
 }

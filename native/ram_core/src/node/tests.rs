@@ -139,7 +139,7 @@ fn the_only_voter_that_starts_again_leads_no_sooner_than_what_it_promised_is_ove
 }
 
 #[test]
-fn a_lease_that_is_as_long_as_the_promise_is_refused_and_so_is_one_of_a_heartbeat() {
+fn a_lease_that_is_as_long_as_the_vote_hold_is_refused_and_so_is_one_of_a_heartbeat() {
     for (lease_ms, is_right) in [(50, false), (100, true), (240, true), (260, false)] {
         let lease = Some(Duration::from_millis(lease_ms));
         let checked = Config { read_lease: lease, ..config() }.check();

@@ -41,7 +41,7 @@ fn granted(grants: &mut Grants, id: u64) -> Grant {
 }
 
 #[test]
-fn a_lease_lasts_no_longer_than_the_promise_of_a_quorum() {
+fn a_lease_lasts_no_longer_than_the_vote_hold_of_a_quorum() {
     let mut grants = leader();
     assert_eq!(granted(&mut grants, 2).lasts, TIMEOUTS.lease);
     // The quorum answered what was sent at 1000: 200 x 0.99 / 1.01 = 196.03 are sure.
@@ -230,7 +230,7 @@ fn another_term_begins_without_holders_and_answers_of_the_former_do_not_count() 
     granted(&mut grants, 2);
     grants.forget();
     assert_eq!(ask(&mut grants, 2, true, 1010), Err(Refused::NotLeading));
-    assert_eq!(grants.latest_end(), at(1101), "this member's promise goes on");
+    assert_eq!(grants.latest_end(), at(1101), "this member's vote hold goes on");
     grants.appended(7, 40);
     grants.acked(5, 2, &ack(Some(10), 1010));
     grants.acked(5, 3, &ack(Some(10), 1010));

@@ -1,4 +1,4 @@
-//! I3 of `ram_lease`, as it shows. No read lease outlives the promise it rests on: once
+//! I3 of `ram_lease`, as it shows. No read lease outlives the vote hold it rests on: once
 //! another leads in a later term, no member may answer by the lease of a former one.
 //!
 //! A lease is shown once in each step, so it is held against the leaders of the steps before.
@@ -11,7 +11,7 @@ pub struct LeaseEnds {
 }
 
 impl LeaseEnds {
-    pub const NAME: &str = "no_lease_outlives_its_promise";
+    pub const NAME: &str = "no_lease_outlives_its_vote_hold";
 
     /// `led` are the terms that members lead now.
     pub fn check(&mut self, leases: &[HeldLease], led: impl Iterator<Item = u64>) -> Checked {

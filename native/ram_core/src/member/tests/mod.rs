@@ -1,12 +1,12 @@
 //! Whole members in the runtime of the test, which plays their peers and looks inside.
 
 mod leases;
-mod promise;
 mod refusals;
 mod removal;
 mod snapshots;
 mod starting;
 mod terms;
+mod vote_hold;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A member that ran before elects nobody before its promise is over (I3), itself included. It is
+//! A member that ran before elects nobody before its vote hold is over (I3), itself included. It is
 //! the only voter here, which nobody else's refusal holds up.
 
 use ram_raft::openraft::raft::{TransferLeaderRequest, VoteRequest};
@@ -45,7 +45,7 @@ async fn a_member_that_starts_with_shorter_timeouts_keeps_what_it_promised_under
     shorter
         .serve(async {
             let over = || log.longest_hold().unwrap() == Some(Duration::from_millis(100));
-            wait_until("what it promised under the longer ones is over", over).await;
+            wait_until("the vote hold of the longer ones is over", over).await;
         })
         .await;
     assert!(left(&start().await) <= Duration::from_millis(101));
@@ -71,17 +71,17 @@ async fn a_member_grants_no_lease_while_it_votes() {
     grant().unwrap();
     let request = VoteRequest::new(Vote::new(term + 1, PEER), None);
     let refused = elections::vote(member.parts.replica.raft.clone(), reads, request).await;
-    assert!(refused.unwrap_err().contains("promised"));
+    assert!(refused.unwrap_err().contains("vote hold"));
 }
 
-/// What was a promise of another start of the same member may still be one.
+/// The vote hold of another start of the same member may still go on.
 #[tokio::test]
-async fn a_member_is_made_the_first_of_a_cluster_when_its_promise_is_over() {
+async fn a_member_is_made_the_first_of_a_cluster_when_its_vote_hold_is_over() {
     let member = open_member(&memory(), config(), Open::New(CLUSTER)).await;
     let reads = &member.parts.replica.reads;
     reads.vote_hold.after_restart(reads.clock.now(), Duration::from_millis(300));
     found(&member).await;
-    assert!(!is_kept(&member), "it voted for itself under a promise");
+    assert!(!is_kept(&member), "it voted for itself within a vote hold");
 }
 
 fn elections_of(member: &Member) -> Elections {
@@ -92,7 +92,7 @@ fn elections_of(member: &Member) -> Elections {
 async fn leads_when_free(member: &Member) {
     let reads = &member.parts.replica.reads;
     leads(&member.parts.replica.raft).await;
-    assert!(reads.vote_hold.is_over(reads.clock.now()), "elected under a promise");
+    assert!(reads.vote_hold.is_over(reads.clock.now()), "elected within a vote hold");
 }
 
 fn is_kept(member: &Member) -> bool {
@@ -104,7 +104,7 @@ fn is_kept(member: &Member) -> bool {
 async fn a_member_whose_holdoff_ends_under_a_vote_hold_starts_no_election() {
     let member = started_again().await;
     let elections = elections_of(&member);
-    tokio::spawn(elections.keep_promise());
+    tokio::spawn(elections.keep_vote_hold());
     let (_leader, led) = watch::channel(Some(PEER));
     let large_appends = LargeAppends::default();
     large_appends.chunk_from(PEER);
@@ -121,7 +121,7 @@ async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
     let member = started_again().await;
     let (raft, elections) = (&member.parts.replica.raft, elections_of(&member));
     let election_holdoff = elections.hold_off();
-    elections.keep_promise().await;
+    elections.keep_vote_hold().await;
     let wait = raft.wait(Some(config().election_timeout_max));
     assert!(wait.state(ServerState::Leader, "leads").await.is_err(), "the hold-off goes on");
     drop(election_holdoff);
@@ -129,10 +129,10 @@ async fn elections_go_on_when_the_last_reason_to_hold_them_off_has_ended() {
 }
 
 #[tokio::test]
-async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
+async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_vote_hold() {
     let member = started_again().await;
     let elections = elections_of(&member);
-    tokio::spawn(elections.keep_promise());
+    tokio::spawn(elections.keep_vote_hold());
     let (_leader, led) = watch::channel(Some(PEER));
     let (raft, soon) = (member.parts.replica.raft.clone(), Duration::from_millis(10));
     let failure_detector =
@@ -142,15 +142,15 @@ async fn a_member_whose_leader_is_lost_does_not_campaign_under_a_promise() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_to_take_over_the_lead_refuses_under_a_promise() {
+async fn a_member_that_is_to_take_over_the_lead_refuses_under_a_vote_hold() {
     let member = started_again().await;
     let (id, player) = (member.parts.identity.id, Player::beside(&member, PEER).await);
-    tokio::spawn(elections_of(&member).keep_promise());
+    tokio::spawn(elections_of(&member).keep_vote_hold());
     let vote = member.parts.replica.raft.metrics().borrow_watched().vote;
     let request = TransferLeaderRequest::<TypeConfig>::new(vote, id, None);
     let answer = player.ask(id, rpc::TRANSFER_LEADER, Bytes::from(codec::encode(&request))).await;
     assert!(is_kept(&member), "too slow to see anything");
     let refused: std::result::Result<(), String> = codec::decode("answer", &answer).unwrap();
-    assert!(refused.unwrap_err().contains("promised"));
+    assert!(refused.unwrap_err().contains("vote hold"));
     leads_when_free(&member).await;
 }
