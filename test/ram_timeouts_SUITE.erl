@@ -116,7 +116,11 @@ old_reads_of_a_lost_leader(Run, Leader, Meanwhile) ->
     ok = ram_peers:heal(Run),
     receive
         {'DOWN', Monitor, process, Pid, Counts} when is_map(Counts) ->
-            lists:sum([Count || {Ms, Count} <- maps:to_list(Counts), Ms > AcknowledgedMs])
+            lists:sum([Count || {Ms, Count} <- maps:to_list(Counts), Ms > AcknowledgedMs]);
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            ct:fail(Reason)
+    after 60_000 ->
+            ct:fail("the reader does not end")
     end.
 
 reads(Run, I) ->

@@ -109,3 +109,23 @@ fn no_module_comes_back_to_itself() {
     }
     assert!(arrows.is_empty(), "{arrows:?}");
 }
+
+/// `logging.rs` passes on what comes from targets "ram_...", and a target is the name of a crate.
+#[test]
+fn what_any_crate_logs_passes_the_filter() {
+    let native = src().join("../..").canonicalize().unwrap();
+    let crates: Vec<PathBuf> = fs::read_dir(&native)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").is_file())
+        .collect();
+    assert!(crates.len() > 10, "{crates:?}");
+    for folder in crates {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("ram_"), "{name}");
+        for path in sources(&folder.join("src")) {
+            let own = code_lines(&path).into_iter().find(|line| line.contains("target: \""));
+            assert_eq!(own, None, "{}", path.display());
+        }
+    }
+}
