@@ -70,15 +70,20 @@ mod tests {
 
     #[test]
     fn threads_that_share_a_counter_lose_nothing() {
-        const EACH: u64 = 200_000;
+        const EACH: u64 = 500_000;
         let counts = Counts::default();
+        // A thread that is done before the next begins would show nothing.
+        let begin = std::sync::Barrier::new(4);
         std::thread::scope(|scope| {
             // They take all counters that belong to one thread.
             (0..SHARDS).for_each(|_| _ = scope.spawn(|| counts.count_local()));
         });
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..EACH).for_each(|_| counts.count_local()));
+                scope.spawn(|| {
+                    begin.wait();
+                    (0..EACH).for_each(|_| counts.count_local());
+                });
             }
         });
         assert_eq!(counts.local(), SHARDS as u64 + 4 * EACH);
