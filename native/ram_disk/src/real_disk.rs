@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, fstat, openat, renameat, statat, unlinkat};
 
 use super::disk::{Disk, DiskFile};
 use crate::DiskError;
@@ -130,9 +130,10 @@ fn make_folder(folder: &Path) -> io::Result<bool> {
 
 /// Is the open lock file the one that has the name?
 fn is_named(directory: &File, lock: &File) -> io::Result<bool> {
-    let held = lock.metadata()?;
+    // Asked in the same way: the types of these numbers differ with the system.
+    let held = fstat(lock)?;
     match statat(directory, LOCK_NAME, AtFlags::empty()) {
-        Ok(named) => Ok(named.st_ino == held.ino() && named.st_dev == held.dev()),
+        Ok(named) => Ok(named.st_ino == held.st_ino && named.st_dev == held.st_dev),
         Err(rustix::io::Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }

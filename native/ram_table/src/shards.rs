@@ -180,15 +180,19 @@ fn shard_of(hash: u64) -> usize {
 }
 
 /// Has the processor fetch what will be read, or the first lines of it.
+#[cfg(target_arch = "x86_64")]
 fn fetch(address: *const u8) {
     const LINE: usize = 64;
-    #[cfg(target_arch = "x86_64")]
     for line in [address, address.wrapping_add(LINE)] {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint to the processor, which does nothing for an address that is not mapped.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
     }
 }
+
+/// Rust has no such hint for other processors.
+#[cfg(not(target_arch = "x86_64"))]
+fn fetch(_address: *const u8) {}
 
 /// The items of a set.
 #[derive(Debug)]
