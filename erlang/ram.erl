@@ -53,48 +53,62 @@
 
 -compile({no_auto_import, [get/1, put/2, nodes/0]}).
 
-%% Who may answer a read: see fetch/2.
 -type reads() :: lease | quorum | local.
+%% Who may answer a read: see {@link fetch/2}.
 -type read_options() :: #{reads => reads()}.
-%% How reads were answered here since the member started, and whether it holds a read lease now: see
-%% status/0.
+%% The options of {@link get/3} and {@link fetch/2}.
 -type read_status() :: #{local := non_neg_integer(), waited := non_neg_integer(),
                          quorum := non_neg_integer(),
                          lease := held | {absent, lease_absence()}}.
+%% How many reads were answered in which way since the member of this node started (in the call,
+%% after a wait for a key that was being written, by a quorum), and whether it holds a read lease
+%% now: see {@link status/0}.
 -type lease_absence() ::
-        not_asked    % the setting `reads' is not `lease'; or the member has just started
-      | no_leader    % none is known here
-      | no_answer    % the leader did not answer in time
-      | other_vote   % another leader is, or may be, elected
-      | snapshot     % this node was so far behind that it was sent a snapshot
-      | ran_out      % it was not renewed in time
-      | {refused,    % by the leader:
-           not_leading     % it leads no more
-         | unconfirmed     % no majority has confirmed it lately
-         | lagging         % this node is behind, or was lately: writes would wait for it
-         | changing        % a member is added or removed
-         | handing_over}.  % the lead is handed over
+        not_asked | no_leader | no_answer | other_vote | snapshot | ran_out
+      | {refused, not_leading | unconfirmed | lagging | changing | handing_over}.
+%% Why a member holds no read lease. `not_asked': the setting `reads' is not `lease', or the member
+%% has just started; `no_leader': none is known here; `no_answer': the leader did not answer in
+%% time; `other_vote': another leader is, or may be, elected; `snapshot': this node was so far
+%% behind that it was sent a snapshot; `ran_out': it was not renewed in time. Refused by the leader:
+%% `not_leading': it leads no more; `unconfirmed': no majority has confirmed it lately; `lagging':
+%% this node is behind, or was lately, and writes would wait for it; `changing': a member is added
+%% or removed; `handing_over': the lead is handed over.
 
 %% @doc Starts the application `ram' and what it needs.
 %%
 %% A node whose data folder holds a cluster serves it again. Usually `ram' is in the `applications'
 %% of your own and this call is not needed. Raises when the configuration is wrong, with a reason
 %% that names the key.
+%%
+%% ```
+%% 1> ram:start().
+%% ok
+%% '''
 -spec start() -> ok.
 start() ->
     case application:ensure_all_started(ram) of
         {ok, _Started} -> ok;
-        {error, Reason} -> error(Reason)
+        {error, Reason} -> ram_error:failure(Reason, {start, []})
     end.
 
 %% @doc Stops the application `ram' on this node; the data stays.
 %%
 %% A leader hands its lead over first.
+%%
+%% ```
+%% 1> ram:stop().
+%% ok
+%% '''
 -spec stop() -> ok | {error, Reason :: term()}.
 stop() ->
     application:stop(ram).
 
 %% @doc Finds the cluster of these nodes, or makes it, starting the application on them as needed.
+%%
+%% ```
+%% 1> ram:start_cluster(['ram1@127.0.0.1', 'ram2@127.0.0.1', 'ram3@127.0.0.1']).
+%% ok
+%% '''
 %%
 %% An application may call it at every start, on every node, in any order:
 %%
@@ -137,7 +151,7 @@ stop() ->
 %% An empty list, or anything that is not a list of nodes, raises `badarg'.
 -spec start_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 start_cluster(Nodes) ->
-    start_cluster(Nodes, #{}).
+    start_listed(Nodes, #{}, {start_cluster, [Nodes]}).
 
 %% @doc As {@link start_cluster/1}, with options.
 %%
@@ -151,45 +165,58 @@ start_cluster(Nodes) ->
 %% for; 0 to be told at once, 30000 by default.
 %%
 %% When a majority lost its data there is no cluster any more: `{error, {majority_lost, Nodes}}'.
+%%
+%% ```
+%% 1> ram:start_cluster(['ram1@127.0.0.1'], #{storage => memory, wait_ms => 0}).
+%% ok
+%% 2> ram:start_cluster(['ram1@127.0.0.1'], #{storage => disk}).
+%% {error,{storage_mismatch,'ram1@127.0.0.1',memory,disk}}
+%% '''
 -spec start_cluster([node()], #{storage => disk | memory, wait_ms => non_neg_integer()}) ->
           ok | {error, ram_error:cluster_error()}.
-start_cluster(Nodes, Options) when is_map(Options) ->
-    Checked = maps:fold(fun(Key, Value, Set) ->
-                                case start_option(Key, Value) of
-                                    ok -> Set#{Key => Value};
-                                    Why -> ram_error:badarg([Nodes, Options], 2, Why)
-                                end
-                        end, #{storage => any, wait_ms => 30000}, Options),
-    ram_bootstrap:start(checked_nodes(Nodes), Checked);
 start_cluster(Nodes, Options) ->
-    ram_error:badarg([Nodes, Options], 2, "must be a map of options").
+    Call = {start_cluster, [Nodes, Options]},
+    Checks = #{storage => fun checked_storage/1, wait_ms => fun checked_wait_ms/1},
+    start_listed(Nodes, ram_arguments:options(Options, Checks, Call), Call).
 
-start_option(storage, Storage) when Storage =:= disk; Storage =:= memory -> ok;
-start_option(storage, _) -> "storage must be disk or memory";
-start_option(wait_ms, Ms) when is_integer(Ms), Ms >= 0, Ms =< 604800000 -> ok;
-start_option(wait_ms, _) -> "wait_ms must be an integer of 0 to 604800000";
-start_option(Key, _) -> io_lib:format("must hold known options only, not ~tp", [Key]).
+start_listed(Nodes, Options, Call) ->
+    Listed = ram_arguments:nodes(Nodes, Call),
+    of_call(Call, fun() ->
+        ram_bootstrap:start(Listed, maps:merge(#{storage => any, wait_ms => 30000}, Options))
+    end).
 
-%% @doc Stops the members on these nodes and deletes their data: ram's own files, under the lock of
-%% the folder, and nothing else.
+%% @doc Stops the members on these nodes and deletes their data.
 %%
+%% Deleted are ram's own files, under the lock of the folder, and nothing else.
 %% `{error, {unreachable, Nodes}}' names the nodes that could not be asked, and
 %% `{error, {not_erased, Node, Text}}' the file that could not be deleted. What could be deleted is,
 %% and the rest is at the next start of the application there.
+%%
+%% ```
+%% 1> ram:stop_cluster(ram:nodes()).
+%% ok
+%% '''
 -spec stop_cluster([node()]) -> ok | {error, ram_error:cluster_error()}.
 stop_cluster(Nodes) ->
-    ram_cluster:stop(checked_nodes(Nodes)).
+    ram_cluster:stop(ram_arguments:nodes(Nodes, {stop_cluster, [Nodes]})).
 
 %% @doc Makes a node a member of the cluster of this node.
 %%
 %% Returns when it is a full member that has caught up. For a member that was stopped it returns
 %% when that member serves again. A node that lost its data comes back as a new member. Waits up to
 %% ten minutes for the node to catch up.
+%%
+%% ```
+%% 1> ram:add_node('ram4@127.0.0.1').
+%% ok
+%% 2> ram:nodes().
+%% ['ram1@127.0.0.1','ram2@127.0.0.1','ram3@127.0.0.1','ram4@127.0.0.1']
+%% '''
 -spec add_node(node()) -> ok | {error, ram_error:cluster_error()}.
 add_node(Node) when is_atom(Node) ->
-    ram_membership:add(Node);
+    of_call({add_node, [Node]}, fun() -> ram_membership:add(Node) end);
 add_node(Other) ->
-    ram_error:badarg([Other], 1, "must be a node name").
+    ram_error:badarg({add_node, [Other]}, 1, "must be a node name").
 
 %% @doc Takes a node out of the cluster and deletes its data there.
 %%
@@ -199,18 +226,35 @@ add_node(Other) ->
 %% A node that is down is removed all the same; when it comes back its peers tell it, and when a
 %% majority of those that it knew confirms that, it keeps its data aside and serves no more. The
 %% leader may be removed, also by itself; the last member may not.
+%%
+%% ```
+%% 1> ram:remove_node('ram3@127.0.0.1').
+%% ok
+%% 2> ram:remove_node('ram3@127.0.0.1').
+%% {error,{not_member,'ram3@127.0.0.1'}}
+%% '''
 -spec remove_node(node()) -> ok | {error, ram_error:cluster_error()}.
 remove_node(Node) when is_atom(Node) ->
-    ram_membership:remove(Node);
+    of_call({remove_node, [Node]}, fun() -> ram_membership:remove(Node) end);
 remove_node(Other) ->
-    ram_error:badarg([Other], 1, "must be a node name").
+    ram_error:badarg({remove_node, [Other]}, 1, "must be a node name").
 
-%% @doc Takes `New' in and `Dead' out.
+%% @doc Takes `New' in and `Dead' out: add_node/1, then remove_node/1.
+%%
+%% When `New' could not be added nothing has changed. `{error, {not_member, Dead}}' when `Dead' is
+%% no member.
+%%
+%% ```
+%% 1> ram:replace_node('ram3@127.0.0.1', 'ram4@127.0.0.1').
+%% ok
+%% '''
 -spec replace_node(Dead :: node(), New :: node()) -> ok | {error, ram_error:cluster_error()}.
 replace_node(Dead, New) when is_atom(Dead), is_atom(New), Dead =/= New ->
-    ram_membership:replace(Dead, New);
+    of_call({replace_node, [Dead, New]}, fun() -> ram_membership:replace(Dead, New) end);
+replace_node(Dead, New) when is_atom(Dead) ->
+    ram_error:badarg({replace_node, [Dead, New]}, 2, "must be a node name, and not the first one");
 replace_node(Dead, New) ->
-    ram_error:badarg([Dead, New], 2, "must be two different node names").
+    ram_error:badarg({replace_node, [Dead, New]}, 1, "must be a node name").
 
 %% @doc The way out when a majority of the members is lost for good.
 %%
@@ -224,45 +268,107 @@ replace_node(Dead, New) ->
 %% back: they hold another cluster now, and are refused as strangers. The answer names the node
 %% whose data was `kept', its `last_log_index', the id of the new `cluster', and the members that
 %% were `given_up': what only they had is lost.
+%%
+%% ```
+%% 1> #{cluster := Id} = ram:status(), is_binary(Id).
+%% true
+%% 2> ram:force_recover(#{survivors => ['ram1@127.0.0.1'], confirm => Id}).
+%% {ok,#{kept => 'ram1@127.0.0.1', ...}}
+%% 3> ram:nodes().
+%% ['ram1@127.0.0.1']
+%% '''
 -spec force_recover(#{survivors := [node()], confirm := binary()}) ->
           {ok, #{kept := node(), last_log_index := non_neg_integer(), cluster := binary(),
                  given_up := [node()]}}
         | {error, ram_error:cluster_error()}.
-force_recover(#{survivors := Survivors, confirm := Cluster} = Options)
-  when map_size(Options) =:= 2, is_binary(Cluster) ->
-    ram_cluster:recover(checked_nodes(Survivors), Cluster);
 force_recover(Options) ->
-    ram_error:badarg([Options], 1, "must be #{survivors => [Node], confirm => ClusterId}").
+    Call = {force_recover, [Options]},
+    Checks = #{survivors => fun(_CheckedBelow) -> ok end, confirm => fun checked_id/1},
+    case ram_arguments:options(Options, Checks, Call) of
+        #{survivors := Nodes, confirm := Cluster} ->
+            Survivors = ram_arguments:nodes("the option survivors ", Nodes, Call),
+            of_call(Call, fun() -> ram_cluster:recover(Survivors, Cluster) end);
+        _Missing ->
+            ram_error:badarg(Call, 1, "must be #{survivors => [Node], confirm => ClusterId}")
+    end.
 
 %% @doc The members of the cluster, as this node knows them, sorted.
+%%
+%% ```
+%% 1> ram:nodes().
+%% ['ram1@127.0.0.1','ram2@127.0.0.1','ram3@127.0.0.1']
+%% '''
 -spec nodes() -> [node()].
 nodes() ->
-    ram_cluster:nodes().
+    of_call({nodes, []}, fun ram_cluster:nodes/0).
 
 %% @doc Starts the member of this node again after it failed or was stopped.
 %%
 %% `ok' when it is running already; `{error, noproc}' when this node holds no data of a cluster.
+%%
+%% ```
+%% 1> ram:restart_server().
+%% ok
+%% '''
 -spec restart_server() -> ok | {error, Reason :: term()}.
 restart_server() ->
-    ok = start(),
-    ram_node:restart().
+    case application:ensure_all_started(ram) of
+        {ok, _Started} -> ram_node:restart();
+        {error, Reason} -> ram_error:failure(Reason, {restart_server, []})
+    end.
 
-%% @equiv get(Key, undefined)
+%% @doc The value of a key, or `undefined' when the key is absent.
+%%
+%% Linearizable: it shows what was acknowledged anywhere before the call, or raises. fetch/1 tells a
+%% value that is `undefined' from a key that is absent.
+%%
+%% ```
+%% 1> ram:put({user, 1}, #{name => "Ada"}).
+%% ok
+%% 2> ram:get({user, 1}).
+%% #{name => "Ada"}
+%% 3> ram:get({user, 2}).
+%% undefined
+%% '''
 -spec get(Key :: term()) -> Value :: term() | undefined.
 get(Key) ->
-    get(Key, undefined).
+    ram_request:get(Key).
 
 %% @doc The value of a key, or `Default' when the key is absent.
+%%
+%% ```
+%% 1> ram:get(hits, 0).
+%% 0
+%% '''
 -spec get(Key :: term(), Default) -> Value :: term() | Default.
 get(Key, Default) ->
     ram_request:get(Key, Default).
 
 %% @doc As get/2, with options: see fetch/2.
+%%
+%% ```
+%% 1> ram:get(hits, 0, #{reads => local}).
+%% 0
+%% 2> ram:get(hits, 0, #{raeds => local}).
+%% ** exception error: bad argument
+%%      in function  ram:get/3
+%%         called as ram:get(hits,0,#{raeds => local})
+%%         *** argument 3: raeds is no option of this call; it knows reads
+%% '''
 -spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
 get(Key, Default, Options) ->
-    ram_request:get(Key, Default, Options, [Key, Default, Options]).
+    ram_request:get(Key, Default, Options).
 
 %% @doc The value of a key, or `error' when the key is absent.
+%%
+%% ```
+%% 1> ram:put(key, undefined).
+%% ok
+%% 2> ram:fetch(key).
+%% {ok,undefined}
+%% 3> ram:fetch(another).
+%% error
+%% '''
 -spec fetch(Key :: term()) -> {ok, Value :: term()} | error.
 fetch(Key) ->
     ram_request:fetch(Key).
@@ -286,16 +392,25 @@ fetch(Key) ->
 %% </ul>
 %%
 %% ```
-%% 1> ram:fetch(config, #{reads => local}).
+%% 1> ram:put(config, #{colour => blue}).
+%% ok
+%% 2> ram:fetch(config, #{reads => quorum}).
 %% {ok,#{colour => blue}}
-%% 2> ram:get(nothing, none, #{reads => local}).
-%% none
 %% '''
 -spec fetch(Key :: term(), read_options()) -> {ok, Value :: term()} | error.
 fetch(Key, Options) ->
-    ram_request:fetch(Key, Options, [Key, Options]).
+    ram_request:fetch(Key, Options).
 
 %% @doc Sets the value of a key.
+%%
+%% When it returns, a majority of the members has the change on disk, and every later read on any
+%% node shows it. The value may have `value_bytes_max' bytes (16 MiB by default), the key
+%% `key_bytes_max' (64 KiB), encoded. When it raises, outcome/1 tells whether it may have happened.
+%%
+%% ```
+%% 1> ram:put({user, 1}, #{name => "Ada"}).
+%% ok
+%% '''
 -spec put(Key :: term(), Value :: term()) -> ok.
 put(Key, Value) ->
     ram_request:put(Key, Value).
@@ -307,16 +422,27 @@ put(Key, Value) ->
 %% here, and nothing is changed then.
 %%
 %% ```
-%% 1> ram:update(hits, 1, fun(N) -> N + 1 end).
+%% 1> ram:update(visits, 1, fun(N) -> N + 1 end).
 %% ok
+%% 2> ram:update(visits, 1, fun(N) -> N + 1 end).
+%% ok
+%% 3> ram:get(visits).
+%% 2
 %% '''
 -spec update(Key :: term(), Default :: term(), fun((Value :: term()) -> term())) -> ok.
 update(Key, Default, Fun) when is_function(Fun, 1) ->
     ram_request:update(Key, Default, Fun);
 update(Key, Default, Fun) ->
-    ram_error:badarg([Key, Default, Fun], 3, "must be a fun of one argument").
+    ram_error:badarg({update, [Key, Default, Fun]}, 3, "must be a fun of one argument").
 
 %% @doc Deletes a key; one that is absent is no error.
+%%
+%% ```
+%% 1> ram:delete({user, 1}).
+%% ok
+%% 2> ram:fetch({user, 1}).
+%% error
+%% '''
 -spec delete(Key :: term()) -> ok.
 delete(Key) ->
     ram_request:delete(Key).
@@ -334,23 +460,31 @@ delete(Key) ->
 %% '''
 -spec put_many([{Key :: term(), Value :: term()}]) -> ok.
 put_many(Entries) ->
-    case is_list_of(fun is_pair/1, Entries) of
-        true -> ram_request:put_many(Entries);
-        false -> ram_error:badarg([Entries], 1, "must be a list of {Key, Value}")
-    end.
+    ram_request:put_many(ram_arguments:entries(Entries, {put_many, [Entries]})).
 
 %% @doc Deletes several keys at once, as put_many/1 sets them; those that are absent are no error.
+%%
+%% ```
+%% 1> ram:delete_many([{user, 1}, {user, 2}]).
+%% ok
+%% '''
 -spec delete_many([Key :: term()]) -> ok.
 delete_many(Keys) ->
-    case is_list_of(fun(_Key) -> true end, Keys) of
-        true -> ram_request:delete_many(Keys);
-        false -> ram_error:badarg([Keys], 1, "must be a list of keys")
-    end.
+    ram_request:delete_many(ram_arguments:keys(Keys, {delete_many, [Keys]})).
 
 %% @doc Whether a write that raised this reason may have happened.
 %%
 %% `not_applied': it did not happen and never will. `unknown': it may have happened, or may still
 %% happen; to find out, read the key. For whatever is not a reason of this module it is `unknown'.
+%%
+%% ```
+%% 1> ram:outcome({key_too_large, 65536}).
+%% not_applied
+%% 2> ram:outcome({timeout, {ram, node()}}).
+%% unknown
+%% '''
+%%
+%% So a write that is to happen in the end may be tried again like this:
 %%
 %% ```
 %% try ram:put(Key, Value)
@@ -383,7 +517,9 @@ outcome(Reason) ->
 %% '''
 -spec backup(file:name_all()) -> ok | {error, ram_error:cluster_error()}.
 backup(File) ->
-    ram_request:backup(checked_file(File)).
+    Call = {backup, [File]},
+    Path = ram_arguments:file(File, Call),
+    of_call(Call, fun() -> ram_request:backup(Path) end).
 
 %% @doc Puts all that a backup holds into this cluster, which must be empty.
 %%
@@ -397,66 +533,80 @@ backup(File) ->
 %% another restore/1 begin afresh. A file is as trusted as the code of a node: restore your own.
 %%
 %% ```
-%% 1> ram:stop_cluster(Nodes), ram:start_cluster(Nodes).
+%% 1> Nodes = ram:nodes(), ram:backup("/backups/sunday.ram").
 %% ok
-%% 2> ram:restore("/backups/monday.ram").
+%% 2> ram:stop_cluster(Nodes), ram:start_cluster(Nodes).
+%% ok
+%% 3> ram:restore("/backups/sunday.ram").
 %% ok
 %% '''
 -spec restore(file:name_all()) -> ok | {error, ram_error:cluster_error()}.
 restore(File) ->
-    ram_request:restore(checked_file(File)).
+    Call = {restore, [File]},
+    Path = ram_arguments:file(File, Call),
+    of_call(Call, fun() -> ram_request:restore(Path) end).
 
 %% @doc The node that leads the cluster, as this node knows it; `undefined' while none is elected.
+%%
+%% ```
+%% 1> lists:member(ram:leader(), ram:nodes()).
+%% true
+%% '''
 -spec leader() -> node() | undefined.
 leader() ->
-    ram_cluster:leader().
+    of_call({leader, []}, fun ram_cluster:leader/0).
 
 %% @doc What this node knows of itself and its cluster.
 %%
-%% Among others: `node', `leader', `role' (leader, candidate, follower, learner), `term', `members'
-%% (a map for each: `node', `id', `address', `standing', and `heard_ms', how long ago this node
-%% heard of it), `quorum' (is a majority reached? if not, `quorum_lost_ms' says for how long it has
-%% not been, and nobody leads), `peers' (a map for each other member: `address', `connected', and
-%% `outage', with the cause, when it is not reached), `last_log_index', `last_log_term',
-%% `applied_index', `snapshot_index', `entries' (keys in the table), `entry_bytes' (bytes of keys
-%% and values), `applied_groups' (log entries with writes, applied here since the start), `waiting'
-%% (requests without an answer yet), `reads' (a {@type read_status()}: how many reads were answered
-%% in the call, `local', after a wait for a key that was being written, `waited', and by a `quorum';
-%% and the `lease', `held' or why not), `log' (`syncs', `bytes_written', `disk_bytes', `segments')
-%% and `net' (frames, bytes, connections, `refusals' by kind), `storage' (disk or memory) and
-%% `data_dir', an absolute path (`undefined' for what is kept in memory).
+%% It never raises. Where a member runs the map has, among others:
+%% <ul>
+%% <li>`node', `leader', `term', `role': leader, candidate, follower or learner</li>
+%% <li>`members': a map for each, with `node', `id', `address', `standing', and `heard_ms', how long
+%% ago this node heard of it</li>
+%% <li>`quorum': is a majority reached? If not, `quorum_lost_ms' says for how long it has not been,
+%% and nobody leads</li>
+%% <li>`peers': a map for each other member: `address', `connected', and `outage', with the cause,
+%% when it is not reached</li>
+%% <li>`last_log_index', `last_log_term', `applied_index', `snapshot_index'; `applied_groups': log
+%% entries with writes, applied here since the start</li>
+%% <li>`entries': keys in the table; `entry_bytes': bytes of keys and values; `waiting': requests
+%% without an answer yet</li>
+%% <li>`reads': a {@type read_status()}</li>
+%% <li>`log': `syncs', `bytes_written', `disk_bytes', `segments'; `net': frames, bytes, connections,
+%% `refusals' by kind</li>
+%% <li>`storage': disk or memory; `data_dir': an absolute path, or `undefined' for what is kept in
+%% memory</li>
+%% </ul>
 %%
-%% Where no member runs it says so, and never raises: `node', `data_dir', `storage' as it is set
-%% (`any': as the cluster is made), and either `role' down with the `failure' of the member, or
-%% `role' none with the `reason': `not_started' (the application does not run), `no_cluster',
-%% `unnamed' (`-name undefined': the node gets its name with its first connection), or `busy' (with
-%% its data: ask again), and then `work' says with what: starting, stopping, erasing, recovering or
-%% renaming.
+%% Where no member runs it has `node', `data_dir', `storage' as it is set (`any': as the cluster is
+%% made), and either `role' down with the `failure' of the member, or `role' none with the `reason':
+%% <ul>
+%% <li>`not_started': the application does not run</li>
+%% <li>`no_cluster': this node belongs to none</li>
+%% <li>`unnamed': `-name undefined', the node gets its name with its first connection</li>
+%% <li>`busy' with its data, ask again: `work' says with what (starting, stopping, erasing,
+%% recovering or renaming)</li>
+%% </ul>
+%%
+%% ```
+%% 1> #{quorum := Quorum} = ram:status(), Quorum.
+%% true
+%% '''
 -spec status() -> map().
 status() ->
     ram_cluster:status().
 
-checked_nodes([_ | _] = Nodes) ->
-    case is_list_of(fun erlang:is_atom/1, Nodes) of
-        true -> lists:usort(Nodes);
-        false -> ram_error:badarg([Nodes], 1, "must be a list of node names")
-    end;
-checked_nodes([]) ->
-    ram_error:badarg([[]], 1, "must name one node at least");
-checked_nodes(Other) ->
-    ram_error:badarg([Other], 1, "must be a list of node names").
-
-checked_file(File) ->
-    try unicode:characters_to_binary(filename:absname(File)) of
-        Path when is_binary(Path) -> Path;
-        _NoText -> ram_error:badarg([File], 1, "must be a file name in Unicode")
-    catch
-        error:_ -> ram_error:badarg([File], 1, "must be a file name")
+%% A node without a member raises noproc, whichever module found that out.
+of_call(Call, Do) ->
+    try Do()
+    catch error:noproc -> ram_error:failure(noproc, Call)
     end.
 
-is_pair({_, _}) -> true;
-is_pair(_) -> false.
+checked_storage(Storage) when Storage =:= disk; Storage =:= memory -> ok;
+checked_storage(_) -> {error, "must be disk or memory"}.
 
-%% A list in full: an improper one is none.
-is_list_of(Is, [Element | Rest]) -> Is(Element) andalso is_list_of(Is, Rest);
-is_list_of(_Is, Rest) -> Rest =:= [].
+checked_wait_ms(Ms) when is_integer(Ms), Ms >= 0, Ms =< 604800000 -> ok;
+checked_wait_ms(_) -> {error, "must be an integer of 0 to 604800000"}.
+
+checked_id(Cluster) when is_binary(Cluster) -> ok;
+checked_id(_) -> {error, "must be the id of the cluster, a binary (cluster in ram:status())"}.

@@ -1,11 +1,22 @@
-%% What can go wrong, in one place: the reasons, and what they say in words.
+%% @doc What can go wrong, in one place: the reasons, and what they say in words.
 %%
-%% Wrong arguments raise `badarg' with an explanation that the shell prints. What the system could
-%% not do raises a `failure()'. What concerns the cluster is returned as `{error, cluster_error()}'.
+%% Wrong arguments raise `badarg'; what the system could not do raises a {@type failure()}. Either
+%% way the exception is that of the call of `ram' as its user made it, and the shells of Erlang and
+%% Elixir print an explanation with it. What concerns the cluster is returned as
+%% `{error, Reason}', where the reason is a {@type cluster_error()}.
+%%
+%% {@link explain/1} puts any of these reasons into words, for a log or a user:
+%% ```
+%% 1> {error, Reason} = ram:remove_node('ram4@127.0.0.1').
+%% {error,{not_member,'ram4@127.0.0.1'}}
+%% 2> unicode:characters_to_binary(ram_error:explain(Reason)).
+%% <<"ram4@127.0.0.1 is no member of the cluster; ram:nodes() lists the members">>
+%% '''
 -module(ram_error).
 
--export([badarg/3, failure/1, outcome/1, cluster/1, words/1, format_error/2]).
--export_type([failure/0, cluster_error/0]).
+-export([badarg/3, failure/1, failure/2, outcome/1, cluster/1]).
+-export([explain/1, format_error/2]).
+-export_type([failure/0, cluster_error/0, call/0]).
 
 -type failure() ::
         noproc                                  % this node runs no member; nothing happened
@@ -48,19 +59,51 @@
       | {overloaded, {ram, node()}}
       | noproc.
 
-%% @doc Raises badarg with a cause that `format_error/2' puts into words.
--spec badarg(Arguments :: [term()], Position :: pos_integer(), Why :: iodata()) -> no_return().
-badarg(Arguments, Position, Why) ->
-    Cause = #{Position => Why},
-    erlang:error(badarg, Arguments, [{error_info, #{module => ?MODULE, cause => Cause}}]).
+%% A call of a function of `ram' as its user made it.
+-type call() :: {Function :: atom(), Arguments :: [term()]}.
 
-%% @doc Raises what a request of this node failed with.
+%% Modules that may be on the stack between such a call and where it fails.
+-define(OWN, [?MODULE, ram, ram_arguments, ram_request, ram_update, erlang]).
+%% Arguments up to this size, encoded, are told: an exception is copied and logged, with what is in
+%% it. The arity stands in for larger ones.
+-define(ARGUMENTS_BYTES_MAX, 4096).
+%% How much of a term is printed.
+-define(DEPTH, 30).
+
+%% @private Raises badarg for an argument of the call, and says what is wrong with it.
+-spec badarg(call(), Position :: pos_integer(), Why :: unicode:chardata()) -> no_return().
+badarg(Call, Position, Why) ->
+    raise(badarg, Call, #{cause => #{Position => text(Why)}}).
+
+%% @private Raises what a request failed with, for callers inside.
 -spec failure(term()) -> no_return().
-failure(timeout) -> error({timeout, {ram, node()}});
-failure(overloaded) -> error({overloaded, {ram, node()}});
-failure(Reason) -> error(Reason).
+failure(Reason) ->
+    error(reason(Reason)).
 
-%% @doc Whether the write that raised this may have happened.
+%% @private Raises what the call failed with.
+-spec failure(term(), call()) -> no_return().
+failure(Reason, Call) ->
+    raise(reason(Reason), Call, #{}).
+
+reason(timeout) -> {timeout, {ram, node()}};
+reason(overloaded) -> {overloaded, {ram, node()}};
+reason(Reason) -> Reason.
+
+%% As if the function of ram itself raised it: how ram is made inside is of no use to its callers.
+-spec raise(term(), call(), map()) -> no_return().
+raise(Reason, {Function, Arguments}, Info) ->
+    {current_stacktrace, Frames} = process_info(self(), current_stacktrace),
+    Callers = lists:dropwhile(fun({Module, _, _, _}) -> lists:member(Module, ?OWN) end, Frames),
+    Location = [{error_info, Info#{module => ?MODULE}}],
+    erlang:raise(error, Reason, [{ram, Function, told(Arguments), Location} | Callers]).
+
+told(Arguments) ->
+    case erlang:external_size(Arguments) =< ?ARGUMENTS_BYTES_MAX of
+        true -> Arguments;
+        false -> length(Arguments)
+    end.
+
+%% @private See ram:outcome/1.
 -spec outcome(failure() | term()) -> not_applied | unknown.
 outcome(noproc) -> not_applied;
 outcome({overloaded, {ram, _Node}}) -> not_applied;
@@ -73,7 +116,7 @@ outcome({refused, _Why}) -> not_applied;
 outcome(badarg) -> not_applied;
 outcome(_TimeoutOrNotOurs) -> unknown.
 
-%% @doc The reason of a failed change of the cluster, backup or restore, as the API tells it.
+%% @private The reason of a failed change of the cluster, backup or restore, as the API tells it.
 -spec cluster(term()) -> cluster_error().
 cluster(timeout) -> {timeout, {ram, node()}};
 cluster(overloaded) -> {overloaded, {ram, node()}};
@@ -93,13 +136,165 @@ cluster({value_too_large, _, _} = Reason) -> Reason;
 cluster({key_too_large, _} = Reason) -> Reason;
 cluster(Reason) -> {failed, node(), Reason}.
 
-%% @doc Why a member does not run, for the log.
--spec words(term()) -> iodata().
-words({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
-words(Reason) -> io_lib:format("~tp", [Reason]).
+%% @private What the shells print with an exception. Binaries: Elixir takes nothing else.
+-spec format_error(term(), erlang:stacktrace()) -> #{pos_integer() | general | reason => binary()}.
+format_error(Reason, [{_Module, _Function, _Arguments, Info} | _]) ->
+    case {proplists:get_value(error_info, Info, #{}), Reason} of
+        {#{cause := Why}, _} -> maps:map(fun(_Position, Words) -> text(Words) end, Why);
+        %% Without `reason' Erlang prints "no such process or port".
+        {_, noproc} -> #{reason => <<"noproc">>, general => text(absence(ram_node:status()))};
+        {_, _} -> #{general => text(explain(Reason))}
+    end.
 
--spec format_error(term(), erlang:stacktrace()) -> #{pos_integer() | general => iodata()}.
-format_error(badarg, [{_Module, _Function, _Arguments, Info} | _]) ->
-    maps:get(cause, proplists:get_value(error_info, Info, #{}), #{});
-format_error(_Reason, _Stack) ->
-    #{}.
+text(Words) ->
+    unicode:characters_to_binary(Words).
+
+%% Why this node runs no member, and what its user may do.
+absence(#{role := none, reason := not_started}) ->
+    "the application ram does not run on this node; ram:start() starts it, and so does naming it "
+        "among the applications of your own";
+absence(#{role := none, reason := no_cluster}) ->
+    "this node belongs to no cluster yet; ram:start_cluster(Nodes) makes or finds one, and "
+        "ram:add_node(Node), called on a member, takes a node in";
+absence(#{role := none, reason := unnamed}) ->
+    "this node has no name yet (-name undefined); it gets one with its first connection to another "
+        "node, and a member with it";
+absence(#{role := none, work := Work}) ->
+    io_lib:format("the member of this node is ~ts just now; try again, ram:status() says when it "
+                  "serves", [Work]);
+absence(#{role := down, failure := Why}) ->
+    io_lib:format("the member of this node is down: ~ts; ram:restart_server() starts it again",
+                  [explain(Why)]);
+absence(_Running) ->
+    explain(noproc).
+
+%% @doc Puts a reason into words: what it means, whom it names, and what to do.
+%%
+%% The reason is one that a call of `ram' raised, or returned as `{error, Reason}'. The answer is
+%% one sentence without a full stop, for whatever prints text. Any other term is printed as it is.
+%%
+%% ```
+%% 1> unicode:characters_to_list(ram_error:explain({last_member, 'ram1@127.0.0.1'})).
+%% "ram1@127.0.0.1 is the last member, which is not removed; ram:stop_cluster(Nodes) ends a cluster"
+%% '''
+-spec explain(failure() | cluster_error() | term()) -> unicode:chardata().
+explain(Reason) ->
+    %% What only looks like a reason of ours is printed as it is.
+    try words(Reason, [fun of_call/1, fun of_cluster/1, fun of_backup/1, fun of_member/1])
+    catch error:_ -> print("~0tP", [Reason, ?DEPTH])
+    end.
+
+words(Reason, [Of | More]) ->
+    case Of(Reason) of
+        unknown -> words(Reason, More);
+        Words -> Words
+    end.
+
+%% Reasons that operations on keys raise.
+of_call(badarg) ->
+    "an argument is wrong";
+of_call(noproc) ->
+    "this node runs no member of a cluster; ram:status() says why, and ram:start_cluster(Nodes) "
+        "makes or finds a cluster";
+of_call({timeout, {ram, Node}}) ->
+    print("~ts had no answer in time; a write may have happened, or may still happen "
+          "(ram:outcome/1), a read did nothing; is a majority of the members reached? See quorum "
+          "and peers in ram:status()", [Node]);
+of_call({overloaded, {ram, Node}}) ->
+    print("too many requests wait on ~ts, and nothing happened; call from fewer processes at once "
+          "and try again later, or raise queue_requests_max and queue_bytes_max", [Node]);
+of_call({value_too_large, Bytes, Max}) ->
+    print("the value has ~b bytes, and value_bytes_max of this node is ~b; nothing happened",
+          [Bytes, Max]);
+of_call({key_too_large, Max}) ->
+    print("the encoded key has more bytes than key_bytes_max of this node, which is ~b; nothing "
+          "happened", [Max]);
+of_call({batch_too_large, Max}) ->
+    print("the entries have more bytes together than one log entry may have, which is ~b "
+          "(key_bytes_max and value_bytes_max); nothing happened; put them in several calls",
+          [Max]);
+of_call({unreadable_value, Key}) ->
+    print("the OTP of this node (~ts) has no term for the value of ~0tP, which a node with a newer "
+          "one put; it is intact: read it there, or put another",
+          [erlang:system_info(otp_release), Key, ?DEPTH]);
+of_call({refused, Why}) ->
+    print("the leader refused the request (~ts) and nothing happened; this is a defect of ram, "
+          "please report it", [Why]);
+of_call(_) ->
+    unknown.
+
+%% Reasons that operations on the cluster return.
+of_cluster({unreachable, Nodes}) ->
+    print("~ts cannot be reached over Erlang distribution; are they started, with this cookie, and "
+          "do names resolve? net_adm:ping/1 must answer pong", [names(Nodes)]);
+of_cluster({not_started, Node, Why}) ->
+    print("the application ram does not start on ~ts: ~ts", [Node, explain(Why)]);
+of_cluster({already_clustered, Nodes}) ->
+    print("~ts have a cluster that is not the one asked for; ram:add_node(Node) on one of them "
+          "takes a node in, ram:stop_cluster(Nodes) deletes a cluster", [names(Nodes)]);
+of_cluster({storage_mismatch, Node, Set, Asked}) ->
+    print("~ts is stored as ~ts, and ~ts was asked for; ask for ~ts, or change the setting storage",
+          [Node, Set, Asked, Set]);
+of_cluster({majority_lost, Nodes}) ->
+    print("~ts came back without data, so no majority is left; start the nodes that have theirs, "
+          "or ram:force_recover/1 on a survivor", [names(Nodes)]);
+of_cluster({not_member, Node}) ->
+    print("~ts is no member of the cluster; ram:nodes() lists the members", [Node]);
+of_cluster({last_member, Node}) ->
+    print("~ts is the last member, which is not removed; ram:stop_cluster(Nodes) ends a cluster",
+          [Node]);
+of_cluster({not_reached, Node, Address, Cause}) ->
+    print("the member of ~ts is not reached at ~ts (~ts), and nothing was changed; see to the "
+          "network, and to the settings listen and advertise there", [Node, Address, Cause]);
+of_cluster({not_caught_up, Node, Address, Why}) ->
+    print("the new member of ~ts at ~ts did not catch up (~ts) and was taken out again; see its "
+          "log and the network, and call again", [Node, Address, Why]);
+of_cluster({running_on, Nodes, Why}) ->
+    print("the cluster serves on ~ts; elsewhere: ~ts", [names(Nodes), explain(Why)]);
+of_cluster({bad_config, Key, Why}) ->
+    print("the setting ~ts of the application ram ~ts", [Key, Why]);
+of_cluster({not_erased, Node, Why}) ->
+    print("data of ~ts could not be deleted (~ts); the next start of the application there tries "
+          "again", [Node, Why]);
+of_cluster({failed, Node, Why}) ->
+    print("~ts: ~ts", [Node, explain(Why)]);
+of_cluster(_) ->
+    unknown.
+
+of_backup({file, Why}) ->
+    print("~ts", [Why]);
+of_backup(not_empty) ->
+    "the cluster holds keys, and a backup is restored into an empty one; nothing was changed";
+of_backup({partly, Restored, Total, Why}) ->
+    print("~b of ~b entries were restored, then: ~ts; stop_cluster, start_cluster and restore "
+          "begin afresh", [Restored, Total, explain(Why)]);
+of_backup(_) ->
+    unknown.
+
+%% What happened inside a node, as part of the others.
+of_member({busy, Work}) ->
+    print("its member is ~ts, and nothing was done; ask again", [Work]);
+of_member(unnamed) ->
+    "it has no name yet (-name undefined); connect it to a node first";
+of_member({no_answer, _Why}) ->
+    "its member does not answer; it opens or deletes a lot of data, or the node is frozen: wait, "
+        "and call again";
+of_member({belongs_to, _Cluster}) ->
+    "it belongs to another cluster than the one confirmed; ram:status() tells its id (cluster)";
+%% What application:ensure_all_started/1 says.
+of_member({ram, {Why, {ram_app, start, _Arguments}}}) ->
+    explain(Why);
+of_member({removed, Name}) ->
+    print("~ts was removed from the cluster; ram:add_node(Node) takes it in as a new member",
+          [Name]);
+%% Of the library, which names the file and the remedy: unreadable, in_use, renamed, failed ...
+of_member({Kind, Text}) when is_atom(Kind), is_binary(Text) ->
+    print("~ts", [Text]);
+of_member(Reason) ->
+    print("~0tP", [Reason, ?DEPTH]).
+
+print(Format, Arguments) ->
+    io_lib:format(Format, Arguments).
+
+names(Nodes) ->
+    lists:join(", ", [print("~ts", [Node]) || Node <- Nodes]).

@@ -123,7 +123,7 @@ serve(Handle, #member{config = #{call_timeout_ms := TimeoutMs, reads := Reads} =
 -spec failed(term(), #member{}) -> #member{}.
 failed(Reason, #member{failure = Known} = Data) ->
     Reason =:= Known orelse
-        ?LOG_ERROR("ram: the member did not start: ~ts", [ram_error:words(Reason)]),
+        ?LOG_ERROR("ram: the member did not start: ~ts", [ram_error:explain(Reason)]),
     Data#member{failure = Reason, retry = retry_timer(Reason, Data)}.
 
 retry_timer({in_use, _}, #member{retry = Timer}) ->

@@ -13,8 +13,6 @@
          lines_keep_their_width/1]).
 
 -define(MODULE_LINES_MAX, 400).
-%% It is documentation.
--define(FACADE_LINES_MAX, 800).
 %% All clauses.
 -define(FUNCTION_LINES_MAX, 40).
 -define(WIDTH_MAX, 100).
@@ -22,7 +20,9 @@
 %% From the facade down. Nothing inside calls the facade, and only what is named here calls the
 %% native library.
 calls() ->
-    [{ram, [ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node, ram_request]},
+    [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node,
+            ram_request]},
+     {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
      {ram_sup, []},
@@ -40,12 +40,15 @@ calls() ->
      {ram_description, [ram_nif]},
      {ram_node, [ram_config, ram_nif]},
      {ram_owner, [ram_distribution, ram_nif]},
-     {ram_request, [ram_config, ram_error, ram_nif, ram_update]},
+     {ram_request, [ram_arguments, ram_config, ram_error, ram_nif, ram_update]},
      {ram_update, []},
      {ram_config, [ram_distribution]},
      {ram_distribution, []},
-     {ram_error, []},
-     {ram_nif, []}].
+     %% Asked why no member runs here, when that is printed.
+     {ram_error, [ram_node]},
+     {ram_nif, []},
+     %% Beside the facade: for whom leaves Mnesia.
+     {ram_mnesia, [ram]}].
 
 modules() -> [Module || {Module, _} <- calls()].
 
@@ -88,8 +91,8 @@ every_exported_function_has_a_spec(_Config) ->
 
 modules_keep_their_limits(_Config) ->
     [begin
-         Max = case Module of ram -> ?FACADE_LINES_MAX; _ -> ?MODULE_LINES_MAX end,
-         ?assertEqual({Module, within}, {Module, within(length(lines(source(Module))), Max)})
+         Lines = length(counted(Module, lines(source(Module)))),
+         ?assertEqual({Module, within}, {Module, within(Lines, ?MODULE_LINES_MAX)})
      end || Module <- modules() ++ test_modules()].
 
 functions_keep_their_limit(_Config) ->
@@ -99,6 +102,13 @@ functions_keep_their_limit(_Config) ->
                       {Module, Name, Arity, within(Lines, ?FUNCTION_LINES_MAX)})
      end || Module <- modules() ++ test_modules(),
             {function, _, Name, Arity, _} = Function <- forms(Module)].
+
+%% Of the facade the code alone: its comments are the reference of the users.
+counted(ram, Lines) -> [Line || Line <- Lines, not is_comment(Line)];
+counted(_Module, Lines) -> Lines.
+
+is_comment(<<"%", _/binary>>) -> true;
+is_comment(_Line) -> false.
 
 within(Lines, Max) when Lines =< Max -> within;
 within(Lines, _Max) -> Lines.

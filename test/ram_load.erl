@@ -3,7 +3,8 @@
 
 -export([spawn_all/5, wait_all/1]).
 -export([count_up/2, put_and_get_own/2, put_binary/2, put_random/2, hash/1,
-         put_many_binaries/3, explained/3, with_mailbox/2, write_on/2, missing/2]).
+         put_many_binaries/3, with_mailbox/2, write_on/2, missing/2]).
+-export([explained/3, exception/2, refused/0]).
 -export([put_all/1, put_numbers/2, put_twins/2, put_both/3, see_both/2]).
 -export([threads/0, rounds/1, resident_bytes/0]).
 
@@ -53,17 +54,31 @@ hash(Key) ->
 put_many_binaries(Name, Count, Bytes) ->
     ram:put_many([{{Name, N}, binary:copy(<<7>>, Bytes)} || N <- lists:seq(1, Count)]).
 
-%% @doc What a call raises, and how the shell would explain it.
+%% @doc What a call raises, and how the shell would explain it. The exception is that of the call.
 explained(Module, Function, Arguments) ->
     try apply(Module, Function, Arguments) of
         Result -> {returned, Result}
     catch
         error:Reason:Stack ->
-            [{_, _, _, Info} | _] = Stack,
+            [{Module, Function, Arguments, Info} | _] = Stack,
             #{module := Explainer} = proplists:get_value(error_info, Info),
-            Why = maps:map(fun(_, Text) -> iolist_to_binary(Text) end,
-                           Explainer:format_error(Reason, Stack)),
-            {Reason, Why}
+            {Reason, Explainer:format_error(Reason, Stack)}
+    end.
+
+%% @doc What a call of ram raises: the reason, the stack, and what the shell of Erlang prints.
+exception(Function, Arguments) ->
+    try apply(ram, Function, Arguments) of
+        Result -> {returned, Result}
+    catch
+        error:Reason:Stack ->
+            Text = erl_error:format_exception(error, Reason, Stack),
+            {Reason, Stack, unicode:characters_to_list(Text)}
+    end.
+
+%% @doc The stack of a put whose leader detected a defect of ram.
+refused() ->
+    try ram_error:failure({refused, <<"a test">>}, {put, [k, v]})
+    catch error:{refused, _}:Stack -> {refused, Stack}
     end.
 
 %% @doc Times puts with an empty and with a full mailbox; and how many messages are left.
