@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak shell build setup check torture sim sabotage
 .PHONY: loom mutants sanitize bench bench-local bench-parts bench-size clean
+.PHONY: docs matrix package precompiled
 NAME ?= ram1
 SEEDS ?= 200
 SECONDS ?= 60
@@ -20,7 +21,7 @@ demo:    ## Three nodes on this machine: writes, a killed leader, a fourth node
 
 test:    ## All tests, in minutes: Rust, Common Test with PropEr, a short torture, a few seeds
 	@scripts/setup.sh test
-	@scripts/test.sh
+	@scripts/test.sh $(SUITES)
 
 soak: ROUNDS =
 soak:    ## Their long form, and the promised figures: make soak PARTS=failover,torture MINUTES=5
@@ -38,11 +39,16 @@ build:   ## The Erlang application and its library, under _build
 	@scripts/build.sh
 
 setup:   ## Installs the tools that are missing, or says which
-	@scripts/setup.sh test
+	@scripts/setup.sh check
 
 check:   ## Formatting, clippy, compiler warnings, xref, dialyzer
-	@scripts/setup.sh test
+	@scripts/setup.sh check
 	@scripts/check.sh
+
+matrix: OTPS = 25 27 29
+matrix: WHAT = demo,test,check,versions
+matrix:  ## On every OTP in use, each in a Debian of its own: make matrix OTPS="27 29" WHAT=demo,vm
+	@scripts/matrix.sh "$(OTPS)" "$(WHAT)"
 
 torture: ## Faults, clients, a check: make torture SECONDS=60 SEED=7 NODES=3 NET=links FAULTS=kill
 	@scripts/setup.sh test
@@ -56,6 +62,10 @@ sim:     ## Simulates clusters in virtual time (make sim SEEDS=200, or SEED=7 fo
 
 sabotage:  ## Sabotages the core in every known way, and shows what catches it
 	@cargo test --locked --profile sim -p ram_sim --features sabotage --test sabotage -- --nocapture
+
+package: ## The package as Hex has it, in _build/package: without tests and what they alone need
+	@scripts/setup.sh test
+	@scripts/package.sh
 
 loom:    ## Concurrent code in every order of its threads (loom), and changes of it that this catches
 	@scripts/setup.sh test
@@ -84,5 +94,12 @@ bench-parts: build  ## What each part of the fast path brings (make bench-parts 
 bench-size: build  ## Rates, pauses, restart, join and memory at a size (ENTRIES=1000000)
 	@scripts/bench-size.sh $(ENTRIES)
 
+docs:    ## The documentation as a site, _build/docs/site, with every link checked
+	@scripts/setup.sh test
+	@scripts/docs.sh
+
+precompiled: ## The library for each of TARGETS, packed, and the map of the files: URL=https://...
+	@TARGETS="$(TARGETS)" URL="$(URL)" scripts/precompiled.sh
+
 clean:   ## Removes what was built; ram_data stays
-	rm -rf _build target priv/ram_nif.so
+	rm -rf _build target priv/ram_nif.so priv/.ram_nif.origin native/precompiled.eterm

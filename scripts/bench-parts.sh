@@ -35,5 +35,6 @@ for part in "$@"; do
     patch --silent -R -d "$source_dir" -p1 <"bench/parts/$part.patch"
     echo "without $part:"
     erl -noshell -pa "$work/bench" -s ram_bench_parts main \
-        -extra "$rounds" "$work/bench" "$work/app/whole/ram/ebin" "$work/app/$part/ram/ebin" </dev/null
+        -extra "$rounds" "$work/bench" "$work/app/whole/ram/ebin" "$work/app/$part/ram/ebin" \
+        </dev/null
 done

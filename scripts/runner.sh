@@ -5,9 +5,10 @@
 # Everything of a run is in a folder of its own, compiled suites too: another one may be under way.
 logs=$root/_build/runs/$$
 mkdir -p "$root/_build/runs"
+is_running() { [[ -d /proc/$1 ]] || ps -p "$1" >/dev/null 2>&1; }
 for folder in "$root"/_build/runs/*; do
     # What a run that has ended left there.
-    if ! ps -p "${folder##*/}" >/dev/null 2>&1; then rm -rf "$folder" || true; fi
+    if ! is_running "${folder##*/}"; then rm -rf "$folder" || true; fi
 done
 rm -rf "$logs"
 mkdir "$logs"

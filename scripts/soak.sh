@@ -86,7 +86,9 @@ part_controls() {
         whole "torture ($fault)" torture 120 "${seed:-7}" 3 links "${control#*:}" "$fault"
     done
 }
-part_dependency() { long ram_dependency_SUITE; }
+part_dependency() {
+    long ram_dependency_SUITE ram_package_SUITE ram_precompiled_SUITE ram_precompiled_build_SUITE
+}
 
 # Of a figure that was taken more than once the worst.
 worst() {

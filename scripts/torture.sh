@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# torture.sh SECONDS SEED NODES NET FAULTS SABOTAGE: a cluster under faults (test/ram_torture.erl) and
-# the check of what its clients saw. Its nodes, ports and files are its own; of a run that failed the
-# histories and the checker's report are kept, under _build/torture. Expects ram to be built.
+# torture.sh SECONDS SEED NODES NET FAULTS SABOTAGE: a cluster under faults (test/ram_torture.erl)
+# and the check of what its clients saw. Its nodes, ports and files are its own; of a run that
+# failed the histories and the checker's report are kept, under _build/torture. Expects ram to be
+# built.
 #
 # With SABOTAGE the nodes run a library of their own with that fault built in and armed; the run
 # passes when the fault is caught. Neither library nor fault ever comes near the ordinary priv.

@@ -8,7 +8,8 @@
 %% network namespace of its own instead, and the address 10.86.0.(10 + I) in it: see `ram_spaces'.
 %% With `clocks' the wall clock of each node can be stepped, by Debian's library `faketime'.
 %% `each_start' adds to the environment of a node whenever it starts, by its number and whether it
-%% has data; `args' are more words for every VM.
+%% has data; `args' are more words for every VM. `machine' says what the VM of a node is started by,
+%% and where that finds its modules.
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
@@ -18,17 +19,18 @@
 -export([memory/3, reset_peak/2]).
 -export([call/4, call/5, call/6, raised/4, raised/5, code_paths/0]).
 -export([eventually/1, eventually/2, all_agree/2]).
--export_type([run/0, each_start/0]).
+-export_type([run/0, each_start/0, machine/0]).
 
 -compile({no_auto_import, [node/1, nodes/1, nodes/2]}).
 
 -type wires() :: links | direct | spaces.
 -type each_start() :: fun((pos_integer(), HasData :: boolean()) -> [{atom(), term()}]).
+-type machine() :: fun((pos_integer()) -> {Command :: string(), Paths :: [string()]}).
 -type options() :: #{wires => wires(), clocks => boolean(), args => [string()],
-                     each_start => each_start()}.
+                     each_start => each_start(), machine => machine()}.
 -type run() :: #{folder := string(), wires := wires(), links := pid() | none, clocks := boolean(),
                  count := pos_integer(), table := ets:tid(), keeper := pid(), env := list(),
-                 each_start := each_start(), args := [string()]}.
+                 each_start := each_start(), args := [string()], machine := machine()}.
 
 -define(CALL_MS, 60000).
 
@@ -54,6 +56,7 @@ start(Count, Folder0, Env, Options) ->
     Run = #{folder => Folder, wires => Wires, links => Links, env => Env, table => Table,
             keeper => Keeper, count => Count, clocks => maps:get(clocks, Options, false),
             args => maps:get(args, Options, []),
+            machine => maps:get(machine, Options, fun(_) -> {"erl", code_paths()} end),
             each_start => maps:get(each_start, Options, fun(_, _) -> [] end)},
     at_once(fun(I) -> start_node(Run, I) end, lists:seq(1, Count)),
     Run.
@@ -102,17 +105,18 @@ start_node(Run, I) ->
 
 -spec start_node(run(), pos_integer(), [{atom(), term()}]) -> node().
 start_node(Run, I, More) ->
-    #{folder := Folder, table := Table, env := Env, each_start := Each} = Run,
+    #{folder := Folder, table := Table, env := Env, each_start := Each, machine := Machine} = Run,
     Address = address(Run, I),
+    {Command, Paths} = Machine(I),
     Settings = [{data_dir, data_dir(Run, I)} | wire(Run, I, Address)] ++ Env ++
         Each(I, filelib:is_dir(data_dir(Run, I))) ++ More,
     Options = #{name => name(I), host => Address, longnames => true,
                 connection => standard_io, wait_boot => 30000,
                 %% A write beyond `file_limit' shall be an error and not a signal.
                 exec => {"/bin/sh", ["-c", "trap '' XFSZ; exec " ++ network(Run, I, Address)
-                                     ++ " erl \"$@\"", "erl"]},
+                                     ++ " " ++ Command ++ " \"$@\"", "erl"]},
                 env => clock(Run, I),
-                args => maps:get(args, Run) ++ code_paths() ++ settings(Settings) ++
+                args => maps:get(args, Run) ++ Paths ++ settings(Settings) ++
                     ["-setcookie", "ram_test", "-start_epmd", "false",
                      "-epmd_module", "ram_test_epmd",
                      "-ram_test_epmd", filename:join(Folder, "epmd"),
