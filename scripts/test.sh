@@ -29,8 +29,8 @@ elixir_tests() {
 
 # Those that take longest come first, so that none is left alone at the end.
 suites() {
-    local first=(ram_backup ram_precompiled ram_release ram_member ram_values ram_torture ram_overload ram_limits ram_boot
-        ram_folder ram_durability)
+    local first=(ram_backup ram_precompiled ram_release ram_member ram_values ram_torture
+        ram_overload ram_limits ram_boot ram_folder ram_durability)
     { printf '%s\n' "${first[@]}"; cd test; printf '%s\n' *_SUITE.erl; } |
         sed 's/_SUITE\.erl$//' | awk '!seen[$0]++'
 }
