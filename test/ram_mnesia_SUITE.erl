@@ -143,7 +143,7 @@ raised(Arguments) ->
     catch
         error:Reason:Stack ->
             [{ram_mnesia, copy, Given, _} | _] = Stack,
-            {Reason, Given, maps:map(fun(_, Why) -> lists:flatten(Why) end,
+            {Reason, Given, maps:map(fun(_, Why) -> unicode:characters_to_list(Why) end,
                                      ram_error:format_error(Reason, Stack))}
     end.
 
