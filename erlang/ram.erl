@@ -136,7 +136,7 @@ stop() ->
 %%     distribution are waited for, and told of in the log: for 30 s, unless the option `wait_ms' of
 %%     {@link start_cluster/2} says otherwise; then it is `{error, {unreachable, Nodes}}'. When all
 %%     have come and none has a cluster it is made; it answers when every node serves.</li>
-%% <li>A member that lost its data (storage `memory', or a disk that was wiped) is made a member
+%% <li>When a member lost its data (storage `memory', or a disk that was wiped) it is made a member
 %%     anew. One that was removed is not: `{error, {already_clustered, Nodes}}' names those that
 %%     have the cluster, and add_node/1 on one of them takes it in. The same is the answer, and
 %%     nothing is changed, when nodes of the list have different clusters.</li>
@@ -216,7 +216,7 @@ stop_cluster(Nodes) ->
 add_node(Node) when is_atom(Node) ->
     of_call({add_node, [Node]}, fun() -> ram_membership:add(Node) end);
 add_node(Other) ->
-    ram_error:badarg({add_node, [Other]}, 1, "must be a node name").
+    ram_arguments:not_a_node(Other, 1, {add_node, [Other]}).
 
 %% @doc Takes a node out of the cluster and deletes its data there.
 %%
@@ -237,7 +237,7 @@ add_node(Other) ->
 remove_node(Node) when is_atom(Node) ->
     of_call({remove_node, [Node]}, fun() -> ram_membership:remove(Node) end);
 remove_node(Other) ->
-    ram_error:badarg({remove_node, [Other]}, 1, "must be a node name").
+    ram_arguments:not_a_node(Other, 1, {remove_node, [Other]}).
 
 %% @doc Takes `New' in and `Dead' out: add_node/1, then remove_node/1.
 %%
@@ -251,10 +251,12 @@ remove_node(Other) ->
 -spec replace_node(Dead :: node(), New :: node()) -> ok | {error, ram_error:cluster_error()}.
 replace_node(Dead, New) when is_atom(Dead), is_atom(New), Dead =/= New ->
     of_call({replace_node, [Dead, New]}, fun() -> ram_membership:replace(Dead, New) end);
+replace_node(Node, Node) when is_atom(Node) ->
+    ram_error:badarg({replace_node, [Node, Node]}, 2, "must be a node name, and not the first one");
 replace_node(Dead, New) when is_atom(Dead) ->
-    ram_error:badarg({replace_node, [Dead, New]}, 2, "must be a node name, and not the first one");
+    ram_arguments:not_a_node(New, 2, {replace_node, [Dead, New]});
 replace_node(Dead, New) ->
-    ram_error:badarg({replace_node, [Dead, New]}, 1, "must be a node name").
+    ram_arguments:not_a_node(Dead, 1, {replace_node, [Dead, New]}).
 
 %% @doc The way out when a majority of the members is lost for good.
 %%

@@ -2,7 +2,7 @@
 %% raises badarg of the user's call for what is not, with the element, key or value that is wrong.
 -module(ram_arguments).
 
--export([nodes/2, nodes/3, entries/2, keys/2, file/2, options/3]).
+-export([nodes/2, nodes/3, not_a_node/3, entries/2, keys/2, file/2, options/3]).
 
 -export_type([checks/0]).
 
@@ -26,6 +26,11 @@ nodes(What, [], Call) ->
 nodes(What, Nodes, Call) ->
     ok = each(fun erlang:is_atom/1, Nodes, What ++ "must be a list of node names", Call),
     lists:usort(Nodes).
+
+%% @doc An argument is not the name of a node.
+-spec not_a_node(term(), pos_integer(), ram_error:call()) -> no_return().
+not_a_node(Other, Position, Call) ->
+    wrong(Call, Position, "must be a node name, and is ~0tP", [Other, ?DEPTH]).
 
 -spec entries(term(), ram_error:call()) -> [{term(), term()}].
 entries(Entries, Call) ->

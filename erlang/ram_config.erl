@@ -17,12 +17,12 @@
                     reads := ram:reads(), read_lease_ms := pos_integer() | nil, atom() => term()}.
 
 %% @doc The settings of this node.
--spec read() -> {ok, settings()} | {error, {bad_config, atom(), iodata()}}.
+-spec read() -> {ok, settings()} | {error, {bad_config, atom(), binary()}}.
 read() ->
     check([Pair || {Key, _} = Pair <- application:get_all_env(ram), Key =/= included_applications]).
 
 %% @doc Checks a list of settings and fills in the defaults.
--spec check([{atom(), term()}]) -> {ok, settings()} | {error, {bad_config, atom(), iodata()}}.
+-spec check([{atom(), term()}]) -> {ok, settings()} | {error, {bad_config, atom(), binary()}}.
 check(Settings) ->
     try {ok, timeouts(lists:foldl(fun set/2, defaults(), Settings))}
     catch
@@ -164,6 +164,7 @@ path(Name) ->
         _ -> error(badarg)
     end.
 
--spec wrong(atom(), iodata()) -> no_return().
+%% Text as a binary: it is read in a report of the application that did not start.
+-spec wrong(atom(), unicode:chardata()) -> no_return().
 wrong(Key, Why) ->
-    throw({bad_config, Key, Why}).
+    throw({bad_config, Key, unicode:characters_to_binary(Why)}).

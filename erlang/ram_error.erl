@@ -199,7 +199,8 @@ of_call(noproc) ->
 of_call({timeout, {ram, Node}}) ->
     print("~ts had no answer in time; a write may have happened, or may still happen "
           "(ram:outcome/1), a read did nothing; is a majority of the members reached? See quorum "
-          "and peers in ram:status()", [Node]);
+          "and peers in ram:status(); does the fun of an update take longer than call_timeout_ms?",
+          [Node]);
 of_call({overloaded, {ram, Node}}) ->
     print("too many requests wait on ~ts, and nothing happened; call from fewer processes at once "
           "and try again later, or raise queue_requests_max and queue_bytes_max", [Node]);
@@ -225,8 +226,8 @@ of_call(_) ->
 
 %% Reasons that operations on the cluster return.
 of_cluster({unreachable, Nodes}) ->
-    print("~ts cannot be reached over Erlang distribution; are they started, with this cookie, and "
-          "do names resolve? net_adm:ping/1 must answer pong", [names(Nodes)]);
+    print("~ts cannot be reached over Erlang distribution; ~tsare they started, with this cookie, "
+          "and do names resolve? net_adm:ping/1 must answer pong", [names(Nodes), nameless()]);
 of_cluster({not_started, Node, Why}) ->
     print("the application ram does not start on ~ts: ~ts", [Node, explain(Why)]);
 of_cluster({already_clustered, Nodes}) ->
@@ -260,6 +261,13 @@ of_cluster({failed, Node, Why}) ->
     print("~ts: ~ts", [Node, explain(Why)]);
 of_cluster(_) ->
     unknown.
+
+%% The likely cause when somebody tries a cluster from a shell for the first time.
+nameless() ->
+    case is_alive() of
+        true -> "";
+        false -> "this node has no name itself, which -name or -sname gives it; "
+    end.
 
 of_backup({file, Why}) ->
     print("~ts", [Why]);

@@ -26,6 +26,8 @@
 -define(ATTEMPTS, 5).
 -define(PAUSE_MS, 200).
 -define(TELL_MS, 5000).
+%% How much of a wrong term is printed.
+-define(DEPTH, 12).
 
 -record(copy, {size :: non_neg_integer(),
                entry :: entry(),
@@ -83,8 +85,9 @@ wrong(_Table, Options) when is_map(Options) ->
         [] -> none;
         [First | _] -> {2, First}
     end;
-wrong(_Table, _Options) ->
-    {2, "must be a map of options"}.
+wrong(_Table, Options) ->
+    {2, io_lib:format("must be a map of options (entry, lock, progress), and is ~0tP",
+                      [Options, ?DEPTH])}.
 
 wrong_option(entry, Entry) when is_function(Entry, 1) -> none;
 wrong_option(entry, _) -> "entry must be a fun of one argument";
@@ -93,7 +96,8 @@ wrong_option(progress, _) -> "progress must be a fun of two arguments";
 wrong_option(lock, Lock) when is_boolean(Lock) -> none;
 wrong_option(lock, _) -> "lock must be true or false";
 wrong_option(Key, _) ->
-    io_lib:format("must hold the options entry, lock and progress only, not ~tp", [Key]).
+    io_lib:format("~0tP is no option of this call; it knows entry, lock, progress",
+                  [Key, ?DEPTH]).
 
 copy_table(Table, Options) ->
     case readable(Table) of

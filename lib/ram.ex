@@ -71,7 +71,8 @@ defmodule Ram do
   The value of a key, or `default` when the key is absent.
 
   The option `reads` says who may answer (`t:reads/0`); without it, it is as the application
-  environment of `:ram` says, by default `:lease`.
+  environment of `:ram` says, by default `:lease`. The default comes before options: in
+  `Ram.get(key, reads: :local)` the list would be the default, and `fetch/2` needs none.
 
       iex> Ram.put("colour", :blue)
       iex> Ram.get("colour")

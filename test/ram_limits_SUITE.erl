@@ -70,7 +70,7 @@ settings_that_cannot_work_together_are_refused_at_start_with_the_number_that_wou
          {ram, {{bad_config, Named, Why}, _}} = started_with(Run, Settings),
          Number = integer_to_binary(Would),
          ?assertMatch({Named, _, {_, _}},
-                      {Named, Why, binary:match(iolist_to_binary(Why), Number)}),
+                      {Named, Why, binary:match(Why, Number)}),
          ?assertEqual({returned, ok},
                       started_with(Run, lists:keystore(Named, 1, Settings, {Named, Would})))
      end || {Named, Settings, Would} <- Wrong].

@@ -130,12 +130,13 @@ wrong_options_are_badarg_with_an_explanation(Config) ->
                   ram_peers:call(run(Config), 1, ?MODULE, raised, [Arguments]))
      || {Arguments, Why} <-
             [{["plain", #{}], #{1 => "must be the name of a table"}},
-             {[plain, []], #{2 => "must be a map of options"}},
+             {[plain, []], #{2 => "must be a map of options (entry, lock, progress), "
+                                    "and is []"}},
              {[plain, #{lock => yes}], #{2 => "lock must be true or false"}},
              {[plain, #{entry => 1}], #{2 => "entry must be a fun of one argument"}},
              {[plain, #{progress => 1}], #{2 => "progress must be a fun of two arguments"}},
-             {[plain, #{key => 1}], #{2 => "must hold the options entry, lock and progress only, "
-                                           "not key"}}]].
+             {[plain, #{key => 1}], #{2 => "key is no option of this call; it knows entry, lock, "
+                                           "progress"}}]].
 
 %% What the shell would print, and the arguments of the frame at the top.
 raised(Arguments) ->
