@@ -244,8 +244,8 @@ running_on(Nodes, [{First, Why} | _] = Failed) ->
 
 log_others([]) -> ok;
 log_others(Nodes) ->
-    ?LOG_WARNING("ram: start_cluster was called with ~0tp, no members of the cluster that this "
-                 "node serves; ram:add_node/1 makes members", [Nodes]).
+    ?LOG_WARNING("ram: start_cluster was called with ~0tp, which are no members of the cluster "
+                 "that this node serves; ram:add_node/1 makes members", [Nodes]).
 
 %% The nodes that have not applied what is committed, and why. A node that is reached may have a lot
 %% to catch up with, and gets some rounds for it.

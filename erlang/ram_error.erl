@@ -114,6 +114,11 @@ outcome({unreadable_value, _Key}) -> not_applied;
 %% A defect: the leader could not read the write, and did not take it.
 outcome({refused, _Why}) -> not_applied;
 outcome(badarg) -> not_applied;
+%% Of the reasons that calls return those that say that nothing happened.
+outcome(not_empty) -> not_applied;
+outcome({Kind, _})
+  when Kind =:= file; Kind =:= not_member; Kind =:= last_member; Kind =:= already_clustered ->
+    not_applied;
 outcome(_TimeoutOrNotOurs) -> unknown.
 
 %% @private The reason of a failed change of the cluster, backup or restore, as the API tells it.

@@ -209,7 +209,7 @@ cargo_is_asked_when_the_user_wants_it(Config) ->
         {1, Output} = hook(Package, Config, [{Variable, "1"}]),
         says(["cargo was not found; install Rust (1."], Output),
         with_a_cargo(fun(Cargo) ->
-            ?assertEqual({0, ""}, hook(Package, Config, [{Variable, "true"} | Cargo])),
+            ?assertEqual({0, ""}, hook(Package, Config, [{Variable, "yes"} | Cargo])),
             is_installed(Package, Config),
             says(["build --release --locked -p ram_nif"], cargo_was_asked(Config))
         end, Config)

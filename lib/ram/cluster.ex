@@ -23,8 +23,8 @@ defmodule Ram.Cluster do
 
   ## Options
 
-    * `:nodes` (required): the names of the nodes, this one among them. An older list does no harm:
-      members that were added or removed since stay so.
+    * `:nodes` (required): the names of the nodes, this one among them: else the tree does not
+      start. An older list does no harm: members that were added or removed since stay so.
     * All others are those of `Ram.start_cluster/2`: `:storage` and `:wait_ms`.
   """
 
@@ -38,16 +38,38 @@ defmodule Ram.Cluster do
   @doc """
   Returns `:ignore` when this node serves, and `{:error, reason}` else.
 
-  The reason is a `Ram.Error` with a stack trace, which supervisors and Mix show in words.
+  The reason is a `Ram.Error` with a stack trace, which supervisors and Mix show in words; or an
+  `ArgumentError`, where the list has not this node, and this node is no member.
   """
-  @spec start_link([option()]) :: :ignore | {:error, {Ram.Error.t(), Exception.stacktrace()}}
+  @spec start_link([option()]) :: :ignore | {:error, {Exception.t(), Exception.stacktrace()}}
   def start_link(options) do
     {nodes, options} = Keyword.pop!(options, :nodes)
 
     case Ram.start_cluster(nodes, options) do
-      :ok -> :ignore
+      :ok -> served(nodes)
       {:error, error} -> judge(error)
     end
+  end
+
+  # Erlang's start_cluster may be called from beside the cluster, a tree that needs ram may not. An
+  # older list need not have this node.
+  defp served(nodes) do
+    if node() in nodes or member?() do
+      :ignore
+    else
+      failed(%ArgumentError{message: outside(nodes)})
+    end
+  end
+
+  defp member? do
+    node() in Ram.nodes()
+  rescue
+    Ram.Error -> false
+  end
+
+  defp outside(nodes) do
+    "this node, #{inspect(node())}, is none of the nodes #{inspect(nodes)} of Ram.Cluster, and no " <>
+      "member of their cluster: name it there, or add it by Ram.add_node/1 on one of them"
   end
 
   defp judge(%Ram.Error{reason: {:running_on, nodes, _reason}} = error) do

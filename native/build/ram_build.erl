@@ -63,7 +63,7 @@ facts() ->
       map => ram_precompiled:map_of_files()}.
 
 is_set(Variable) ->
-    lists:member(os:getenv(Variable, ""), ["1", "true"]).
+    not lists:member(os:getenv(Variable, ""), ["", "0", "false", "no"]).
 
 version() ->
     {ok, [{application, ram, Keys}]} = file:consult("erlang/ram.app.src"),

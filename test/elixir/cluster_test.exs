@@ -50,6 +50,16 @@ defmodule Ram.ClusterTest do
     :ram_peers.eventually(fn -> File.read!(log) =~ ~r/warning.*#{three}/s end)
   end
 
+  test "a tree beside the cluster does not start, and says why", %{run: run, nodes: nodes} do
+    [one, two, three] = nodes
+    assert {:error, reason} = start_tree(run, 3, nodes: [one, two])
+    assert {:shutdown, {:failed_to_start_child, Ram.Cluster, {%ArgumentError{}, _}}} = reason
+    assert Exception.format_exit(reason) =~ "this node, #{inspect(three)}, is none of the nodes"
+    # Once it is a member an older list does no harm.
+    :ok = call(run, 1, Ram, :add_node, [three])
+    assert {:ok, _tree} = start_tree(run, 3, nodes: [one, two])
+  end
+
   test "options of start_cluster/2 are passed on", %{run: run, nodes: nodes} do
     assert {:error, reason} = start_tree(run, 1, nodes: nodes, storage: :disk, wait_ms: 0)
     assert {:shutdown, {:failed_to_start_child, Ram.Cluster, {error, _}}} = reason
