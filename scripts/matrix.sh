@@ -60,6 +60,10 @@ prepare() {
     fi
     if ! in_root "$otp" scripts/setup.sh check >"$log" 2>&1 </dev/null; then
         tail -n 20 "$log" >&2
+        # What a mirror does not give, or not whole, is no fault of this project.
+        if grep -qE '^E: (Failed to fetch|Unable to (fetch|correct problems))' "$log"; then
+            return 77
+        fi
         return 1
     fi
     found=$(in_root "$otp" erl -noinput -eval \

@@ -45,7 +45,9 @@ make_root() {
     script=/usr/share/debootstrap/scripts/$release
     if ! [[ -e $script ]]; then script=/usr/share/debootstrap/scripts/sid; fi
     rm -rf --one-file-system "$cache/otp$otp.new"
-    timeout 900 debootstrap --variant=minbase --include=ca-certificates,make "$release" \
+    # What it mounts goes with it, also when it is interrupted.
+    timeout 900 unshare --mount --propagation private \
+        debootstrap --variant=minbase --include=ca-certificates,make "$release" \
         "$cache/otp$otp.new" "$mirror" "$script" >"$log" 2>&1 ||
         { tail -n 3 "$log" >&2; cannot "debootstrap failed: $log"; }
     # A mirror may lag behind; what it has is signed all the same.
@@ -84,6 +86,11 @@ mount_all() {
     for folder in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
         if [[ -s $folder ]]; then mount_at "$(realpath "$folder")" "$folder"; fi
     done
+    for folder in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}" "${CARGO_HTTP_CAINFO:-}"; do
+        if [[ $folder = /* && -s $folder && $folder != /etc/ssl/certs/ca-certificates.crt ]]; then
+            mount_at "$(realpath "$folder")" "$folder"
+        fi
+    done
     # The repository of a work tree is elsewhere.
     git=$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)
     if [[ -n $git && $git != "$root"/* ]]; then mount_at "$git" "$git"; fi
@@ -98,7 +105,8 @@ mount_all() {
 # Of this environment what says how to build, test and reach the network; nothing of its Erlang.
 environment() {
     env | grep -E '^(CARGO|RUST|RAM|PIP|SSL_CERT)[A-Z_]*=|^[a-z]+_proxy=|^[A-Z]+_PROXY=|^JOBS=' |
-        grep -vE '^(CARGO_HOME|CARGO_TARGET_DIR|RUSTUP_HOME|RAM_MATRIX[A-Z_]*|RAM_VERSIONS)=' ||
+        grep -vE '^(CARGO_(HOME|TARGET_DIR)|RUSTUP_HOME|RUSTC[A-Z_]*)=' |
+        grep -vE '^RAM_(MATRIX[A-Z_]*|VERSIONS)=' ||
         true
 }
 
