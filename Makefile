@@ -102,4 +102,4 @@ precompiled: ## The library for each of TARGETS, packed, and the map of the file
 	@TARGETS="$(TARGETS)" URL="$(URL)" scripts/precompiled.sh
 
 clean:   ## Removes what was built; ram_data stays
-	rm -rf _build target priv/ram_nif.so priv/.ram_nif.origin native/precompiled.eterm
+	rm -rf _build target priv/ram_nif.so priv/.ram_nif* priv/..ram_nif* native/precompiled.eterm

@@ -82,6 +82,7 @@ defmodule Mix.Tasks.Compile.RamNative do
       stderr_to_stdout: true
     ]
 
+    System.find_executable(program) || Mix.raise("#{program} of Erlang/OTP is not in PATH")
     {_output, status} = System.cmd(program, arguments, options)
     status
   end

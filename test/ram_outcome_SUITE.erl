@@ -60,6 +60,9 @@ outcome_tells_what_certainly_did_not_happen_from_the_rest(Config) ->
     ?assertEqual(0, maps:get(entries, ram_peers:call(Run, 1, status, []))),
     ?assertEqual(not_applied, Outcome({overloaded, {ram, Node}})),
     ?assertEqual(not_applied, Outcome({refused, <<"why">>})),
+    [?assertEqual({Reason, not_applied}, {Reason, Outcome(Reason)})
+     || Reason <- [not_empty, {file, <<"f">>}, {not_member, Node}, {last_member, Node},
+                   {already_clustered, [Node]}]],
     [?assertEqual(unknown, Outcome(Reason))
      || Reason <- [{timeout, {ram, Node}}, {failed, <<"why">>}, something_else]],
     ok = ram_peers:call(Run, 2, stop, []),

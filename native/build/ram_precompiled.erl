@@ -24,7 +24,8 @@
 -spec map_of_files() -> map_of_files() | none.
 map_of_files() ->
     case file:consult(?MAP) of
-        {ok, [#{url := _, version := _, nif := _, checksums := _} = Map]} -> Map;
+        {ok, [#{url := Url, version := Version, nif := Nif, checksums := Checksums} = Map]}
+          when is_binary(Url), is_binary(Version), is_binary(Nif), is_map(Checksums) -> Map;
         {error, enoent} -> none;
         {ok, _} -> failed("~s is not a map of precompiled files", [?MAP]);
         {error, Reason} -> failed("~s: ~ts", [?MAP, file:format_error(Reason)])
@@ -52,7 +53,7 @@ install(#{triple := Triple} = Wanted) ->
             Library = unpack(file(Wanted), Wanted),
             ram_library:place(Library, ram_library:path(), 8#755),
             Origin = io_lib:format("~0tp.~n", [origin(Wanted, checksum(Library))]),
-            ok = file:write_file(?ORIGIN, unicode:characters_to_binary(Origin)),
+            ram_library:place(unicode:characters_to_binary(Origin), ?ORIGIN, 8#644),
             io:format("ram: installed the precompiled library for ~ts~n", [Triple])
     end.
 

@@ -51,8 +51,8 @@ with(["", "", "", ""], Triple) ->
     Triple;
 with(Parts, Triple) ->
     Own = string:lexemes(Triple, "-"),
-    Missing = lists:duplicate(length(Parts) - length(Own), ""),
-    join(lists:zipwith(fun("", Part) -> Part; (Part, _) -> Part end, Parts, Own ++ Missing)).
+    Four = lists:sublist(Own ++ ["", "", "", ""], 4),
+    join(lists:zipwith(fun("", Part) -> Part; (Part, _) -> Part end, Parts, Four)).
 
 join(Parts) ->
     lists:flatten(lists:join("-", [Part || Part <- Parts, Part =/= ""])).
