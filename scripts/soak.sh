@@ -87,7 +87,8 @@ part_controls() {
     done
 }
 part_dependency() {
-    long ram_dependency_SUITE ram_package_SUITE ram_precompiled_SUITE ram_precompiled_build_SUITE
+    long ram_dependency_SUITE ram_release_SUITE ram_package_SUITE ram_precompiled_SUITE \
+        ram_precompiled_build_SUITE
 }
 
 # Of a figure that was taken more than once the worst.

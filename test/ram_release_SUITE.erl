@@ -15,9 +15,10 @@
 
 suite() -> [{timetrap, {minutes, 5}}].
 
+%% The other is part of make soak.
 all() ->
-    [a_mix_release_is_restarted_node_by_node_and_loses_nothing,
-     a_rebar3_release_is_restarted_node_by_node_and_loses_nothing].
+    [a_mix_release_is_restarted_node_by_node_and_loses_nothing
+     | ram_case:amount([], [a_rebar3_release_is_restarted_node_by_node_and_loses_nothing])].
 
 init_per_testcase(Case, Config) ->
     {Epmd, Environment} = start_epmd(),
