@@ -204,24 +204,13 @@ elixir_runs(Elixir, Folder, Config) ->
     Face = filename:join(ram_pages:root(), "lib"),
     Arguments = ["-pa", filename:join(code:lib_dir(ram), "ebin"), Script, Folder, Face],
     {Status, Output} = program(Elixir, Arguments, Folder),
-    ct:log("~ts", [Output]),
     ?assertMatch({0, _}, {Status, Output}).
 
 numbered(Items) ->
     lists:zip(lists:seq(1001, 1000 + length(Items)), Items).
 
 program(Program, Arguments, Folder) ->
-    Port = open_port({spawn_executable, Program},
-                     [{args, Arguments}, {cd, Folder}, binary, exit_status, stderr_to_stdout,
-                      hide]),
-    collect(Port, []).
-
-collect(Port, Parts) ->
-    receive
-        {Port, {data, Part}} -> collect(Port, [Part | Parts]);
-        {Port, {exit_status, Status}} ->
-            {Status, unicode:characters_to_list(iolist_to_binary(lists:reverse(Parts)))}
-    end.
+    ram_program:outcome(Program, Arguments, [{cd, Folder}]).
 
 %% They are read by the shell and not run: those would run this test. Targets of make are there.
 commands_are_commands_of_this_repository(Config) ->

@@ -201,22 +201,7 @@ serves(Library, Config) ->
 %%% Programs
 
 run(Program, Arguments, Environment, Config) ->
-    Path = case filename:pathtype(Program) of
-               absolute -> Program;
-               _ -> os:find_executable(Program)
-           end,
-    Port = open_port({spawn_executable, Path},
-                     [{args, Arguments}, {cd, folder(Config)}, {env, Environment}, binary,
-                      exit_status, stderr_to_stdout, hide]),
-    {Status, Output} = collect(Port, []),
-    ct:log("~s ~0p: ~b~n~ts", [Program, Arguments, Status, Output]),
-    {Status, unicode:characters_to_list(Output)}.
-
-collect(Port, Parts) ->
-    receive
-        {Port, {data, Part}} -> collect(Port, [Part | Parts]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(lists:reverse(Parts))}
-    end.
+    ram_program:outcome(Program, Arguments, [{cd, folder(Config)}, {env, Environment}]).
 
 script(Name) ->
     Source = proplists:get_value(source, ?MODULE:module_info(compile)),

@@ -75,18 +75,8 @@ run(Program, Arguments, Folder, Environment) ->
 %% @doc The status that it ended with, and what it printed.
 -spec outcome(string(), [string()], string(), environment()) -> {integer(), string()}.
 outcome(Program, Arguments, Folder, Environment) ->
-    Port = open_port({spawn_executable, os:find_executable(Program)},
-                     [{args, Arguments}, {cd, Folder}, {env, environment() ++ Environment},
-                      binary, exit_status, stderr_to_stdout, hide]),
-    {Status, Output} = collect(Port, []),
-    ct:log("~s ~0p ended with ~b~n~ts", [Program, Arguments, Status, Output]),
-    {Status, unicode:characters_to_list(Output)}.
-
-collect(Port, Parts) ->
-    receive
-        {Port, {data, Part}} -> collect(Port, [Part | Parts]);
-        {Port, {exit_status, Status}} -> {Status, iolist_to_binary(lists:reverse(Parts))}
-    end.
+    ram_program:outcome(Program, Arguments,
+                        [{cd, Folder}, {env, environment() ++ Environment}]).
 
 environment() ->
     [{"CARGO_TERM_COLOR", "never"},

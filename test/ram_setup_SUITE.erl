@@ -194,14 +194,4 @@ run(Script, Arguments, Folder, More) ->
     Environment = [{"PATH", Folder}, {"HOME", Folder},
                    {"RUSTUP_HOME", os:getenv("RUSTUP_HOME", Rustup)},
                    {"CARGO_HOME", os:getenv("CARGO_HOME", Cargo)} | More],
-    Port = open_port({spawn_executable, os:find_executable("bash")},
-                     [{args, [Script | Arguments]}, {env, Environment}, binary, exit_status,
-                      stderr_to_stdout, hide]),
-    collect(Port, []).
-
-collect(Port, Parts) ->
-    receive
-        {Port, {data, Part}} -> collect(Port, [Part | Parts]);
-        {Port, {exit_status, Status}} ->
-            {Status, unicode:characters_to_list(iolist_to_binary(lists:reverse(Parts)))}
-    end.
+    ram_program:outcome("bash", [Script | Arguments], [{env, Environment}]).
