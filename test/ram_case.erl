@@ -7,7 +7,7 @@
 -module(ram_case).
 
 -export([all/1, all/2, start/2, start/3, start/4, start_cluster/2, start_cluster/3,
-         start_cluster/4, stop/1, run/1, started/1, started/2, started/3, folder/1]).
+         start_cluster/4, stop/1, run/1, started/1, started/2, started/3, folder/1, root/0]).
 -export([is_long/0, amount/2, rounds/2]).
 -export([main/4]).
 
@@ -86,6 +86,12 @@ started(Config, Count, {Key, Value}) ->
 -spec folder(config()) -> string().
 folder(Config) ->
     proplists:get_value(priv_dir, Config).
+
+%% @doc The folder of this repository: the one whose test/ this file was compiled from.
+-spec root() -> string().
+root() ->
+    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
+    filename:dirname(filename:dirname(Source)).
 
 %% @doc Whether the long form of the tests is asked for.
 -spec is_long() -> boolean().

@@ -37,7 +37,7 @@ a_rebar3_project_takes_ram_by_path(Config) ->
     Project = project(rebar3_project, Config, {"{git, \"file:///nowhere\", {tag, \"1\"}}", []}),
     Checkouts = filename:join(Project, "_checkouts"),
     ok = file:make_dir(Checkouts),
-    ok = file:make_symlink(ram_project:root(), filename:join(Checkouts, "ram")),
+    ok = file:make_symlink(ram_case:root(), filename:join(Checkouts, "ram")),
     ram_project:run_rebar3(Project, []).
 
 a_mix_project_takes_ram_by_git(Config) ->
@@ -49,7 +49,7 @@ a_mix_project_takes_ram_by_git(Config) ->
 
 a_mix_project_takes_ram_by_path(Config) ->
     ram_project:with_mix(fun() ->
-        ram_project:run_mix(project(mix_project, Config, {"path: ~p", [ram_project:root()]}), [])
+        ram_project:run_mix(project(mix_project, Config, {"path: ~p", [ram_case:root()]}), [])
     end).
 
 ram_works_from_one_flat_folder(Config) ->
@@ -71,7 +71,7 @@ project(Name, Config, Source) ->
 bare_clone(Config) ->
     Folder = folder(Config),
     Bare = filename:join(Folder, "ram.git"),
-    Root = ram_project:root(),
+    Root = ram_case:root(),
     _ = ram_project:run("git", ["clone", "--bare", "--quiet", Root, Bare], Folder, []),
     Commit = ram_project:run("git", ["rev-parse", "HEAD"], Root, []),
     {"file://" ++ Bare, string:trim(Commit)}.

@@ -183,5 +183,5 @@ copied(Config) ->
 
 %% The step, run in the folder of the package.
 written(Folders, Environment) ->
-    ram_project:outcome("escript", ["native/docs.escript" | Folders], ram_project:root(),
+    ram_project:outcome("escript", ["native/docs.escript" | Folders], ram_case:root(),
                      Environment).

@@ -58,7 +58,7 @@ leads(Page, Link) ->
                  "" -> Page;
                  _ -> normalized(filename:join(filename:dirname(Page), File))
              end,
-    filelib:is_file(filename:join(ram_pages:root(), Target)) andalso
+    filelib:is_file(filename:join(ram_case:root(), Target)) andalso
         (Anchor =:= none orelse lists:member(Anchor, ram_pages:anchors(Target))).
 
 normalized(Path) ->
@@ -201,7 +201,7 @@ elixir_runs(Elixir, Folder, Config) ->
                           unicode:characters_to_binary(["# ", where(F), $\n, Text]))
      || {N, #{text := Text} = F} <- numbered(fences(elixir))],
     Script = filename:join(proplists:get_value(data_dir, Config), "run_examples.exs"),
-    Face = filename:join(ram_pages:root(), "lib"),
+    Face = filename:join(ram_case:root(), "lib"),
     Arguments = ["-pa", filename:join(code:lib_dir(ram), "ebin"), Script, Folder, Face],
     {Status, Output} = program(Elixir, Arguments, Folder),
     ?assertMatch({0, _}, {Status, Output}).
@@ -219,7 +219,7 @@ commands_are_commands_of_this_repository(Config) ->
     ?assertEqual([], [{where(Fence), Said}
                       || #{text := Text} = Fence <- fences(sh),
                          Said <- [program(Bash, ["-n", "-c", Text], Folder)], Said =/= {0, ""}]),
-    {ok, Makefile} = file:read_file(filename:join(ram_pages:root(), "Makefile")),
+    {ok, Makefile} = file:read_file(filename:join(ram_case:root(), "Makefile")),
     Targets = captured(Makefile, "^([a-z-]+):"),
     Told = [{Page, Target} || Page <- ram_pages:all(),
                               Target <- captured(ram_pages:text(Page),
@@ -251,7 +251,7 @@ names(Rows) ->
     lists:append([captured(Row, "`([a-z_]+)[(`]") || Row <- Rows]).
 
 every_variable_of_the_hook_is_known_to_it(_Config) ->
-    Sources = filelib:wildcard(filename:join([ram_pages:root(), "native", "build", "*.erl"])),
+    Sources = filelib:wildcard(filename:join([ram_case:root(), "native", "build", "*.erl"])),
     Texts = [Text || Source <- Sources, {ok, Text} <- [file:read_file(Source)]],
     Known = captured(iolist_to_binary(Texts), "\\b([A-Z][A-Z_]+)\\b"),
     Rows = lists:append([captured(Row, "`([A-Z_]+)`")
@@ -278,7 +278,7 @@ every_reason_has_an_entry(_Config) ->
      || Type <- [failure, cluster_error]].
 
 every_line_of_the_log_has_an_entry(_Config) ->
-    Lines = ram_told:log_lines(ram_pages:root()),
+    Lines = ram_told:log_lines(ram_case:root()),
     ?assert(length(Lines) > 25),
     Rows = ram_pages:rows("docs/troubleshooting.md"),
     ?assertEqual([], [Line || Line <- Lines, not ram_told:is_told(Line, Rows)]).

@@ -27,7 +27,7 @@ all() ->
 init_per_suite(Config) ->
     ok = ram_publication:load_hook(),
     Folder = ram_project:folder(?MODULE),
-    make(ram_project:root(), Folder),
+    make(ram_case:root(), Folder),
     [Tarball] = filelib:wildcard(filename:join(Folder, "ram-*.tar")),
     [{made, Folder}, {tarball, Tarball} | Config].
 
@@ -62,7 +62,7 @@ the_tarball_has_the_format_of_hex(Config) ->
     ?assertEqual(files(Config), lists:usort(files(Config))).
 
 the_same_files_make_the_same_package(Config) ->
-    _ = make(ram_project:root(), folder(Config)),
+    _ = make(ram_case:root(), folder(Config)),
     Again = filename:join(folder(Config), filename:basename(tarball(Config))),
     ?assertEqual(sum(tarball(Config)), sum(Again)).
 
@@ -73,7 +73,7 @@ it_holds_what_a_user_needs(Config) ->
               "LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "docs/durability.md"],
     ?assertEqual([], Needed -- files(Config)),
     Modules = [filename:join("erlang", File)
-               || File <- filelib:wildcard("*", filename:join(ram_project:root(), "erlang"))],
+               || File <- filelib:wildcard("*", filename:join(ram_case:root(), "erlang"))],
     ?assertEqual([], Modules -- files(Config)).
 
 it_holds_nothing_that_is_for_tests(Config) ->
@@ -94,7 +94,7 @@ it_holds_nothing_that_is_for_tests(Config) ->
 its_lock_is_complete(Config) ->
     Package = unpack(Config),
     _ = ram_project:run("cargo", ["tree", "--locked", "--quiet", "-p", "ram_nif"], Package, []),
-    {ok, Own} = file:read_file(filename:join(ram_project:root(), "Cargo.lock")),
+    {ok, Own} = file:read_file(filename:join(ram_case:root(), "Cargo.lock")),
     [{match, Packed}, {match, Known}] =
         [re:run(Lock, "name = .*\nversion = .*", [global, {capture, all, list}])
          || Lock <- [text("Cargo.lock", Config), Own]],
@@ -104,7 +104,7 @@ a_map_of_another_version_is_not_packed(Config) ->
     Package = unpack(Config),
     Other = "#{url => <<>>, version => <<\"0.0.1\">>, nif => <<>>, checksums => #{}}.",
     ok = file:write_file(filename:join(Package, "native/precompiled.eterm"), Other),
-    Script = filename:join(ram_project:root(), "scripts/package.escript"),
+    Script = filename:join(ram_case:root(), "scripts/package.escript"),
     {Status, Output} = ram_project:outcome("escript", [Script, "collect", folder(Config)],
                                            Package, []),
     ?assertEqual({1, Output}, {Status, Output}),

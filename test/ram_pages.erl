@@ -7,7 +7,7 @@
 %%     <!-- on: N -->             the node it runs on, 1 otherwise
 -module(ram_pages).
 
--export([root/0, all/0, text/1, with_examples/0, fences/1, kind/1, links/1, anchors/1, prose/1,
+-export([all/0, text/1, with_examples/0, fences/1, kind/1, links/1, anchors/1, prose/1,
          rows/1]).
 -export_type([fence/0, kind/0]).
 
@@ -15,16 +15,10 @@
                    text := string(), marks := [{string(), string()}]}.
 -type kind() :: session | functions | terms | elixir | sh | text | none.
 
-%% @doc The folder of the repository: the one whose test/ this file was compiled from.
--spec root() -> file:filename().
-root() ->
-    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
-    filename:dirname(filename:dirname(Source)).
-
 %% @doc All pages, by their names in the repository.
 -spec all() -> [file:filename()].
 all() ->
-    filelib:wildcard("*.md", root()) ++ filelib:wildcard("docs/**/*.md", root()).
+    filelib:wildcard("*.md", ram_case:root()) ++ filelib:wildcard("docs/**/*.md", ram_case:root()).
 
 %% @doc Those that show how ram is used.
 -spec with_examples() -> [file:filename()].
@@ -33,7 +27,7 @@ with_examples() ->
 
 -spec text(file:filename()) -> string().
 text(Page) ->
-    {ok, Text} = file:read_file(filename:join(root(), Page)),
+    {ok, Text} = file:read_file(filename:join(ram_case:root(), Page)),
     unicode:characters_to_list(Text).
 
 %% @doc The fences of a page, in order.

@@ -204,8 +204,7 @@ run(Program, Arguments, Environment, Config) ->
     ram_program:outcome(Program, Arguments, [{cd, folder(Config)}, {env, Environment}]).
 
 script(Name) ->
-    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
-    filename:join([filename:dirname(filename:dirname(Source)), "scripts", Name]).
+    filename:join([ram_case:root(), "scripts", Name]).
 
 triple() ->
     Abi = lists:last(string:lexemes(erlang:system_info(system_architecture), "-")),

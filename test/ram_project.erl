@@ -4,7 +4,7 @@
 -include_lib("stdlib/include/assert.hrl").
 
 -export([folder/1, copy/3, uses_ram/3, run_rebar3/2, run_mix/2, got_what_was_put/1, with_mix/1]).
--export([run/4, outcome/4, for_cargo/0, path_without/2, root/0]).
+-export([run/4, outcome/4, for_cargo/0, path_without/2]).
 
 -type environment() :: [{string(), string() | false}].
 
@@ -32,7 +32,7 @@ copy(Template, Project, {Format, Arguments}) ->
 %% @doc A project `uses_ram' of ram_dependency_SUITE_data, for rebar3 or for Mix, in the folder.
 -spec uses_ram(rebar3_project | mix_project, string(), {string(), [term()]}) -> string().
 uses_ram(Name, Folder, Source) ->
-    Template = filename:join([root(), "test/ram_dependency_SUITE_data", Name]),
+    Template = filename:join([ram_case:root(), "test/ram_dependency_SUITE_data", Name]),
     Project = filename:join(Folder, Name),
     ok = copy(Template, Project, Source),
     Project.
@@ -89,7 +89,7 @@ environment() ->
 %% it compiled.
 -spec for_cargo() -> environment().
 for_cargo() ->
-    [{"CARGO_TARGET_DIR", filename:join([root(), "_build", "clones"])},
+    [{"CARGO_TARGET_DIR", filename:join([ram_case:root(), "_build", "clones"])},
      {"CARGO_PROFILE_RELEASE_LTO", "off"},
      {"CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"},
      {"CARGO_PROFILE_RELEASE_DEBUG", "0"},
@@ -105,9 +105,3 @@ path_without(Missing, Folder) ->
         Program <- filelib:wildcard(filename:join(In, "*")),
         not lists:member(filename:basename(Program), Missing)],
     Folder.
-
-%% @doc The folder of this repository: the one whose test/ this file was compiled from.
--spec root() -> string().
-root() ->
-    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
-    filename:dirname(filename:dirname(Source)).

@@ -7,7 +7,7 @@
 %% @doc The modules of the hook, which are no part of the application.
 -spec load_hook() -> ok.
 load_hook() ->
-    Files = filelib:wildcard(filename:join(ram_project:root(), "native/build/*.erl")),
+    Files = filelib:wildcard(filename:join(ram_case:root(), "native/build/*.erl")),
     lists:foreach(fun(File) ->
         {ok, Module, Code} = compile:file(File, [binary]),
         {module, Module} = code:load_binary(Module, File, Code)
@@ -32,14 +32,14 @@ map(Package, Url, Published) ->
 files() ->
     Patterns = ["native/*.escript", "native/build/*.erl", "erlang/*", "lib/**", "Cargo.toml",
                 "rebar.config", "mix.exs"],
-    Root = ram_project:root(),
+    Root = ram_case:root(),
     [File || Pattern <- Patterns, File <- filelib:wildcard(Pattern, Root),
              filelib:is_regular(filename:join(Root, File))].
 
 copy(File, Package) ->
     To = filename:join(Package, File),
     ok = filelib:ensure_dir(To),
-    {ok, _} = file:copy(filename:join(ram_project:root(), File), To).
+    {ok, _} = file:copy(filename:join(ram_case:root(), File), To).
 
 -spec file() -> string().
 file() -> member() ++ ".tar.gz".
@@ -51,7 +51,7 @@ member() ->
 -spec version() -> string().
 version() ->
     {ok, [{application, ram, Keys}]} =
-        file:consult(filename:join(ram_project:root(), "erlang/ram.app.src")),
+        file:consult(filename:join(ram_case:root(), "erlang/ram.app.src")),
     proplists:get_value(vsn, Keys).
 
 checksum(Bytes) ->

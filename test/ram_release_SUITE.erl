@@ -37,7 +37,7 @@ a_mix_release_is_restarted_node_by_node_and_loses_nothing(Config) ->
         false ->
             {skip, "Elixir is not installed"};
         _ ->
-            Project = project(mix_project, Config, {"path: ~p", [ram_project:root()]}),
+            Project = project(mix_project, Config, {"path: ~p", [ram_case:root()]}),
             _ = ram_project:run("mix", ["do", "deps.get,", "release"], Project, []),
             Release = filename:join([Project, "_build", "prod", "rel", "diary"]),
             restart_each_and_check(Config, Release, "start")
@@ -47,7 +47,7 @@ a_rebar3_release_is_restarted_node_by_node_and_loses_nothing(Config) ->
     Project = project(rebar3_project, Config, {"{git, \"file:///nowhere\", {tag, \"1\"}}", []}),
     Checkouts = filename:join(Project, "_checkouts"),
     ok = file:make_dir(Checkouts),
-    ok = file:make_symlink(ram_project:root(), filename:join(Checkouts, "ram")),
+    ok = file:make_symlink(ram_case:root(), filename:join(Checkouts, "ram")),
     _ = ram_project:run("rebar3", ["release"], Project, []),
     Release = filename:join([Project, "_build", "default", "rel", "diary"]),
     restart_each_and_check(Config, Release, "foreground").

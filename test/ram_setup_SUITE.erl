@@ -91,7 +91,7 @@ where_no_debian_can_be_made_the_matrix_says_why_and_is_no_failure(Config) ->
     Folder = filename:join(ram_case:folder(Config), "cache"),
     Places = [{"RAM_MATRIX_CACHE", Folder}, {"RAM_MATRIX_MIRROR", "https://localhost/"}],
     Matrix = fun(Otp, Fakes) ->
-                     run(filename:join(root(), "scripts/matrix.sh"), [Otp, "demo"],
+                     run(filename:join(ram_case:root(), "scripts/matrix.sh"), [Otp, "demo"],
                          machine(Config, [], Fakes), Places)
              end,
     [begin
@@ -114,19 +114,20 @@ without_namespace() ->
 tree(Config) ->
     Tree = filename:join(ram_case:folder(Config), "tree"),
     Files = ["scripts/setup.sh", "scripts/env.sh", "erlang/ram.app.src"] ++
-        filelib:wildcard("native/*.escript", root()) ++
-        filelib:wildcard("native/build/*.erl", root()),
+        filelib:wildcard("native/*.escript", ram_case:root()) ++
+        filelib:wildcard("native/build/*.erl", ram_case:root()),
     [begin
          To = filename:join(Tree, File),
          ok = filelib:ensure_dir(To),
-         {ok, _} = file:copy(filename:join(root(), File), To),
+         {ok, _} = file:copy(filename:join(ram_case:root(), File), To),
          ok = file:change_mode(To, 8#755)
      end || File <- Files],
     Tree.
 
 %% For every system that ram is precompiled for.
 map() ->
-    {ok, [{application, ram, Keys}]} = file:consult(filename:join(root(), "erlang/ram.app.src")),
+    {ok, [{application, ram, Keys}]} =
+        file:consult(filename:join(ram_case:root(), "erlang/ram.app.src")),
     Version = proplists:get_value(vsn, Keys),
     Systems = ["unknown-linux-gnu", "unknown-linux-musl", "apple-darwin"],
     Names = [["libram_nif-v", Version, "-nif-2.16-", Cpu, "-", System, ".so.tar.gz"]
@@ -143,7 +144,7 @@ mentions(Output, Words) ->
 %%% The machine
 
 setup(Config, What, Missing, Fakes) ->
-    setup(Config, root(), What, Missing, Fakes).
+    setup(Config, ram_case:root(), What, Missing, Fakes).
 
 %% The status and output of Tree's setup.sh.
 setup(Config, Tree, What, Missing, Fakes) ->
@@ -182,10 +183,6 @@ programs() ->
     Home = filename:join(os:getenv("HOME", "/"), ".cargo/bin"),
     Folders = string:lexemes(os:getenv("PATH"), ":") ++ [Home, "/usr/sbin", "/sbin"],
     [File || Folder <- Folders, File <- filelib:wildcard(filename:join(Folder, "*"))].
-
-root() ->
-    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
-    filename:dirname(filename:dirname(Source)).
 
 %% With a HOME of its own, where no other cargo is found.
 run(Script, Arguments, Folder, More) ->

@@ -128,7 +128,7 @@ with_nodes(Config, Otps, LibraryOf, Test) ->
     try Test(Run) after ram_peers:stop(Run) end.
 
 machine(Config, Otps, LibraryOf) ->
-    Root = root(),
+    Root = ram_case:root(),
     Library = [["RAM_MATRIX_LIBRARY=", integer_to_list(LibraryOf), " "] || LibraryOf =/= own],
     Built = filename:join([Root, "_build", "versions", "test", "lib", "ram"]),
     Paths = lists:append([["-pa", filename:join(Built, Part)] || Part <- ["ebin", "test"]]),
@@ -138,10 +138,6 @@ machine(Config, Otps, LibraryOf) ->
                      Root, "/scripts/otp-root.sh run ", Otp, " erl"],
             {lists:flatten(Words), Paths}
     end.
-
-root() ->
-    Source = proplists:get_value(source, ?MODULE:module_info(compile)),
-    filename:dirname(filename:dirname(Source)).
 
 folder(Config) -> proplists:get_value(folder, Config).
 
