@@ -112,10 +112,12 @@ joined(#member{coordinator = Coordinator} = Data) ->
 serve(Handle, #member{config = #{call_timeout_ms := TimeoutMs, reads := Reads} = Config} = Data) ->
     ok = ram_nif:member_set_cookie(Handle, Data#member.cookie),
     ok = ram_request:set_member(Handle, TimeoutMs, Reads),
-    #{cluster := Cluster} = ram_description:handle_status(Handle),
+    #{cluster := Cluster, members := Members} = ram_description:handle_status(Handle),
     Serving = Data#member{handle = Handle, cluster = Cluster, failure = undefined},
     ok = ram_distribution:warn(node(), Config),
-    ok = tell_address(nodes(connected), Serving),
+    %% Hidden nodes are not connected because both are to a third one: this connects them.
+    Named = [binary_to_atom(Name) || {_Id, Name, _Address, _Role} <- Members],
+    ok = tell_address(lists:usort(nodes(connected) ++ Named) -- [node()], Serving),
     Serving.
 
 %% @doc The reason is logged once. The process that has the folder may let go of it: a former member

@@ -14,6 +14,7 @@
          a_node_whose_name_is_still_to_come_waits_for_it/1,
          members_that_serve_take_a_new_cookie/1,
          hidden_nodes_find_members_whose_ports_have_changed/1,
+         hidden_nodes_that_are_not_connected_find_each_other_on_changed_ports/1,
          a_node_listens_on_all_addresses_unless_its_host_is_local/1,
          only_a_listener_that_others_should_reach_and_cannot_is_warned_of/1,
          hosts_that_know_themselves_by_a_loopback_address_make_a_cluster/1]).
@@ -216,26 +217,45 @@ hidden_nodes_find_members_whose_ports_have_changed(Config) ->
     ram_peers:eventually(fun() -> ram_peers:call(Run, 2, get, [k]) =:= v end),
     ram_peers:stop(Run).
 
+%% Two of three, which have not spoken to each other over Erlang distribution: hidden nodes are not
+%% connected because both are to a third one.
+hidden_nodes_that_are_not_connected_find_each_other_on_changed_ports(Config) ->
+    Run = ram_peers:start(3, folder_of(Config), [], #{wires => direct, args => ["-hidden"]}),
+    All = ram_peers:nodes(Run),
+    ok = ram_peers:call(Run, 1, start_cluster, [All]),
+    ok = ram_peers:call(Run, 1, put, [k, v]),
+    Taken = taken(Run),
+    ram_peers:halt(Run, 1),
+    [disconnect(Run, I, All) || I <- [2, 3]],
+    [ok = ram_peers:call(Run, I, start, []) || I <- [2, 3]],
+    [gen_tcp:close(Listener) || Listener <- Taken],
+    ram_peers:eventually(fun() -> ram_peers:call(Run, 2, get, [k]) =:= v end),
+    ram_peers:stop(Run).
+
 disconnect(Run, I, All) ->
     [ram_peers:call(Run, I, erlang, disconnect_node, [Node]) || Node <- All],
     ram_peers:eventually(fun() -> ram_peers:call(Run, I, erlang, nodes, [connected]) =:= [] end).
 
 %% The application is started again on all nodes while their former ports are taken.
 with_other_ports(Run, Meanwhile) ->
+    Taken = taken(Run),
+    Meanwhile(),
+    [ok = ram_peers:call(Run, I, start, []) || I <- [1, 2, 3]],
+    [gen_tcp:close(Listener) || Listener <- Taken].
+
+%% The application is stopped on all nodes, and their ports are taken.
+taken(Run) ->
     Ports = [begin
                  #{address := Address} = ram_peers:call(Run, I, status, []),
                  [Host, Port] = string:split(binary_to_list(Address), ":"),
                  {Host, list_to_integer(Port)}
              end || I <- [1, 2, 3]],
     [ok = ram_peers:call(Run, I, stop, []) || I <- [1, 2, 3]],
-    Taken = [begin
-                 {ok, Ip} = inet:parse_address(Host),
-                 {ok, Listener} = gen_tcp:listen(Port, [{ip, Ip}, {reuseaddr, true}]),
-                 Listener
-             end || {Host, Port} <- Ports],
-    Meanwhile(),
-    [ok = ram_peers:call(Run, I, start, []) || I <- [1, 2, 3]],
-    [gen_tcp:close(Listener) || Listener <- Taken].
+    [begin
+         {ok, Ip} = inet:parse_address(Host),
+         {ok, Listener} = gen_tcp:listen(Port, [{ip, Ip}, {reuseaddr, true}]),
+         Listener
+     end || {Host, Port} <- Ports].
 
 a_node_listens_on_all_addresses_unless_its_host_is_local(_Config) ->
     [?assertEqual({Node, Listen}, {Node, element(1, ram_distribution:listen(Node))})
