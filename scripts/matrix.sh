@@ -113,7 +113,8 @@ if [[ " ${words[*]} " = *" versions "* ]]; then
 fi
 for log in "${failures[@]}"; do
     printf '\n== %s ends with\n' "$log"
-    tail -n 30 "$log"
+    # Set apart from the counts of this script.
+    tail -n 30 "$log" | sed 's/^/    /'
 done
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 if ((failed > 0)); then exit 1; fi

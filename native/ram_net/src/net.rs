@@ -74,6 +74,11 @@ impl Net {
         self.shared.set_address(peer, address, true);
     }
 
+    /// Notes the address of a peer that has none. One that comes at the same time stays.
+    pub fn set_address_if_unknown(&self, peer: PeerId, address: &str) {
+        self.shared.add_peer(peer).set_address_if_unknown(address);
+    }
+
     /// Notes the address of a peer in the configuration of the cluster. Failing attempts use it and
     /// the noted address by turns: any peer with the cookie can give an address for another one,
     /// and cannot change this one.
@@ -120,6 +125,7 @@ impl Net {
         self.shared.tasks.spawn(async move { reply(answers.await) });
     }
 
+    #[cfg(test)]
     pub fn address(&self, peer: PeerId) -> Option<String> {
         self.shared.peer(peer)?.address()
     }

@@ -62,6 +62,7 @@ impl Peer {
         self.id
     }
 
+    #[cfg(test)]
     pub fn address(&self) -> Option<String> {
         self.state.lock().address.clone()
     }
@@ -75,6 +76,15 @@ impl Peer {
         state.is_address_given |= is_given;
         if state.address.as_ref() != Some(&address) {
             state.address = Some(address);
+            state.end_backoff();
+        }
+    }
+
+    pub fn set_address_if_unknown(&self, address: &str) {
+        let mut state = self.state.lock();
+        if state.address.is_none() {
+            state.address = Some(address.to_owned());
+            state.is_address_given = true;
             state.end_backoff();
         }
     }

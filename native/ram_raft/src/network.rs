@@ -78,9 +78,7 @@ impl Network {
         let peer = PeerId(target);
         self.net.set_configured_address(peer, &member.address);
         // The address book is newer than the log, where it knows the member at all.
-        if self.net.address(peer).is_none() {
-            self.net.set_address(peer, member.address.clone());
-        }
+        self.net.set_address_if_unknown(peer, &member.address);
         self.net.set_name(peer, &member.name);
         Peer {
             peer,

@@ -18,3 +18,14 @@ fn the_back_off_doubles_up_to_its_maximum_and_differs_between_members() {
         (1..20).map(|id| backoff(&of(id), PeerId(99), 9)).collect();
     assert!(waits.len() > 2, "{waits:?}");
 }
+
+#[test]
+fn an_address_that_is_noted_already_is_not_replaced_by_that_of_the_log() {
+    let peer = Peer::new(PeerId(2));
+    peer.set_address("moved:1".into(), false);
+    peer.set_address_if_unknown("logged:1");
+    assert_eq!((peer.address().as_deref(), peer.is_address_given()), (Some("moved:1"), false));
+    let other = Peer::new(PeerId(3));
+    other.set_address_if_unknown("logged:1");
+    assert_eq!((other.address().as_deref(), other.is_address_given()), (Some("logged:1"), true));
+}
