@@ -15,7 +15,7 @@ mkdir "$logs"
 export RAM_FIGURES=$logs/figures
 : >"$RAM_FIGURES"
 
-jobs_max=${JOBS:-3}
+jobs_max=${JOBS:-4}
 progress_s=0    # so often it is told what is under way
 under_way=() report=()
 passed=0 failed=0 skipped=0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests in their short form, three at a time (JOBS=1 for one). Ends with the sums:
+# All tests in their short form, four at a time (JOBS=1 for one). Ends with the sums:
 #     N passed, N failed, N skipped
 # With words, as ram_key or elixir, only these suites. What each said is kept under _build/runs
 # until the next run.
