@@ -123,16 +123,28 @@ main(Suite, Cases, Logs, Folder) ->
                {abort_if_missing_suites, true}, {multiply_timetraps, amount(1, 5)}
                | [{testcase, Cases} || Cases =/= []]],
     {Passed, Failed, {Skipped, Prevented}} = ct:run_test(Options),
-    io:put_chars(reasons_of_skips(Logs)),
+    Log = suite_log(Logs),
+    io:put_chars([failures(Log), reasons_of_skips(Log)]),
     io:format("counts ~b ~b ~b~n", [Passed, Failed + Prevented, Skipped]),
     halt(min(1, Failed + Prevented)).
 
+suite_log(Logs) ->
+    [File] = filelib:wildcard(filename:join([Logs, "ct_run.*", "*", "run.*", "suite.log"])),
+    {ok, Text} = file:read_file(File),
+    Text.
+
+%% In full, where Common Test's own output is cut short.
+failures(Log) ->
+    Pattern = "^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +failed: (.*(?:\\n(?!=).*)*)",
+    [["failed: ", Case, ": ", Why, $\n] || [Case, Why] <- matches(Log, Pattern)].
+
 %% A line for each.
-reasons_of_skips(Logs) ->
-    [Log] = filelib:wildcard(filename:join([Logs, "ct_run.*", "*", "run.*", "suite.log"])),
-    {ok, Text} = file:read_file(Log),
+reasons_of_skips(Log) ->
     Pattern = "^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +skipped: (.*)$",
+    [["skipped: ", Case, ": ", Why, $\n] || [Case, Why] <- matches(Log, Pattern)].
+
+matches(Text, Pattern) ->
     case re:run(Text, Pattern, [global, multiline, {capture, all_but_first, binary}]) of
-        {match, Skips} -> [["skipped: ", Case, ": ", Why, $\n] || [Case, Why] <- Skips];
+        {match, Matches} -> Matches;
         nomatch -> []
     end.

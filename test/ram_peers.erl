@@ -210,9 +210,21 @@ kill(#{table := Table}, I) ->
     signal("KILL", OsPid),
     receive {'DOWN', Monitor, process, Peer, _} -> ok after 10000 -> error(still_there) end.
 
+%% @doc Returns when the node has stopped: the signal takes effect when one of its threads is given
+%% time, and until then the others go on.
 -spec suspend(run(), pos_integer()) -> ok.
 suspend(#{table := Table}, I) ->
-    signal("STOP", ets:lookup_element(Table, I, 3)).
+    OsPid = ets:lookup_element(Table, I, 3),
+    signal("STOP", OsPid),
+    eventually(fun() -> lists:all(fun is_stopped/1, threads(OsPid)) end).
+
+%% None where the system has no /proc.
+threads(OsPid) ->
+    filelib:wildcard("/proc/" ++ OsPid ++ "/task/*/stat").
+
+is_stopped(Thread) ->
+    {ok, Text} = file:read_file(Thread),
+    nomatch =/= re:run(Text, "^.*\\) T ").
 
 %% @doc As suspend/2, and resumes it after so long, even if this VM is gone by then.
 -spec suspend(run(), pos_integer(), pos_integer()) -> ok.
