@@ -12,6 +12,7 @@
 -compile(export_all).
 
 -define(START_MS, 60000).
+-define(TOLD_BYTES, 3000).
 
 suite() -> [{timetrap, {minutes, 5}}].
 
@@ -28,9 +29,21 @@ init_per_testcase(Case, Config) ->
      {nodes, ets:new(nodes, [public])} | Config].
 
 end_per_testcase(_Case, Config) ->
+    case proplists:get_value(tc_status, Config, ok) of
+        {failed, _} -> tell_logs(Config);
+        _ -> ok
+    end,
     _ = [stop_program(Node) || {_, Node} <- ets:tab2list(get(nodes, Config))],
     stop_program(get(epmd, Config)),
     file:del_dir_r(get(folder, Config)).
+
+%% What the nodes of a case that failed said last.
+tell_logs(Config) ->
+    [begin
+         {ok, Text} = file:read_file(Log),
+         Last = binary:part(Text, byte_size(Text), -min(byte_size(Text), ?TOLD_BYTES)),
+         io:format(user, "~ts ends with:~n~ts~n", [Log, Last])
+     end || Log <- filelib:wildcard(filename:join(get(logs, Config), "node*.log"))].
 
 a_mix_release_is_restarted_node_by_node_and_loses_nothing(Config) ->
     case os:find_executable("mix") of
