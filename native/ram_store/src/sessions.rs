@@ -9,19 +9,23 @@
 //! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
 //! sends at once: the sender of an older one that never settled is taken to have its answers. A
 //! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
-//! nothing is applied twice for it. An answer takes 8 bytes here, whatever was written, and there
-//! is one for each write of a caller, not for each command: 32 MiB for all, at most.
+//! nothing is applied twice for it. An answer takes 16 bytes here, and there is one for each write of
+//! a caller, not for each command: 64 MiB for all, at most. Results of transactions come to that, up
+//! to [`RESULTS_REMEMBERED_BYTES_MAX`] of a group: beyond that it is remembered that they ran.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::command::{Answer, Stamp};
+use crate::answer::{Answer, Found};
+use crate::group::Stamp;
 use ram_sabotage::{Fault, armed};
 
 pub const SESSIONS_MAX: usize = 64;
 pub(crate) const GROUPS_MAX: usize = 16;
+/// Of the results of a group.
+pub(crate) const RESULTS_REMEMBERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Clones share the answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,11 +41,11 @@ struct Session {
 }
 
 /// What is remembered of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Remembered {
-    Conflict,
     /// The revision, plus one.
     Done(NonZeroU64),
+    Other(Box<Answer>),
 }
 
 /// A part of the sessions, as a snapshot holds it: small, whatever was written. The groups of a
@@ -88,14 +92,16 @@ impl Sessions {
             return Admission::New;
         }
         if let Some(answers) = session.answers.get(&stamp.sequence) {
-            return Admission::Applied(answers.iter().map(|kept| kept.answer()).collect());
+            return Admission::Applied(answers.iter().map(Remembered::answer).collect());
         }
         if stamp.sequence < session.acked_below { Admission::Acknowledged } else { Admission::New }
     }
 
     pub fn remember(&mut self, stamp: &Stamp, answers: &[Answer]) {
         if let Some(session) = self.sessions.get_mut(&stamp.session) {
-            let answers = answers.iter().map(Remembered::of).collect();
+            let mut bytes_left = RESULTS_REMEMBERED_BYTES_MAX;
+            let remember = |answer| Remembered::of(answer, &mut bytes_left);
+            let answers = answers.iter().map(remember).collect();
             session.answers.insert(stamp.sequence, answers);
             if session.answers.len() > GROUPS_MAX
                 && let Some((oldest, _)) = session.answers.pop_first()
@@ -143,23 +149,36 @@ impl Sessions {
 }
 
 impl Remembered {
-    /// Memory of a session must not grow with the size of values.
-    fn of(answer: &Answer) -> Remembered {
+    fn of(answer: &Answer, bytes_left: &mut usize) -> Remembered {
         match answer {
-            Answer::Conflict { .. } => Remembered::Conflict,
             Answer::Done { revision } => {
                 Remembered::Done(NonZeroU64::MIN.saturating_add(*revision))
             }
+            Answer::Ran { succeeded, revision, results: Some(results) } => {
+                let bytes = results.iter().map(result_bytes).sum();
+                let results = bytes_left.checked_sub(bytes).map(|left| {
+                    *bytes_left = left;
+                    results.clone()
+                });
+                let (succeeded, revision) = (*succeeded, *revision);
+                Remembered::Other(Box::new(Answer::Ran { succeeded, revision, results }))
+            }
+            other => Remembered::Other(Box::new(other.clone())),
         }
     }
 
-    fn answer(self) -> Answer {
+    fn answer(&self) -> Answer {
         match self {
-            Remembered::Conflict => Answer::Conflict { current: None },
             Remembered::Done(above) => Answer::Done { revision: above.get() - 1 },
+            Remembered::Other(answer) => Answer::clone(answer),
         }
     }
 }
 
+/// What a result takes in memory.
+fn result_bytes(result: &Option<Found>) -> usize {
+    size_of::<Option<Found>>() + result.as_ref().map_or(0, |found| found.value.len())
+}
+
 // What the bound at the door of this module rests on.
-const _: () = assert!(size_of::<Remembered>() == 8);
+const _: () = assert!(size_of::<Remembered>() == 16);

@@ -1,0 +1,60 @@
+//! What a proposal did, as its sender is told.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done; the revision of the state after it.
+    Done { revision: u64 },
+    /// A transaction was run: the commands for when its conditions hold (`succeeded`), or the
+    /// others. `results` are those of its gets and counts, in order; `None` when the answer comes
+    /// from memory after a retry and was too large to be remembered.
+    Ran { succeeded: bool, revision: u64, results: Option<Vec<Option<Found>>> },
+    /// A range was deleted, which had so many entries.
+    Deleted { revision: u64, entries: u64 },
+    /// Nothing was changed.
+    Failed(Failure),
+    /// Nothing was changed, because other answers of the group have become too large: try again in
+    /// another group.
+    Deferred,
+}
+
+/// Why a write changed nothing, and will not if it is sent again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    NoTable(String),
+    TableExists,
+    TooManyTables,
+    /// The table of this name has no order.
+    NotOrdered(String),
+    /// The value that this command would have counted is no number.
+    NotANumber { command: u32 },
+    /// The results would have had more bytes than are answered.
+    ResultsTooLarge { bytes_max: u64 },
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    pub value: Bytes,
+    /// That of the last write.
+    pub revision: u64,
+    /// That of the write which created it.
+    pub created_revision: u64,
+    /// How many writes that is ago, plus one.
+    pub version: u64,
+}
+
+/// What a proposal did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// One answer for each write of the group, in order.
+    Answers(Vec<Answer>),
+    SessionOpened { session: u64 },
+    /// The group was not applied now: its session is not, or no longer, known.
+    SessionUnknown,
+    /// The entry carried no proposal (a membership change, the first entry of a leader).
+    Nothing,
+}
