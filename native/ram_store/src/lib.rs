@@ -35,7 +35,7 @@ use command::{
     Answer, COMMANDS_AT_ONCE, Command, Commands, Expect, Found, Group, Next, Outcome, Proposal,
 };
 use ram_limits::ANSWER_VALUES_BYTES_MAX;
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Meta, Table};
 use ram_table::value::Values;
 use sessions::{Admission, Sessions};
 
@@ -188,7 +188,7 @@ impl Store {
             Some(value) => {
                 self.metadata.revision += 1;
                 let held = self.values.store(value);
-                self.table.insert(Item::new(key, held, self.metadata.revision));
+                self.table.insert(Item::new(key, held, &Meta::created(self.metadata.revision)));
             }
             // Deleting what is not there changes nothing, so it takes no revision.
             None if self.table.get(key).is_some() => {
