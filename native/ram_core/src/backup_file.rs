@@ -144,7 +144,7 @@ fn refused(error: DiskError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ram_table::table::{Item, Table};
+    use ram_table::table::{Item, Meta, Table};
     use ram_table::value::StoredValue;
     use std::fs;
     use std::path::PathBuf;
@@ -187,7 +187,8 @@ mod tests {
         for revision in 1..=entries {
             let value = revision.to_le_bytes();
             let key = revision.to_be_bytes();
-            table.insert(Item::new(&key, StoredValue::plain(&value), revision));
+            let meta = Meta::created(revision);
+            table.insert(Item::new(&key, StoredValue::plain(&value), &meta));
         }
         table
     }

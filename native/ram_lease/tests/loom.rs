@@ -14,7 +14,7 @@ use ram_lease::lease::{Lease, NoLeaseReason};
 use ram_lease::mode::{ReadMode, ReadPath};
 use ram_lease::pending::Pending;
 use ram_lease::vote_hold::VoteHold;
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Meta, Table};
 use ram_table::value::StoredValue;
 use ram_threads::loom::future::block_on;
 use ram_threads::loom::model::Builder;
@@ -56,7 +56,7 @@ fn holder() -> (Reads, Arc<Table>) {
 }
 
 fn apply(reads: &Reads, table: &Table, index: u64) {
-    table.insert(Item::new(KEY, StoredValue::plain(b""), index));
+    table.insert(Item::new(KEY, StoredValue::plain(b""), &Meta::created(index)));
     reads.applied(index);
 }
 

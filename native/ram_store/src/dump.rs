@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::codec::{self, DecodeError};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX};
-use ram_table::table::{Frozen, Item, Table};
+use ram_table::table::{Frozen, Item, Meta, Table};
 use ram_table::value::Values;
 
 /// A dump may say anything; 16 bytes are reserved for each.
@@ -171,7 +171,7 @@ impl Store {
         let table = Arc::new(Table::with_capacity(entries.min(ENTRIES_PRESIZED_MAX) as usize));
         while let Some(block) = next()? {
             for (key, value, revision) in self::entries(&block)? {
-                table.insert(Item::new(key, values.store(value), revision));
+                table.insert(Item::new(key, values.store(value), &Meta::created(revision)));
             }
         }
         Ok(Store::new(table, metadata, values))

@@ -15,8 +15,8 @@
 //! # Parts
 //!
 //! [`shards`]: the set, with a lock for each shard and reader stripe; the only unsafe code of the
-//! core. [`table`]: items, sizes, snapshots. [`value`]: what an item stores of a value. Nothing
-//! here knows of commands, logs or time.
+//! core. [`table`]: sizes, snapshots. [`item`]: a key, its value and metadata, as they are stored.
+//! [`value`]: what an item stores of a value. Nothing here knows of commands, logs or time.
 //!
 //! # Source
 //!
@@ -29,6 +29,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod item;
 #[allow(unsafe_code)]
 mod shards;
 pub mod table;

@@ -1,8 +1,5 @@
 //! The map itself: read by anyone at any time, written by the thread that applies.
 //!
-//! An entry is one allocation, an [`Item`], and a slot of 8 bytes: at a million entries the slots
-//! and the allocator's headers are what a table costs beside its content.
-//!
 //! Snapshots are taken by copy on write while writes go on. `freeze` fixes the revision S; from
 //! then on the writer keeps the pre-image of a key, its old item, before it changes the key, if
 //! that item is of S or older. The walk visits shard after shard, each under its read lock for a
@@ -11,167 +8,14 @@
 //! writer never waits for more than one shard.
 
 use foldhash::fast::RandomState;
-
 use ram_threads::sync::Mutex;
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use triomphe::ThinArc;
 
-use super::shards::{All, Element, Shards};
-use super::value::{SharedRepresentation, StoredValue};
-
-/// A key, its value and the revision of the change that set it, in one allocation. Hashed and
-/// compared by its key. Clones share it.
-///
-/// The content is the length of the key, the key, the length of the revision, the revision, and
-/// what is held of the value; the lengths are a byte each. Were the length of the key and the
-/// revision a word each, an entry among a million would take 11 bytes more.
-#[derive(Clone)]
-pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
-
-/// The first byte of a content whose key is longer than a byte can say: four bytes of length
-/// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
-const LONG_KEY: u8 = u8::MAX;
-
-struct Content<'a> {
-    /// Little-endian, without the zeros at its end.
-    revision: &'a [u8],
-    held: &'a [u8],
-}
-
-impl Item {
-    pub fn new(key: &[u8], value: StoredValue, revision: u64) -> Item {
-        let long = (key.len() as u32).to_le_bytes();
-        let length = match u8::try_from(key.len()) {
-            Ok(short) if short != LONG_KEY => &[short][..],
-            _ => &[&[LONG_KEY], long.as_slice()].concat(),
-        };
-        let revision = revision.to_le_bytes();
-        let digits = revision.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let revision = revision.get(..digits).unwrap_or_default();
-        let parts = [length, key, &[digits as u8], revision, &value.bytes];
-        with_joined(&parts, |content| {
-            Item(ThinArc::from_header_and_slice(value.representation, content))
-        })
-    }
-
-    pub fn key(&self) -> &[u8] {
-        self.key_and_rest().0
-    }
-
-    pub fn value(&self) -> Cow<'_, [u8]> {
-        match self.representation() {
-            Some(representation) => Cow::Owned(representation.value(self.stored_bytes())),
-            None => Cow::Borrowed(self.stored_bytes()),
-        }
-    }
-
-    /// The bytes that are stored: those of the value, unless it has a representation.
-    pub fn stored_bytes(&self) -> &[u8] {
-        self.content().held
-    }
-
-    pub fn representation(&self) -> Option<&SharedRepresentation> {
-        self.0.header.header.as_ref()
-    }
-
-    pub fn revision(&self) -> u64 {
-        let digits = self.content().revision.iter().rev();
-        digits.fold(0, |revision, digit| revision << 8 | u64::from(*digit))
-    }
-
-    /// How many bytes the value has, however it is held.
-    pub fn value_bytes(&self) -> usize {
-        let held = self.stored_bytes();
-        self.representation().map_or(held.len(), |representation| representation.value_bytes(held))
-    }
-
-    /// The bytes of key and value, however they are held.
-    fn plain_bytes(&self) -> u64 {
-        (self.key().len() + self.value_bytes()) as u64
-    }
-
-    fn content(&self) -> Content<'_> {
-        let (_key, rest) = self.key_and_rest();
-        let (digits, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (revision, held) = rest.split_at_checked(usize::from(*digits)).unwrap_or_default();
-        Content { revision, held }
-    }
-
-    fn key_and_rest(&self) -> (&[u8], &[u8]) {
-        let (key_bytes, content) = match self.0.slice {
-            [LONG_KEY, a, b, c, d, ref content @ ..] => {
-                (u32::from_le_bytes([a, b, c, d]) as usize, content)
-            }
-            [short, ref content @ ..] => (usize::from(short), content),
-            [] => return Default::default(),
-        };
-        content.split_at_checked(key_bytes).unwrap_or_default()
-    }
-}
-
-/// Calls `with` with the parts in a row; on the stack, when they are short.
-fn with_joined<T>(parts: &[&[u8]], with: impl FnOnce(&[u8]) -> T) -> T {
-    const SHORT: usize = 256;
-    let bytes = parts.iter().map(|part| part.len()).sum();
-    if bytes > SHORT {
-        return with(&parts.concat());
-    }
-    let mut joined = [0; SHORT];
-    let mut at = 0;
-    for part in parts {
-        if let Some(place) = joined.get_mut(at..at + part.len()) {
-            place.copy_from_slice(part);
-        }
-        at += part.len();
-    }
-    with(joined.get(..bytes).unwrap_or_default())
-}
-
-impl std::fmt::Debug for Item {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Item({:?} => {:?} at {})", self.key(), self.value(), self.revision())
-    }
-}
-
-/// A key that is looked for.
-#[derive(PartialEq, Eq)]
-struct Key<'a>(&'a [u8]);
-
-impl Hash for Key<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-impl Hash for Item {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Key(self.key()).hash(state);
-    }
-}
-
-impl Key<'_> {
-    fn is_of(&self, item: &Item) -> bool {
-        self.0 == item.key()
-    }
-}
-
-impl Element for Item {
-    fn address(&self) -> *const u8 {
-        self.0.as_ptr().cast()
-    }
-}
-
-impl PartialEq for Item {
-    fn eq(&self, other: &Item) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Item {}
+use super::item::Key;
+pub use super::item::{Item, Meta};
+use super::shards::{All, Shards};
 
 #[derive(Debug)]
 pub struct Table {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Meta, Table};
 use ram_table::value::StoredValue;
 use ram_threads::loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use ram_threads::loom::{model, thread};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const KEY: &[u8] = b"key";
 
 fn item(key: &[u8], revision: u64) -> Item {
-    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), revision)
+    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), &Meta::created(revision))
 }
 
 /// With these keys, each set by the revision.

@@ -60,11 +60,11 @@ fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
     assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
 
     let after = table.freeze(metadata.revision).unwrap();
-    table.insert(Item::new(b"b", StoredValue::plain(b"9"), 99));
+    table.insert(Item::new(b"b", StoredValue::plain(b"9"), &Meta::created(99)));
     assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
     drop(before);
     assert!(table.is_frozen());
-    table.insert(Item::new(b"c", StoredValue::plain(b"9"), 100));
+    table.insert(Item::new(b"c", StoredValue::plain(b"9"), &Meta::created(100)));
     let at_once = [entry(b"b", b"4"), entry(b"c", b"56"), entry(b"d", b"8")];
     assert_eq!(entries_of(&after), HashMap::from(at_once));
     drop(after);
@@ -108,10 +108,10 @@ fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
     for key_bytes in [0, 1, 254, 255, 256, 65_536] {
         let key = vec![7; key_bytes];
         for revision in [0, 1, 255, 256, 1 << 24, u64::from(u32::MAX), 1 << 56, u64::MAX] {
-            let plain = Item::new(&key, StoredValue::plain(&value), revision);
+            let plain = Item::new(&key, StoredValue::plain(&value), &Meta::created(revision));
             assert_eq!((plain.key(), plain.revision()), (key.as_slice(), revision));
             assert_eq!((plain.stored_bytes(), plain.value().as_ref()), (&value[..], &value[..]));
-            let turned = Item::new(&key, Turned.store(&value), revision);
+            let turned = Item::new(&key, Turned.store(&value), &Meta::created(revision));
             assert_eq!((turned.key(), turned.revision()), (key.as_slice(), revision));
             assert_eq!(turned.value().as_ref(), &value[..]);
         }

@@ -1,0 +1,329 @@
+//! Items: a key, its value and the metadata of its writes, in one allocation.
+//!
+//! An entry of a table is an item and a slot of 8 bytes: at a million entries the slots and the
+//! allocator's headers are what a table costs beside its content. So an item stores of its metadata
+//! what says something: a key that was written once has its revision alone.
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use triomphe::ThinArc;
+
+use super::shards::Element;
+use super::value::{SharedRepresentation, StoredValue};
+
+/// What is known of the writes of a key since it was created. A key that was deleted and comes back
+/// begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Of the newest write.
+    pub revision: u64,
+    /// Of the first.
+    pub created_revision: u64,
+    /// How many there were.
+    pub version: u64,
+}
+
+impl Meta {
+    /// Of a key that the write of this revision creates.
+    pub fn created(revision: u64) -> Meta {
+        Meta { revision, created_revision: revision, version: 1 }
+    }
+
+    /// After one more write, of this revision.
+    pub fn changed(&self, revision: u64) -> Meta {
+        Meta { revision, version: self.version.saturating_add(1), ..*self }
+    }
+}
+
+/// Hashed and compared by its key. Clones share it.
+///
+/// The content is the length of the key, the key, the metadata, and what is stored of the value.
+/// The length is a byte, and so is the head of the metadata: were they a word each, an entry among
+/// a million would take 11 bytes more.
+///
+/// The head of the metadata says in its low four bits how many bytes the revision has, which follow
+/// it. Behind them, if the head says [`HISTORY`], a byte with the lengths of two numbers, the first
+/// in its low four bits, and the two: the version, and how many revisions ago the key was created.
+/// The other bits are free for other such pairs. Numbers are little-endian, without the zeros at
+/// their end.
+#[derive(Clone)]
+pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
+
+/// The first byte of a content whose key is longer than a byte can say: four bytes of length
+/// follow, since keys are shorter than 4 GiB. Their limit is checked where they enter.
+const LONG_KEY: u8 = u8::MAX;
+
+/// In the head of the metadata: the key was written more than once.
+const HISTORY: u8 = 1 << LENGTH_BITS;
+const LENGTH_BITS: u32 = 4;
+const LENGTH: u8 = (1 << LENGTH_BITS) - 1;
+
+impl Item {
+    pub fn new(key: &[u8], value: StoredValue, meta: &Meta) -> Item {
+        let long = (key.len() as u32).to_le_bytes();
+        let length = match u8::try_from(key.len()) {
+            Ok(short) if short != LONG_KEY => &[short][..],
+            _ => &[&[LONG_KEY], long.as_slice()].concat(),
+        };
+        let mut metadata = [0; META_BYTES_MAX];
+        let metadata = write_meta(meta, &mut metadata);
+        with_joined(&[length, key, metadata, &value.bytes], |content| {
+            Item(ThinArc::from_header_and_slice(value.representation, content))
+        })
+    }
+
+    pub fn key(&self) -> &[u8] {
+        self.key_and_rest().0
+    }
+
+    pub fn value(&self) -> Cow<'_, [u8]> {
+        match self.representation() {
+            Some(representation) => Cow::Owned(representation.value(self.stored_bytes())),
+            None => Cow::Borrowed(self.stored_bytes()),
+        }
+    }
+
+    /// The bytes that are stored: those of the value, unless it has a representation.
+    pub fn stored_bytes(&self) -> &[u8] {
+        self.content().stored
+    }
+
+    pub fn representation(&self) -> Option<&SharedRepresentation> {
+        self.0.header.header.as_ref()
+    }
+
+    pub fn revision(&self) -> u64 {
+        number(self.content().revision)
+    }
+
+    pub fn meta(&self) -> Meta {
+        let Content { revision, history, .. } = self.content();
+        let created = Meta::created(number(revision));
+        match history {
+            None => created,
+            Some((version, age)) => Meta {
+                created_revision: created.revision.wrapping_sub(number(age)),
+                version: number(version),
+                ..created
+            },
+        }
+    }
+
+    /// How many bytes the value has, however it is stored.
+    pub fn value_bytes(&self) -> usize {
+        let stored = self.stored_bytes();
+        self.representation().map_or(stored.len(), |to| to.value_bytes(stored))
+    }
+
+    /// The bytes of key and value, however they are stored.
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        (self.key().len() + self.value_bytes()) as u64
+    }
+
+    fn content(&self) -> Content<'_> {
+        let (_key, rest) = self.key_and_rest();
+        let (head, rest) = rest.split_first().unwrap_or((&0, &[]));
+        let (revision, rest) = split(rest, head & LENGTH);
+        if head & HISTORY == 0 {
+            return Content { revision, history: None, stored: rest };
+        }
+        let (lengths, rest) = rest.split_first().unwrap_or((&0, &[]));
+        let (version, rest) = split(rest, lengths & LENGTH);
+        let (age, stored) = split(rest, lengths >> LENGTH_BITS);
+        Content { revision, history: Some((version, age)), stored }
+    }
+
+    fn key_and_rest(&self) -> (&[u8], &[u8]) {
+        let (key_bytes, content) = match self.0.slice {
+            [LONG_KEY, a, b, c, d, ref content @ ..] => {
+                (u32::from_le_bytes([a, b, c, d]) as usize, content)
+            }
+            [short, ref content @ ..] => (usize::from(short), content),
+            [] => return Default::default(),
+        };
+        content.split_at_checked(key_bytes).unwrap_or_default()
+    }
+}
+
+/// The numbers are as they are stored.
+struct Content<'a> {
+    revision: &'a [u8],
+    /// Version and age.
+    history: Option<(&'a [u8], &'a [u8])>,
+    stored: &'a [u8],
+}
+
+fn split(bytes: &[u8], length: u8) -> (&[u8], &[u8]) {
+    bytes.split_at_checked(usize::from(length)).unwrap_or_default()
+}
+
+fn number(digits: &[u8]) -> u64 {
+    digits.iter().rev().fold(0, |number, digit| number << 8 | u64::from(*digit))
+}
+
+/// Two bytes of lengths and three numbers.
+const META_BYTES_MAX: usize = 2 + 3 * size_of::<u64>();
+
+/// The metadata as an item stores it, for which there is room.
+fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
+    let Meta { revision, created_revision, version } = *meta;
+    let mut written = 0;
+    let mut write = |bytes: &[u8]| {
+        if let Some(place) = room.get_mut(written..written + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        written += bytes.len();
+    };
+    let digits = |number: u64| (u64::BITS - number.leading_zeros()).div_ceil(u8::BITS) as u8;
+    let of = |number: u64| (number.to_le_bytes(), usize::from(digits(number)));
+    let mut write_number = |head: &[u8], numbers: &[u64]| {
+        write(head);
+        for (bytes, length) in numbers.iter().copied().map(of) {
+            write(bytes.get(..length).unwrap_or_default());
+        }
+    };
+    if *meta == Meta::created(revision) {
+        write_number(&[digits(revision)], &[revision]);
+    } else {
+        let age = revision.wrapping_sub(created_revision);
+        write_number(&[digits(revision) | HISTORY], &[revision]);
+        write_number(&[digits(version) | digits(age) << LENGTH_BITS], &[version, age]);
+    }
+    room.get(..written).unwrap_or_default()
+}
+
+/// Calls `with` with the parts in a row; on the stack, when they are short.
+fn with_joined<T>(parts: &[&[u8]], with: impl FnOnce(&[u8]) -> T) -> T {
+    const SHORT: usize = 256;
+    let bytes = parts.iter().map(|part| part.len()).sum();
+    if bytes > SHORT {
+        return with(&parts.concat());
+    }
+    let mut joined = [0; SHORT];
+    let mut at = 0;
+    for part in parts {
+        if let Some(place) = joined.get_mut(at..at + part.len()) {
+            place.copy_from_slice(part);
+        }
+        at += part.len();
+    }
+    with(joined.get(..bytes).unwrap_or_default())
+}
+
+impl std::fmt::Debug for Item {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Item({:?} => {:?}, {:?})", self.key(), self.value(), self.meta())
+    }
+}
+
+/// A key that is looked for.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Key<'a>(pub &'a [u8]);
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Hash for Item {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Key(self.key()).hash(state);
+    }
+}
+
+impl Key<'_> {
+    pub fn is_of(&self, item: &Item) -> bool {
+        self.0 == item.key()
+    }
+}
+
+impl Element for Item {
+    fn address(&self) -> *const u8 {
+        self.0.as_ptr().cast()
+    }
+}
+
+impl PartialEq for Item {
+    fn eq(&self, other: &Item) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Item {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most that a counter of the cluster can be.
+    const COUNTER_MAX: u64 = 1 << 53;
+
+    fn item(key: &[u8], value: &[u8], meta: &Meta) -> Item {
+        Item::new(key, StoredValue::plain(value), meta)
+    }
+
+    /// Numbers about each length that one can have.
+    fn numbers() -> Vec<u64> {
+        let about = |bits: u32| [(1 << bits) - 1, 1 << bits, (1 << bits) + 1];
+        let mut numbers: Vec<u64> = (0..64).step_by(4).flat_map(about).collect();
+        numbers.extend([COUNTER_MAX - 1, COUNTER_MAX, COUNTER_MAX + 1, u64::MAX - 1, u64::MAX]);
+        numbers
+    }
+
+    #[test]
+    fn an_item_has_the_metadata_that_it_was_made_with_whatever_the_numbers() {
+        for revision in numbers() {
+            for created_revision in numbers() {
+                for version in numbers() {
+                    let meta = Meta { revision, created_revision, version };
+                    let item = item(b"key", b"value", &meta);
+                    assert_eq!((item.meta(), item.revision()), (meta, revision));
+                    assert_eq!((item.key(), item.stored_bytes()), (&b"key"[..], &b"value"[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_has_its_key_and_value_whatever_their_lengths() {
+        let lengths = [0, 1, 2, 254, 255, 256, 257, 65_535, 65_536, 70_000];
+        let metas = [Meta::created(1), Meta::created(COUNTER_MAX), Meta::created(7).changed(900)];
+        for key in lengths.map(|length| vec![b'k'; length]) {
+            for value in lengths.map(|length| vec![b'v'; length]) {
+                for meta in metas {
+                    let item = item(&key, &value, &meta);
+                    assert_eq!((item.key(), &*item.value(), item.meta()), (&*key, &*value, meta));
+                    assert_eq!(item.plain_bytes(), (key.len() + value.len()) as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_keeps_when_the_key_was_created_and_counts_on() {
+        let created = Meta::created(7);
+        assert_eq!(created, Meta { revision: 7, created_revision: 7, version: 1 });
+        let changed = created.changed(9).changed(12);
+        assert_eq!(changed, Meta { revision: 12, created_revision: 7, version: 3 });
+    }
+
+    #[test]
+    fn metadata_takes_the_room_of_a_revision_until_a_key_is_written_again_and_then_little() {
+        let room = |meta: Meta| item(b"key", b"value", &meta).0.slice.len() - b"key-value".len();
+        let created = Meta::created(1 << 30);
+        assert_eq!(room(created), 1 + 4, "the head and the revision");
+        assert_eq!(room(created.changed((1 << 30) + 5)), 1 + 4 + 3);
+        let much = |version, age| Meta { version, revision: created.revision + age, ..created };
+        assert_eq!(room(much(65_535, 1 << 29)), 1 + 4 + 7, "a counter, changed for long");
+        let most = much(65_535, (1 << 40) - 1);
+        assert!(room(most) <= room(Meta::created(most.revision)) + 8);
+    }
+
+    #[test]
+    fn items_are_the_same_when_their_keys_are() {
+        let (one, other) =
+            (item(b"a", b"1", &Meta::created(1)), item(b"a", b"2", &Meta::created(2)));
+        assert!(one == other && one != item(b"b", b"1", &Meta::created(1)));
+    }
+}
