@@ -30,8 +30,21 @@ pub const COMMANDS_BYTES_MAX: usize = PROPOSAL_BYTES_MAX - 32 * KIB;
 /// What a command takes besides its key and value: its kind, two lengths, a revision.
 pub const COMMAND_OVERHEAD_BYTES: usize = 32;
 
-/// The values that conflicts in the answers of one group carry, together.
+/// The conditions of a transaction, its commands, and those for when a condition does not hold, each.
+/// A member decides and runs them in one go.
+pub const TRANSACTION_PARTS_MAX: usize = 4096;
+
+/// The values that one transaction is answered with, together.
+pub const RESULTS_BYTES_MAX: usize = 64 * MIB;
+
+/// The values in the answers of one group, together, unless a single answer has more.
 pub const ANSWER_VALUES_BYTES_MAX: usize = MIB;
+
+/// The name of a table. Erlang's atoms have 255 characters of 4 bytes at most.
+pub const TABLE_NAME_BYTES_MAX: usize = 1020;
+
+/// All tables, with the default one.
+pub const TABLES_MAX: usize = 1024;
 
 /// What stands around a proposal in a record, and once more in a frame.
 const ENVELOPE_BYTES: usize = 64 * KIB;

@@ -1,9 +1,9 @@
 //! The state as blocks of bytes, for snapshots and backups: dumped, and loaded again.
 //!
 //! A dump of the state is a [`Head`]; then lists of session parts, ended by an empty list; then
-//! lists of entries, to the end. A backup has the lists of entries alone. Each block is one list,
-//! or the head, in the encoding of [`codec`]. No block grows with the state: what has no bound of
-//! its own goes into as many as it needs.
+//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the content
+//! alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No block grows
+//! with the state: what has no bound of its own goes into as many as it needs.
 //!
 //! Where blocks go, where they come from, and who rests between them is the caller's: nothing here
 //! knows a file or a clock. A dump is of one revision, whatever is applied while it is written.
@@ -14,22 +14,82 @@ use std::sync::Arc;
 
 use crate::codec::{self, DecodeError};
 use crate::{StateMetadata, Store, sessions};
-use ram_limits::{BLOCK_BYTES, COUNTER_MAX};
-use ram_table::table::{Frozen, Item, Meta, Table};
+use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
+use ram_table::item::{Item, Meta};
+use ram_table::table::{Frozen, Table};
+use ram_table::tables::{TableType, Tables};
 use ram_table::value::Values;
 
 /// A dump may say anything; 16 bytes are reserved for each.
 const ENTRIES_PRESIZED_MAX: u64 = 64 * 1024 * 1024;
 
-/// Key, value, and the revision of the write.
-pub type Entry<'a> = (&'a [u8], &'a [u8], u64);
-
 /// The first block of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     revision: u64,
+}
+
+/// A block of what the tables hold.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub enum Content<'a> {
+    #[serde(borrow)]
+    Table(TableHead<'a>),
+    /// Of the table named last.
+    Entries(Vec<Entry<'a>>),
+}
+
+/// What stands before the entries of [`Content::Entries`] as a block.
+const ENTRIES: u8 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableHead<'a> {
+    /// Empty: the default table, which comes first.
+    pub name: &'a str,
+    pub ordered: bool,
     /// About how many entries follow: room is made for them at once.
-    entries: u64,
+    pub entries: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+    pub revision: u64,
+    /// How many revisions before that it was created.
+    age: u64,
+    version: u64,
+}
+
+impl<'a> Entry<'a> {
+    fn of(item: &'a Item, value: &'a [u8]) -> Entry<'a> {
+        let Meta { revision, created_revision, version } = item.meta();
+        let age = revision.saturating_sub(created_revision);
+        Entry { key: item.key(), value, revision, age, version }
+    }
+
+    fn meta(&self) -> Meta {
+        let Entry { revision, age, version, .. } = *self;
+        Meta { revision, created_revision: revision.saturating_sub(age), version }
+    }
+}
+
+/// The tables between two writes, to be written while others are made.
+pub struct FrozenTables(Vec<(String, Frozen)>);
+
+impl FrozenTables {
+    pub fn of(tables: &Tables, revision: u64) -> Option<FrozenTables> {
+        let named = tables.names().into_iter();
+        let names = std::iter::once(String::new()).chain(named);
+        let frozen = names.map(|name| {
+            let frozen = tables.get(&name)?.freeze(revision)?;
+            Some((name, frozen))
+        });
+        frozen.collect::<Option<Vec<_>>>().map(FrozenTables)
+    }
+
+    pub fn entries(&self) -> u64 {
+        self.0.iter().map(|(_, frozen)| frozen.entries()).sum()
+    }
 }
 
 /// Encodes values and lists into blocks, and has them written.
@@ -37,12 +97,14 @@ pub struct Blocks<W> {
     write: W,
     items: Vec<u8>,
     count: u64,
+    /// What stands before each list.
+    kind: Option<u8>,
 }
 
 impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
     /// `write` takes each block, in order.
     pub fn new(write: W) -> Self {
-        Blocks { write, items: Vec::new(), count: 0 }
+        Blocks { write, items: Vec::new(), count: 0, kind: None }
     }
 
     /// Writes a block of this value alone, behind what was pushed.
@@ -64,7 +126,11 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
             return Ok(());
         }
         // The count in front makes the block the encoding of a list.
-        let mut bytes = codec::encode(&self.count);
+        let mut bytes = Vec::with_capacity(self.items.len() + 16);
+        if let Some(kind) = &self.kind {
+            codec::encode_into(kind, &mut bytes);
+        }
+        codec::encode_into(&self.count, &mut bytes);
         bytes.append(&mut self.items);
         self.count = 0;
         (self.write)(&bytes)
@@ -75,20 +141,27 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
         self.write(&0u64)
     }
 
-    /// Writes the entries of the table, to the last; `pause` is called after each part of it.
-    pub fn write_entries(
+    /// Writes the tables, to the last entry; `pause` is called after each part.
+    pub fn write_content(
         &mut self,
-        frozen: &Frozen,
+        tables: &FrozenTables,
         mut pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
-        frozen.walk(|items: &[Item]| {
-            for item in items {
-                let entry: Entry = (item.key(), &item.value(), item.revision());
-                self.push(&entry)?;
-            }
-            pause()
-        })?;
-        self.flush()
+        for (name, frozen) in &tables.0 {
+            let ordered = frozen.is_ordered();
+            let head = TableHead { name, ordered, entries: frozen.entries() };
+            self.write(&(0u8, head))?;
+            self.kind = Some(ENTRIES);
+            frozen.walk(|items: &[Item]| {
+                for item in items {
+                    self.push(&Entry::of(item, &item.value()))?;
+                }
+                pause()
+            })?;
+            self.flush()?;
+            self.kind = None;
+        }
+        Ok(())
     }
 }
 
@@ -112,11 +185,11 @@ pub fn required(what: &'static str, block: Option<Vec<u8>>) -> Result<Vec<u8>, D
     block.ok_or_else(|| DecodeError::new(what, "the block is missing"))
 }
 
-/// The entries of a block of them.
-pub fn entries(block: &[u8]) -> Result<Vec<Entry<'_>>, DecodeError> {
-    const WHAT: &str = "list of entries";
-    match codec::decode_prefix::<Vec<Entry>>(WHAT, block)? {
-        (entries, used) if used == block.len() => Ok(entries),
+/// A block of what the tables hold.
+pub fn content(block: &[u8]) -> Result<Content<'_>, DecodeError> {
+    const WHAT: &str = "content of the tables";
+    match codec::decode_prefix::<Content>(WHAT, block)? {
+        (content, used) if used == block.len() => Ok(content),
         _ => Err(DecodeError::new(WHAT, "trailing bytes")),
     }
 }
@@ -124,7 +197,7 @@ pub fn entries(block: &[u8]) -> Result<Vec<Entry<'_>>, DecodeError> {
 /// The state between two proposals, to be written while others are applied.
 pub struct Dump {
     metadata: StateMetadata,
-    frozen: Frozen,
+    tables: FrozenTables,
 }
 
 impl Dump {
@@ -134,21 +207,20 @@ impl Dump {
         blocks: &mut Blocks<W>,
         pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
-        let (revision, entries) = (self.metadata.revision, self.frozen.entries());
-        blocks.write(&Head { revision, entries })?;
+        blocks.write(&Head { revision: self.metadata.revision })?;
         for part in self.metadata.sessions.parts() {
             blocks.push(&part)?;
         }
         blocks.end_list()?;
-        blocks.write_entries(&self.frozen, pause)
+        blocks.write_content(&self.tables, pause)
     }
 }
 
 impl Store {
     /// `None` while another dump of it is written.
     pub fn dump(&self) -> Option<Dump> {
-        let frozen = self.table.freeze(self.metadata.revision)?;
-        Some(Dump { metadata: self.metadata.clone(), frozen })
+        let tables = FrozenTables::of(&self.tables, self.metadata.revision)?;
+        Some(Dump { metadata: self.metadata.clone(), tables })
     }
 
     /// A fresh store with the state of a dump, whose blocks `next` gives.
@@ -161,19 +233,39 @@ impl Store {
         values: Arc<dyn Values>,
     ) -> Result<Store, E> {
         const WHAT: &str = "head of the state";
-        let Head { revision, entries } = codec::decode(WHAT, &required(WHAT, next()?)?)?;
+        let Head { revision } = codec::decode(WHAT, &required(WHAT, next()?)?)?;
         if revision > COUNTER_MAX {
-            Err(DecodeError::new(WHAT, "more changes than there can be"))?;
+            Err(DecodeError::new(WHAT, "more writes than there can be"))?;
         }
         let mut metadata = StateMetadata { revision, ..StateMetadata::default() };
         let restore = |part: sessions::Part| metadata.sessions.restore(part);
         read_list("sessions", &mut next, restore)?;
-        let table = Arc::new(Table::with_capacity(entries.min(ENTRIES_PRESIZED_MAX) as usize));
+        let tables = Arc::new(Tables::default());
+        let mut table = None;
         while let Some(block) = next()? {
-            for (key, value, revision) in self::entries(&block)? {
-                table.insert(Item::new(key, values.store(value), &Meta::created(revision)));
+            match content(&block)? {
+                Content::Table(head) => table = Some(restore_table(&tables, &head)?),
+                Content::Entries(entries) => {
+                    let Some(table) = &table else {
+                        return Err(DecodeError::new("content", "entries of no table"))?;
+                    };
+                    for entry in entries {
+                        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+                    }
+                }
             }
         }
-        Ok(Store::new(table, metadata, values))
+        Ok(Store::new(tables, metadata, values))
     }
+}
+
+/// The table, without its entries.
+fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, DecodeError> {
+    let TableHead { name, ordered, entries } = *head;
+    let is_known = !name.is_empty() && tables.get(name).is_some();
+    if is_known || name.len() > TABLE_NAME_BYTES_MAX || tables.count() > TABLES_MAX {
+        return Err(DecodeError::new("head of a table", "its name is long, or known, or one too many"));
+    }
+    let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
+    Ok(tables.load(name, table_type, entries.min(ENTRIES_PRESIZED_MAX) as usize))
 }

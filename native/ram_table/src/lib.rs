@@ -33,4 +33,5 @@ pub mod item;
 #[allow(unsafe_code)]
 mod shards;
 pub mod table;
+pub mod tables;
 pub mod value;

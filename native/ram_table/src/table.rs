@@ -24,6 +24,7 @@ pub struct Table {
     pre_images: Mutex<Option<Arc<PreImages>>>,
     entries: AtomicU64,
     bytes: AtomicU64,
+    ordered: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl Table {
             pre_images: Mutex::new(None),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            ordered: false,
         }
     }
 
@@ -93,14 +95,68 @@ impl Table {
         }
     }
 
+    pub fn of_type(table_type: crate::tables::TableType) -> Self {
+        let mut table = Table::default();
+        table.ordered = table_type == crate::tables::TableType::OrderedSet;
+        table
+    }
+
+    pub fn table_type(&self) -> crate::tables::TableType {
+        if self.ordered { crate::tables::TableType::OrderedSet } else { crate::tables::TableType::Set }
+    }
+
+    pub fn put(&self, key: &[u8], value: super::value::StoredValue, revision: u64) {
+        use crate::item::Meta;
+        let meta = match self.get(key) {
+            None => Meta::created(revision),
+            Some(item) if item.revision() == revision => item.meta(),
+            Some(item) => item.meta().changed(revision),
+        };
+        self.insert(Item::new(key, value, &meta));
+    }
+
+    pub fn range(
+        &self,
+        range: (std::ops::Bound<&[u8]>, std::ops::Bound<&[u8]>),
+        reverse: bool,
+        limit: usize,
+    ) -> Vec<Item> {
+        use std::ops::RangeBounds;
+        let mut all: Vec<Item> = Vec::new();
+        let items = self.shards.all();
+        for shard in items.shards() {
+            items.walk(shard, |item| {
+                if RangeBounds::<[u8]>::contains(&range, item.key()) {
+                    all.push(item.clone());
+                }
+            });
+        }
+        all.sort_by(|a, b| a.key().cmp(b.key()));
+        if reverse {
+            all.reverse();
+        }
+        all.truncate(limit);
+        all
+    }
+
+    pub fn remove_range(
+        &self,
+        range: (std::ops::Bound<&[u8]>, std::ops::Bound<&[u8]>),
+        limit: usize,
+    ) -> usize {
+        self.range(range, false, limit).iter().filter(|item| self.remove(item.key())).count()
+    }
+
     /// For the one writer only.
-    pub fn remove(&self, key: &[u8]) {
+    pub fn remove(&self, key: &[u8]) -> bool {
         self.keep_pre_image(key);
         let key = Key(key);
         if let Some(old) = self.shards.remove(&key, |item| key.is_of(item)) {
             self.entries.fetch_sub(1, Ordering::Relaxed);
             self.subtract(&old);
+            return true;
         }
+        false
     }
 
     fn add(&self, new: &Item) {
@@ -165,6 +221,10 @@ pub struct Frozen {
 }
 
 impl Frozen {
+    pub fn is_ordered(&self) -> bool {
+        self.table.ordered
+    }
+
     pub fn revision(&self) -> u64 {
         self.pre_images.revision
     }

@@ -11,18 +11,37 @@ use std::fmt;
 use std::ops::Deref;
 use triomphe::Arc;
 
-/// Makes what is stored of a value. Called by one thread at a time.
+/// What the owner of a member knows of values: how they are stored, and what the replicated state
+/// has to know of their meaning. The latter is a function of the bytes, the same on every member
+/// whatever it runs on. Called by one thread at a time.
 pub trait Values: Send + Sync {
     fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a>;
+
+    /// Are these two encodings of the same value?
+    fn same(&self, one: &[u8], other: &[u8]) -> bool;
+
+    /// The number that `count` makes of the value of a key. `None`: the value is no number.
+    fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>>;
 }
 
-/// Stores the bytes of the value.
+/// Stores the bytes of the value. A number is an `i64` of 8 bytes, little-endian; so is a count,
+/// which is added.
 #[derive(Debug, Default)]
 pub struct Plain;
 
 impl Values for Plain {
     fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
         StoredValue::plain(value)
+    }
+
+    fn same(&self, one: &[u8], other: &[u8]) -> bool {
+        one == other
+    }
+
+    fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>> {
+        let number = |bytes: &[u8]| Some(i64::from_le_bytes(bytes.try_into().ok()?));
+        let current = current.map_or(Some(0), number)?;
+        Some(current.wrapping_add(number(count)?).to_le_bytes().to_vec())
     }
 }
 

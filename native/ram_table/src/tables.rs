@@ -1,0 +1,75 @@
+//! Stand-in.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::table::Table;
+use ram_threads::sync::RwLock;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableType {
+    Set,
+    OrderedSet,
+}
+
+#[derive(Debug, Default)]
+pub struct Tables {
+    default: Arc<Table>,
+    named: RwLock<BTreeMap<String, Arc<Table>>>,
+    sequence: AtomicU64,
+}
+
+impl Tables {
+    pub fn default_table(&self) -> &Arc<Table> {
+        &self.default
+    }
+
+    pub fn get(&self, name: &str) -> Option<Arc<Table>> {
+        if name.is_empty() { Some(self.default.clone()) } else { self.named.read().get(name).cloned() }
+    }
+
+    pub fn count(&self) -> usize {
+        self.named.read().len() + 1
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.named.read().keys().cloned().collect()
+    }
+
+    pub fn create(&self, name: &str, table_type: TableType) {
+        let table = Table::of_type(table_type);
+        self.named.write().insert(name.into(), Arc::new(table));
+    }
+
+    /// A table that is made to be filled, with room for so many entries.
+    pub fn load(&self, name: &str, table_type: TableType, entries: usize) -> Arc<Table> {
+        let _ = entries;
+        if name.is_empty() {
+            return self.default.clone();
+        }
+        self.create(name, table_type);
+        self.get(name).unwrap_or_default()
+    }
+
+    pub fn drop_table(&self, name: &str) -> Option<Arc<Table>> {
+        self.named.write().remove(name)
+    }
+
+    pub fn begin_write(&self) {
+        self.sequence.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end_write(&self) {
+        self.sequence.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn replace_with(&self, other: &Tables) {
+        self.default.replace_with(&other.default);
+        *self.named.write() = std::mem::take(&mut *other.named.write());
+    }
+
+    pub fn close(&self) {
+        self.default.close();
+        self.named.write().clear();
+    }
+}
