@@ -1,7 +1,7 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, freezes the table
-//! between two log entries, and writes it while writes go on. A restore checks the whole file
+//! A backup waits until this member has applied all that was acknowledged before, freezes the tables
+//! between two log entries, and writes them while writes go on. A restore checks the whole file
 //! before the first put; then its entries are ordinary writes, so many in flight that others find
 //! room in the queue.
 
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::Reply;
-use crate::backup_file::{self, BackupFile, Head};
+use crate::backup_file::{self, BackupFile, Head, Restoring};
 use crate::config::Limits;
 use crate::identity::ClusterId;
 use crate::load::Permit;
@@ -22,7 +22,9 @@ use ram_lease::Read;
 use ram_raft::Raft;
 use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
-use ram_table::table::Frozen;
+use ram_store::answer::Answer;
+use ram_store::dump::FrozenTables;
+use ram_store::write;
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -70,7 +72,7 @@ impl BackupService {
     }
 
     /// Waits while a snapshot is being written.
-    async fn freeze(&self) -> Result<Frozen> {
+    async fn freeze(&self) -> Result<FrozenTables> {
         loop {
             let frozen = self.raft.with_state_machine(|machine| {
                 let frozen = machine.freeze();
@@ -89,7 +91,8 @@ impl BackupService {
         let (head, total) =
             self.work(move |worker| BackupFile::check(&of, &limits, worker)).await?;
         self.sync(step_timeout).await?;
-        if self.applied.table().entries() > 0 {
+        let tables = self.applied.tables();
+        if tables.default_table().entries() > 0 || tables.count() > 1 {
             return Err(Error::NotEmpty);
         }
         let mut puts = Puts::new(self, step_timeout);
@@ -107,14 +110,19 @@ impl BackupService {
         let mut file = self.work(move |_| BackupFile::reopen(&path, &head)).await?;
         loop {
             let next = self.work(move |_| {
-                let commands = file.next_puts()?;
-                Ok((file, commands))
+                let writes = file.next_writes()?;
+                Ok((file, writes))
             });
-            let (same, commands) = next.await?;
-            let Some(commands) = commands else { return Ok(()) };
+            let (same, writes) = next.await?;
             file = same;
-            for command in commands {
-                puts.put(command).await?;
+            match writes {
+                None => return Ok(()),
+                Some(Restoring::Table { name, ordered }) => puts.create(&name, ordered).await?,
+                Some(Restoring::Puts(writes)) => {
+                    for write in writes {
+                        puts.put(write).await?;
+                    }
+                }
             }
         }
     }
@@ -161,21 +169,36 @@ impl<'a> Puts<'a> {
     }
 
     /// An error is that of any put before this one; this one was not sent then.
-    async fn put(&mut self, command: Vec<u8>) -> Result<()> {
-        let bytes = command.len();
+    async fn put(&mut self, encoded: Vec<u8>) -> Result<()> {
+        let bytes = encoded.len();
         let permit = self.room(bytes).await?;
         let answer = self.answer.clone();
         let reply = Box::new(move |result: Result<_>| {
             // Nobody waits any more when the member is stopping.
-            let _ = answer.send((bytes, result.map(|_| ())));
+            let done = result.and_then(|answer| match answer {
+                Answer::Failed(failure) => Err(Error::Unfit(failure)),
+                _ => Ok(()),
+            });
+            let _ = answer.send((bytes, done));
         });
         let deadline = Instant::now() + self.timeout;
-        let write = Write { commands: command, count: 1, deadline, reply, permit };
+        let write = Write { encoded, deadline, reply, permit };
         self.service.requests.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;
         self.sent += 1;
         Ok(())
+    }
+
+    /// The table is there when this returns: puts may overtake each other.
+    async fn create(&mut self, name: &str, ordered: bool) -> Result<()> {
+        self.settle().await?;
+        if name.is_empty() {
+            return Ok(());
+        }
+        let head = write::Write::CreateTable { table: name, ordered };
+        self.put(write::Encoded::of(&head).into_bytes()).await?;
+        self.settle().await
     }
 
     async fn room(&mut self, bytes: usize) -> Result<Permit> {

@@ -1,6 +1,6 @@
-//! The file of a backup: the entries of one revision, as checked blocks.
+//! The file of a backup: the tables of one revision, as checked blocks.
 //!
-//! The first block is a [`Head`], every other one a list of entries (`ram_store::dump`). Membership
+//! The first block is a [`Head`], the others are [`Content`] (`ram_store::dump`). Membership
 //! and sessions belong to one cluster and are not in it. It is written and read on the snapshot
 //! thread, a block in memory at a time.
 
@@ -14,11 +14,10 @@ use crate::{Error, Result};
 use ram_log::{Disk, DiskError, Kind, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
-use ram_store::command::Command;
-use ram_store::dump::{self, Blocks, Entry};
-use ram_table::table::Frozen;
+use ram_store::dump::{self, Blocks, Content, Entry, FrozenTables, TableHead};
+use ram_store::write::{Command, Encoded};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the backup is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +29,8 @@ pub struct Head {
     entries: u64,
 }
 
-/// Writes the frozen table; gives up when the worker is to close.
-pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) -> Result<()> {
+/// Writes the frozen tables; gives up when the worker is to close.
+pub fn write(path: &Path, cluster: ClusterId, frozen: &FrozenTables, worker: &Worker) -> Result<()> {
     let disk = SingleFileDisk::new(path);
     let name = path.display().to_string();
     match disk.list() {
@@ -46,7 +45,7 @@ pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) 
     let mut blocks = Blocks::new(|block: &[u8]| writer.write_block(block).map_err(refused));
     blocks.write(&head)?;
     let mut pace = Pace::begin();
-    blocks.write_entries(frozen, || {
+    blocks.write_content(frozen, || {
         pace.rest();
         if worker.is_closing() { Err(Error::Stopped) } else { Ok(()) }
     })?;
@@ -59,6 +58,16 @@ pub struct BackupFile {
     reader: SnapshotReader,
     name: String,
     head: Head,
+    /// Whose entries are read.
+    table: String,
+}
+
+/// What restores a block.
+pub enum Restoring {
+    /// The table that the next puts are in; the default one is there.
+    Table { name: String, ordered: bool },
+    /// Writes, each of one entry.
+    Puts(Vec<Vec<u8>>),
 }
 
 impl BackupFile {
@@ -78,7 +87,7 @@ impl BackupFile {
         }
         let head = codec::decode("backup head", &first);
         let head = head.map_err(|error| Error::File(format!("{name}: {error}")))?;
-        Ok(BackupFile { reader, name, head })
+        Ok(BackupFile { reader, name, head, table: String::new() })
     }
 
     /// Reads the whole file. Returns what it is of and how many puts restore it, when every byte is
@@ -86,9 +95,10 @@ impl BackupFile {
     pub fn check(path: &Path, limits: &Limits, worker: &Worker) -> Result<(Head, u64)> {
         let mut file = BackupFile::open(path)?;
         let mut puts = 0;
-        let within_limits = |entries: Vec<Entry>| {
-            let refused = entries.iter().find_map(|(k, v, _)| limits.check(k, Some(v)).err());
-            refused.map_or(Ok(entries.len() as u64), Err)
+        let within_limits = |content: Content| {
+            let Content::Entries(entries) = content else { return Ok(0) };
+            let check = |entry: &Entry| limits.check(entry.key, Some(entry.value)).err();
+            entries.iter().find_map(check).map_or(Ok(entries.len() as u64), Err)
         };
         while let Some(checked) = file.next_block(within_limits)? {
             if worker.is_closing() {
@@ -113,17 +123,31 @@ impl BackupFile {
         Err(Error::File(format!("{}: it was replaced meanwhile", file.name)))
     }
 
-    /// The commands that restore the next block.
-    pub fn next_puts(&mut self) -> Result<Option<Vec<Vec<u8>>>> {
-        let put = |(key, value, _): Entry| Command::Put { key, value }.encode();
-        self.next_block(|entries| entries.into_iter().map(put).collect())
+    /// The writes that restore the next block.
+    pub fn next_writes(&mut self) -> Result<Option<Restoring>> {
+        let table = self.table.clone();
+        let restoring = self.next_block(|content| match content {
+            Content::Table(TableHead { name, ordered, .. }) => {
+                Restoring::Table { name: name.into(), ordered }
+            }
+            Content::Entries(entries) => {
+                let put = |entry: Entry| {
+                    Encoded::one(&table, &Command::put(entry.key, entry.value)).into_bytes()
+                };
+                Restoring::Puts(entries.into_iter().map(put).collect())
+            }
+        })?;
+        if let Some(Restoring::Table { name, .. }) = &restoring {
+            self.table.clone_from(name);
+        }
+        Ok(restoring)
     }
 
-    fn next_block<T>(&mut self, visit: impl FnOnce(Vec<Entry>) -> T) -> Result<Option<T>> {
+    fn next_block<T>(&mut self, visit: impl FnOnce(Content) -> T) -> Result<Option<T>> {
         let offset = self.reader.offset();
         let Some(block) = self.reader.next().transpose().map_err(refused)? else { return Ok(None) };
-        match dump::entries(&block) {
-            Ok(entries) => Ok(Some(visit(entries))),
+        match dump::content(&block) {
+            Ok(content) => Ok(Some(visit(content))),
             Err(error) => Err(Error::File(format!("{}, byte {offset}: {error}", self.name))),
         }
     }

@@ -7,6 +7,8 @@
 
 use thiserror::Error;
 
+use ram_store::answer::Failure;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,6 +42,8 @@ pub enum Error {
     File(String),
     #[error("the cluster holds entries; a backup is restored into an empty one")]
     NotEmpty,
+    #[error(transparent)]
+    Unfit(#[from] Failure),
 
     // --- retry ---
     #[error("too many requests are waiting on this node")]

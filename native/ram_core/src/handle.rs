@@ -27,7 +27,8 @@ use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
 use ram_raft::state_machine::Applied;
 use ram_raft::types::Member;
-use ram_store::command::{Answer, Command};
+use ram_store::answer::Answer;
+use ram_store::write::{self, Command, Condition, Encoded, State};
 use ram_table::table::Item;
 
 const CHANGES_QUEUED_MAX: usize = 64;
@@ -92,47 +93,22 @@ impl Handle {
         (Handle { config, running, applied, reads: known, requests, changes, backups }, queues)
     }
 
-    /// Replicates one command. An error here means that the reply was not, and will not be, called.
+    /// Replicates a put or a delete of the default table. An error here means that the reply was
+    /// not, and will not be, called.
     pub fn write(
         &self,
         command: &Command<'_>,
         deadline: std::time::Instant,
         reply: Reply<Answer>,
     ) -> Result<()> {
-        self.check_sizes(command)?;
-        self.enqueue_write(command.encode(), 1, deadline, reply)
+        let mut writing = self.writing(&write::Write::Batch { table: "", commands: 1 });
+        writing.command(command)?;
+        writing.submit(deadline, reply)
     }
 
-    /// Replicates commands that are applied all together, in their order, or not at all; one at
-    /// least. `reply` gets the answer to the last. An error is as that of [`Handle::write`].
-    pub fn write_all<'a>(
-        &self,
-        commands: impl Iterator<Item = Command<'a>>,
-        deadline: std::time::Instant,
-        reply: Reply<Answer>,
-    ) -> Result<()> {
-        let limits = &self.config.limits;
-        let mut encoded = Vec::new();
-        let mut count = 0;
-        for command in commands {
-            self.check_sizes(&command)?;
-            command.encode_into(&mut encoded);
-            count += 1;
-            limits.check_batch(encoded.len())?;
-        }
-        self.enqueue_write(encoded, count, deadline, reply)
-    }
-
-    fn enqueue_write(
-        &self,
-        commands: Vec<u8>,
-        count: u32,
-        deadline: std::time::Instant,
-        reply: Reply<Answer>,
-    ) -> Result<()> {
-        let permit = self.permit(commands.len())?;
-        let write = Write { commands, count, deadline: deadline.into(), reply, permit };
-        enqueue(&self.requests.writes, write)
+    /// A write with this head: its parts follow, as many as the head says.
+    pub fn writing(&self, head: &write::Write<'_>) -> Writing<'_> {
+        Writing { handle: self, encoded: Encoded::of(head) }
     }
 
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
@@ -275,16 +251,46 @@ impl Handle {
 
     /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
     pub(crate) fn free_table(&self) {
-        self.applied.table().close();
+        self.applied.tables().close();
     }
 
-    fn check_sizes(&self, command: &Command<'_>) -> Result<()> {
-        let (key, value) = match *command {
-            Command::Put { key, value } => (key, Some(value)),
-            Command::Delete { key } => (key, None),
-            Command::CompareAndSet { key, value, .. } => (key, value),
+}
+
+/// A write that is encoded by its caller, within the limits of the member.
+pub struct Writing<'a> {
+    handle: &'a Handle,
+    encoded: Encoded,
+}
+
+impl Writing<'_> {
+    pub fn command(&mut self, command: &Command<'_>) -> Result<()> {
+        let limits = &self.handle.config.limits;
+        let value = match *command {
+            Command::Put { value, .. } => Some(value),
+            Command::Count { count, .. } => Some(count),
+            Command::Delete { .. } | Command::Get { .. } => None,
         };
-        self.config.limits.check(key, value)
+        limits.check(command.place().key, value)?;
+        self.encoded.command(command);
+        limits.check_batch(self.encoded.bytes().len())
+    }
+
+    pub fn condition(&mut self, condition: &Condition<'_>) -> Result<()> {
+        let limits = &self.handle.config.limits;
+        if let Condition::Key { at, is } = condition {
+            let value = if let State::Value(value) = is { Some(*value) } else { None };
+            limits.check(at.key, value)?;
+        }
+        self.encoded.condition(condition);
+        limits.check_batch(self.encoded.bytes().len())
+    }
+
+    /// Replicates it. An error here means that the reply was not, and will not be, called.
+    pub fn submit(self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
+        let encoded = self.encoded.into_bytes();
+        let permit = self.handle.permit(encoded.len())?;
+        let write = Write { encoded, deadline: deadline.into(), reply, permit };
+        enqueue(&self.handle.requests.writes, write)
     }
 }
 

@@ -15,21 +15,18 @@ use crate::load::Permit;
 use crate::route::Route;
 use crate::{Error, Result};
 use ram_limits::GROUP_WRITES_MAX;
-use ram_store::command::{self, Answer, Outcome, Stamp};
+use ram_store::answer::{Answer, Outcome};
+use ram_store::group::{self, Stamp};
 
 /// Groups of this node on the way at once: one is applied while the next is replicated.
 const GROUPS_IN_FLIGHT_MAX: usize = 4;
 
 pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 
-/// Commands of one caller that wait, to be applied together.
+/// A write of one caller that waits.
 pub struct Write {
-    /// Encoded, one after the other.
-    pub commands: Vec<u8>,
-    /// How many those are, one at least.
-    pub count: u32,
+    pub encoded: Vec<u8>,
     pub deadline: Instant,
-    /// Gets the answer to the last of them.
     pub reply: Reply,
     /// Held until the reply.
     pub permit: Permit,
@@ -67,6 +64,7 @@ pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_b
         tokio::select! {
             Some(ended) = on_the_way.next(), if !on_the_way.is_empty() => {
                 settle(&mut session, &ended);
+                waiting.splice(..0, ended.deferred);
             }
             opened = open_session(&route, latest), if opening => match opened {
                 Ok(opened) => session = Some(opened),
@@ -100,6 +98,8 @@ struct Ended {
     stamp: Stamp,
     /// The state does not know the session (any more).
     session_lost: bool,
+    /// Those that take part in another group.
+    deferred: Vec<Write>,
 }
 
 fn settle(session: &mut Option<Session>, ended: &Ended) {
@@ -113,7 +113,7 @@ fn settle(session: &mut Option<Session>, ended: &Ended) {
 
 /// May be abandoned and begun again: a session nobody uses is forgotten in time.
 async fn open_session(route: &Route, deadline: Instant) -> Result<Session> {
-    match route.propose(command::open_session(), deadline).await? {
+    match route.propose(group::open_session(), deadline).await? {
         Outcome::SessionOpened { session: id } => {
             Ok(Session { id, next_sequence: 1, open: BTreeSet::new() })
         }
@@ -129,7 +129,7 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
     answer_all(late, Error::Timeout);
     let mut bytes = 0;
     let fits = |write: &Write| {
-        bytes += write.commands.len();
+        bytes += write.encoded.len();
         bytes <= batch_bytes_max
     };
     let first = waiting.iter().take(GROUP_WRITES_MAX);
@@ -139,13 +139,17 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
 }
 
 async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
-    let writes = group.iter().map(|write| (write.count, &write.commands));
-    let proposal = command::group(stamp, writes);
+    let proposal = group::group(stamp, group.iter().map(|write| &write.encoded));
     let latest = latest_deadline(&group);
-    let mut session_lost = false;
+    let (mut session_lost, mut deferred) = (false, Vec::new());
     match route.propose(proposal, latest).await {
         Ok(Outcome::Answers(answers)) if answers.len() == group.len() => {
-            group.into_iter().zip(answers).for_each(|(write, answer)| write.answer(Ok(answer)));
+            for (write, answer) in group.into_iter().zip(answers) {
+                match answer {
+                    Answer::Deferred => deferred.push(write),
+                    answer => write.answer(Ok(answer)),
+                }
+            }
         }
         Ok(_) => {
             // Whether an earlier copy was applied before the session was forgotten is not known.
@@ -154,7 +158,7 @@ async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
         }
         Err(error) => answer_all(group, error),
     }
-    Ended { stamp, session_lost }
+    Ended { stamp, session_lost, deferred }
 }
 
 fn latest_deadline(writes: &[Write]) -> Instant {

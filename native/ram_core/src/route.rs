@@ -21,7 +21,7 @@ use ram_raft::rpc::{self, Answer, MemberChange, Refusal};
 use ram_raft::types::Member;
 use ram_sabotage::{Fault, armed};
 use ram_store::codec;
-use ram_store::command::Outcome;
+use ram_store::answer::Outcome;
 
 /// After a refusal: short at first, since a fresh leader refuses until it has heard from a
 /// majority.

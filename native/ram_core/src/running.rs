@@ -36,7 +36,7 @@ impl Running {
     pub fn status(&self) -> Status {
         let replica = &self.replica;
         let metrics = replica.metrics();
-        let table = replica.applied.table();
+        let tables = replica.applied.tables();
         let last_log_id = replica.newest.log_id();
         let applied = replica.applied.membership();
         let is_known = applied.nodes().next().is_some();
@@ -66,8 +66,8 @@ impl Running {
             applied_index: replica.applied.index(),
             snapshot_index: metrics.snapshot.map_or(0, |log_id| log_id.index()),
             purged_index: metrics.purged.map_or(0, |log_id| log_id.index()),
-            entries: table.entries(),
-            entry_bytes: table.bytes(),
+            entries: tables.entries(),
+            entry_bytes: tables.bytes(),
             applied_groups: replica.applied.groups(),
             reads: self.read_status(),
             log: replica.log.stats(),

@@ -15,7 +15,8 @@ use ram_lease::grants::{Ask, Grant, Refused};
 use ram_limits::PROPOSAL_BYTES_MAX;
 use ram_sabotage::{Fault, armed};
 use ram_store::codec::DecodeError;
-use ram_store::command::{self, Outcome, Proposal};
+use ram_store::answer::Outcome;
+use ram_store::group::{self, Proposal};
 
 type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
@@ -27,7 +28,7 @@ pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
         return Err(Refusal::Unfit(reason));
     }
     if armed(Fault::ReplyBeforeCommit)
-        && let Some(premature) = command::unconditional(&proposal)
+        && let Some(premature) = group::unconditional(&proposal)
     {
         let raft = raft.clone();
         tokio::spawn(async move { raft.client_write(Payload(proposal)).await });
@@ -42,8 +43,8 @@ async fn check(proposal: &[u8]) -> Result<(), String> {
         return Err(format!("{} bytes, where {PROPOSAL_BYTES_MAX} are the most", proposal.len()));
     }
     let wrong = |error: DecodeError| error.to_string();
-    let mut commands = Proposal::decode(proposal).map_err(wrong)?.commands();
-    while commands.check_some().map_err(wrong)? {
+    let mut parts = Proposal::decode(proposal).map_err(wrong)?.parts();
+    while parts.check_some().map_err(wrong)? {
         tokio::task::yield_now().await;
     }
     Ok(())

@@ -35,7 +35,7 @@ use ram_limits::PACK_BYTES_MAX;
 use ram_log::Log;
 use ram_sabotage::{Fault, armed};
 use ram_store::codec;
-use ram_store::command::Proposal;
+use ram_store::group::Proposal;
 
 const VOTE: u8 = 0;
 const COMMITTED: u8 = 1;
@@ -207,10 +207,7 @@ fn mark(reads: &Reads, entry: &Entry) {
         return;
     }
     match Proposal::decode(proposal) {
-        Ok(proposal) => {
-            let keys = proposal.commands().map(|next| next.map(|next| next.command.key()));
-            reads.pending.mark(entry.index(), keys);
-        }
+        Ok(proposal) => reads.pending.mark(entry.index(), proposal.keys()),
         // It will end the member when it is applied.
         Err(error) => reads.pending.mark(entry.index(), std::iter::once(Err(error))),
     }

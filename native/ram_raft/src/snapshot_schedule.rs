@@ -24,17 +24,18 @@ pub async fn schedule(replica: Replica, every: u64) {
     let Replica { raft, log, applied, .. } = replica;
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
-        let table = applied.table();
+        let tables = applied.tables();
+        let held_bytes = tables.bytes();
         let last = raft.metrics().borrow_watched().snapshot.map_or(0, |log_id| log_id.index());
         let first = log.first_index().unwrap_or(0);
         let entries = applied.index().saturating_sub(last);
         let bytes = log.bytes_since(first.max(last + 1));
         // What a backup holds frozen cannot be frozen again: the snapshot comes after it.
-        let snapshot = is_due(entries, bytes, table.bytes(), every) && !table.is_frozen();
+        let snapshot = is_due(entries, bytes, held_bytes, every) && !tables.is_frozen();
         if snapshot && raft.trigger().snapshot().await.is_err() {
             return;
         }
-        if let Some(upto) = dispensable(&log, first, table.bytes())
+        if let Some(upto) = dispensable(&log, first, held_bytes)
             && raft.trigger().purge_log(upto.min(last)).await.is_err()
         {
             return;

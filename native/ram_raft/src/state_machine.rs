@@ -23,10 +23,11 @@ use ram_lease::Reads;
 use ram_lease::lease::NoLeaseReason;
 use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::codec::DecodeError;
-use ram_store::command::Outcome;
-use ram_store::dump::Dump;
+use ram_store::answer::Outcome;
+use ram_store::dump::{Dump, FrozenTables};
 use ram_store::{Applying, Store};
-use ram_table::table::{Frozen, Table};
+use ram_table::table::Table;
+use ram_table::tables::Tables;
 use ram_table::value::Values;
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
@@ -35,6 +36,8 @@ type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
 #[derive(Clone)]
 pub struct Applied {
     /// Closed by the end of the member.
+    tables: Arc<Tables>,
+    /// The default one of these, for most reads.
     table: Arc<Table>,
     index: Arc<watch::Sender<u64>>,
     groups: Arc<AtomicU64>,
@@ -51,8 +54,13 @@ struct KnownMembers {
 }
 
 impl Applied {
+    /// The default table.
     pub fn table(&self) -> &Arc<Table> {
         &self.table
+    }
+
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
     }
 
     /// The index of the last entry applied here.
@@ -122,6 +130,7 @@ impl StateMachine {
             None => (Head::default(), Store::empty(values.clone()), None),
         };
         let applied = Applied {
+            tables: store.tables().clone(),
             table: store.table().clone(),
             index: Arc::new(watch::Sender::new(head.index())),
             groups: Arc::default(),
@@ -150,9 +159,9 @@ impl StateMachine {
         self.applied.clone()
     }
 
-    /// The table as it is between two entries; `None` while it is frozen already.
-    pub fn freeze(&self) -> Option<Frozen> {
-        self.store.table().freeze(self.store.metadata().revision)
+    /// The tables as they are between two entries; `None` while they are frozen already.
+    pub fn freeze(&self) -> Option<FrozenTables> {
+        FrozenTables::of(self.store.tables(), self.store.metadata().revision)
     }
 
     /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use ram_store::command::Outcome;
+use ram_store::answer::Outcome;
 
 openraft::declare_raft_types!(
     /// Standard Raft: at most one leader a term.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +23,20 @@ pub enum Answer {
 }
 
 /// Why a write changed nothing, and will not if it is sent again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum Failure {
+    #[error("there is no table {0}")]
     NoTable(String),
+    #[error("a table of this name is there")]
     TableExists,
-    TooManyTables,
-    /// The table of this name has no order.
+    #[error("there are {tables_max} tables, which is the limit")]
+    TooManyTables { tables_max: u64 },
+    #[error("the table {0} is a set, and has no order")]
     NotOrdered(String),
-    /// The value that this command would have counted is no number.
+    /// The value that this command of those that were run would have counted.
+    #[error("the value is no number")]
     NotANumber { command: u32 },
-    /// The results would have had more bytes than are answered.
+    #[error("the results have more than {bytes_max} bytes")]
     ResultsTooLarge { bytes_max: u64 },
 }
 

@@ -248,7 +248,7 @@ impl Store {
             return Answer::Failed(Failure::TableExists);
         }
         if self.tables.count() >= TABLES_MAX {
-            return Answer::Failed(Failure::TooManyTables);
+            return Answer::Failed(Failure::TooManyTables { tables_max: TABLES_MAX as u64 });
         }
         let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
         self.tables.begin_write();

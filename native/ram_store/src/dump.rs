@@ -74,7 +74,10 @@ impl<'a> Entry<'a> {
 }
 
 /// The tables between two writes, to be written while others are made.
-pub struct FrozenTables(Vec<(String, Frozen)>);
+pub struct FrozenTables {
+    revision: u64,
+    tables: Vec<(String, Frozen)>,
+}
 
 impl FrozenTables {
     pub fn of(tables: &Tables, revision: u64) -> Option<FrozenTables> {
@@ -84,11 +87,16 @@ impl FrozenTables {
             let frozen = tables.get(&name)?.freeze(revision)?;
             Some((name, frozen))
         });
-        frozen.collect::<Option<Vec<_>>>().map(FrozenTables)
+        let tables = frozen.collect::<Option<Vec<_>>>()?;
+        Some(FrozenTables { revision, tables })
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub fn entries(&self) -> u64 {
-        self.0.iter().map(|(_, frozen)| frozen.entries()).sum()
+        self.tables.iter().map(|(_, frozen)| frozen.entries()).sum()
     }
 }
 
@@ -147,7 +155,7 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
         tables: &FrozenTables,
         mut pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
-        for (name, frozen) in &tables.0 {
+        for (name, frozen) in &tables.tables {
             let ordered = frozen.is_ordered();
             let head = TableHead { name, ordered, entries: frozen.entries() };
             self.write(&(0u8, head))?;

@@ -32,6 +32,23 @@ impl Tables {
         self.named.read().len() + 1
     }
 
+    fn all(&self) -> Vec<Arc<Table>> {
+        let named = self.named.read();
+        std::iter::once(&self.default).chain(named.values()).cloned().collect()
+    }
+
+    pub fn entries(&self) -> u64 {
+        self.all().iter().map(|table| table.entries()).sum()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.all().iter().map(|table| table.bytes()).sum()
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        self.default.is_frozen()
+    }
+
     pub fn names(&self) -> Vec<String> {
         self.named.read().keys().cloned().collect()
     }

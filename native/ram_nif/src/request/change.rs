@@ -1,6 +1,6 @@
 //! Changes of the values, queued.
 
-use ram_store::command::{Command, Expect};
+use ram_store::write::{Command, Comparison, Condition, Place, State, Write};
 use rustler::{Binary, Decoder, Env, NifResult, Term};
 
 use super::key::{encode_key, with_key};
@@ -70,7 +70,7 @@ fn queue_put<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        let command = Command::Put { key: &key, value: &value };
+        let command = Command::put(&key, &value);
         write(env, member, reference, &command, timeout_ms)
     })
 }
@@ -84,7 +84,7 @@ fn delete<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        write(env, member, reference, &Command::Delete { key: &key }, timeout_ms)
+        write(env, member, reference, &Command::delete(&key), timeout_ms)
     })
 }
 
@@ -113,24 +113,27 @@ fn write_many<'a>(
     let keys = starts.zip(&ends).map(|(start, end)| keys.get(start..*end).unwrap_or_default());
     let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
     let commands = keys.zip(values.chain(std::iter::repeat(None)));
-    let commands = commands.map(|(key, value)| match value {
-        Some(value) => Command::Put { key, value },
-        None => Command::Delete { key },
-    });
+    let mut writing = member.node.writing(&Write::Batch { table: "", commands: ends.len() as u32 });
+    for (key, value) in commands {
+        let command = value.map_or_else(|| Command::delete(key), |value| Command::put(key, value));
+        if let Err(cause) = writing.command(&command) {
+            return Ok(terms::error(env, &cause));
+        }
+    }
     Ok(queue(env, member, (reference, CHANGE_LOST), |ticket| {
         let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
-        member.node.write_all(commands, deadline(timeout_ms), reply)
+        writing.submit(deadline(timeout_ms), reply)
     }))
 }
 
 /// `absent | Revision`
-struct Expected(Expect);
+struct Expected(State<'static>);
 
 impl<'a> Decoder<'a> for Expected {
     fn decode(term: Term<'a>) -> NifResult<Self> {
         match term.decode::<u64>() {
-            Ok(revision) => Ok(Expected(Expect::Revision(revision))),
-            Err(_) if atoms::absent() == term => Ok(Expected(Expect::Absent)),
+            Ok(revision) => Ok(Expected(State::Revision(Comparison::Equal, revision))),
+            Err(_) if atoms::absent() == term => Ok(Expected(State::Absent)),
             Err(error) => Err(error),
         }
     }
@@ -146,7 +149,19 @@ fn queue_compare_and_set<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        let command = Command::CompareAndSet { key: &key, expect, value: Some(&value) };
-        write(env, member, reference, &command, timeout_ms)
+        let head = Write::Transaction { table: "", conditions: 1, then: 1, otherwise: 1 };
+        let at = Place::of(&key);
+        let mut writing = member.node.writing(&head);
+        let encoded = writing
+            .condition(&Condition::Key { at, is: expect })
+            .and_then(|()| writing.command(&Command::put(&key, &value)))
+            .and_then(|()| writing.command(&Command::Get { at }));
+        if let Err(cause) = encoded {
+            return terms::error(env, &cause);
+        }
+        queue(env, member, (reference, CHANGE_LOST), |ticket| {
+            let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
+            writing.submit(deadline(timeout_ms), reply)
+        })
     })
 }

@@ -5,7 +5,7 @@ mod status;
 use ram_core::Error;
 use ram_core::identity::ClusterId;
 use ram_net::{Unreached, UnreachedCause};
-use ram_store::command::Answer;
+use ram_store::answer::{Answer, Failure};
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -21,7 +21,7 @@ mod atoms {
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
         not_erased, refused, overloaded, timeout, noproc, removed, failed, file, not_empty,
-        partly,
+        partly, no_table, exists, too_many_tables, not_ordered, not_an_integer, results_too_large,
         // events
         ram_member,
         // why a peer is not reached
@@ -62,6 +62,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::NotErased(what) => (atoms::not_erased(), text(what)).encode(env),
         Error::File(what) => (atoms::file(), text(what)).encode(env),
         Error::NotEmpty => atoms::not_empty().encode(env),
+        Error::Unfit(failure) => unfit(env, failure),
         Error::Partly { restored, total, cause } => {
             (atoms::partly(), *restored, *total, reason(env, cause)).encode(env)
         }
@@ -69,6 +70,22 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::Timeout => atoms::timeout().encode(env),
         Error::Stopped => atoms::noproc().encode(env),
         Error::Failed(cause) => (atoms::failed(), text(cause)).encode(env),
+    }
+}
+
+fn unfit<'a>(env: Env<'a>, failure: &Failure) -> Term<'a> {
+    let text = |text: &str| binary(env, text.as_bytes());
+    match failure {
+        Failure::NoTable(name) => (atoms::no_table(), text(name)).encode(env),
+        Failure::TableExists => atoms::exists().encode(env),
+        Failure::TooManyTables { tables_max } => {
+            (atoms::too_many_tables(), *tables_max).encode(env)
+        }
+        Failure::NotOrdered(name) => (atoms::not_ordered(), text(name)).encode(env),
+        Failure::NotANumber { command } => (atoms::not_an_integer(), *command).encode(env),
+        Failure::ResultsTooLarge { bytes_max } => {
+            (atoms::results_too_large(), *bytes_max).encode(env)
+        }
     }
 }
 
@@ -83,11 +100,19 @@ pub fn bad_key(env: Env, why: Atom) -> Term {
 /// `{ok, Revision} | {conflict, none | {Value, Revision}} | {error, Reason}`
 pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     match answer {
-        Ok(Answer::Done { revision }) => (atoms::ok(), revision).encode(env),
-        Ok(Answer::Conflict { current: None }) => (atoms::conflict(), atoms::none()).encode(env),
-        Ok(Answer::Conflict { current: Some(found) }) => {
-            (atoms::conflict(), (binary(env, &found.value), found.revision)).encode(env)
+        Ok(Answer::Done { revision } | Answer::Ran { succeeded: true, revision, .. }) => {
+            (atoms::ok(), revision).encode(env)
         }
+        Ok(Answer::Ran { succeeded: false, results, .. }) => {
+            let found = results.into_iter().flatten().flatten().next();
+            let found = found.map(|found| (binary(env, &found.value), found.revision));
+            let found = found.map_or_else(|| atoms::none().encode(env), |found| found.encode(env));
+            (atoms::conflict(), found).encode(env)
+        }
+        Ok(Answer::Deleted { revision, .. }) => (atoms::ok(), revision).encode(env),
+        Ok(Answer::Failed(failure)) => error(env, &Error::Unfit(failure)),
+        // The proposer sends such a write again.
+        Ok(Answer::Deferred) => error(env, &Error::Timeout),
         Err(cause) => error(env, &cause),
     }
 }
