@@ -29,6 +29,14 @@ impl Values for CompiledTerms {
     fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
         compile::compile(value)
     }
+
+    fn same(&self, one: &[u8], other: &[u8]) -> bool {
+        one == other
+    }
+
+    fn count(&self, _current: Option<&[u8]>, _count: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Is the term made in so short a time that others may wait for it?
