@@ -157,18 +157,35 @@ start_control(Config) ->
                       peer:call(Control, erpc, call, [Node, Module, Function, Arguments], 30000)
               end}.
 
-%% On a free port; the nodes are told it in their environment.
+%% On a free port, unless someone else has taken it by then; the nodes are told it in their
+%% environment.
 start_epmd() ->
     {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
     {ok, Port} = inet:port(Socket),
     ok = gen_tcp:close(Socket),
     Environment = [{"ERL_EPMD_PORT", integer_to_list(Port)}, {"ERL_EPMD_ADDRESS", "127.0.0.1"}],
     Epmd = start_program([os:find_executable("epmd")], "/dev/null", Environment),
-    ram_peers:eventually(fun() ->
-        {ok, Connection} = gen_tcp:connect({127, 0, 0, 1}, Port, []),
-        gen_tcp:close(Connection) =:= ok
-    end),
-    {Epmd, Environment}.
+    case is_epmd(Epmd, Port) of
+        true -> {Epmd, Environment};
+        false -> start_epmd()
+    end.
+
+is_epmd(Epmd, Port) ->
+    receive {Epmd, {exit_status, _}} -> false
+    after 20 ->
+        case gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, false}], 5000) of
+            {ok, Connection} -> is_epmd(Connection) orelse is_epmd(Epmd, Port);
+            {error, econnrefused} -> is_epmd(Epmd, Port)
+        end
+    end.
+
+%% It tells its port first when it is asked for names.
+is_epmd(Connection) ->
+    {ok, {_, Port}} = inet:peername(Connection),
+    ok = gen_tcp:send(Connection, <<1:16, $n>>),
+    Answer = gen_tcp:recv(Connection, 4, 5000),
+    ok = gen_tcp:close(Connection),
+    Answer =:= {ok, <<Port:32>>}.
 
 %%% Programs that end when their standard input does
 
