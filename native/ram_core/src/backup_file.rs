@@ -30,7 +30,12 @@ pub struct Head {
 }
 
 /// Writes the frozen tables; gives up when the worker is to close.
-pub fn write(path: &Path, cluster: ClusterId, frozen: &FrozenTables, worker: &Worker) -> Result<()> {
+pub fn write(
+    path: &Path,
+    cluster: ClusterId,
+    frozen: &FrozenTables,
+    worker: &Worker,
+) -> Result<()> {
     let disk = SingleFileDisk::new(path);
     let name = path.display().to_string();
     match disk.list() {
@@ -168,7 +173,8 @@ fn refused(error: DiskError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ram_table::table::{Item, Meta, Table};
+    use ram_table::table::{Item, Meta};
+    use ram_table::tables::{TableType, Tables};
     use ram_table::value::StoredValue;
     use std::fs;
     use std::path::PathBuf;
@@ -195,8 +201,8 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
         }
 
-        fn write(&self, name: &str, table: &Arc<Table>, revision: u64) -> Result<()> {
-            let frozen = table.freeze(revision).unwrap();
+        fn write(&self, name: &str, tables: &Tables, revision: u64) -> Result<()> {
+            let frozen = FrozenTables::of(tables, revision).unwrap();
             write(&self.path(name), CLUSTER, &frozen, &self.worker)
         }
 
@@ -206,15 +212,16 @@ mod tests {
         }
     }
 
-    fn table(entries: u64) -> Arc<Table> {
-        let table = Arc::new(Table::default());
+    fn tables(entries: u64) -> Tables {
+        let tables = Tables::default();
+        let table = tables.default_table();
         for revision in 1..=entries {
             let value = revision.to_le_bytes();
             let key = revision.to_be_bytes();
             let meta = Meta::created(revision);
             table.insert(Item::new(&key, StoredValue::plain(&value), &meta));
         }
-        table
+        tables
     }
 
     fn refusal<T>(result: Result<T>) -> String {
@@ -226,36 +233,49 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_comes_back_as_a_put() {
+    fn every_table_comes_back_and_every_entry_as_a_put() {
         let files = Files::new();
-        files.write("b", &table(30_000), 30_000).unwrap();
+        let tables = tables(30_000);
+        tables.create("other", TableType::OrderedSet);
+        let other = Item::new(b"k", StoredValue::plain(b"v"), &Meta::created(7));
+        tables.get("other").unwrap().insert(other);
+        files.write("b", &tables, 30_000).unwrap();
         assert_eq!(files.names(), ["b"]);
         let path = files.path("b");
         let checked = BackupFile::check(&path, &Limits::default(), &files.worker).unwrap();
-        let head = Head { version: 1, cluster: CLUSTER, revision: 30_000, entries: 30_000 };
-        assert_eq!(checked, (head.clone(), 30_000));
+        let (cluster, version, entries) = (CLUSTER, VERSION, 30_001);
+        let head = Head { version, cluster, revision: 30_000, entries };
+        assert_eq!(checked, (head.clone(), 30_001));
         let mut file = BackupFile::reopen(&path, &head).unwrap();
-        let mut puts = Vec::new();
-        while let Some(block) = file.next_puts().unwrap() {
-            puts.extend(block);
+        let (mut puts, mut named) = (Vec::new(), Vec::new());
+        while let Some(restoring) = file.next_writes().unwrap() {
+            match restoring {
+                Restoring::Table { name, ordered } => named.push((name, ordered)),
+                Restoring::Puts(writes) => puts.extend(writes),
+            }
         }
+        assert_eq!(named, [(String::new(), false), ("other".into(), true)]);
+        let put = |table, key: &[u8], value: &[u8]| {
+            Encoded::one(table, &Command::put(key, value)).into_bytes()
+        };
+        assert_eq!(puts.pop(), Some(put("other", b"k", b"v")));
         puts.sort();
-        let put = |n: u64| Command::Put { key: &n.to_be_bytes(), value: &n.to_le_bytes() }.encode();
-        assert!(puts.into_iter().eq((1..=30_000).map(put)));
+        let numbered = |n: u64| put("", &n.to_be_bytes(), &n.to_le_bytes());
+        assert!(puts.into_iter().eq((1..=30_000).map(numbered)));
         refusal(BackupFile::reopen(&path, &Head { revision: 1, ..head }));
     }
 
     #[test]
     fn an_empty_table_makes_a_backup_too() {
         let files = Files::new();
-        files.write("b", &table(0), 0).unwrap();
+        files.write("b", &tables(0), 0).unwrap();
         assert_eq!(files.check("b").unwrap(), 0);
     }
 
     #[test]
     fn a_backup_cut_or_changed_anywhere_is_refused_and_named() {
         let files = Files::new();
-        files.write("b", &table(5), 5).unwrap();
+        files.write("b", &tables(5), 5).unwrap();
         let bytes = fs::read(files.path("b")).unwrap();
         let name = files.path("damaged").display().to_string();
         for at in 0..bytes.len() {
@@ -280,9 +300,12 @@ mod tests {
             writer.finish().unwrap();
             refusal(files.check(name))
         };
-        let head = Head { version: 2, cluster: CLUSTER, revision: 1, entries: 0 };
-        assert!(forge("newer", &head).contains("version 2"));
-        assert!(forge("less", &Head { version: 1, entries: 9, ..head }).contains("9 must be"));
+        let version = VERSION + 1;
+        let head = Head { version, cluster: CLUSTER, revision: 1, entries: 0 };
+        assert!(forge("newer", &head).contains(&format!("version {version}")));
+        assert!(
+            forge("less", &Head { version: VERSION, entries: 9, ..head }).contains("9 must be")
+        );
     }
 
     #[test]
@@ -304,7 +327,7 @@ mod tests {
     fn a_worker_that_closes_gives_the_backup_up_and_nothing_is_left() {
         let files = Files::new();
         files.worker.close();
-        assert_eq!(files.write("b", &table(5), 5), Err(Error::Stopped));
+        assert_eq!(files.write("b", &tables(5), 5), Err(Error::Stopped));
         assert_eq!(files.names(), Vec::<String>::new());
     }
 
@@ -312,7 +335,7 @@ mod tests {
     fn a_file_that_exists_stays_as_it_is() {
         let files = Files::new();
         fs::write(files.path("b"), b"mine").unwrap();
-        assert!(refusal(files.write("b", &table(5), 5)).contains("exists"));
+        assert!(refusal(files.write("b", &tables(5), 5)).contains("exists"));
         assert_eq!(fs::read(files.path("b")).unwrap(), b"mine");
         assert_eq!(files.names(), ["b"]);
     }

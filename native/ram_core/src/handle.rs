@@ -253,7 +253,6 @@ impl Handle {
     pub(crate) fn free_table(&self) {
         self.applied.tables().close();
     }
-
 }
 
 /// A write that is encoded by its caller, within the limits of the member.

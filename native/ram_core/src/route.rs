@@ -20,8 +20,8 @@ use ram_raft::members::Members;
 use ram_raft::rpc::{self, Answer, MemberChange, Refusal};
 use ram_raft::types::Member;
 use ram_sabotage::{Fault, armed};
-use ram_store::codec;
 use ram_store::answer::Outcome;
+use ram_store::codec;
 
 /// After a refusal: short at first, since a fresh leader refuses until it has heard from a
 /// majority.

@@ -22,7 +22,8 @@ use ram_limits::{
 };
 use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member;
-use ram_store::command::{Answer, Command};
+use ram_store::answer::Answer;
+use ram_store::write::{Command, Write};
 use ram_table::value::Plain;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,12 +66,16 @@ fn change(node: &Node, change: Change) {
 }
 
 fn write(node: &Node, commands: &[Command<'_>]) -> Result<Answer> {
-    let commands = commands.iter().copied();
-    answered(|deadline, reply| node.write_all(commands, deadline, reply))
+    let head = Write::Batch { table: "", commands: commands.len() as u32 };
+    answered(|deadline, reply| {
+        let mut writing = node.writing(&head);
+        commands.iter().try_for_each(|command| writing.command(command))?;
+        writing.submit(deadline, reply)
+    })
 }
 
 fn put(node: &Node, key: &[u8], value: &[u8]) -> Result<Answer> {
-    let command = Command::Put { key, value };
+    let command = Command::put(key, value);
     answered(|deadline, reply| node.write(&command, deadline, reply))
 }
 
@@ -114,14 +119,14 @@ fn works(limits: Limits) {
     let key = vec![1; limits.key_bytes_max];
     let value = vec![2; limits.value_bytes_max];
     put(&node, &key, &value).unwrap();
-    write(&node, &[Command::Put { key: &key, value: &value }]).unwrap();
+    write(&node, &[Command::put(&key, &value)]).unwrap();
     assert!(matches!(
         put(&node, &[1; 1], &vec![2; limits.value_bytes_max + 1]),
         Err(Error::ValueTooLarge { .. })
     ));
     let deletes = limits.key_bytes_max.min(1 << 20) / (limits.key_bytes_max.min(16) + 4) + 1;
     let short = vec![3; limits.key_bytes_max.min(16)];
-    write(&node, &vec![Command::Delete { key: &short }; deletes]).unwrap();
+    write(&node, &vec![Command::delete(&short); deletes]).unwrap();
     node.stop();
 
     let node = start(&first, Open::Existing);

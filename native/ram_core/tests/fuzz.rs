@@ -10,13 +10,15 @@
 use bytes::Bytes;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ram_log::{Disk, FlushMode, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::rpc;
 use ram_store::Store;
-use ram_store::command::{self, Command, Expect, Stamp};
+use ram_store::group::{self, Proposal, Stamp};
+use ram_store::write::{Command, Comparison, Condition, Encoded, Place, State, Write};
 use ram_table::value::Plain;
 
 struct Fuzz {
@@ -149,20 +151,36 @@ fn a_mutated_snapshot_is_refused_or_is_what_was_written() {
 
 #[test]
 fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
-    let commands = [
-        Command::Put { key: b"key", value: b"value" },
-        Command::Delete { key: b"other" },
-        Command::CompareAndSet { key: b"key", expect: Expect::Revision(1), value: None },
+    let at = Place::of(b"key");
+    let mut batch = Encoded::of(&Write::Batch { table: "", commands: 2 });
+    batch.command(&Command::put(b"key", b"value"));
+    batch.command(&Command::delete(b"other"));
+    let head = Write::Transaction { table: "other", conditions: 2, then: 2, otherwise: 1 };
+    let mut transaction = Encoded::of(&head);
+    let is = State::Revision(Comparison::Equal, 1);
+    let range = (Bound::Included(&b"a"[..]), Bound::Unbounded);
+    transaction.condition(&Condition::Key { at, is });
+    transaction.condition(&Condition::Unchanged { table: None, range, revision: 1, entries: 2 });
+    transaction.command(&Command::Get { at: Place { table: Some(""), ..at } });
+    transaction.command(&Command::Count { at, count: &1i64.to_le_bytes() });
+    transaction.command(&Command::Get { at });
+    let tables = [
+        Write::CreateTable { table: "other", ordered: true },
+        Write::DeleteRange { table: "other", range },
+        Write::DropTable { table: "other" },
     ];
-    let commands: Vec<Vec<u8>> = commands.iter().map(Command::encode).collect();
+    let tables = tables.map(|write| Encoded::of(&write).into_bytes()).concat();
+    let writes = [batch.bytes(), transaction.bytes(), &tables].concat();
     let mut fuzz = Fuzz::start("proposal");
     let mut store = Store::empty(Arc::new(Plain));
     while fuzz.goes_on() {
-        store.apply(fuzz.rounds, &command::open_session()).unwrap();
+        store.apply(fuzz.rounds, &group::open_session()).unwrap();
         let stamp = Stamp { session: fuzz.rounds, sequence: 1, acked_below: 1 };
-        let (alone, together) = (&commands[0], commands[1..].concat());
-        let writes = [(1, alone), (2, &together)];
-        let mut bytes = command::group(stamp, writes.into_iter()).to_vec();
+        // Five of them: what matters is how many are said to be.
+        let empty: &[u8] = &[];
+        let parts = [&writes[..], empty, empty, empty, empty];
+        let mut bytes = group::group(stamp, parts.into_iter()).to_vec();
+        assert!(Proposal::decode(&bytes).unwrap().parts().all(|part| part.is_ok()));
         fuzz.mutate(&mut bytes);
         // Either is right: the point is that it returns.
         let _ = store.apply(fuzz.rounds, &bytes);

@@ -14,8 +14,8 @@ use ram_lease::Reads;
 use ram_lease::grants::{Ask, Grant, Refused};
 use ram_limits::PROPOSAL_BYTES_MAX;
 use ram_sabotage::{Fault, armed};
-use ram_store::codec::DecodeError;
 use ram_store::answer::Outcome;
+use ram_store::codec::DecodeError;
 use ram_store::group::{self, Proposal};
 
 type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;

@@ -92,8 +92,10 @@ mod tests {
     use ram_limits::{BLOCK_BYTES, GROUP_WRITES_MAX};
     use ram_log::MemoryDisk;
     use ram_store::StateMetadata;
-    use ram_store::command::{self, Command, Outcome, Stamp};
+    use ram_store::answer::Outcome;
+    use ram_store::group::{self, Stamp};
     use ram_store::sessions::SESSIONS_MAX;
+    use ram_store::write::{Command, Encoded};
     use ram_table::value::Plain;
 
     /// Whatever the state is: a reader bounds what it takes for one block.
@@ -101,12 +103,12 @@ mod tests {
     fn no_block_grows_with_the_sessions_or_the_removed_members_and_all_of_them_come_back() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
         let mut store = Store::empty(Arc::new(Plain));
-        let delete = Command::Delete { key: b"k" }.encode();
+        let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();
         for session in 1..=SESSIONS_MAX as u64 {
-            store.apply(session, &command::open_session()).unwrap();
+            store.apply(session, &group::open_session()).unwrap();
             let stamp = Stamp { session, sequence: 1, acked_below: 1 };
-            let writes = std::iter::repeat_n((1, &delete), GROUP_WRITES_MAX);
-            store.apply(session, &command::group(stamp, writes)).unwrap();
+            let writes = std::iter::repeat_n(&delete, GROUP_WRITES_MAX);
+            store.apply(session, &group::group(stamp, writes)).unwrap();
         }
         let removed = (1 << 60..(1 << 60) + 200_000).collect();
         let head = Head { removed, ..Head::default() };
@@ -122,9 +124,9 @@ mod tests {
         assert_eq!(restored.metadata(), store.metadata());
     }
 
-    /// The next change would count on from there.
+    /// The next write would count on from there.
     #[test]
-    fn a_snapshot_of_more_changes_than_there_can_be_is_refused() {
+    fn a_snapshot_of_more_writes_than_there_can_be_is_refused() {
         for (revision, is_right) in [(COUNTER_MAX, true), (COUNTER_MAX + 1, false)] {
             let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
             let metadata = StateMetadata { revision, ..StateMetadata::default() };
@@ -140,17 +142,17 @@ mod tests {
     fn a_group_that_is_sent_again_after_a_start_from_a_snapshot_is_not_applied_again() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
         let mut store = Store::empty(Arc::new(Plain));
-        let opened = store.apply(1, &command::open_session()).unwrap();
+        let opened = store.apply(1, &group::open_session()).unwrap();
         assert_eq!(opened, Outcome::SessionOpened { session: 1 });
         let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
-        let put = Command::Put { key: b"k", value: b"1" }.encode();
-        let group = command::group(stamp, [(1, &put)].into_iter());
+        let put = Encoded::one("", &Command::put(b"k", b"1")).into_bytes();
+        let group = group::group(stamp, std::iter::once(&put));
         let answered = store.apply(2, &group).unwrap();
         let file = write(disk, &Head::default(), &store.dump().unwrap(), || Ok(())).unwrap();
         let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
-        let delete = Command::Delete { key: b"k" }.encode();
-        restored.apply(3, &command::group(other, [(1, &delete)].into_iter())).unwrap();
+        let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();
+        restored.apply(3, &group::group(other, std::iter::once(&delete))).unwrap();
         assert_eq!(restored.apply(4, &group).unwrap(), answered);
         assert!(restored.table().get(b"k").is_none());
     }

@@ -21,7 +21,8 @@ use ram_lease::Reads;
 use ram_lease::clock::BootClock;
 use ram_lease::grants::{Ack, Ask, Grant, LeaseTimeouts};
 use ram_log::{Disk, DiskFile, FlushMode, Log, LogOptions, MemoryDisk, RealDisk};
-use ram_store::command::{self, Command, Stamp};
+use ram_store::group::{self, Stamp};
+use ram_store::write::{Command, Encoded, Write};
 use ram_table::value::Plain;
 
 /// Ends the threads of one store; the folder goes with it.
@@ -110,8 +111,8 @@ fn memory_log() -> Log {
 /// An entry that puts `key`, of term 5.
 fn put(index: u64, key: &[u8]) -> Entry {
     let stamp = Stamp { session: 1, sequence: index, acked_below: 1 };
-    let command = Command::Put { key, value: b"v" }.encode();
-    let proposal = command::group(stamp, std::iter::once((1, &command)));
+    let command = Encoded::one("", &Command::put(key, b"v")).into_bytes();
+    let proposal = group::group(stamp, std::iter::once(&command));
     let payload = EntryPayload::Normal(Payload(proposal));
     Entry { log_id: entry::log_id(5, index), payload }
 }
@@ -171,15 +172,16 @@ async fn a_proposal_of_very_many_commands_is_checked_and_applied_with_pauses() {
         StateMachine::open(disk, Worker::inline(), Worker::inline(), Arc::new(Plain), reads());
     let mut machine = machine.unwrap();
     let table = machine.applied().table().clone();
-    let put = Command::Put { key: b"k", value: b"v" }.encode();
-    let count = 10 * command::COMMANDS_AT_ONCE;
+    let count = 10 * group::PARTS_AT_ONCE;
+    let mut puts = Encoded::of(&Write::Batch { table: "", commands: count as u32 });
+    (0..count).for_each(|_| puts.command(&Command::put(b"k", b"v")));
     let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
-    let group = command::group(stamp, std::iter::once((count as u32, put.repeat(count))));
+    let group = group::group(stamp, std::iter::once(puts.bytes()));
     let entry = |index, proposal| Entry {
         log_id: entry::log_id(5, index),
         payload: EntryPayload::Normal(Payload(proposal)),
     };
-    let entries = [entry(1, command::open_session()), entry(2, group)];
+    let entries = [entry(1, group::open_session()), entry(2, group)];
     let mut applying =
         std::pin::pin!(machine.apply(stream::iter(entries.map(|entry| Ok((entry, None))))));
     let mut pauses = 0;

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use ram_check::{Action, Op, Outcome, Value};
-use ram_core::handle::Handle;
-use ram_store::command::{Answer, Command, Expect};
+use ram_core::handle::{Handle, Writing};
+use ram_store::answer::Answer;
+use ram_store::write::{Command, Comparison, Condition, Place, State, Write};
 use ram_table::table::Item;
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -112,31 +113,56 @@ impl Client {
 
     async fn put(&mut self, key: &Bytes) -> bool {
         let new = self.fresh_value();
-        let command = Command::Put { key, value: &new };
-        let written = self.write(key, Action::Write(value(&new)), &command).await;
+        let writing = self.plain(&Command::put(key, &new));
+        let written = self.write(key, Action::Write(value(&new)), writing).await;
         self.learn(key, Some(new), written);
         written.is_some()
     }
 
     async fn delete(&mut self, key: &Bytes) -> bool {
-        let written = self.write(key, Action::Delete, &Command::Delete { key }).await;
+        let writing = self.plain(&Command::delete(key));
+        let written = self.write(key, Action::Delete, writing).await;
         self.learn(key, None, written);
         written.is_some()
     }
 
     async fn cas(&mut self, key: &Bytes, is_put: bool) {
         let known = self.known.get(key).cloned();
-        let expect = known.as_ref().map_or(Expect::Absent, |(_, at)| Expect::Revision(*at));
+        let is = |(_, at): &(Bytes, u64)| State::Revision(Comparison::Equal, *at);
+        let is = known.as_ref().map_or(State::Absent, is);
         let new = is_put.then(|| self.fresh_value());
-        let command = Command::CompareAndSet { key, expect, value: new.as_deref() };
+        let command = match &new {
+            Some(new) => Command::put(key, new),
+            None => Command::delete(key),
+        };
+        let writing = self.conditional(key, is, &command);
         let action = Action::Cas {
             expect: known.map(|(found, _)| value(&found)),
             new: new.as_deref().map(value),
         };
-        match self.write(key, action, &command).await {
+        match self.write(key, action, writing).await {
             Some(Some(revision)) => self.learn(key, new, Some(Some(revision))),
             _ => _ = self.known.remove(key),
         }
+    }
+
+    fn plain(&self, command: &Command<'_>) -> ram_core::Result<Writing<'_>> {
+        let mut writing = self.handle.writing(&Write::Batch { table: "", commands: 1 });
+        writing.command(command)?;
+        Ok(writing)
+    }
+
+    fn conditional(
+        &self,
+        key: &[u8],
+        is: State<'_>,
+        command: &Command<'_>,
+    ) -> ram_core::Result<Writing<'_>> {
+        let head = Write::Transaction { table: "", conditions: 1, then: 1, otherwise: 0 };
+        let mut writing = self.handle.writing(&head);
+        writing.condition(&Condition::Key { at: Place::of(key), is })?;
+        writing.command(command)?;
+        Ok(writing)
     }
 
     /// The revision of what was done; `None` in it is a conflict.
@@ -144,19 +170,16 @@ impl Client {
         &self,
         key: &Bytes,
         action: Action,
-        command: &Command<'_>,
+        writing: ram_core::Result<Writing<'_>>,
     ) -> Option<Option<u64>> {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answer| _ = sender.send(answer));
-        let ask = |deadline: Instant| self.handle.write(command, deadline.into_std(), reply);
-        let written = self.asking(key, action, ask, answer, |answer| match answer {
-            Answer::Done { .. } => Outcome::Ok,
-            Answer::Conflict { .. } => Outcome::Conflict,
+        let ask = |deadline: Instant| writing?.submit(deadline.into_std(), reply);
+        let written = self.asking(key, action, ask, answer, |answer| match done(answer) {
+            Some(_) => Outcome::Ok,
+            None => Outcome::Conflict,
         });
-        written.await.map(|answer| match answer {
-            Answer::Done { revision } => Some(revision),
-            Answer::Conflict { .. } => None,
-        })
+        written.await.map(|answer| done(&answer))
     }
 
     /// Asks and waits, and notes both. `None` when it is not known to be done.
@@ -210,6 +233,16 @@ impl Client {
     fn fresh_value(&mut self) -> Bytes {
         self.writes += 1;
         Bytes::from(format!("{}-{}", self.name, self.writes))
+    }
+}
+
+/// The revision, unless a condition did not hold.
+fn done(answer: &Answer) -> Option<u64> {
+    match answer {
+        Answer::Done { revision } | Answer::Ran { succeeded: true, revision, .. } => {
+            Some(*revision)
+        }
+        _ => None,
     }
 }
 

@@ -57,7 +57,9 @@ pub struct Found {
 pub enum Outcome {
     /// One answer for each write of the group, in order.
     Answers(Vec<Answer>),
-    SessionOpened { session: u64 },
+    SessionOpened {
+        session: u64,
+    },
     /// The group was not applied now: its session is not, or no longer, known.
     SessionUnknown,
     /// The entry carried no proposal (a membership change, the first entry of a leader).

@@ -184,7 +184,9 @@ impl Store {
         let bytes: usize = results.iter().flatten().map(|found| found.value.len()).sum();
         let answer = match decided {
             Err(failure) => Answer::Failed(failure),
-            Ok(_) if run.results_bytes > 0 && run.results_bytes + bytes > ANSWER_VALUES_BYTES_MAX => {
+            Ok(_)
+                if run.results_bytes > 0 && run.results_bytes + bytes > ANSWER_VALUES_BYTES_MAX =>
+            {
                 Answer::Deferred
             }
             Ok(succeeded) => {

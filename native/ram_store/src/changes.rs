@@ -70,7 +70,8 @@ impl<'a> Changes<'a> {
     /// What the key holds after the commands so far.
     fn current(&self, at: &Place<'a>) -> Result<Option<(Cow<'_, [u8]>, Meta)>, Failure> {
         let table = self.store.at(self.table, at)?;
-        if let Some(change) = self.places.get(&place(&table, at)).and_then(|at| self.made.get(*at)) {
+        if let Some(change) = self.places.get(&place(&table, at)).and_then(|at| self.made.get(*at))
+        {
             let shared = |(value, meta): &'_ (Cow<'a, [u8]>, Meta)| (value.clone(), *meta);
             return Ok(change.value.as_ref().map(shared));
         }

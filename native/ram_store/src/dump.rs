@@ -258,7 +258,11 @@ impl Store {
                         return Err(DecodeError::new("content", "entries of no table"))?;
                     };
                     for entry in entries {
-                        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+                        table.insert(Item::new(
+                            entry.key,
+                            values.store(entry.value),
+                            &entry.meta(),
+                        ));
                     }
                 }
             }
@@ -272,7 +276,10 @@ fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, De
     let TableHead { name, ordered, entries } = *head;
     let is_known = !name.is_empty() && tables.get(name).is_some();
     if is_known || name.len() > TABLE_NAME_BYTES_MAX || tables.count() > TABLES_MAX {
-        return Err(DecodeError::new("head of a table", "its name is long, or known, or one too many"));
+        return Err(DecodeError::new(
+            "head of a table",
+            "its name is long, or known, or one too many",
+        ));
     }
     let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
     Ok(tables.load(name, table_type, entries.min(ENTRIES_PRESIZED_MAX) as usize))

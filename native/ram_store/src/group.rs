@@ -72,12 +72,10 @@ impl<'a> Proposal<'a> {
     /// known, because it changes a whole range or table, or is malformed.
     pub fn keys(&self) -> impl Iterator<Item = Result<&'a [u8], Unknown>> {
         self.parts().filter_map(|part| match part {
-            Ok(Part::Then(command) | Part::Otherwise(command)) => {
-                command.changes().map(Ok)
-            }
-            Ok(Part::Condition(_) | Part::Write(Write::Batch { .. } | Write::Transaction { .. })) => {
-                None
-            }
+            Ok(Part::Then(command) | Part::Otherwise(command)) => command.changes().map(Ok),
+            Ok(
+                Part::Condition(_) | Part::Write(Write::Batch { .. } | Write::Transaction { .. }),
+            ) => None,
             Ok(Part::Write(_)) | Err(_) => Some(Err(Unknown)),
         })
     }

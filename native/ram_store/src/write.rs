@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
 use crate::codec::{self, DecodeError};
-use ram_limits::{TRANSACTION_PARTS_MAX, TABLE_NAME_BYTES_MAX};
+use ram_limits::{TABLE_NAME_BYTES_MAX, TRANSACTION_PARTS_MAX};
 
 /// The name of the table that is always there.
 pub const DEFAULT_TABLE: &str = "";
@@ -24,14 +24,30 @@ pub type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Write<'a> {
     /// So many puts and deletes, one at least.
-    Batch { table: &'a str, commands: u32 },
+    Batch {
+        table: &'a str,
+        commands: u32,
+    },
     /// So many conditions, then the commands that are run when all hold, then those that are run
     /// when one does not.
-    Transaction { table: &'a str, conditions: u32, then: u32, otherwise: u32 },
+    Transaction {
+        table: &'a str,
+        conditions: u32,
+        then: u32,
+        otherwise: u32,
+    },
     /// Deletes all keys of a range of an ordered table.
-    DeleteRange { table: &'a str, range: Range<'a> },
-    CreateTable { table: &'a str, ordered: bool },
-    DropTable { table: &'a str },
+    DeleteRange {
+        table: &'a str,
+        range: Range<'a>,
+    },
+    CreateTable {
+        table: &'a str,
+        ordered: bool,
+    },
+    DropTable {
+        table: &'a str,
+    },
 }
 
 /// Where a key is. `key` is the canonical encoding.
@@ -45,21 +61,39 @@ pub struct Place<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command<'a> {
     /// `value` means nothing here.
-    Put { at: Place<'a>, value: &'a [u8] },
-    Delete { at: Place<'a> },
+    Put {
+        at: Place<'a>,
+        value: &'a [u8],
+    },
+    Delete {
+        at: Place<'a>,
+    },
     /// Answers with what the key holds.
-    Get { at: Place<'a> },
+    Get {
+        at: Place<'a>,
+    },
     /// Changes a number and answers with what it is then. How is said in a language of the owner of
     /// the values: see [`Values::count`](ram_table::value::Values::count).
-    Count { at: Place<'a>, count: &'a [u8] },
+    Count {
+        at: Place<'a>,
+        count: &'a [u8],
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition<'a> {
-    Key { at: Place<'a>, is: State<'a> },
+    Key {
+        at: Place<'a>,
+        is: State<'a>,
+    },
     /// Nothing in the range of an ordered table was changed after the revision, when it had so many
     /// entries: what was inserted is newer, and what was deleted is missing in the count.
-    Unchanged { table: Option<&'a str>, range: Range<'a>, revision: u64, entries: u64 },
+    Unchanged {
+        table: Option<&'a str>,
+        range: Range<'a>,
+        revision: u64,
+        entries: u64,
+    },
 }
 
 /// What a key is expected to be.

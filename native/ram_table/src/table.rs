@@ -102,7 +102,11 @@ impl Table {
     }
 
     pub fn table_type(&self) -> crate::tables::TableType {
-        if self.ordered { crate::tables::TableType::OrderedSet } else { crate::tables::TableType::Set }
+        if self.ordered {
+            crate::tables::TableType::OrderedSet
+        } else {
+            crate::tables::TableType::Set
+        }
     }
 
     pub fn put(&self, key: &[u8], value: super::value::StoredValue, revision: u64) {

@@ -25,7 +25,11 @@ impl Tables {
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<Table>> {
-        if name.is_empty() { Some(self.default.clone()) } else { self.named.read().get(name).cloned() }
+        if name.is_empty() {
+            Some(self.default.clone())
+        } else {
+            self.named.read().get(name).cloned()
+        }
     }
 
     pub fn count(&self) -> usize {

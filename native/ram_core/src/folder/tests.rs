@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::opening::Open;
 use ram_log::MemoryDisk;
 use ram_raft::types::Member;
-use ram_store::command::Command;
+use ram_store::write::Command;
 use ram_table::value::Plain;
 
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -93,7 +93,7 @@ fn fill(node: &Node) {
             return;
         }
         assert!(begun.elapsed() < LIMIT, "{status:?}");
-        let put = Command::Put { key: b"k", value: &value };
+        let put = Command::put(b"k", &value);
         answered(|deadline, done| node.write(&put, deadline, done));
     }
 }

@@ -16,7 +16,8 @@ use ram_lease::mode::ReadMode;
 use ram_log::{Disk, MemoryDisk};
 use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member;
-use ram_store::command::{Answer, Command};
+use ram_store::answer::Answer;
+use ram_store::write::Command;
 use ram_table::table::Item;
 use ram_table::value::Plain;
 
@@ -53,7 +54,7 @@ fn member() -> Member {
 
 fn put(node: &Node, deadline: Instant) -> Result<Answer> {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let command = Command::Put { key: b"k", value: b"v" };
+    let command = Command::put(b"k", b"v");
     node.write(&command, deadline, Box::new(move |answer| _ = sender.send(answer)))?;
     receiver.recv_timeout(LIMIT).expect("an answer")
 }
@@ -174,7 +175,7 @@ fn with_room_for_one_request_a_caller_that_waits_for_its_answers_is_never_refuse
 fn a_part_of_a_member_that_panics_ends_the_member_and_is_told() {
     let (sender, events) = std::sync::mpsc::sync_channel(8);
     let node = alone(Arc::new(move |event| _ = sender.try_send(event)));
-    let command = Command::Put { key: b"k", value: b"v" };
+    let command = Command::put(b"k", b"v");
     node.write(&command, Instant::now() + LIMIT, Box::new(|_| panic!("a defect"))).unwrap();
     match events.recv_timeout(LIMIT).unwrap() {
         Event::Failed(why) => assert!(why.contains("panicked"), "{why}"),

@@ -13,7 +13,8 @@ use ram_raft::types::{
     Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
 };
 use ram_store::Store;
-use ram_store::command::{self, Command, Stamp};
+use ram_store::group::{self, Stamp};
+use ram_store::write::{Command, Encoded};
 use ram_table::table::Item;
 use tokio::task::JoinHandle;
 
@@ -32,8 +33,8 @@ pub(super) fn serve(member: Member) -> JoinHandle<()> {
 
 fn put(value: &[u8]) -> Bytes {
     let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
-    let put = Command::Put { key: b"k", value }.encode();
-    command::group(stamp, std::iter::once((1, &put)))
+    let put = Encoded::one("", &Command::put(b"k", value)).into_bytes();
+    group::group(stamp, std::iter::once(&put))
 }
 
 pub(super) fn members(of: &Member) -> Membership {
@@ -50,7 +51,7 @@ fn members_with(of: &Member, peers: &[u64]) -> Membership {
 pub(super) fn first_append(members: &Membership) -> AppendEntriesRequest<TypeConfig> {
     let payloads = [
         EntryPayload::Membership(members.clone()),
-        EntryPayload::Normal(Payload(command::open_session())),
+        EntryPayload::Normal(Payload(group::open_session())),
         EntryPayload::Normal(Payload(put(b"old"))),
     ];
     let entries = (0..).zip(payloads);
@@ -81,7 +82,7 @@ pub(super) async fn append(
 pub(super) fn snapshot_chunk(members: Membership) -> SnapshotChunk {
     let disk = memory();
     let mut store = Store::empty(Arc::new(Plain));
-    store.apply(1, &command::open_session()).unwrap();
+    store.apply(1, &group::open_session()).unwrap();
     store.apply(LATER, &put(b"new")).unwrap();
     let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
     let meta =

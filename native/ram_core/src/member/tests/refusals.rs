@@ -9,7 +9,9 @@ use ram_raft::Raft;
 use ram_raft::openraft::EntryPayload;
 use ram_raft::rpc::{Answer, Refusal};
 use ram_raft::types::Payload;
-use ram_store::command::{self, Command, Outcome, Stamp};
+use ram_store::answer::Outcome;
+use ram_store::group::{self, Stamp};
+use ram_store::write::{Command, Encoded};
 use tokio::task::JoinHandle;
 
 /// A member alone in its cluster, which serves, and a player that may ask it: its id and its Raft.
@@ -29,11 +31,11 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
     let ask = async |proposal: Bytes| -> Answer<Outcome> {
         codec::decode("answer", &player.ask(id, rpc::PROPOSE, proposal).await).unwrap()
     };
-    let opened = ask(command::open_session()).await;
+    let opened = ask(group::open_session()).await;
     let Ok(Outcome::SessionOpened { session }) = opened else { panic!("{opened:?}") };
     let stamp = |sequence| Stamp { session, sequence, acked_below: 1 };
-    let put = Command::Put { key: b"k", value: b"v" }.encode();
-    let good = command::group(stamp(1), std::iter::once((1, &put)));
+    let put = Encoded::one("", &Command::put(b"k", b"v")).into_bytes();
+    let good = group::group(stamp(1), std::iter::once(&put));
     let cut = good.slice(..good.len() - 1);
     // As a version to come may know more kinds of commands.
     let newer = Bytes::from([&good[..good.len() - put.len()], &[200], &put[1..]].concat());
@@ -42,8 +44,8 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
         assert!(matches!(told, Err(Refusal::Unfit(_))), "{wrong:?}: {told:?}");
     }
     let large = vec![0; PROPOSAL_BYTES_MAX];
-    let large = Command::Put { key: b"k", value: &large }.encode();
-    let large = command::group(stamp(2), std::iter::once((1, large)));
+    let large = Encoded::one("", &Command::put(b"k", &large)).into_bytes();
+    let large = group::group(stamp(2), std::iter::once(large));
     assert!(matches!(leader::propose(&raft, large).await, Err(Refusal::Unfit(_))));
     assert!(matches!(ask(good).await, Ok(Outcome::Answers(answers)) if answers.len() == 1));
     served.abort();
@@ -62,7 +64,7 @@ async fn a_write_that_the_leader_refuses_for_good_is_answered_at_once_as_refused
 
     let told = Arc::new(Mutex::new(None));
     let answer = told.clone();
-    let put = Command::Put { key: b"k", value: b"v" };
+    let put = Command::put(b"k", b"v");
     let reply = Box::new(move |answered| *answer.lock() = Some(answered));
     handle.write(&put, std::time::Instant::now() + 2 * LIMIT, reply).unwrap();
     wait_until("it is answered", || told.lock().is_some()).await;
@@ -132,7 +134,7 @@ async fn tens_of_thousands_of_random_frames_harm_nobody() {
     let metrics = raft.metrics().borrow_watched().clone();
     assert_eq!((metrics.state, metrics.current_term), (ServerState::Leader, 1));
     let opened: Answer<Outcome> =
-        codec::decode("answer", &player.ask(id, rpc::PROPOSE, command::open_session()).await)
+        codec::decode("answer", &player.ask(id, rpc::PROPOSE, group::open_session()).await)
             .unwrap();
     assert!(matches!(opened, Ok(Outcome::SessionOpened { .. })), "{opened:?}");
     served.abort();
