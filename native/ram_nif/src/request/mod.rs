@@ -1,12 +1,15 @@
-//! The requests of a running member: counterpart of ram_request.erl.
+//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl and ram_write.erl.
 //!
 //! Each takes the caller's reference, puts the request into the member's queue and returns `{ok,
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was
 //! not queued and no message will come. Nothing here waits.
 
-mod change;
 mod key;
 mod members;
+mod range;
+mod refusal;
+mod transaction;
+mod write;
 
 use bytes::Bytes;
 use ram_core::Error;
