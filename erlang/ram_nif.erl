@@ -9,7 +9,7 @@
 -export([transaction/7, transaction_large/7]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
--export([key_encode/1, key_decode/1]).
+-export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
 -export_type([condition/0, command/0, bound/0, held/0]).
 
@@ -200,3 +200,14 @@ key_encode(_Term) -> ?NOT_LOADED.
 %% term, a newer one has.
 -spec key_decode(binary()) -> term().
 key_decode(_Key) -> ?NOT_LOADED.
+
+%% Whether two values, in external term format, are identical. As keys, values of the store are
+%% judged without the virtual machine; this is for tests.
+-spec value_same(binary(), binary()) -> boolean().
+value_same(_One, _Other) -> ?NOT_LOADED.
+
+%% What a counter becomes, in external term format; `none' for the value of an absent key, for no
+%% limit, and when the value is no integer. For tests, too.
+-spec value_count(binary() | none, Incr :: integer(), Default :: integer(),
+                  {Threshold :: integer(), SetTo :: integer()} | none) -> binary() | none.
+value_count(_Current, _Incr, _Default, _Limit) -> ?NOT_LOADED.

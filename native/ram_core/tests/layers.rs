@@ -76,6 +76,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("dashmap", &["ram_nif", "ram_threads"]),
     ("hashbrown", &["ram_table"]),
     ("loom", &["ram_threads"]),
+    ("num-bigint", &["ram_nif"]),
     ("serde", &["ram_lease", "ram_store", "ram_raft", "ram_core"]),
     ("tokio", &["ram_lease", "ram_net", "ram_raft", "ram_core"]),
 ];
