@@ -21,6 +21,10 @@
 %% <li>`{unreadable_value, Key}': the OTP of this node has no term for the value: a node with a
 %%     newer one put it, as a native record (OTP 29) or another kind of term that came later. The
 %%     value stays as it is, and nodes that know such terms read it. Nothing happened.</li>
+%% <li>`{no_table, Name}', `{not_an_integer, Key}', `{too_many_tables, TablesMax}',
+%%     `{results_too_large, BytesMax}', `{conflict, Key}': see the calls. Nothing happened.</li>
+%% <li>`{unreadable_result, Key}': as `unreadable_value', of the old value that a write answers
+%%     with: the write is done.</li>
 %% <li>`badarg': a wrong argument, with an explanation.</li>
 %% </ul>
 %% {@link outcome/1} tells of a reason whether the write may have happened.
@@ -45,11 +49,18 @@
 -export([start_cluster/1, start_cluster/2, stop_cluster/1, restart_server/0]).
 -export([add_node/1, remove_node/1, replace_node/2, nodes/0, force_recover/1]).
 -export([get/1, get/2, get/3, fetch/1, fetch/2]).
--export([put/2, put_many/1, update/3, delete/1, delete_many/1]).
+-export([put/2, put/3, put_new/2, put_new/3, cas/3, cas/4, delete/1, delete/2, take/1, take/2]).
+-export([update/3, update/4, get_and_update/2, get_and_update/3]).
+-export([update_counter/2, update_counter/3, update_counter/4]).
+-export([txn/3, txn/4]).
+-export([put_many/1, put_many/2, delete_many/1, delete_many/2, delete_range/2, delete_range/3]).
+-export([create_table/2, drop_table/1]).
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
 -export_type([reads/0, read_options/0, read_status/0, lease_absence/0]).
+-export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
+-export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0]}).
 
@@ -73,6 +84,40 @@
 %% `not_leading': it leads no more; `unconfirmed': no majority has confirmed it lately; `lagging':
 %% this node is behind, or was lately, and writes would wait for it; `changing': a member is added
 %% or removed; `handing_over': the lead is handed over.
+
+-type rev() :: pos_integer().
+%% A revision: names a write. All changes of an atomic write have one, and later writes have larger
+%% ones.
+-type meta() :: #{rev := rev(), created_rev := rev(), version := pos_integer(),
+                  ttl := infinity, owner := none}.
+%% What is known of a key beside its value: the revisions of its last write and of the one that
+%% created it, and its `version', which is 1 when it is created and grows by one with each write.
+-type expected() :: absent | present | {rev, rev()} | {value, term()}.
+%% What a key is expected to be by {@link put/3}, {@link cas/3} and {@link delete/2}.
+-type current() :: {ok, Value :: term(), meta()} | error.
+%% What a key holds; `error' when it is absent.
+-type written() :: ok | {ok, rev()} | {ok, Old :: term()} | error | {conflict, current()}.
+%% What {@link put/3} and {@link delete/2} answer.
+-type count() :: integer() | {Increment :: integer(), Threshold :: integer(), SetTo :: integer()}.
+%% See {@link update_counter/2}.
+-type table_option() :: #{table => atom(), timeout => timeout()}.
+%% Options of all calls on keys that have options: the table (`default' without it), and for how
+%% many milliseconds an answer is waited for (the setting `call_timeout_ms' without it; `infinity'
+%% is 49 days).
+-type txn_condition() ::
+        {Key :: term(), absent | present}
+      | {Key :: term(), '=:=', Value :: term()}
+      | {Key :: term(), rev, '=' | '<' | '>', non_neg_integer()}
+      | {in, Table :: atom(), txn_condition()}.
+%% Conditions of {@link txn/3}. One on the revision of a key that is absent does not hold.
+-type txn_operation() ::
+        {get, Key :: term()} | {put, Key :: term(), Value :: term()} | {delete, Key :: term()}
+      | {take, Key :: term()} | {update_counter, Key :: term(), count()}
+      | {in, Table :: atom(), txn_operation()}.
+%% Operations of {@link txn/3}.
+-type txn_result() :: {ok, Value :: term()} | error | ok | integer().
+%% What an operation of {@link txn/3} answers: `{ok, Value}' or `error' for get and take, `ok' for
+%% put and delete, the new integer for update_counter.
 
 %% @doc Starts the application `ram' and what it needs.
 %%
@@ -417,6 +462,87 @@ fetch(Key, Options) ->
 put(Key, Value) ->
     ram_write:put(Key, Value).
 
+%% @doc As put/2, with options.
+%%
+%% `return' says what it answers:
+%% <ul>
+%% <li>`ok' (without it): `ok'</li>
+%% <li>`rev': `{ok, Rev}', the revision of the write</li>
+%% <li>`old': `{ok, Old}', the value it replaced, or `error' when there was none</li>
+%% </ul>
+%% `expect' makes it conditional: on a key that is `absent' or `present', on its revision being
+%% `{rev, Rev}', or its value being (`=:=') `{value, Value}'. If it is not so nothing is changed, and
+%% the answer is `{conflict, Current}', with what the key holds. Of all who expect the same, one
+%% succeeds.
+%%
+%% `table' names another table than the default one; `timeout' is for how long it waits, in
+%% milliseconds.
+%%
+%% ```
+%% 1> ram:put(colour, blue, #{return => old}).
+%% error
+%% 2> {ok, Rev} = ram:put(colour, red, #{return => rev}).
+%% {ok,...}
+%% 3> ram:put(colour, green, #{expect => {rev, Rev}, return => old}).
+%% {ok,red}
+%% 4> ram:put(colour, white, #{expect => absent}).
+%% {conflict,{ok,green,#{version => 3, ...}}}
+%% '''
+-spec put(Key :: term(), Value :: term(),
+          #{return => ok | rev | old, expect => expected(), table => atom(),
+            timeout => timeout()}) -> written().
+put(Key, Value, Options) ->
+    ram_write:put(Key, Value, Options, {put, [Key, Value, Options]}).
+
+%% @doc Sets the value of a key that is absent; `false' when it is there, and nothing is changed.
+%%
+%% ```
+%% 1> ram:put_new(chair, ada).
+%% true
+%% 2> ram:put_new(chair, bob).
+%% false
+%% '''
+-spec put_new(Key :: term(), Value :: term()) -> boolean().
+put_new(Key, Value) ->
+    ram_write:put_new(Key, Value, #{}, {put_new, [Key, Value]}).
+
+%% @doc As put_new/2, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:put_new(chair, ada, #{timeout => 1000}).
+%% true
+%% '''
+-spec put_new(Key :: term(), Value :: term(), table_option()) -> boolean().
+put_new(Key, Value, Options) ->
+    ram_write:put_new(Key, Value, Options, {put_new, [Key, Value, Options]}).
+
+%% @doc Compare and set: sets a key that is as expected, and returns the revision of the write.
+%%
+%% As put/3 with `expect' and `return => rev'.
+%%
+%% ```
+%% 1> {ok, Rev} = ram:cas(turn, absent, ada).
+%% {ok,...}
+%% 2> ram:cas(turn, {value, bob}, ada).
+%% {conflict,{ok,ada,#{version => 1, ...}}}
+%% 3> {ok, Next} = ram:cas(turn, {rev, Rev}, bob), Next > Rev.
+%% true
+%% '''
+-spec cas(Key :: term(), expected(), Value :: term()) -> {ok, rev()} | {conflict, current()}.
+cas(Key, Expected, Value) ->
+    ram_write:cas(Key, Expected, Value, #{}, {cas, [Key, Expected, Value]}).
+
+%% @doc As cas/3, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:cas(turn, present, ada, #{timeout => infinity}).
+%% {conflict,error}
+%% '''
+-spec cas(Key :: term(), expected(), Value :: term(), table_option()) ->
+          {ok, rev()} | {conflict, current()}.
+cas(Key, Expected, Value, Options) ->
+    ram_write:cas(Key, Expected, Value, Options, {cas, [Key, Expected, Value, Options]}).
+
 %% @doc Sets a key to `Fun(Value)' atomically; an absent key to `Default', without calling `Fun'.
 %%
 %% `Fun' runs in the calling process, and again when another node changed the key meanwhile, so it
@@ -432,10 +558,126 @@ put(Key, Value) ->
 %% 2
 %% '''
 -spec update(Key :: term(), Default :: term(), fun((Value :: term()) -> term())) -> ok.
-update(Key, Default, Fun) when is_function(Fun, 1) ->
-    ram_write:update(Key, Default, Fun);
 update(Key, Default, Fun) ->
-    ram_error:badarg({update, [Key, Default, Fun]}, 3, "must be a fun of one argument").
+    ok = update(Key, Default, Fun, #{}, {update, [Key, Default, Fun]}).
+
+%% @doc As update/3, with options.
+%%
+%% `return': `ok' (without it), `new' for `{ok, New}', the value that it set, or `rev' for
+%% `{ok, Rev}', the revision of the write. Updates of one key that wait on one node are written
+%% together, and then have one revision.
+%%
+%% `retries': how often `Fun' runs again; `infinity' without it. Beyond that it raises
+%% `{conflict, Key}', and nothing is changed. `table' and `timeout' as in put/3.
+%%
+%% ```
+%% 1> ram:update(visits, 1, fun(N) -> N + 1 end, #{return => new}).
+%% {ok,1}
+%% 2> ram:update(visits, 1, fun(N) -> N + 1 end, #{return => new, retries => 10}).
+%% {ok,2}
+%% '''
+-spec update(Key :: term(), Default :: term(), fun((Value :: term()) -> term()),
+             #{return => ok | new | rev, retries => infinity | non_neg_integer(),
+               table => atom(), timeout => timeout()}) -> ok | {ok, New :: term()} | {ok, rev()}.
+update(Key, Default, Fun, Options) ->
+    update(Key, Default, Fun, Options, {update, [Key, Default, Fun, Options]}).
+
+update(Key, Default, Fun, Options, Call) when is_function(Fun, 1) ->
+    ram_write:update(Key, Default, Fun, Options, Call);
+update(_Key, _Default, _Fun, _Options, Call) ->
+    ram_error:badarg(Call, 3, "must be a fun of one argument").
+
+%% @doc Changes a key as a fun says, atomically, and answers what it says.
+%%
+%% `Fun' gets `{ok, Value}', or `error' when the key is absent, and returns
+%% <ul>
+%% <li>`{put, New, Reply}' to set the key</li>
+%% <li>`{delete, Reply}' to delete it</li>
+%% <li>`{keep, Reply}' to change nothing</li>
+%% </ul>
+%% It runs in the calling process, and again when the key was changed meanwhile, so it should have
+%% no side effects. What it raises is raised here, and nothing is changed then.
+%%
+%% ```
+%% 1> Pop = fun({ok, [First | Rest]}) -> {put, Rest, First};
+%%             (_EmptyOrAbsent) -> {keep, none}
+%%          end.
+%% 2> ram:put(queue, [a, b]).
+%% ok
+%% 3> [ram:get_and_update(queue, Pop) || _ <- [1, 2, 3]].
+%% [a,b,none]
+%% '''
+-spec get_and_update(Key :: term(),
+                     fun(({ok, Value :: term()} | error) ->
+                                {put, New :: term(), Reply} | {delete, Reply} | {keep, Reply})) ->
+          Reply.
+get_and_update(Key, Fun) ->
+    get_and_update(Key, Fun, #{}, {get_and_update, [Key, Fun]}).
+
+%% @doc As get_and_update/2, with options.
+%%
+%% `retries': how often `Fun' runs again; `infinity' without it. Beyond that it raises
+%% `{conflict, Key}', and nothing is changed. `table' and `timeout' as in put/3.
+%%
+%% ```
+%% 1> Toggle = fun(error) -> {put, on, was_off}; ({ok, on}) -> {delete, was_on} end.
+%% 2> [ram:get_and_update(light, Toggle, #{retries => 5}) || _ <- [1, 2, 3]].
+%% [was_off,was_on,was_off]
+%% '''
+-spec get_and_update(Key :: term(),
+                     fun(({ok, Value :: term()} | error) ->
+                                {put, New :: term(), Reply} | {delete, Reply} | {keep, Reply}),
+                     #{retries => infinity | non_neg_integer(), table => atom(),
+                       timeout => timeout()}) -> Reply.
+get_and_update(Key, Fun, Options) ->
+    get_and_update(Key, Fun, Options, {get_and_update, [Key, Fun, Options]}).
+
+get_and_update(Key, Fun, Options, Call) when is_function(Fun, 1) ->
+    ram_write:get_and_update(Key, Fun, Options, Call);
+get_and_update(_Key, _Fun, _Options, Call) ->
+    ram_error:badarg(Call, 2, "must be a fun of one argument").
+
+%% @doc Adds to the integer that a key holds, and returns the sum; an absent key counts from 0.
+%%
+%% It is counted where the data is, so it never has to be tried again, and costs as much as a put.
+%% With `{Increment, Threshold, SetTo}' it is set to `SetTo' when the sum is above the threshold, or
+%% below it where the increment is negative, as by `ets:update_counter/3'. Another value than an
+%% integer raises `{not_an_integer, Key}', and nothing is changed.
+%%
+%% ```
+%% 1> ram:update_counter(hits, 1).
+%% 1
+%% 2> ram:update_counter(hits, 10).
+%% 11
+%% 3> ram:update_counter(hits, {5, 15, 0}).
+%% 0
+%% 4> ram:put(name, ada), ram:update_counter(name, 1).
+%% ** exception error: {not_an_integer,name}
+%% '''
+-spec update_counter(Key :: term(), count()) -> integer().
+update_counter(Key, Count) ->
+    ram_write:update_counter(Key, Count, 0, #{}, {update_counter, [Key, Count]}).
+
+%% @doc As update_counter/2; an absent key counts from `Default'.
+%%
+%% ```
+%% 1> ram:update_counter(lives, -1, 3).
+%% 2
+%% '''
+-spec update_counter(Key :: term(), count(), Default :: integer()) -> integer().
+update_counter(Key, Count, Default) ->
+    ram_write:update_counter(Key, Count, Default, #{}, {update_counter, [Key, Count, Default]}).
+
+%% @doc As update_counter/3, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:update_counter(lives, -1, 3, #{timeout => 1000}).
+%% 2
+%% '''
+-spec update_counter(Key :: term(), count(), Default :: integer(), table_option()) -> integer().
+update_counter(Key, Count, Default, Options) ->
+    Call = {update_counter, [Key, Count, Default, Options]},
+    ram_write:update_counter(Key, Count, Default, Options, Call).
 
 %% @doc Deletes a key; one that is absent is no error.
 %%
@@ -448,6 +690,95 @@ update(Key, Default, Fun) ->
 -spec delete(Key :: term()) -> ok.
 delete(Key) ->
     ram_write:delete(Key).
+
+%% @doc As delete/1, with the options of put/3.
+%%
+%% With `return' `rev' or `old' it answers `error' for a key that is absent.
+%%
+%% ```
+%% 1> ram:put(colour, blue).
+%% ok
+%% 2> ram:delete(colour, #{expect => {value, red}}).
+%% {conflict,{ok,blue,#{version => 1, ...}}}
+%% 3> ram:delete(colour, #{return => old}).
+%% {ok,blue}
+%% 4> ram:delete(colour, #{return => old}).
+%% error
+%% '''
+-spec delete(Key :: term(), #{return => ok | rev | old, expect => expected(), table => atom(),
+                              timeout => timeout()}) -> written().
+delete(Key, Options) ->
+    ram_write:delete(Key, Options, {delete, [Key, Options]}).
+
+%% @doc Deletes a key and returns the value that it had: of all who take it one gets it.
+%%
+%% ```
+%% 1> ram:put(job, 7).
+%% ok
+%% 2> ram:take(job).
+%% {ok,7}
+%% 3> ram:take(job).
+%% error
+%% '''
+-spec take(Key :: term()) -> {ok, Value :: term()} | error.
+take(Key) ->
+    ram_write:take(Key, #{}, {take, [Key]}).
+
+%% @doc As take/1, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:take(job, #{timeout => 1000}).
+%% error
+%% '''
+-spec take(Key :: term(), table_option()) -> {ok, Value :: term()} | error.
+take(Key, Options) ->
+    ram_write:take(Key, Options, {take, [Key, Options]}).
+
+%% @doc Does several things at once, all or nothing, where conditions decide which.
+%%
+%% If all conditions of `If' hold, the operations of `Then' are done, else those of `Else'. The
+%% answer tells which (`true' for `Then'), with a result for each operation that was done, and the
+%% revision of the write, or the present one when nothing was written. Later operations see what
+%% earlier ones made. Nobody sees some of it done and the rest not yet.
+%%
+%% See {@type txn_condition()}, {@type txn_operation()} and {@type txn_result()}. `{in, Table, What}'
+%% is a condition or an operation on another table.
+%%
+%% ```
+%% 1> ram:put_many([{ada, 10}, {bob, 0}]).
+%% ok
+%% 2> Pay = fun(N) ->
+%%              Has = ram:get(ada),
+%%              ram:txn([{ada, '=:=', Has}],
+%%                      [{put, ada, Has - N}, {update_counter, bob, N}],
+%%                      [{get, ada}])
+%%          end.
+%% 3> Pay(7).
+%% {true,[ok,7],...}
+%% 4> ram:txn([{ada, present}, {eve, present}], [{delete, ada}], [{take, ada}, {get, bob}]).
+%% {false,[{ok,3},{ok,7}],...}
+%% '''
+%%
+%% Each list may have 4096 elements, of which a `take' counts twice. All that is sent may have as
+%% many bytes as in put_many/1; the values that come back may have 64 MiB together, else it raises
+%% `{results_too_large, BytesMax}'. What one operation raises (`{not_an_integer, Key}',
+%% `{no_table, Name}') undoes all.
+-spec txn(If :: [txn_condition()], Then :: [txn_operation()], Else :: [txn_operation()]) ->
+          {boolean(), [txn_result()], rev()}.
+txn(If, Then, Else) ->
+    ram_txn:run(If, Then, Else, #{}, {txn, [If, Then, Else]}).
+
+%% @doc As txn/3, with the options {@type table_option()}: `table' is the one of all conditions and
+%% operations that name none.
+%%
+%% ```
+%% 1> ram:txn([{door, absent}], [{put, door, open}, {get, door}], [], #{timeout => 1000}).
+%% {true,[ok,{ok,open}],...}
+%% '''
+-spec txn(If :: [txn_condition()], Then :: [txn_operation()], Else :: [txn_operation()],
+          table_option()) -> {boolean(), [txn_result()], rev()}.
+txn(If, Then, Else, Options) ->
+    ram_txn:run(If, Then, Else, Options, {txn, [If, Then, Else, Options]}).
 
 %% @doc Sets several keys at once: all or none, and nobody sees some of them set and others not yet.
 %%
@@ -462,7 +793,23 @@ delete(Key) ->
 %% '''
 -spec put_many([{Key :: term(), Value :: term()}]) -> ok.
 put_many(Entries) ->
-    ram_write:put_many(ram_arguments:entries(Entries, {put_many, [Entries]})).
+    ram_write:put_many(Entries, #{}, {put_many, [Entries]}).
+
+%% @doc As put_many/1, with options.
+%%
+%% `return': `ok' (without it), or `rev' for `{ok, Rev}', the revision that all of them have, or the
+%% present one when nothing was changed. `table' and `timeout' as in put/3.
+%%
+%% ```
+%% 1> {ok, Rev} = ram:put_many([{a, 1}, {b, 2}], #{return => rev}).
+%% {ok,...}
+%% 2> {true, [], Rev} = ram:txn([{a, rev, '=', Rev}, {b, rev, '=', Rev}], [], []).
+%% {true,[],...}
+%% '''
+-spec put_many([{Key :: term(), Value :: term()}],
+               #{return => ok | rev, table => atom(), timeout => timeout()}) -> ok | {ok, rev()}.
+put_many(Entries, Options) ->
+    ram_write:put_many(Entries, Options, {put_many, [Entries, Options]}).
 
 %% @doc Deletes several keys at once, as put_many/1 sets them; those that are absent are no error.
 %%
@@ -472,7 +819,93 @@ put_many(Entries) ->
 %% '''
 -spec delete_many([Key :: term()]) -> ok.
 delete_many(Keys) ->
-    ram_write:delete_many(ram_arguments:keys(Keys, {delete_many, [Keys]})).
+    ram_write:delete_many(Keys, #{}, {delete_many, [Keys]}).
+
+%% @doc As delete_many/1, with the options of put_many/2.
+%%
+%% ```
+%% 1> {ok, Rev} = ram:put_many([{a, 1}, {b, 2}], #{return => rev}).
+%% {ok,...}
+%% 2> {ok, Later} = ram:delete_many([a, b, c], #{return => rev}), Later > Rev.
+%% true
+%% '''
+-spec delete_many([Key :: term()],
+                  #{return => ok | rev, table => atom(), timeout => timeout()}) ->
+          ok | {ok, rev()}.
+delete_many(Keys, Options) ->
+    ram_write:delete_many(Keys, Options, {delete_many, [Keys, Options]}).
+
+%% @doc Deletes the keys from one to another, both included, and returns how many there were.
+%%
+%% For tables of type `ordered_set'. All are deleted at once, or none. `$first' and `$last' stand
+%% for the ends, `{key, Key}' for any key literally. Where `From' is behind `To' there is nothing.
+%%
+%% ```
+%% 1> ram:delete_range(1, 9).
+%% ** exception error: bad argument
+%%      in function  ram:delete_range/2
+%%         called as ram:delete_range(1,9)
+%%         *** the table default is a set and has no order; this needs an ordered_set
+%% '''
+-spec delete_range(From :: term(), To :: term()) -> non_neg_integer().
+delete_range(From, To) ->
+    ram_write:delete_range(From, To, #{}, {delete_range, [From, To]}).
+
+%% @doc As delete_range/2, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:create_table(days, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{N, free} || N <- lists:seq(1, 31)], #{table => days}).
+%% ok
+%% 3> ram:delete_range(1, 7, #{table => days}).
+%% 7
+%% 4> ram:delete_range('$first', '$last', #{table => days}).
+%% 24
+%% '''
+-spec delete_range(From :: term(), To :: term(), table_option()) -> non_neg_integer().
+delete_range(From, To, Options) ->
+    ram_write:delete_range(From, To, Options, {delete_range, [From, To, Options]}).
+
+%% @doc Makes a table, on all nodes: `{error, exists}' when there is one of that name.
+%%
+%% `type': `set' (without it), a hash table, or `ordered_set', which keeps keys in their order.
+%% `timeout' as in put/3. When it has returned the table is there for every call on every node.
+%% There may be 1024 tables with the default one; one more raises `{too_many_tables, TablesMax}'.
+%%
+%% ```
+%% 1> ram:create_table(users, #{type => set}).
+%% ok
+%% 2> ram:create_table(users, #{type => ordered_set}).
+%% {error,exists}
+%% 3> ram:put(1, ada, #{table => users, return => old}).
+%% error
+%% 4> ram:put(1, bob, #{table => users, return => old}).
+%% {ok,ada}
+%% '''
+-spec create_table(Name :: atom(), #{type => set | ordered_set, timeout => timeout()}) ->
+          ok | {error, exists}.
+create_table(Name, Options) ->
+    ram_write:create_table(Name, Options, {create_table, [Name, Options]}).
+
+%% @doc Deletes a table with all that is in it: `{error, no_table}' when there is none.
+%%
+%% The default table is never dropped: `badarg'. A call on a table that is gone raises
+%% `{no_table, Name}'.
+%%
+%% ```
+%% 1> ram:create_table(users, #{}).
+%% ok
+%% 2> ram:drop_table(users).
+%% ok
+%% 3> ram:drop_table(users).
+%% {error,no_table}
+%% 4> ram:put(1, ada, #{table => users}).
+%% ** exception error: {no_table,users}
+%% '''
+-spec drop_table(Name :: atom()) -> ok | {error, no_table}.
+drop_table(Name) ->
+    ram_write:drop_table(Name, {drop_table, [Name]}).
 
 %% @doc Whether a write that raised this reason may have happened.
 %%

@@ -238,8 +238,8 @@ of_call({unreadable_value, Key}) ->
           "one put; it is intact: read it there, or put another",
           [erlang:system_info(otp_release), Key, ?DEPTH]);
 of_call({unreadable_result, Key}) ->
-    print("the write is done, and the OTP of this node (~ts) has no term for the value of ~0tP that "
-          "it found, which a node with a newer one had put",
+    print("the write is done, and the OTP of this node (~ts) has no term for the value of ~0tP "
+          "that it found, which a node with a newer one had put",
           [erlang:system_info(otp_release), Key, ?DEPTH]);
 of_call({no_table, Name}) ->
     print("there is no table ~tp, and nothing happened; ram:create_table/2 makes one", [Name]);
@@ -247,8 +247,8 @@ of_call({too_many_tables, Max}) ->
     print("there are ~b tables with the default one, and no more are made; ram:drop_table/1 makes "
           "room", [Max]);
 of_call({not_an_integer, Key}) ->
-    print("the value of ~0tP is no integer, or would not be one of a size that every node can have; "
-          "nothing was changed", [Key, ?DEPTH]);
+    print("the value of ~0tP is no integer, or would be one too large for some OTP; nothing was "
+          "changed", [Key, ?DEPTH]);
 of_call({results_too_large, Max}) ->
     print("the values that the call would be answered with have more than ~b bytes; nothing "
           "happened; ask for fewer at once", [Max]);

@@ -66,7 +66,8 @@ delete(Key, Options, Call) ->
 
 -spec take(term(), map(), call()) -> {ok, term()} | error.
 take(Key, Options, Call) ->
-    one({delete, none, Key}, (ram_arguments:call_options(Options, #{}, Call))#{return => old}, Call).
+    Checked = ram_arguments:call_options(Options, #{}, Call),
+    one({delete, none, Key}, Checked#{return => old}, Call).
 
 written() ->
     #{return => ram_arguments:one_of([ok, rev, old]), expect => fun ram_arguments:expected/1}.

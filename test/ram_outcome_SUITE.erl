@@ -74,7 +74,7 @@ wait_until_in_line(Run, Others) ->
     ram_peers:eventually(fun() ->
                                  {state, _SlowMs, Waiting, Count} =
                                      ram_peers:call(Run, 1, sys, get_state, [ram_update]),
-                                 {is_map_key(k, Waiting), Count} =:= {true, Others}
+                                 {is_map_key({<<>>, k}, Waiting), Count} =:= {true, Others}
                          end).
 
 in_the_background(Run, I, Function, Arguments) ->

@@ -218,8 +218,13 @@ update(Config, Change) ->
     run_update(key, Access, Change).
 
 run_update(Key, Access, Change) ->
+    run_update(Key, infinity, Access, Change).
+
+run_update(Key, Retries, Access, Change) ->
     Run = fun() ->
-                  try exit({result, ram_update:run(Key, 30000, Access, Change)})
+                  try ram_update:run(Key, {30000, Retries}, Access, Change) of
+                      {ok, _Revision, _New} -> exit({result, ok});
+                      Failed -> exit({result, Failed})
                   catch error:Reason -> exit({result, {raised, Reason}})
                   end
           end,

@@ -282,18 +282,18 @@ update_same(Key) ->
 put_bytes(Key, Bytes) ->
     {Member, TimeoutMs, _Reads} = ram_request:member(),
     Ref = make_ref(),
-    _Id = ram_nif:put(Member, Ref, Key, Bytes, TimeoutMs),
+    _Id = ram_nif:put(Member, Ref, <<>>, Key, Bytes, TimeoutMs),
     receive {Ref, {ok, _Revision}} -> ok end.
 
 raised(Key) ->
     try ram:fetch(Key) catch error:Reason -> Reason end.
 
-%% @doc As a write that expects another revision is told them.
+%% @doc As a transaction is told them.
 held_bytes(Key) ->
     {Member, TimeoutMs, _Reads} = ram_request:member(),
     Ref = make_ref(),
-    _Id = ram_nif:compare_and_set(Member, Ref, Key, 1 bsl 50, <<131, 106>>, TimeoutMs),
-    receive {Ref, {conflict, {Bytes, _Revision}}} -> Bytes end.
+    _Id = ram_nif:transaction(Member, Ref, <<>>, [], [{get, none, Key}], [], TimeoutMs),
+    receive {Ref, {ran, true, _, [{Bytes, _, _, _}]}} -> Bytes end.
 
 %% A NIF cannot be interrupted: what takes long has to be left to the caller.
 large_values_do_not_hold_a_scheduler(Config) ->
