@@ -60,7 +60,9 @@ explained(Module, Function, Arguments) ->
         Result -> {returned, Result}
     catch
         error:Reason:Stack ->
-            [{Module, Function, Arguments, Info} | _] = Stack,
+            [{Module, Function, Told, Info} | _] = Stack,
+            %% Of large ones their number.
+            true = lists:member(Told, [Arguments, length(Arguments)]),
             #{module := Explainer} = proplists:get_value(error_info, Info),
             {Reason, Explainer:format_error(Reason, Stack)}
     end.
