@@ -21,7 +21,7 @@ use crate::requests::RequestQueues;
 use crate::running::Running;
 use crate::status::Status;
 use crate::{Error, Result};
-use ram_lease::mode::{ReadMode, ReadPath};
+use ram_lease::mode::{ReadMode, ReadPath, Scope};
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
@@ -141,21 +141,30 @@ impl Handle {
     ) -> Result<()> {
         let applied = self.applied.clone();
         let permit = self.permit(key.len())?;
-        let from_index = self.counted_read_path(mode, &key);
+        let from_index = self.counted_path(mode, Scope::Keys(&[&key]));
         let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
             let share = |item: Option<&Item>| item.cloned();
             let get = |()| applied.table().with_item(&key, share).ok_or(Error::Stopped);
             reply(ready.map_err(Error::from).and_then(get));
         });
-        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index, ready })
+        self.enqueue_read(deadline.into(), from_index, ready)
+    }
+
+    pub(crate) fn enqueue_read(
+        &self,
+        deadline: Instant,
+        from_index: Option<u64>,
+        ready: Box<dyn FnOnce(std::result::Result<(), Unserved>) + Send>,
+    ) -> Result<()> {
+        enqueue(&self.requests.reads, Read { deadline, from_index, ready })
     }
 
     /// What has to be applied before a read is answered; `None` when only a quorum knows. Counts
     /// the read.
-    fn counted_read_path(&self, mode: ReadMode, key: &[u8]) -> Option<u64> {
+    pub(crate) fn counted_path(&self, mode: ReadMode, scope: Scope<'_>) -> Option<u64> {
         let counts = &self.reads.counts;
-        match self.reads.read_path(mode, key) {
+        match self.reads.read_path_of(mode, scope) {
             ReadPath::Now => {
                 counts.count_local();
                 Some(0)
@@ -178,10 +187,18 @@ impl Handle {
             drop(permit);
             reply(ready.map_err(Error::from));
         });
-        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index: None, ready })
+        self.enqueue_read(deadline.into(), None, ready)
     }
 
-    fn permit(&self, bytes: usize) -> Result<Permit> {
+    pub(crate) fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    pub(crate) fn permit(&self, bytes: usize) -> Result<Permit> {
         self.requests.load.take(bytes).ok_or(Error::Overloaded)
     }
 

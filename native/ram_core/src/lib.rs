@@ -34,6 +34,7 @@ pub mod opening;
 mod proposer;
 mod requests;
 mod route;
+pub mod reading;
 mod running;
 pub mod status;
 

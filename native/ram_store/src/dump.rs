@@ -267,6 +267,7 @@ impl Store {
                 }
             }
         }
+        tables.end_load(revision);
         Ok(Store::new(tables, metadata, values))
     }
 }

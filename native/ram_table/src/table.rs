@@ -196,6 +196,10 @@ impl Table {
         self.shards.close();
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.with_item(&[], |_| ()).is_none()
+    }
+
     /// Begins a snapshot of `revision`, the newest one. Called by the writer, between two changes.
     /// `None` when one is being taken already.
     pub fn freeze(self: &Arc<Self>, revision: u64) -> Option<Frozen> {
