@@ -32,9 +32,9 @@ pub mod node;
 pub mod observation;
 pub mod opening;
 mod proposer;
+pub mod reading;
 mod requests;
 mod route;
-pub mod reading;
 mod running;
 pub mod status;
 

@@ -6,7 +6,10 @@ mod config;
 mod fetch;
 mod key;
 mod logging;
+mod lookup;
 mod member;
+
+mod range;
 #[allow(unsafe_code)]
 mod raw;
 mod reply;

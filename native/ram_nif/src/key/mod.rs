@@ -53,11 +53,13 @@
 
 mod encode;
 mod form;
+mod prefix;
 
 use rustler::{Env, Term};
 
 pub use encode::{LONG_KEYS, STEPS_MAX, encode};
 pub use form::{KeyError, etf};
+pub use prefix::{push_prefix, successor};
 
 use crate::raw;
 
@@ -67,4 +69,9 @@ use crate::raw;
 pub fn decode<'a>(env: Env<'a>, key: &[u8]) -> Result<Term<'a>, KeyError> {
     let etf = form::to_etf(key)?;
     raw::term_of_etf(env, &etf).ok_or(KeyError::Unreadable)
+}
+
+/// Where all lists are among the keys.
+pub fn lists() -> (Vec<u8>, Vec<u8>) {
+    (vec![form::tag::NIL], vec![form::tag::CONS + 1])
 }

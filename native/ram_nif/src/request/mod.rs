@@ -6,6 +6,7 @@
 
 mod change;
 mod key;
+mod lookup;
 mod members;
 
 use bytes::Bytes;
