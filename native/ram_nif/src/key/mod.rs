@@ -54,12 +54,14 @@
 mod encode;
 mod form;
 mod prefix;
+mod read;
 
 use rustler::{Env, Term};
 
 pub use encode::{LONG_KEYS, STEPS_MAX, encode};
 pub use form::{KeyError, etf};
 pub use prefix::{push_prefix, successor};
+pub use read::read;
 
 use crate::raw;
 

@@ -48,7 +48,7 @@ pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, options: RangeOptions) -> T
 }
 
 pub fn entry<'a>(env: Env<'a>, item: &Item, keys_only: bool, is_mixed: &mut bool) -> Term<'a> {
-    let Ok(key) = key::decode(env, item.key()) else {
+    let Ok(key) = key::read(env, item.key()) else {
         *is_mixed = true;
         return (atoms::unreadable(), binary(env, item.key())).encode(env);
     };

@@ -33,8 +33,35 @@ fn leaf(etf: &[u8]) -> Result<Vec<u8>, KeyError> {
     form::push_leaf(&mut key, &[&[131], etf].concat()).map(|()| key)
 }
 
+/// Every size of a number, and its neighbours.
+fn any_int() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        (0..64u32, -2..=2i64).prop_map(|(bits, near)| {
+            (1i64 << bits.min(62)).wrapping_add(near) * if bits % 2 == 0 { 1 } else { -1 }
+        })
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn an_integer_of_a_word_is_taken_as_it_was_written(value in any_int(), more in any_int()) {
+        let key = [int(value), int(more)].concat();
+        let taken = form::fast::take_int(&key).map(|(taken, rest)| (taken, rest.to_vec()));
+        // One of the widest is left to the decoder of all numbers.
+        let is_wide = value.unsigned_abs() >= 1 << 63;
+        prop_assert_eq!(taken, (!is_wide).then(|| (value, int(more))));
+    }
+
+    #[test]
+    fn a_float_is_not_taken_for_an_integer(value in prop_oneof![
+        any::<f64>(), any_int().prop_map(|int| int as f64),
+    ]) {
+        prop_assume!(value.is_finite());
+        prop_assert_eq!(form::fast::take_int(&float(value)), None);
+    }
 
     #[test]
     fn any_bytes_are_a_key_or_malformed(bytes in any_key_like()) {
