@@ -334,7 +334,7 @@ restart_server() ->
 %% '''
 -spec get(Key :: term()) -> Value :: term() | undefined.
 get(Key) ->
-    ram_request:get(Key).
+    ram_read:get(Key).
 
 %% @doc The value of a key, or `Default' when the key is absent.
 %%
@@ -344,7 +344,7 @@ get(Key) ->
 %% '''
 -spec get(Key :: term(), Default) -> Value :: term() | Default.
 get(Key, Default) ->
-    ram_request:get(Key, Default).
+    ram_read:get(Key, Default).
 
 %% @doc As get/2, with options: see fetch/2.
 %%
@@ -359,7 +359,7 @@ get(Key, Default) ->
 %% '''
 -spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
 get(Key, Default, Options) ->
-    ram_request:get(Key, Default, Options).
+    ram_read:get(Key, Default, Options).
 
 %% @doc The value of a key, or `error' when the key is absent.
 %%
@@ -373,7 +373,7 @@ get(Key, Default, Options) ->
 %% '''
 -spec fetch(Key :: term()) -> {ok, Value :: term()} | error.
 fetch(Key) ->
-    ram_request:fetch(Key).
+    ram_read:fetch(Key).
 
 %% @doc As fetch/1, with options.
 %%
@@ -401,7 +401,7 @@ fetch(Key) ->
 %% '''
 -spec fetch(Key :: term(), read_options()) -> {ok, Value :: term()} | error.
 fetch(Key, Options) ->
-    ram_request:fetch(Key, Options).
+    ram_read:fetch(Key, Options).
 
 %% @doc Sets the value of a key.
 %%
@@ -415,7 +415,7 @@ fetch(Key, Options) ->
 %% '''
 -spec put(Key :: term(), Value :: term()) -> ok.
 put(Key, Value) ->
-    ram_request:put(Key, Value).
+    ram_write:put(Key, Value).
 
 %% @doc Sets a key to `Fun(Value)' atomically; an absent key to `Default', without calling `Fun'.
 %%
@@ -433,7 +433,7 @@ put(Key, Value) ->
 %% '''
 -spec update(Key :: term(), Default :: term(), fun((Value :: term()) -> term())) -> ok.
 update(Key, Default, Fun) when is_function(Fun, 1) ->
-    ram_request:update(Key, Default, Fun);
+    ram_write:update(Key, Default, Fun);
 update(Key, Default, Fun) ->
     ram_error:badarg({update, [Key, Default, Fun]}, 3, "must be a fun of one argument").
 
@@ -447,7 +447,7 @@ update(Key, Default, Fun) ->
 %% '''
 -spec delete(Key :: term()) -> ok.
 delete(Key) ->
-    ram_request:delete(Key).
+    ram_write:delete(Key).
 
 %% @doc Sets several keys at once: all or none, and nobody sees some of them set and others not yet.
 %%
@@ -462,7 +462,7 @@ delete(Key) ->
 %% '''
 -spec put_many([{Key :: term(), Value :: term()}]) -> ok.
 put_many(Entries) ->
-    ram_request:put_many(ram_arguments:entries(Entries, {put_many, [Entries]})).
+    ram_write:put_many(ram_arguments:entries(Entries, {put_many, [Entries]})).
 
 %% @doc Deletes several keys at once, as put_many/1 sets them; those that are absent are no error.
 %%
@@ -472,7 +472,7 @@ put_many(Entries) ->
 %% '''
 -spec delete_many([Key :: term()]) -> ok.
 delete_many(Keys) ->
-    ram_request:delete_many(ram_arguments:keys(Keys, {delete_many, [Keys]})).
+    ram_write:delete_many(ram_arguments:keys(Keys, {delete_many, [Keys]})).
 
 %% @doc Whether a write that raised this reason may have happened.
 %%

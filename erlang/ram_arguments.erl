@@ -1,5 +1,6 @@
-%% Checks of the arguments of ram, called by ram and ram_request: each returns what is right, and
-%% raises badarg of the user's call for what is not, with the element, key or value that is wrong.
+%% Checks of the arguments of ram, called by ram and by what makes its requests: each returns what is
+%% right, and raises badarg of the user's call for what is not, with the element, key or value that
+%% is wrong.
 -module(ram_arguments).
 
 -export([nodes/2, nodes/3, not_a_node/3, entries/2, keys/2, file/2, options/3]).

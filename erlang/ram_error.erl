@@ -63,7 +63,7 @@
 -type call() :: {Function :: atom(), Arguments :: [term()]}.
 
 %% Modules that may be on the stack between such a call and where it fails.
--define(OWN, [?MODULE, ram, ram_arguments, ram_request, ram_update, erlang]).
+-define(OWN, [?MODULE, ram, ram_arguments, ram_read, ram_request, ram_update, ram_write, erlang]).
 %% Arguments up to this size, encoded, are told: an exception is copied and logged, with what is in
 %% it. The arity stands in for larger ones.
 -define(ARGUMENTS_BYTES_MAX, 4096).

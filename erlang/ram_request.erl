@@ -1,29 +1,22 @@
-%% Requests to the member of this node, made and awaited in the calling process; called by ram and
-%% by what forms and changes clusters. Counterpart of request.rs.
-%%
-%% Operations on keys have the names and arguments of those of ram, and raise as these: whatever
-%% fails is given the call of the user.
+%% Requests to the member of this node, made and awaited in the calling process: what ram_read and
+%% ram_write share, and requests of whatever forms and changes clusters. Counterpart of request/.
 %%
 %% The member is a persistent term, so no process stands between a caller and the queue of requests.
 %% The reference of a request is made in the function that receives, so that a long mailbox is not
 %% searched. A caller whose time is over cancels its request: either no answer will come, or the
 %% answer is certain and is waited for; no stray message is left.
+%%
+%% What fails for a user is raised as of the call of ram that the user made, which is handed down.
 -module(ram_request).
 
 -export([set_member/3, clear_member/0, member/0]).
--export([get/1, get/2, get/3, fetch/1, fetch/2]).
--export([put/2, put_many/1, delete/1, delete_many/1, update/3]).
+-export([running/1, call/3, call/4, by_long_key/3, checked/2, decoded/3]).
 -export([sync/0, sync/1, change/2, reach/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
+-export_type([member/0]).
 
-%% A call less each: about 1 % of a get.
--compile({no_auto_import, [get/1]}).
--compile({inline, [running/1, member/0, now_or_later/2]}).
-
-%% An atom: the key of a persistent term is hashed for each read.
+%% An atom: the key of a persistent term is hashed for each read. ram_read has it too.
 -define(KEY, ram_member).
-%% Values above this are copied on a dirty scheduler.
--define(LARGE_BYTES, 262144).
 %% The time limit of a step of a backup or a restore, and of a node's catching up with its cluster,
 %% in time limits of a request: losing a leader costs it time only.
 -define(STEP_TIMEOUTS, 6).
@@ -46,180 +39,6 @@ member() ->
 timeout_ms() ->
     {_Member, TimeoutMs, _Reads} = running(),
     TimeoutMs.
-
-%% As fetch/1, without a tuple around what is there. Most reads are such and end in the first call:
-%% little is kept on the stack for the others, and what they may raise is made for them alone.
--spec get(term()) -> term() | undefined.
-get(Key) ->
-    case now_or_later(Key, undefined) of
-        'ram fetch' -> get_later(Key, undefined, {get, [Key]});
-        Value -> Value
-    end.
-
--spec get(term(), Default :: term()) -> term().
-get(Key, Default) ->
-    case now_or_later(Key, Default) of
-        'ram fetch' -> get_later(Key, Default, {get, [Key, Default]});
-        Value -> Value
-    end.
-
--spec get(term(), Default :: term(), ram:read_options()) -> term().
-get(Key, Default, Options) ->
-    Call = {get, [Key, Default, Options]},
-    {Member, _TimeoutMs, Reads} = Running = running(Options, Call),
-    case ram_nif:get_now(Member, Key, Default, Reads) of
-        'ram fetch' -> value(fetch_by(Running, Key, Call), Default);
-        Value -> Value
-    end.
-
-now_or_later(Key, Default) ->
-    case member() of
-        {Member, _TimeoutMs, Reads} -> ram_nif:get_now(Member, Key, Default, Reads);
-        undefined -> 'ram fetch'
-    end.
-
-get_later(Key, Default, Call) ->
-    value(fetch_by(running(Call), Key, Call), Default).
-
-value({ok, Value}, _Default) -> Value;
-value(error, Default) -> Default.
-
--spec fetch(term()) -> {ok, term()} | error.
-fetch(Key) ->
-    case member() of
-        {Member, _TimeoutMs, Reads} = Running ->
-            case ram_nif:fetch_now(Member, Key, Reads) of
-                {ok, _Value} = Found -> Found;
-                error -> error;
-                Other -> fetched(Other, Running, Key, {fetch, [Key]})
-            end;
-        undefined ->
-            ram_error:failure(noproc, {fetch, [Key]})
-    end.
-
--spec fetch(term(), ram:read_options()) -> {ok, term()} | error.
-fetch(Key, Options) ->
-    Call = {fetch, [Key, Options]},
-    fetch_by(running(Options, Call), Key, Call).
-
-running(Options, Call) ->
-    {Member, TimeoutMs, Configured} = running(Call),
-    {Member, TimeoutMs, reads(Options, Configured, Call)}.
-
-reads(#{reads := Reads} = Options, Configured, Call) when map_size(Options) =:= 1 ->
-    case ram_config:reads(Reads) of
-        ok -> Reads;
-        {error, _} -> checked_reads(Options, Configured, Call)
-    end;
-reads(Options, Configured, _Call) when Options =:= #{} ->
-    Configured;
-reads(Options, Configured, Call) ->
-    checked_reads(Options, Configured, Call).
-
-checked_reads(Options, Configured, Call) ->
-    Checked = ram_arguments:options(Options, #{reads => fun ram_config:reads/1}, Call),
-    maps:get(reads, Checked, Configured).
-
-fetch_by({Member, _TimeoutMs, Reads} = Running, Key, Call) ->
-    fetched(ram_nif:fetch_now(Member, Key, Reads), Running, Key, Call).
-
-%% Most reads by lease end in the call; the others wait for the key, or for a quorum.
-fetched(Answer, {Member, TimeoutMs, Reads}, Key, Call) ->
-    case Answer of
-        {ok, _Value} -> Answer;
-        error -> error;
-        {encoded, Binary} -> {ok, decoded(Binary, Key, Call)};
-        ask -> wait(Member, Key, TimeoutMs, Reads, Call);
-        {error, {bad_key, long}} -> fetch_long(Member, Key, TimeoutMs, Reads, Call);
-        {error, _} -> checked(Answer, Call)
-    end.
-
-fetch_long(Member, Key, TimeoutMs, Reads, Call) ->
-    Fetch = fun(Encoded) -> ram_nif:fetch_now(Member, Encoded, Reads) end,
-    case checked(by_long_key(Member, Key, Fetch), Call) of
-        {encoded, Binary} -> {ok, decoded(Binary, Key, Call)};
-        ask -> wait(Member, Key, TimeoutMs, Reads, Call);
-        Found -> Found
-    end.
-
-wait(Member, Key, TimeoutMs, Reads, Call) ->
-    case checked(read(Member, Key, TimeoutMs, Reads), Call) of
-        {value, Value, _Revision} -> {ok, Value};
-        {encoded, Binary, _Revision} -> {ok, decoded(Binary, Key, Call)};
-        none -> error
-    end.
-
-%% A node with a newer OTP may have put a value for which this OTP has no term.
-decoded(Binary, Key, Call) ->
-    try binary_to_term(Binary)
-    catch error:badarg -> ram_error:failure({unreadable_value, Key}, Call)
-    end.
-
--spec put(term(), term()) -> ok.
-put(Key, Value) ->
-    Call = {put, [Key, Value]},
-    {Member, TimeoutMs, _} = running(Call),
-    Binary = term_to_binary(Value),
-    Put = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:put_large(Member, Ref, Encoded, Binary, TimeoutMs);
-             (Ref, Encoded) ->
-                  ram_nif:put(Member, Ref, Encoded, Binary, TimeoutMs)
-          end,
-    {ok, _Revision} = checked(call(Member, Key, Put, TimeoutMs), Call),
-    ok.
-
--spec delete(term()) -> ok.
-delete(Key) ->
-    Call = {delete, [Key]},
-    {Member, TimeoutMs, _} = running(Call),
-    Delete = fun(Ref, Encoded) -> ram_nif:delete(Member, Ref, Encoded, TimeoutMs) end,
-    {ok, _Revision} = checked(call(Member, Key, Delete, TimeoutMs), Call),
-    ok.
-
-%% @doc In the order of the list, so the last value of a key stays.
--spec put_many([{term(), term()}]) -> ok.
-put_many(Entries) ->
-    Puts = [{Key, term_to_binary(Value)} || {Key, Value} <- Entries],
-    write_many(Puts, [], {put_many, [Entries]}).
-
--spec delete_many([term()]) -> ok.
-delete_many(Keys) ->
-    write_many([], Keys, {delete_many, [Keys]}).
-
-write_many([], [], Call) ->
-    _ = running(Call),
-    ok;
-write_many(Puts, Deletes, Call) ->
-    {Member, TimeoutMs, _} = running(Call),
-    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Puts, Deletes, TimeoutMs) end,
-    {ok, _Revision} = checked(call(Member, Write, TimeoutMs), Call),
-    ok.
-
--spec update(term(), term(), fun((term()) -> term())) -> ok.
-update(Key, Default, Fun) ->
-    Call = {update, [Key, Default, Fun]},
-    {Member, TimeoutMs, Configured} = running(Call),
-    Reads = linearizable(Configured),
-    Access = #{read => fun(LimitMs) -> read_encoded(Member, Key, LimitMs, Reads) end,
-               set => fun(Expect, Binary, LimitMs) ->
-                              compare_and_set(Member, Key, Expect, Binary, LimitMs)
-                      end},
-    Change = fun(none) -> term_to_binary(Default);
-                (Binary) -> term_to_binary(Fun(decoded(Binary, Key, Call)))
-             end,
-    checked(ram_update:run(Key, TimeoutMs, Access, Change), Call).
-
-%% An old value would do no harm, since it is compared; but Fun would be called for it in vain.
-linearizable(local) -> quorum;
-linearizable(Reads) -> Reads.
-
-compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
-    Set = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:compare_and_set_large(Member, Ref, Encoded, Expect, Binary, TimeoutMs);
-             (Ref, Encoded) ->
-                  ram_nif:compare_and_set(Member, Ref, Encoded, Expect, Binary, TimeoutMs)
-          end,
-    call(Member, Key, Set, TimeoutMs).
 
 %% @doc Waits until this node has applied all that was acknowledged anywhere before the call.
 -spec sync() -> ok | {error, term()}.
@@ -270,18 +89,9 @@ status() ->
         {error, Reason} -> ram_error:failure(Reason)
     end.
 
-read(Member, Key, TimeoutMs, Reads) ->
-    Read = fun(Ref, Encoded) -> ram_nif:read(Member, Ref, Encoded, Reads, TimeoutMs) end,
-    call(Member, Key, Read, TimeoutMs).
-
-%% Updates pass values on as binaries.
-read_encoded(Member, Key, TimeoutMs, Reads) ->
-    case read(Member, Key, TimeoutMs, Reads) of
-        {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
-        {encoded, Binary, Revision} -> {value, Binary, Revision};
-        Other -> Other
-    end.
-
+%% @doc Makes a request of this key and waits for its answer.
+-spec call(ram_nif:member(), Key :: term(), fun((reference(), Key :: term()) -> ram_nif:reply()),
+           timeout()) -> term().
 call(Member, Key, Submit, TimeoutMs) ->
     case call(Member, fun(Ref) -> Submit(Ref, Key) end, TimeoutMs) of
         {error, {bad_key, long}} ->
@@ -292,13 +102,16 @@ call(Member, Key, Submit, TimeoutMs) ->
             Result
     end.
 
-%% A key that would hold a scheduler is encoded on a dirty one.
+%% @doc A key that would hold a scheduler is encoded on a dirty one.
+-spec by_long_key(ram_nif:member(), Key :: term(), fun((Key :: term()) -> Answer)) ->
+          Answer | {error, term()}.
 by_long_key(Member, Key, Call) ->
     case ram_nif:long_key(Member, Key) of
         {ok, Encoded} -> Call(Encoded);
         {error, _} = Error -> Error
     end.
 
+-spec call(ram_nif:member(), fun((reference()) -> ram_nif:reply()), timeout()) -> term().
 call(Member, Submit, TimeoutMs) ->
     Ref = make_ref(),
     case Submit(Ref) of
@@ -323,12 +136,15 @@ running() ->
         Member -> Member
     end.
 
+-spec running(ram_error:call()) -> member().
 running(Call) ->
     case member() of
         undefined -> ram_error:failure(noproc, Call);
         Member -> Member
     end.
 
+%% @doc The answer of a request, unless it failed. A key is the first argument of the call.
+-spec checked(Answer, ram_error:call()) -> Answer.
 checked({error, {bad_key, local_fun}}, Call) ->
     ram_error:badarg(Call, 1, "a key must not hold a local fun");
 checked({error, {bad_key, too_deep}}, Call) ->
@@ -338,3 +154,10 @@ checked({error, Reason}, Call) ->
     ram_error:failure(Reason, Call);
 checked(Result, _Call) ->
     Result.
+
+%% @doc A node with a newer OTP may have put a value for which this OTP has no term.
+-spec decoded(binary(), Key :: term(), ram_error:call()) -> term().
+decoded(Binary, Key, Call) ->
+    try binary_to_term(Binary)
+    catch error:badarg -> ram_error:failure({unreadable_value, Key}, Call)
+    end.

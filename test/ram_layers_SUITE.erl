@@ -21,7 +21,7 @@
 %% native library.
 calls() ->
     [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node,
-            ram_request]},
+            ram_read, ram_request, ram_write]},
      {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
@@ -40,7 +40,9 @@ calls() ->
      {ram_description, [ram_nif]},
      {ram_node, [ram_config, ram_nif]},
      {ram_owner, [ram_distribution, ram_nif]},
-     {ram_request, [ram_arguments, ram_config, ram_error, ram_nif, ram_update]},
+     {ram_read, [ram_arguments, ram_config, ram_error, ram_nif, ram_request]},
+     {ram_write, [ram_nif, ram_read, ram_request, ram_update]},
+     {ram_request, [ram_error, ram_nif]},
      {ram_update, []},
      {ram_config, [ram_distribution]},
      {ram_distribution, []},

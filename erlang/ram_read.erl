@@ -1,0 +1,138 @@
+%% Reads, made and awaited in the calling process; called by ram alone. Counterpart of fetch.rs and
+%% of the reads in request/.
+-module(ram_read).
+
+-export([get/1, get/2, get/3, fetch/1, fetch/2]).
+-export([linearizable/1, encoded/4]).
+
+%% A call less each: about 1 % of a get.
+-compile({no_auto_import, [get/1]}).
+-compile({inline, [member/0, now_or_later/2]}).
+
+%% As in ram_request, without a call of another module.
+-define(KEY, ram_member).
+
+%% As fetch/1, without a tuple around what is there. Most reads are such and end in the first call:
+%% little is kept on the stack for the others, and what they may raise is made for them alone.
+-spec get(term()) -> term() | undefined.
+get(Key) ->
+    case now_or_later(Key, undefined) of
+        'ram fetch' -> get_later(Key, undefined, {get, [Key]});
+        Value -> Value
+    end.
+
+-spec get(term(), Default :: term()) -> term().
+get(Key, Default) ->
+    case now_or_later(Key, Default) of
+        'ram fetch' -> get_later(Key, Default, {get, [Key, Default]});
+        Value -> Value
+    end.
+
+-spec get(term(), Default :: term(), ram:read_options()) -> term().
+get(Key, Default, Options) ->
+    Call = {get, [Key, Default, Options]},
+    {Member, _TimeoutMs, Reads} = Running = running(Options, Call),
+    case ram_nif:get_now(Member, Key, Default, Reads) of
+        'ram fetch' -> value(fetch_by(Running, Key, Call), Default);
+        Value -> Value
+    end.
+
+now_or_later(Key, Default) ->
+    case member() of
+        {Member, _TimeoutMs, Reads} -> ram_nif:get_now(Member, Key, Default, Reads);
+        undefined -> 'ram fetch'
+    end.
+
+get_later(Key, Default, Call) ->
+    value(fetch_by(ram_request:running(Call), Key, Call), Default).
+
+value({ok, Value}, _Default) -> Value;
+value(error, Default) -> Default.
+
+-spec fetch(term()) -> {ok, term()} | error.
+fetch(Key) ->
+    case member() of
+        {Member, _TimeoutMs, Reads} = Running ->
+            case ram_nif:fetch_now(Member, Key, Reads) of
+                {ok, _Value} = Found -> Found;
+                error -> error;
+                Other -> fetched(Other, Running, Key, {fetch, [Key]})
+            end;
+        undefined ->
+            ram_error:failure(noproc, {fetch, [Key]})
+    end.
+
+-spec fetch(term(), ram:read_options()) -> {ok, term()} | error.
+fetch(Key, Options) ->
+    Call = {fetch, [Key, Options]},
+    fetch_by(running(Options, Call), Key, Call).
+
+running(Options, Call) ->
+    {Member, TimeoutMs, Configured} = ram_request:running(Call),
+    {Member, TimeoutMs, reads(Options, Configured, Call)}.
+
+reads(#{reads := Reads} = Options, Configured, Call) when map_size(Options) =:= 1 ->
+    case ram_config:reads(Reads) of
+        ok -> Reads;
+        {error, _} -> checked_reads(Options, Configured, Call)
+    end;
+reads(Options, Configured, _Call) when Options =:= #{} ->
+    Configured;
+reads(Options, Configured, Call) ->
+    checked_reads(Options, Configured, Call).
+
+checked_reads(Options, Configured, Call) ->
+    Checked = ram_arguments:options(Options, #{reads => fun ram_config:reads/1}, Call),
+    maps:get(reads, Checked, Configured).
+
+fetch_by({Member, _TimeoutMs, Reads} = Running, Key, Call) ->
+    fetched(ram_nif:fetch_now(Member, Key, Reads), Running, Key, Call).
+
+%% Most reads by lease end in the call; the others wait for the key, or for a quorum.
+fetched(Answer, {Member, TimeoutMs, Reads}, Key, Call) ->
+    case Answer of
+        {ok, _Value} -> Answer;
+        error -> error;
+        {encoded, Binary} -> {ok, ram_request:decoded(Binary, Key, Call)};
+        ask -> wait(Member, Key, TimeoutMs, Reads, Call);
+        {error, {bad_key, long}} -> fetch_long(Member, Key, TimeoutMs, Reads, Call);
+        {error, _} -> ram_request:checked(Answer, Call)
+    end.
+
+fetch_long(Member, Key, TimeoutMs, Reads, Call) ->
+    Fetch = fun(Encoded) -> ram_nif:fetch_now(Member, Encoded, Reads) end,
+    case ram_request:checked(ram_request:by_long_key(Member, Key, Fetch), Call) of
+        {encoded, Binary} -> {ok, ram_request:decoded(Binary, Key, Call)};
+        ask -> wait(Member, Key, TimeoutMs, Reads, Call);
+        Found -> Found
+    end.
+
+wait(Member, Key, TimeoutMs, Reads, Call) ->
+    case ram_request:checked(read(Member, Key, TimeoutMs, Reads), Call) of
+        {value, Value, _Revision} -> {ok, Value};
+        {encoded, Binary, _Revision} -> {ok, ram_request:decoded(Binary, Key, Call)};
+        none -> error
+    end.
+
+read(Member, Key, TimeoutMs, Reads) ->
+    Read = fun(Ref, Encoded) -> ram_nif:read(Member, Ref, Encoded, Reads, TimeoutMs) end,
+    ram_request:call(Member, Key, Read, TimeoutMs).
+
+%% @doc What a key holds, with its value in external term format, for a write that depends on it.
+-spec encoded(ram_nif:member(), term(), timeout(), ram:reads()) ->
+          none | {value, binary(), Revision :: pos_integer()} | {error, term()}.
+encoded(Member, Key, TimeoutMs, Reads) ->
+    case read(Member, Key, TimeoutMs, Reads) of
+        {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
+        {encoded, Binary, Revision} -> {value, Binary, Revision};
+        Other -> Other
+    end.
+
+%% @doc Who may answer such a read. An old value would do no harm, since it is compared; but the fun
+%% of an update would be called for it in vain.
+-spec linearizable(ram:reads()) -> lease | quorum.
+linearizable(local) -> quorum;
+linearizable(Reads) -> Reads.
+
+member() ->
+    persistent_term:get(?KEY, undefined).
