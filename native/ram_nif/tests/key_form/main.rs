@@ -33,33 +33,22 @@ fn leaf(etf: &[u8]) -> Result<Vec<u8>, KeyError> {
     form::push_leaf(&mut key, &[&[131], etf].concat()).map(|()| key)
 }
 
-/// Every size of a number, and its neighbours.
-fn near_a_power() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        any::<i64>(),
-        (0..64u32, -2..=2i64).prop_map(|(bits, near)| {
-            (1i64 << bits.min(62)).wrapping_add(near) * if bits % 2 == 0 { 1 } else { -1 }
-        })
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
-    fn an_integer_of_a_word_is_taken_as_it_was_written(value in near_a_power(), more in near_a_power()) {
+    fn an_integer_of_a_word_is_taken_as_it_was_written(value in any_int(), more in any_int()) {
         let key = [int(value), int(more)].concat();
         let taken = form::fast::take_int(&key).map(|(taken, rest)| (taken, rest.to_vec()));
         // One of the widest is left to the decoder of all numbers.
-        let is_wide = value.unsigned_abs() >= 1 << 63;
+        let is_wide = value == i64::MIN;
         prop_assert_eq!(taken, (!is_wide).then(|| (value, int(more))));
     }
 
     #[test]
     fn a_float_is_not_taken_for_an_integer(value in prop_oneof![
-        any::<f64>(), near_a_power().prop_map(|int| int as f64),
+        any_float(), any_int().prop_map(|int| int as f64),
     ]) {
-        prop_assume!(value.is_finite());
         let key = float(value);
         prop_assert_eq!(form::fast::take_int(&key), None);
     }
@@ -92,7 +81,7 @@ fn any_float() -> impl Strategy<Value = f64> {
     prop_oneof![POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO, near_power, near_integer]
 }
 
-fn near_a_power() -> impl Strategy<Value = i64> {
+fn any_int() -> impl Strategy<Value = i64> {
     let near_power =
         (0..63u32, -2..=2i64).prop_map(|(exponent, step)| (1i64 << exponent).wrapping_add(step));
     prop_oneof![any::<i64>(), near_power.prop_map(i64::wrapping_neg), -300..300i64]
@@ -101,7 +90,7 @@ fn near_a_power() -> impl Strategy<Value = i64> {
 /// Bytes that often are a key, or nearly one: random bytes alone seldom get past the first tag.
 fn any_key_like() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        4 => near_a_power().prop_map(int),
+        4 => any_int().prop_map(int),
         2 => any_float().prop_map(float),
         1 => any_float().prop_map(|value| [vec![tag::EXACT_FLOAT], float(value)].concat()),
         2 => "[a-c\u{0}\u{1}é€]{0,3}".prop_map(|text| leaf(&atom_etf(&text)).unwrap()),
