@@ -4,10 +4,10 @@
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was
 //! not queued and no message will come. Nothing here waits.
 
-mod change;
 mod key;
 mod lookup;
 mod members;
+mod write;
 
 use bytes::Bytes;
 use ram_core::Error;
