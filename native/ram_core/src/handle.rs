@@ -19,6 +19,7 @@ use crate::load::{Load, Permit};
 use crate::proposer::Write;
 use crate::requests::RequestQueues;
 use crate::running::Running;
+use crate::scans::Scans;
 use crate::status::Status;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, ReadPath, Scope};
@@ -71,6 +72,7 @@ pub struct Handle {
     requests: RequestQueues,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
+    scans: Scans,
 }
 
 impl Handle {
@@ -90,7 +92,9 @@ impl Handle {
         };
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
-        (Handle { config, running, applied, reads: known, requests, changes, backups }, queues)
+        let scans = Scans::default();
+        let reads = known;
+        (Handle { config, running, applied, reads, requests, changes, backups, scans }, queues)
     }
 
     /// Replicates a put or a delete of the default table. An error here means that the reply was
@@ -190,6 +194,11 @@ impl Handle {
         self.enqueue_read(deadline.into(), None, ready)
     }
 
+    /// Those of this member that are open.
+    pub fn scans(&self) -> &Scans {
+        &self.scans
+    }
+
     pub(crate) fn applied(&self) -> &Applied {
         &self.applied
     }
@@ -268,6 +277,7 @@ impl Handle {
 
     /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
     pub(crate) fn free_table(&self) {
+        self.scans.close();
         self.applied.tables().close();
     }
 }

@@ -36,6 +36,7 @@ pub mod reading;
 mod requests;
 mod route;
 mod running;
+pub mod scans;
 pub mod status;
 
 pub use error::{Error, Result};

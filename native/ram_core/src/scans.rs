@@ -1,7 +1,7 @@
 //! Scans: a table at one revision, read page by page by callers on any thread while writes go on.
 //!
 //! A scan holds a snapshot. What the table's writer has to keep for it is bounded: beyond
-//! `scan_bytes_max` the oldest snapshots are revoked, and one that nobody has used for
+//! [`SCAN_BYTES_MAX`] the oldest snapshots are revoked, and one that nobody has used for
 //! [`SCAN_IDLE`] is dropped. Either way the scan has expired, and its next page says so.
 
 use parking_lot::Mutex;
@@ -11,8 +11,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use ram_table::item::Item;
-use ram_table::snapshot::{Revoked, Snapshot};
+use ram_table::snapshot::Revoked;
+use ram_table::table::{HashSnapshot, TableSnapshot};
 
+/// What a table holds back for its scans.
+pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// After its last page.
 pub const SCAN_IDLE: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,19 +28,20 @@ pub struct Scan {
 
 struct State {
     /// `None`: it has expired.
-    snapshot: Option<Arc<Snapshot>>,
+    snapshot: Option<Arc<TableSnapshot>>,
     last_used: Instant,
-    /// The part of a hash table that was read last: its pages follow each other.
-    part: Option<(usize, Arc<[Item]>)>,
+    /// The chunk of a hash table that was read last: its pages follow each other.
+    chunk: Option<(usize, Arc<[Item]>)>,
 }
 
 /// Where in a scan a page begins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cursor {
-    /// Of a hash table; an ordered one has one.
-    pub part: usize,
-    /// Behind this encoded key.
-    pub after: Option<Vec<u8>>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    Start,
+    /// In a hash table: the shard, and how many of its items were read.
+    At { shard: usize, read: usize },
+    /// In an ordered table: behind this encoded key.
+    After(Vec<u8>),
 }
 
 /// What a page holds, and where the next begins; `None`: it was the last.
@@ -74,65 +78,64 @@ impl Scan {
     ) -> Result<Page, Expired> {
         let snapshot = self.used()?;
         match snapshot.as_ref() {
-            Snapshot::Ordered(ordered) => {
+            TableSnapshot::Ordered(ordered) => {
                 let bounds = behind(cursor, bounds, reverse);
                 let mut items = ordered.range(bounds, reverse, limit.saturating_add(1))?;
                 let is_more = items.len() > limit;
                 items.truncate(limit);
                 let last = items.last().filter(|_| is_more);
-                let next = last.map(|item| Cursor { part: 0, after: Some(item.key().to_vec()) });
+                let next = last.map(|item| Cursor::After(item.key().to_vec()));
                 Ok(Page { items, next })
             }
-            Snapshot::Hash(_) => self.hash_page(&snapshot, cursor, limit),
+            TableSnapshot::Hash(hash) => self.hash_page(hash, cursor, limit),
         }
     }
 
     fn hash_page(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &HashSnapshot,
         cursor: &Cursor,
         limit: usize,
     ) -> Result<Page, Expired> {
-        let Snapshot::Hash(hash) = snapshot else { return Err(Expired) };
-        let mut cursor = cursor.clone();
-        let mut items = Vec::new();
-        while cursor.part < hash.parts() && items.len() < limit {
-            let part = self.part(cursor.part, || hash.chunk(cursor.part))?;
-            let from = cursor.after.take().map_or(0, |after| {
-                part.partition_point(|item| item.key() <= after.as_slice())
-            });
-            let rest = part.get(from..).unwrap_or_default();
-            let room = limit - items.len();
-            items.extend(rest.iter().take(room).cloned());
-            if rest.len() > room {
-                cursor.after = items.last().map(|item| item.key().to_vec());
-                break;
-            }
-            cursor.part += 1;
+        let (mut shard, mut read) = match *cursor {
+            Cursor::At { shard, read } => (shard, read),
+            Cursor::Start | Cursor::After(_) => (0, 0),
+        };
+        let mut items: Vec<Item> = Vec::new();
+        while snapshot.shards().contains(&shard) && items.len() < limit {
+            let chunk = self.chunk(shard, || snapshot.chunk(shard))?;
+            let rest = chunk.get(read..).unwrap_or_default();
+            let taken = rest.len().min(limit - items.len());
+            items.extend(rest.iter().take(taken).cloned());
+            (shard, read) = match taken == rest.len() {
+                true => (shard + 1, 0),
+                false => (shard, read + taken),
+            };
         }
-        let is_over = cursor.part >= hash.parts();
-        Ok(Page { items, next: (!is_over).then_some(cursor) })
+        let is_over = !snapshot.shards().contains(&shard);
+        Ok(Page { items, next: (!is_over).then_some(Cursor::At { shard, read }) })
     }
 
-    fn part(
+    /// A chunk that stays for the next page.
+    fn chunk(
         &self,
-        at: usize,
+        shard: usize,
         read: impl FnOnce() -> Result<Vec<Item>, Revoked>,
     ) -> Result<Arc<[Item]>, Expired> {
-        if let Some((known, part)) = &self.state.lock().part
-            && *known == at
+        if let Some((known, chunk)) = &self.state.lock().chunk
+            && *known == shard
         {
-            return Ok(part.clone());
+            return Ok(chunk.clone());
         }
-        let part: Arc<[Item]> = read()?.into();
+        let chunk: Arc<[Item]> = read()?.into();
         let mut state = self.state.lock();
         if state.snapshot.is_some() {
-            state.part = Some((at, part.clone()));
+            state.chunk = Some((shard, chunk.clone()));
         }
-        Ok(part)
+        Ok(chunk)
     }
 
-    fn used(&self) -> Result<Arc<Snapshot>, Expired> {
+    fn used(&self) -> Result<Arc<TableSnapshot>, Expired> {
         let mut state = self.state.lock();
         state.last_used = Instant::now();
         state.snapshot.clone().ok_or(Expired)
@@ -140,11 +143,11 @@ impl Scan {
 
     /// Holds nothing any more.
     pub fn close(&self) {
-        let (snapshot, part) = {
+        let (snapshot, chunk) = {
             let mut state = self.state.lock();
-            (state.snapshot.take(), state.part.take())
+            (state.snapshot.take(), state.chunk.take())
         };
-        drop((snapshot, part));
+        drop((snapshot, chunk));
     }
 
     fn idle(&self) -> Duration {
@@ -153,10 +156,10 @@ impl Scan {
 }
 
 fn behind<'a>(cursor: &'a Cursor, bounds: KeyBounds<'a>, reverse: bool) -> KeyBounds<'a> {
-    match (&cursor.after, reverse) {
-        (None, _) => bounds,
-        (Some(after), false) => (Bound::Excluded(after), bounds.1),
-        (Some(after), true) => (bounds.0, Bound::Excluded(after)),
+    match (cursor, reverse) {
+        (Cursor::After(after), false) => (Bound::Excluded(after), bounds.1),
+        (Cursor::After(after), true) => (bounds.0, Bound::Excluded(after)),
+        (Cursor::Start | Cursor::At { .. }, _) => bounds,
     }
 }
 
@@ -165,9 +168,9 @@ fn behind<'a>(cursor: &'a Cursor, bounds: KeyBounds<'a>, reverse: bool) -> KeyBo
 pub struct Scans(Arc<Mutex<Vec<Weak<Scan>>>>);
 
 impl Scans {
-    pub fn open(&self, snapshot: Snapshot, revision: u64) -> Arc<Scan> {
+    pub fn open(&self, snapshot: TableSnapshot, revision: u64) -> Arc<Scan> {
         let (snapshot, last_used) = (Some(Arc::new(snapshot)), Instant::now());
-        let state = Mutex::new(State { snapshot, last_used, part: None });
+        let state = Mutex::new(State { snapshot, last_used, chunk: None });
         let scan = Arc::new(Scan { revision, state });
         self.0.lock().push(Arc::downgrade(&scan));
         scan

@@ -14,6 +14,7 @@ mod range;
 mod raw;
 mod reply;
 mod request;
+mod scan;
 mod terms;
 mod thread;
 mod value;
@@ -47,6 +48,7 @@ fn load(env: Env, _info: Term) -> bool {
     ram_threads::run_inside(thread::run);
     member::MEMBERS.open(env, c"member")
         && key::LONG_KEYS.open(env, c"key")
+        && scan::SCANS.open(env, c"scan")
         && raw::open_shared(env, c"blob")
 }
 

@@ -4,9 +4,10 @@
 //! Of a table that is not there the answer is `{error, {no_table, Name}}`.
 
 use ram_core::reading::Freshness;
+use ram_core::scans::SCAN_BYTES_MAX;
 use ram_lease::mode::Scope;
 use ram_store::answer::Failure;
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Table, TableSnapshot};
 use ram_table::tables::{TableType, Tables};
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::key;
 use crate::member::MemberResource;
 use crate::range::{KeyRange, decode_range};
 use crate::request::encode_key;
+use crate::scan;
 use crate::terms;
 
 mod atoms {
@@ -138,6 +140,22 @@ fn info_now<'a>(
     Ok(answer(env, looked, |table| terms::info(env, &table)))
 }
 
+/// `scan_now(Member, Table, Asked) -> {ok, Scan, Revision} | ask | {error, Reason}`
+#[rustler::nif]
+fn scan_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    table: Binary<'a>,
+    Asked(freshness): Asked,
+) -> NifResult<Term<'a>> {
+    let name = table_name(&table)?;
+    let looked =
+        member.node.look_now(freshness, Scope::All, |tables| begin_scan(tables, name));
+    Ok(answer(env, looked, |(snapshot, revision)| {
+        scan::opened(env, member.node.scans().open(snapshot, revision))
+    }))
+}
+
 /// `tables_now(Member, Asked) -> {ok, [Name]} | ask | {error, Reason}`, without the default one.
 #[rustler::nif]
 fn tables_now<'a>(env: Env<'a>, member: &'a MemberResource, Asked(freshness): Asked) -> Term<'a> {
@@ -177,6 +195,12 @@ pub fn in_range(
         return Err(Failure::NotOrdered(name.into()).into());
     }
     Ok(table.range(range.bounds(), options.reverse, options.limit + 1))
+}
+
+/// The table as it is now, and the revision.
+pub fn begin_scan(tables: &Tables, name: &str) -> ram_core::Result<(TableSnapshot, u64)> {
+    let revision = tables.revision();
+    Ok((find_table(tables, name)?.snapshot(revision, Some(SCAN_BYTES_MAX)), revision))
 }
 
 fn answer<'a, T>(

@@ -24,13 +24,6 @@ impl KeyRange {
     pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice))
     }
-
-    /// What is left of it behind this encoded key.
-    pub fn after(mut self, key: &[u8], reverse: bool) -> KeyRange {
-        let end = if reverse { &mut self.to } else { &mut self.from };
-        *end = Bound::Excluded(key.to_vec());
-        self
-    }
 }
 
 /// `{Lower, Upper} | {prefix, P}`, where a bound is `unbounded | {including, Key} | {excluding,

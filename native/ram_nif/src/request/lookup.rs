@@ -6,9 +6,12 @@ use ram_table::tables::Tables;
 use rustler::{Binary, Env, NifResult, Term};
 
 use super::{READ_LOST, deadline, queue};
-use crate::lookup::{Asked, RangeOptions, encode_keys, find_table, in_range, items, table_name};
+use crate::lookup::{
+    Asked, RangeOptions, begin_scan, encode_keys, find_table, in_range, items, table_name,
+};
 use crate::member::MemberResource;
 use crate::range::decode_range;
+use crate::scan;
 use crate::terms;
 
 /// What a request of these keys holds while it waits.
@@ -134,4 +137,22 @@ fn tables<'a>(
     let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
     let look = |tables: &Tables| Ok(tables.names());
     look_later(env, member, reference, lookup, look, |env, names| terms::names(env, &names))
+}
+
+#[rustler::nif]
+fn scan<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    reference: Term<'a>,
+    table: Binary<'a>,
+    Asked(freshness): Asked,
+    timeout_ms: u64,
+) -> NifResult<Term<'a>> {
+    let name = table_name(&table)?.to_owned();
+    let scans = member.node.scans().clone();
+    let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
+    let look = move |tables: &Tables| begin_scan(tables, &name);
+    Ok(look_later(env, member, reference, lookup, look, move |env, (snapshot, revision)| {
+        scan::opened(env, scans.open(snapshot, revision))
+    }))
 }

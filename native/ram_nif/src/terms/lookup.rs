@@ -2,7 +2,7 @@
 
 use ram_table::table::{Item, Table};
 use ram_table::tables::TableType;
-use rustler::{Encoder, Env, Term};
+use rustler::{Atom, Encoder, Env, Term};
 
 use crate::key;
 use crate::lookup::RangeOptions;
@@ -40,14 +40,18 @@ pub fn looked_up_all<'a>(env: Env<'a>, items: Vec<Option<Item>>) -> Term<'a> {
 pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, options: RangeOptions) -> Term<'a> {
     let is_more = items.len() > options.limit;
     items.truncate(options.limit);
-    let mut is_mixed = false;
-    let items: Vec<Term<'a>> =
-        items.iter().map(|item| entry(env, item, options.keys_only, &mut is_mixed)).collect();
-    let kind = if is_mixed { atoms::mixed() } else { atoms::items() };
+    let (kind, items) = entries(env, &items, options.keys_only);
     (kind, items, is_more).encode(env)
 }
 
-pub fn entry<'a>(env: Env<'a>, item: &Item, keys_only: bool, is_mixed: &mut bool) -> Term<'a> {
+/// The first two parts of [`items`].
+pub fn entries<'a>(env: Env<'a>, items: &[Item], keys_only: bool) -> (Atom, Vec<Term<'a>>) {
+    let mut is_mixed = false;
+    let entries = items.iter().map(|item| entry(env, item, keys_only, &mut is_mixed)).collect();
+    (if is_mixed { atoms::mixed() } else { atoms::items() }, entries)
+}
+
+fn entry<'a>(env: Env<'a>, item: &Item, keys_only: bool, is_mixed: &mut bool) -> Term<'a> {
     let Ok(key) = key::read(env, item.key()) else {
         *is_mixed = true;
         return (atoms::unreadable(), binary(env, item.key())).encode(env);

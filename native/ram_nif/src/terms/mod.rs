@@ -10,7 +10,7 @@ use ram_store::answer::{Answer, Failure};
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
-pub use lookup::{info, items, looked_up, looked_up_all, names};
+pub use lookup::{entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
 use crate::raw::binary;
