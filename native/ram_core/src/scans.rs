@@ -1,10 +1,11 @@
-//! Scans: a table at one revision, read page by page by callers on any thread while writes go on.
+//! Scans: tables at one revision, read page by page by callers on any thread while writes go on.
 //!
-//! A scan holds a snapshot. What the table's writer has to keep for it is bounded: beyond
+//! A scan holds a snapshot of each of its tables: of one for a scan, of all for a transaction. What the table's writer has to keep for it is bounded: beyond
 //! [`SCAN_BYTES_MAX`] the oldest snapshots are revoked, and one that nobody has used for
 //! [`SCAN_IDLE`] is dropped. Either way the scan has expired, and its next page says so.
 
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,18 +21,21 @@ pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const SCAN_IDLE: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A scan of one table. Any of its pages may be read, in any order, any number of times.
+/// A scan of some tables. Any of its pages may be read, in any order, any number of times.
 pub struct Scan {
     revision: u64,
     state: Mutex<State>,
 }
 
+/// By the names of the tables.
+pub type Snapshots = BTreeMap<String, TableSnapshot>;
+
 struct State {
     /// `None`: it has expired.
-    snapshot: Option<Arc<TableSnapshot>>,
+    snapshots: Option<Arc<Snapshots>>,
     last_used: Instant,
     /// The chunk of a hash table that was read last: its pages follow each other.
-    chunk: Option<(usize, Arc<[Item]>)>,
+    chunk: Option<((String, usize), Arc<[Item]>)>,
 }
 
 /// Where in a scan a page begins.
@@ -67,18 +71,37 @@ impl Scan {
         self.revision
     }
 
-    /// At most so many items, one at least unless it is the last page. `bounds` and `reverse` are of
-    /// use for ordered tables; a hash table is read as it lies.
+    /// What a key of a table held. The outer `None`: there was no such table.
+    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Option<Item>>, Expired> {
+        let snapshots = self.used()?;
+        let Some(snapshot) = snapshots.get(table) else { return Ok(None) };
+        Ok(Some(match snapshot {
+            TableSnapshot::Hash(hash) => hash.get(key)?,
+            TableSnapshot::Ordered(ordered) => ordered.get(key)?,
+        }))
+    }
+
+    /// Is the table one of the scan, and has it an order?
+    pub fn is_ordered(&self, table: &str) -> Result<Option<bool>, Expired> {
+        let is_ordered = |snapshot: &TableSnapshot| matches!(snapshot, TableSnapshot::Ordered(_));
+        Ok(self.used()?.get(table).map(is_ordered))
+    }
+
+    /// At most so many items of a table, one at least unless it is the last page. `bounds` and
+    /// `reverse` are of use for ordered tables; a hash table is read as it lies. One that is not
+    /// there has no items.
     pub fn page(
         &self,
+        table: &str,
         cursor: &Cursor,
         bounds: KeyBounds<'_>,
         reverse: bool,
         limit: usize,
     ) -> Result<Page, Expired> {
-        let snapshot = self.used()?;
-        match snapshot.as_ref() {
-            TableSnapshot::Ordered(ordered) => {
+        let snapshots = self.used()?;
+        match snapshots.get(table) {
+            None => Ok(Page { items: Vec::new(), next: None }),
+            Some(TableSnapshot::Ordered(ordered)) => {
                 let bounds = behind(cursor, bounds, reverse);
                 let mut items = ordered.range(bounds, reverse, limit.saturating_add(1))?;
                 let is_more = items.len() > limit;
@@ -87,13 +110,13 @@ impl Scan {
                 let next = last.map(|item| Cursor::After(item.key().to_vec()));
                 Ok(Page { items, next })
             }
-            TableSnapshot::Hash(hash) => self.hash_page(hash, cursor, limit),
+            Some(TableSnapshot::Hash(hash)) => self.hash_page((table, hash), cursor, limit),
         }
     }
 
     fn hash_page(
         &self,
-        snapshot: &HashSnapshot,
+        (table, snapshot): (&str, &HashSnapshot),
         cursor: &Cursor,
         limit: usize,
     ) -> Result<Page, Expired> {
@@ -103,7 +126,7 @@ impl Scan {
         };
         let mut items: Vec<Item> = Vec::new();
         while snapshot.shards().contains(&shard) && items.len() < limit {
-            let chunk = self.chunk(shard, || snapshot.chunk(shard))?;
+            let chunk = self.chunk((table, shard), || snapshot.chunk(shard))?;
             let rest = chunk.get(read..).unwrap_or_default();
             let taken = rest.len().min(limit - items.len());
             items.extend(rest.iter().take(taken).cloned());
@@ -119,35 +142,36 @@ impl Scan {
     /// A chunk that stays for the next page.
     fn chunk(
         &self,
-        shard: usize,
+        (table, shard): (&str, usize),
         read: impl FnOnce() -> Result<Vec<Item>, Revoked>,
     ) -> Result<Arc<[Item]>, Expired> {
-        if let Some((known, chunk)) = &self.state.lock().chunk
-            && *known == shard
+        if let Some(((known_table, known_shard), chunk)) = &self.state.lock().chunk
+            && known_table == table
+            && *known_shard == shard
         {
             return Ok(chunk.clone());
         }
         let chunk: Arc<[Item]> = read()?.into();
         let mut state = self.state.lock();
-        if state.snapshot.is_some() {
-            state.chunk = Some((shard, chunk.clone()));
+        if state.snapshots.is_some() {
+            state.chunk = Some(((table.to_owned(), shard), chunk.clone()));
         }
         Ok(chunk)
     }
 
-    fn used(&self) -> Result<Arc<TableSnapshot>, Expired> {
+    fn used(&self) -> Result<Arc<Snapshots>, Expired> {
         let mut state = self.state.lock();
         state.last_used = Instant::now();
-        state.snapshot.clone().ok_or(Expired)
+        state.snapshots.clone().ok_or(Expired)
     }
 
     /// Holds nothing any more.
     pub fn close(&self) {
-        let (snapshot, chunk) = {
+        let held = {
             let mut state = self.state.lock();
-            (state.snapshot.take(), state.chunk.take())
+            (state.snapshots.take(), state.chunk.take())
         };
-        drop((snapshot, chunk));
+        drop(held);
     }
 
     fn idle(&self) -> Duration {
@@ -168,9 +192,9 @@ fn behind<'a>(cursor: &'a Cursor, bounds: KeyBounds<'a>, reverse: bool) -> KeyBo
 pub struct Scans(Arc<Mutex<Vec<Weak<Scan>>>>);
 
 impl Scans {
-    pub fn open(&self, snapshot: TableSnapshot, revision: u64) -> Arc<Scan> {
-        let (snapshot, last_used) = (Some(Arc::new(snapshot)), Instant::now());
-        let state = Mutex::new(State { snapshot, last_used, chunk: None });
+    pub fn open(&self, snapshots: Snapshots, revision: u64) -> Arc<Scan> {
+        let (snapshots, last_used) = (Some(Arc::new(snapshots)), Instant::now());
+        let state = Mutex::new(State { snapshots, last_used, chunk: None });
         let scan = Arc::new(Scan { revision, state });
         self.0.lock().push(Arc::downgrade(&scan));
         scan

@@ -4,10 +4,10 @@
 //! Of a table that is not there the answer is `{error, {no_table, Name}}`.
 
 use ram_core::reading::Freshness;
-use ram_core::scans::SCAN_BYTES_MAX;
+use ram_core::scans::{SCAN_BYTES_MAX, Snapshots};
 use ram_lease::mode::Scope;
 use ram_store::answer::Failure;
-use ram_table::table::{Item, Table, TableSnapshot};
+use ram_table::table::{Item, Table};
 use ram_table::tables::{TableType, Tables};
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::scan;
 use crate::terms;
 
 mod atoms {
-    rustler::atoms! { ask }
+    rustler::atoms! { all, ask }
 }
 
 /// Items that a range is answered with in one call: below a millisecond.
@@ -140,20 +140,18 @@ fn info_now<'a>(
     Ok(answer(env, looked, |table| terms::info(env, &table)))
 }
 
-/// `scan_now(Member, Table, Asked) -> {ok, Scan, Revision} | ask | {error, Reason}`
+/// `scan_now(Member, Table | all, Asked) -> {ok, Scan, Revision} | ask | {error, Reason}`
 #[rustler::nif]
 fn scan_now<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
-    table: Binary<'a>,
+    which: Which,
     Asked(freshness): Asked,
-) -> NifResult<Term<'a>> {
-    let name = table_name(&table)?;
-    let looked =
-        member.node.look_now(freshness, Scope::All, |tables| begin_scan(tables, name));
-    Ok(answer(env, looked, |(snapshot, revision)| {
-        scan::opened(env, member.node.scans().open(snapshot, revision))
-    }))
+) -> Term<'a> {
+    let looked = member.node.look_now(freshness, Scope::All, |tables| begin_scan(tables, &which));
+    answer(env, looked, |(snapshots, revision)| {
+        scan::opened(env, member.node.scans().open(snapshots, revision))
+    })
 }
 
 /// `tables_now(Member, Asked) -> {ok, [Name]} | ask | {error, Reason}`, without the default one.
@@ -197,10 +195,31 @@ pub fn in_range(
     Ok(table.range(range.bounds(), options.reverse, options.limit + 1))
 }
 
-/// The table as it is now, and the revision.
-pub fn begin_scan(tables: &Tables, name: &str) -> ram_core::Result<(TableSnapshot, u64)> {
+/// `all`, or the name of a table: what a scan is of.
+pub struct Which(Option<String>);
+
+impl<'a> Decoder<'a> for Which {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        if atoms::all() == term {
+            return Ok(Which(None));
+        }
+        Ok(Which(Some(table_name(&term.decode()?)?.to_owned())))
+    }
+}
+
+/// The tables as they are now, and the revision.
+pub fn begin_scan(tables: &Tables, which: &Which) -> ram_core::Result<(Snapshots, u64)> {
     let revision = tables.revision();
-    Ok((find_table(tables, name)?.snapshot(revision, Some(SCAN_BYTES_MAX)), revision))
+    let names = match &which.0 {
+        Some(name) => vec![name.clone()],
+        None => std::iter::once(String::new()).chain(tables.names()).collect(),
+    };
+    let begin = |name: String| {
+        let snapshot = find_table(tables, &name)?.snapshot(revision, Some(SCAN_BYTES_MAX));
+        Ok((name, snapshot))
+    };
+    let snapshots: ram_core::Result<Snapshots> = names.into_iter().map(begin).collect();
+    Ok((snapshots?, revision))
 }
 
 fn answer<'a, T>(

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use ram_core::scans::{Cursor, Page, Scan};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
-use crate::lookup::RangeOptions;
+use crate::lookup::{RangeOptions, table_name};
 use crate::member::MemberResource;
 use crate::range::decode_range;
 use crate::raw::{Type, binary};
+use crate::request::encode_key;
 use crate::terms;
 
 /// A scan that its caller holds; without a caller it is closed.
 pub static SCANS: Type<Arc<Scan>> = Type::new();
 
 mod atoms {
-    rustler::atoms! { ok, all, done, start, at, after, expired }
+    rustler::atoms! { ok, all, done, start, at, after, expired, no_table, set, ordered_set }
 }
 
 /// `{ok, Scan, Revision}`
@@ -26,25 +27,25 @@ pub fn opened<'a>(env: Env<'a>, scan: Arc<Scan>) -> Term<'a> {
     (atoms::ok(), SCANS.term(env, scan), revision).encode(env)
 }
 
-/// `scan_page(Member, Scan, Cursor, Range | all, {Reverse, KeysOnly, Limit}) -> {items | mixed,
+/// `scan_page(Member, {Scan, Table}, Cursor, Range | all, {Reverse, KeysOnly, Limit}) -> {items | mixed,
 /// Items, NextCursor | done} | expired | {error, Reason}`. The first cursor is `start`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn scan_page<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
-    scan: Term<'a>,
+    (scan, table): (Term<'a>, Binary<'a>),
     cursor: Term<'a>,
     range: Term<'a>,
     options: RangeOptions,
 ) -> NifResult<Term<'a>> {
     let scan = SCANS.object(scan).ok_or(rustler::Error::BadArg)?;
-    let cursor = decode_cursor(cursor)?;
+    let (table, cursor) = (table_name(&table)?, decode_cursor(cursor)?);
     let RangeOptions { reverse, keys_only, limit } = options;
     let page = if atoms::all() == range {
-        scan.page(&cursor, (Bound::Unbounded, Bound::Unbounded), reverse, limit)
+        scan.page(table, &cursor, (Bound::Unbounded, Bound::Unbounded), reverse, limit)
     } else {
         match decode_range(env, member, range)? {
-            Ok(range) => scan.page(&cursor, range.bounds(), reverse, limit),
+            Ok(range) => scan.page(table, &cursor, range.bounds(), reverse, limit),
             Err(wrong) => return Ok(wrong),
         }
     };
@@ -55,6 +56,40 @@ fn scan_page<'a>(
         }
         Err(_) => atoms::expired().encode(env),
     })
+}
+
+/// `scan_get(Member, {Scan, Table}, Key) -> {value, V, Meta} | {encoded, Binary, Meta} | none |
+/// no_table | expired | {error, Reason}`
+#[rustler::nif(schedule = "DirtyCpu")]
+fn scan_get<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    (scan, table): (Term<'a>, Binary<'a>),
+    key: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let scan = SCANS.object(scan).ok_or(rustler::Error::BadArg)?;
+    let mut bytes = Vec::with_capacity(32);
+    if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
+        return Ok(wrong);
+    }
+    Ok(match scan.get(table_name(&table)?, &bytes) {
+        Ok(Some(item)) => terms::looked_up(env, item),
+        Ok(None) => atoms::no_table().encode(env),
+        Err(_) => atoms::expired().encode(env),
+    })
+}
+
+/// `scan_type(Scan, Table) -> set | ordered_set | no_table | expired`
+#[rustler::nif]
+fn scan_type<'a>(env: Env<'a>, scan: Term<'a>, table: Binary<'a>) -> NifResult<Term<'a>> {
+    let scan = SCANS.object(scan).ok_or(rustler::Error::BadArg)?;
+    let table_type = match scan.is_ordered(table_name(&table)?) {
+        Ok(Some(true)) => atoms::ordered_set(),
+        Ok(Some(false)) => atoms::set(),
+        Ok(None) => atoms::no_table(),
+        Err(_) => atoms::expired(),
+    };
+    Ok(table_type.encode(env))
 }
 
 /// Nothing is held for it any more.

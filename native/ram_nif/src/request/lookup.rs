@@ -7,7 +7,7 @@ use rustler::{Binary, Env, NifResult, Term};
 
 use super::{READ_LOST, deadline, queue};
 use crate::lookup::{
-    Asked, RangeOptions, begin_scan, encode_keys, find_table, in_range, items, table_name,
+    Asked, RangeOptions, Which, begin_scan, encode_keys, find_table, in_range, items, table_name,
 };
 use crate::member::MemberResource;
 use crate::range::decode_range;
@@ -144,15 +144,14 @@ fn scan<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
-    table: Binary<'a>,
+    which: Which,
     Asked(freshness): Asked,
     timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    let name = table_name(&table)?.to_owned();
+) -> Term<'a> {
     let scans = member.node.scans().clone();
     let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
-    let look = move |tables: &Tables| begin_scan(tables, &name);
-    Ok(look_later(env, member, reference, lookup, look, move |env, (snapshot, revision)| {
-        scan::opened(env, scans.open(snapshot, revision))
-    }))
+    let look = move |tables: &Tables| begin_scan(tables, &which);
+    look_later(env, member, reference, lookup, look, move |env, (snapshots, revision)| {
+        scan::opened(env, scans.open(snapshots, revision))
+    })
 }
