@@ -8,7 +8,7 @@
 
 -export([fold/3, to_list/1, keys/1, select/2, range/3, prefix/2]).
 -export([first/1, last/1, next/2, prev/2]).
--export([bounds/2]).
+-export([bounds/2, open/3, decoded/2, not_ordered/2, range_checks/0]).
 -export_type([continuation/0]).
 
 %% In one page: a page takes well below a millisecond.
@@ -32,7 +32,7 @@
 -spec fold(fun(({term(), term()}, Acc) -> Acc), Acc, {call(), [map()]}) -> Acc.
 fold(Fun, Acc, {Call, Options}) ->
     Asked = ram_options:read(options(Options), #{reverse => fun check_boolean/1}, Call),
-    Scan = open(Asked, Call),
+    Scan = open(of_table(Asked), Asked, Call),
     try
         fold_pages(Fun, Acc, Scan, start, page_options(Asked), Call)
     after
@@ -141,8 +141,7 @@ listed(Bounds, Make, Options, Call) ->
         #{continuation := #ram_continuation{what = What} = Continuation} ->
             go_on(Continuation, Make, Asked, Call);
         #{continuation := _OfAnother} ->
-            {_, Arguments} = Call,
-            ram_error:badarg(Call, length(Arguments),
+            ram_error:badarg(Call, length(ram_error:arguments(Call)),
                              "the option continuation is of another call or other options");
         #{limit := Limit} ->
             limited(Bounds, Make, What, Limit, Asked, Call);
@@ -168,7 +167,7 @@ whole(Bounds, Make, Asked, Call) ->
     end.
 
 scanned(Bounds, Make, Asked, Call) ->
-    Scan = open(Asked, Call),
+    Scan = open(of_table(Asked), Asked, Call),
     try
         gather(Scan, start, Bounds, Make, page_options(Asked), infinity, [], Call)
     of
@@ -182,7 +181,7 @@ limited(empty, _Make, _What, _Limit, _Asked, _Call) ->
 limited({at_end, _} = Bounds, Make, _What, _Limit, Asked, Call) ->
     {whole(Bounds, Make, Asked, Call), done};
 limited(Bounds, Make, What, Limit, Asked, Call) ->
-    {_Member, Scan, Revision} = open(Asked, Call),
+    {_Member, Scan, Revision} = open(of_table(Asked), Asked, Call),
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, maps:update_with(more, fun(M) -> M#{limit => Limit} end, Asked), Call).
 
@@ -250,12 +249,19 @@ short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked
         Failed -> ram_lookup:checked(Failed, Call)
     end.
 
-open(#{member := Member, table := Table} = Asked, Call) ->
-    Now = fun(Fresh) -> ram_nif:scan_now(Member, Table, Fresh) end,
-    Later = fun(Ref, Fresh, TimeoutMs) -> ram_nif:scan(Member, Ref, Table, Fresh, TimeoutMs) end,
+of_table(#{table := Table}) -> Table.
+
+%% @doc A scan of a table, or of all.
+-spec open(binary() | all, ram_options:asked(), call()) ->
+          {ram_nif:member(), reference(), pos_integer()}.
+open(Which, #{member := Member} = Asked, Call) ->
+    Now = fun(Fresh) -> ram_nif:scan_now(Member, Which, Fresh) end,
+    Later = fun(Ref, Fresh, TimeoutMs) -> ram_nif:scan(Member, Ref, Which, Fresh, TimeoutMs) end,
     {ok, Scan, Revision} = ram_lookup:checked(ram_lookup:ask(Asked, Now, Later, 1), Call),
     {Member, Scan, Revision}.
 
+close({_Member, {Scan, _Table}, _Revision}) ->
+    ram_nif:scan_close(Scan);
 close({_Member, Scan, _Revision}) ->
     ram_nif:scan_close(Scan).
 
@@ -267,6 +273,8 @@ page({Member, Scan, Revision}, Cursor, Bounds, Options, Call) ->
         Failed -> ram_lookup:checked(Failed, Call)
     end.
 
+%% @doc With values that are decoded in the calling process.
+-spec decoded([term()], call()) -> [term()].
 decoded(Items, Call) ->
     [case Item of
          {'ram encoded', Key, Binary} -> {Key, ram_request:decoded(Binary, Key, Call)};
@@ -276,7 +284,9 @@ decoded(Items, Call) ->
 
 %%% Arguments
 
-not_ordered(Name, {_, Arguments} = Call) ->
+-spec not_ordered(atom(), call()) -> no_return().
+not_ordered(Name, Call) ->
+    Arguments = ram_error:arguments(Call),
     Why = io_lib:format("the table ~ts is a set, and has no order", [Name]),
     ram_error:badarg(Call, length(Arguments), Why).
 
@@ -285,6 +295,12 @@ wrong(Call, Position, Must, Term) ->
 
 options([]) -> #{};
 options([Options]) -> Options.
+
+%% @doc The options of a range inside of a transaction.
+-spec range_checks() -> ram_arguments:checks().
+range_checks() ->
+    #{table => fun ram_arguments:table/1, limit => fun check_limit/1,
+      reverse => fun check_boolean/1, keys_only => fun check_boolean/1}.
 
 check_boolean(Value) when is_boolean(Value) -> ok;
 check_boolean(_Value) -> {error, "must be true or false"}.
