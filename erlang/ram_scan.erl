@@ -17,7 +17,7 @@
 -define(DEPTH, 12).
 
 %% What is left: results that were found, and where to go on.
--record(ram_continuation, {scan :: reference(),
+-record(ram_continuation, {scan :: {reference(), Table :: binary()},
                            revision :: pos_integer(),
                            what :: term(),              % the call and its arguments
                            found = [] :: [term()],
@@ -32,7 +32,7 @@
 -spec fold(fun(({term(), term()}, Acc) -> Acc), Acc, {call(), [map()]}) -> Acc.
 fold(Fun, Acc, {Call, Options}) ->
     Asked = ram_options:read(options(Options), #{reverse => fun check_boolean/1}, Call),
-    Scan = open(of_table(Asked), Asked, Call),
+    Scan = open_table(Asked, Call),
     try
         fold_pages(Fun, Acc, Scan, start, page_options(Asked), Call)
     after
@@ -167,7 +167,7 @@ whole(Bounds, Make, Asked, Call) ->
     end.
 
 scanned(Bounds, Make, Asked, Call) ->
-    Scan = open(of_table(Asked), Asked, Call),
+    Scan = open_table(Asked, Call),
     try
         gather(Scan, start, Bounds, Make, page_options(Asked), infinity, [], Call)
     of
@@ -181,7 +181,7 @@ limited(empty, _Make, _What, _Limit, _Asked, _Call) ->
 limited({at_end, _} = Bounds, Make, _What, _Limit, Asked, Call) ->
     {whole(Bounds, Make, Asked, Call), done};
 limited(Bounds, Make, What, Limit, Asked, Call) ->
-    {_Member, Scan, Revision} = open(of_table(Asked), Asked, Call),
+    {_Member, Scan, Revision} = open_table(Asked, Call),
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, maps:update_with(more, fun(M) -> M#{limit => Limit} end, Asked), Call).
 
@@ -249,7 +249,9 @@ short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked
         Failed -> ram_lookup:checked(Failed, Call)
     end.
 
-of_table(#{table := Table}) -> Table.
+open_table(#{table := Table} = Asked, Call) ->
+    {Member, Scan, Revision} = open(Table, Asked, Call),
+    {Member, {Scan, Table}, Revision}.
 
 %% @doc A scan of a table, or of all.
 -spec open(binary() | all, ram_options:asked(), call()) ->
@@ -261,8 +263,6 @@ open(Which, #{member := Member} = Asked, Call) ->
     {Member, Scan, Revision}.
 
 close({_Member, {Scan, _Table}, _Revision}) ->
-    ram_nif:scan_close(Scan);
-close({_Member, Scan, _Revision}) ->
     ram_nif:scan_close(Scan).
 
 page({Member, Scan, Revision}, Cursor, Bounds, Options, Call) ->
@@ -308,5 +308,5 @@ check_boolean(_Value) -> {error, "must be true or false"}.
 check_limit(Limit) when is_integer(Limit), Limit > 0 -> ok;
 check_limit(_Limit) -> {error, "must be a positive integer"}.
 
-check_continuation(#ram_continuation{scan = Scan}) when is_reference(Scan) -> ok;
+check_continuation(#ram_continuation{}) -> ok;
 check_continuation(_Other) -> {error, "must be a continuation that the same call returned"}.
