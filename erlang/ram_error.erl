@@ -27,6 +27,14 @@
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
       | {unreadable_value, Key :: term()}
+        %% The write is done, and this node's OTP has no term for the value that it answered with.
+      | {unreadable_result, Key :: term()}
+      | {no_table, Name :: atom()}              % nothing happened
+      | {too_many_tables, TablesMax :: pos_integer()}
+      | {not_an_integer, Key :: term()}         % a counter; nothing was changed
+      | {results_too_large, BytesMax :: pos_integer()}
+        %% Others changed the key whenever the fun had run, as often as `retries' allows.
+      | {conflict, Key :: term()}
         %% A defect of ram that the leader detected. Nothing happened.
       | {refused, Why :: binary()}.
 
@@ -63,7 +71,8 @@
 -type call() :: {Function :: atom(), Arguments :: [term()]}.
 
 %% Modules that may be on the stack between such a call and where it fails.
--define(OWN, [?MODULE, ram, ram_arguments, ram_read, ram_request, ram_update, ram_write, erlang]).
+-define(OWN, [?MODULE, ram, ram_arguments, ram_read, ram_request, ram_txn, ram_update, ram_write,
+              erlang]).
 %% Arguments up to this size, encoded, are told: an exception is copied and logged, with what is in
 %% it. The arity stands in for larger ones.
 -define(ARGUMENTS_BYTES_MAX, 4096).
@@ -71,7 +80,7 @@
 -define(DEPTH, 30).
 
 %% @private Raises badarg for an argument of the call, and says what is wrong with it.
--spec badarg(call(), Position :: pos_integer(), Why :: unicode:chardata()) -> no_return().
+-spec badarg(call(), Position :: pos_integer() | general, Why :: unicode:chardata()) -> no_return().
 badarg(Call, Position, Why) ->
     raise(badarg, Call, #{cause => #{Position => text(Why)}}).
 
@@ -111,6 +120,11 @@ outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
 outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
 outcome({unreadable_value, _Key}) -> not_applied;
+outcome({no_table, _Name}) -> not_applied;
+outcome({too_many_tables, _TablesMax}) -> not_applied;
+outcome({not_an_integer, _Key}) -> not_applied;
+outcome({results_too_large, _BytesMax}) -> not_applied;
+outcome({conflict, _Key}) -> not_applied;
 %% A defect: the leader could not read the write, and did not take it.
 outcome({refused, _Why}) -> not_applied;
 outcome(badarg) -> not_applied;
@@ -223,6 +237,24 @@ of_call({unreadable_value, Key}) ->
     print("the OTP of this node (~ts) has no term for the value of ~0tP, which a node with a newer "
           "one put; it is intact: read it there, or put another",
           [erlang:system_info(otp_release), Key, ?DEPTH]);
+of_call({unreadable_result, Key}) ->
+    print("the write is done, and the OTP of this node (~ts) has no term for the value of ~0tP that "
+          "it found, which a node with a newer one had put",
+          [erlang:system_info(otp_release), Key, ?DEPTH]);
+of_call({no_table, Name}) ->
+    print("there is no table ~tp, and nothing happened; ram:create_table/2 makes one", [Name]);
+of_call({too_many_tables, Max}) ->
+    print("there are ~b tables with the default one, and no more are made; ram:drop_table/1 makes "
+          "room", [Max]);
+of_call({not_an_integer, Key}) ->
+    print("the value of ~0tP is no integer, or would not be one of a size that every node can have; "
+          "nothing was changed", [Key, ?DEPTH]);
+of_call({results_too_large, Max}) ->
+    print("the values that the call would be answered with have more than ~b bytes; nothing "
+          "happened; ask for fewer at once", [Max]);
+of_call({conflict, Key}) ->
+    print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
+          "nothing was changed; call again, or allow more", [Key, ?DEPTH]);
 of_call({refused, Why}) ->
     print("the leader refused the request (~ts) and nothing happened; this is a defect of ram, "
           "please report it", [Why]);

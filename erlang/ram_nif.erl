@@ -5,14 +5,16 @@
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
          member_set_cookie/2, member_rename/3, member_recover/3, member_erase/1,
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
--export([put/5, put_large/5, delete/4, write_many/5, compare_and_set/6, compare_and_set_large/6]).
+-export([put/6, put_large/6, delete/5, write_many/6, delete_range/6, change_table/4]).
+-export([transaction/7, transaction_large/7]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
 -export([lookup/6, get_many/6, range/7, info/5, tables/4, scan/5]).
 -export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
--export([key_encode/1, key_decode/1]).
+-export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
+-export_type([condition/0, command/0, bound/0, held/0]).
 
 -on_load(load/0).
 
@@ -24,6 +26,24 @@
                 | {add, Id :: pos_integer(), Name :: binary(), Address :: binary()}
                 | {remove, Name :: binary()}
                 | {remove_one, Id :: pos_integer(), Name :: binary()}.
+
+%% Parts of a transaction; values are in external term format, names of tables are text and that of
+%% the default table is empty. `none': the table of the transaction.
+-type condition() ::
+        {none | binary(), Key :: term(),
+         absent | present | {value, binary()} | {rev, '<' | '=' | '>', non_neg_integer()}}
+      | {unchanged, none | binary(), From :: bound(), To :: bound(), Rev :: non_neg_integer(),
+         Entries :: non_neg_integer()}.
+-type command() :: {put, none | binary(), Key :: term(), binary()}
+                 | {delete, none | binary(), Key :: term()}
+                 | {get, none | binary(), Key :: term()}
+                 | {count, none | binary(), Key :: term(), Increment :: integer(),
+                    Default :: integer(), none | {Threshold :: integer(), SetTo :: integer()}}.
+%% An end of a range, which the key is in.
+-type bound() :: first | last | {key, term()}.
+%% What a key held when a command looked at it.
+-type held() :: {Value :: binary(), Rev :: pos_integer(), CreatedRev :: pos_integer(),
+                 Version :: pos_integer()}.
 
 %% Why a member is not reached.
 -type cause() :: no_address | unknown_host | connection_refused | no_route | timeout | not_ours
@@ -92,29 +112,45 @@ folder_look(_DataDir) -> ?NOT_LOADED.
 -spec folder_erase(DataDir :: binary(), Cluster :: binary()) -> ok | {error, term()}.
 folder_erase(_DataDir, _Cluster) -> ?NOT_LOADED.
 
--spec put(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
-put(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
+%% Writes. The answer is `{ok, Revision}', with that of the state after it; of a transaction
+%% `{ran, Succeeded, Revision, [none | held()] | forgotten}', with a result for each get and count
+%% that was run (`forgotten': it was sent again and is done, and the results were too many to be
+%% remembered); of a range `{deleted, Revision, Count}'; of all `{error, Reason}'. Those that are
+%% named `large' are the same on a dirty scheduler.
+-spec put(member(), reference(), Table :: binary(), term(), binary(), non_neg_integer()) ->
+          reply().
+put(_Member, _Ref, _Table, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
 
--spec put_large(member(), reference(), term(), binary(), non_neg_integer()) -> reply().
-put_large(_Member, _Ref, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
+-spec put_large(member(), reference(), Table :: binary(), term(), binary(), non_neg_integer()) ->
+          reply().
+put_large(_Member, _Ref, _Table, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
 
--spec delete(member(), reference(), term(), non_neg_integer()) -> reply().
-delete(_Member, _Ref, _Key, _TimeoutMs) -> ?NOT_LOADED.
+-spec delete(member(), reference(), Table :: binary(), term(), non_neg_integer()) -> reply().
+delete(_Member, _Ref, _Table, _Key, _TimeoutMs) -> ?NOT_LOADED.
 
 %% All in one log entry, the puts first; for lists of which one is not empty.
--spec write_many(member(), reference(), Puts :: [{term(), binary()}], Deletes :: [term()],
-                 non_neg_integer()) -> reply().
-write_many(_Member, _Ref, _Puts, _Deletes, _TimeoutMs) -> ?NOT_LOADED.
+-spec write_many(member(), reference(), Table :: binary(), Puts :: [{term(), binary()}],
+                 Deletes :: [term()], non_neg_integer()) -> reply().
+write_many(_Member, _Ref, _Table, _Puts, _Deletes, _TimeoutMs) -> ?NOT_LOADED.
 
--spec compare_and_set(member(), reference(), term(), absent | non_neg_integer(), binary(),
-                      non_neg_integer()) -> reply().
-compare_and_set(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
-    ?NOT_LOADED.
+-spec transaction(member(), reference(), Table :: binary(), If :: [condition()],
+                  Then :: [command()], Otherwise :: [command()], non_neg_integer()) -> reply().
+transaction(_Member, _Ref, _Table, _If, _Then, _Otherwise, _TimeoutMs) -> ?NOT_LOADED.
 
--spec compare_and_set_large(member(), reference(), term(), absent | non_neg_integer(), binary(),
-                            non_neg_integer()) -> reply().
-compare_and_set_large(_Member, _Ref, _Key, _Expect, _Value, _TimeoutMs) ->
-    ?NOT_LOADED.
+%% Takes keys of any length, too.
+-spec transaction_large(member(), reference(), Table :: binary(), If :: [condition()],
+                        Then :: [command()], Otherwise :: [command()], non_neg_integer()) ->
+          reply().
+transaction_large(_Member, _Ref, _Table, _If, _Then, _Otherwise, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec delete_range(member(), reference(), Table :: binary(), From :: bound(), To :: bound(),
+                   non_neg_integer()) -> reply().
+delete_range(_Member, _Ref, _Table, _From, _To, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec change_table(member(), reference(),
+                   {create, Table :: binary(), set | ordered_set} | {drop, Table :: binary()},
+                   non_neg_integer()) -> reply().
+change_table(_Member, _Ref, _Change, _TimeoutMs) -> ?NOT_LOADED.
 
 %% Takes the place of a key in the calls of this module that answered `{error, {bad_key, long}}':
 %% encoding it holds a scheduler for too long. Only for the next call.
@@ -249,3 +285,14 @@ key_encode(_Term) -> ?NOT_LOADED.
 %% term, a newer one has.
 -spec key_decode(binary()) -> term().
 key_decode(_Key) -> ?NOT_LOADED.
+
+%% Whether two values, in external term format, are identical. As keys, values of the store are
+%% judged without the virtual machine; this is for tests.
+-spec value_same(binary(), binary()) -> boolean().
+value_same(_One, _Other) -> ?NOT_LOADED.
+
+%% What a counter becomes, in external term format; `none' for the value of an absent key, for no
+%% limit, and when the value is no integer. For tests, too.
+-spec value_count(binary() | none, Incr :: integer(), Default :: integer(),
+                  {Threshold :: integer(), SetTo :: integer()} | none) -> binary() | none.
+value_count(_Current, _Incr, _Default, _Limit) -> ?NOT_LOADED.

@@ -3,7 +3,7 @@
 -module(ram_read).
 
 -export([get/1, get/2, get/3, fetch/1, fetch/2]).
--export([linearizable/1, encoded/4]).
+-export([encoded/3]).
 
 %% A call less each: about 1 % of a get.
 -compile({no_auto_import, [get/1]}).
@@ -119,20 +119,21 @@ read(Member, Key, TimeoutMs, Reads) ->
     ram_request:call(Member, Key, Read, TimeoutMs).
 
 %% @doc What a key holds, with its value in external term format, for a write that depends on it.
--spec encoded(ram_nif:member(), term(), timeout(), ram:reads()) ->
+-spec encoded(ram_nif:member(), term(), timeout()) ->
           none | {value, binary(), Revision :: pos_integer()} | {error, term()}.
-encoded(Member, Key, TimeoutMs, Reads) ->
-    case read(Member, Key, TimeoutMs, Reads) of
+encoded(Member, Key, TimeoutMs) ->
+    case read(Member, Key, TimeoutMs, linearizable(member())) of
         {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
         {encoded, Binary, Revision} -> {value, Binary, Revision};
         Other -> Other
     end.
 
-%% @doc Who may answer such a read. An old value would do no harm, since it is compared; but the fun
-%% of an update would be called for it in vain.
--spec linearizable(ram:reads()) -> lease | quorum.
-linearizable(local) -> quorum;
-linearizable(Reads) -> Reads.
+%% An old value would do no harm, since it is compared; but the fun of an update would be called for
+%% it in vain.
+linearizable({_Member, _TimeoutMs, local}) -> quorum;
+linearizable({_Member, _TimeoutMs, Reads}) -> Reads;
+%% It has ended meanwhile.
+linearizable(undefined) -> quorum.
 
 member() ->
     persistent_term:get(?KEY, undefined).

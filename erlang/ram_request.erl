@@ -10,7 +10,8 @@
 -module(ram_request).
 
 -export([set_member/3, clear_member/0, member/0]).
--export([running/1, call/3, call/4, by_long_key/3, checked/2, decoded/3]).
+-export([running/1, call/3, call/4, by_long_key/3, is_key/1]).
+-export([checked/2, bad_key/4, decoded/3, decoded/4, meta/3]).
 -export([sync/0, sync/1, change/2, reach/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 -export_type([member/0]).
@@ -143,21 +144,52 @@ running(Call) ->
         Member -> Member
     end.
 
+%% @doc Whether the library takes it as a key. Not for large ones.
+-spec is_key(term()) -> boolean().
+is_key(Term) ->
+    try is_binary(ram_nif:key_encode(Term))
+    catch error:badarg -> false
+    end.
+
 %% @doc The answer of a request, unless it failed. A key is the first argument of the call.
 -spec checked(Answer, ram_error:call()) -> Answer.
-checked({error, {bad_key, local_fun}}, Call) ->
-    ram_error:badarg(Call, 1, "a key must not hold a local fun");
-checked({error, {bad_key, too_deep}}, Call) ->
-    Why = "maps in map keys, or native records, are nested too deep in this key",
-    ram_error:badarg(Call, 1, Why);
+checked({error, {bad_key, Why}}, Call) ->
+    bad_key(Why, 1, "", Call);
+checked({error, {not_ordered, Name}}, Call) ->
+    Text = ["the table ", table(Name), " is a set and has no order; this needs an ordered_set"],
+    ram_error:badarg(Call, general, Text);
+checked({error, {no_table, Name}}, Call) ->
+    ram_error:failure({no_table, binary_to_atom(table(Name))}, Call);
 checked({error, Reason}, Call) ->
     ram_error:failure(Reason, Call);
 checked(Result, _Call) ->
     Result.
 
-%% @doc A node with a newer OTP may have put a value for which this OTP has no term.
+table(<<>>) -> <<"default">>;
+table(Name) -> Name.
+
+%% @doc Raises badarg for a key in this argument; `Where' says where in there.
+-spec bad_key(local_fun | too_deep, Position :: pos_integer(), Where :: unicode:chardata(),
+              ram_error:call()) -> no_return().
+bad_key(local_fun, Position, Where, Call) ->
+    ram_error:badarg(Call, Position, [Where, "a key must not hold a local fun"]);
+bad_key(too_deep, Position, Where, Call) ->
+    Why = "maps in map keys, or native records, are nested too deep in this key",
+    ram_error:badarg(Call, Position, [Where, Why]).
+
+%% @doc The value of a key. A node with a newer OTP may have put one for which this OTP has no term.
 -spec decoded(binary(), Key :: term(), ram_error:call()) -> term().
 decoded(Binary, Key, Call) ->
+    decoded(Binary, Key, unreadable_value, Call).
+
+%% @doc `unreadable_result': the value is the answer of a write that is done.
+-spec decoded(binary(), Key :: term(), unreadable_value | unreadable_result, ram_error:call()) ->
+          term().
+decoded(Binary, Key, Unreadable, Call) ->
     try binary_to_term(Binary)
-    catch error:badarg -> ram_error:failure({unreadable_value, Key}, Call)
+    catch error:badarg -> ram_error:failure({Unreadable, Key}, Call)
     end.
+
+-spec meta(ram:rev(), ram:rev(), pos_integer()) -> ram:meta().
+meta(Revision, Created, Version) ->
+    #{rev => Revision, created_rev => Created, version => Version, ttl => infinity, owner => none}.

@@ -55,30 +55,39 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, ?SLOW_MS, []).
 
-%% @doc Updates `Key' with `Change', which runs in the calling process, maybe more than once. What
-%% its last run raises is raised here, and then it has changed nothing.
--spec run(Key :: term(), timeout(), access(), change()) -> ok | {error, term()}.
-run(Key, TimeoutMs, Access, Change) ->
+%% @doc Updates `Key' with `Change', which runs in the calling process, maybe more than once, and
+%% `Retries' times after the first at most. Returns the revision of the write and what its last run
+%% made; what that raises is raised here, and then it has changed nothing. `conflict': it would have
+%% had to run once more, and has changed nothing.
+-spec run(Key :: term(), {timeout(), Retries :: infinity | non_neg_integer()}, access(),
+          change()) ->
+          {ok, Revision :: pos_integer(), binary()} | {error, conflict | term()}.
+run(Key, {TimeoutMs, Retries}, Access, Change) ->
     Deadline = now_ms() + TimeoutMs,
     Alias = monitor(process, ?MODULE, [{alias, explicit_unalias}]),
     Waiter = #waiter{alias = Alias, pid = self(), deadline = Deadline, access = Access},
     gen_server:cast(?MODULE, {join, Key, Waiter}),
+    Runs = case Retries of infinity -> infinity; _ -> Retries + 1 end,
     try
-        wait(Alias, Deadline, Change, not_run)
+        wait(Alias, Deadline, {Change, Runs}, not_run)
     after
         unalias(Alias),
         demonitor(Alias, [flush]),
         flush(Alias)
     end.
 
-%% `Last' is how the last run of `Change' ended.
-wait(Alias, Deadline, Change, Last) ->
+%% `Last' is how the last run of `Change' ended, `Runs' how many more there may be.
+wait(Alias, Deadline, {Change, Runs} = Left, Last) ->
     receive
+        {Alias, {change, ReplyTo, _Value}} when Runs =:= 0 ->
+            ReplyTo ! {ReplyTo, raised},
+            wait(Alias, Deadline, Left, no_more);
         {Alias, {change, ReplyTo, Value}} ->
-            wait(Alias, Deadline, Change, changed(Change, Value, ReplyTo));
-        {Alias, {done, ok}} ->
+            wait(Alias, Deadline, {Change, less(Runs)}, changed(Change, Value, ReplyTo));
+        {Alias, {done, {ok, Revision}}} ->
             case Last of
-                made -> ok;
+                {made, New} -> {ok, Revision, New};
+                no_more -> {error, conflict};
                 {Class, Reason, Stack} -> erlang:raise(Class, Reason, Stack)
             end;
         {Alias, {done, Error}} ->
@@ -91,13 +100,16 @@ wait(Alias, Deadline, Change, Last) ->
         {error, timeout}
     end.
 
+less(infinity) -> infinity;
+less(Runs) -> Runs - 1.
+
 %% What is known when nobody is left who could tell: a change that has not run is not written.
 ended(not_run) -> {error, noproc};
 ended(_Ran) -> {error, timeout}.
 
 changed(Change, Value, ReplyTo) ->
     try Change(Value) of
-        New -> ReplyTo ! {ReplyTo, {made, New}}, made
+        New -> ReplyTo ! {ReplyTo, {made, New}}, {made, New}
     catch
         Class:Reason:Stack -> ReplyTo ! {ReplyTo, raised}, {Class, Reason, Stack}
     end.
@@ -200,7 +212,8 @@ change(Waiters, Current, Origin, SlowMs) ->
         {Ran, {new, New}, Late} ->
             round(Late, write(Ran, Current, New, SlowMs), SlowMs);
         {Raised, {same, _}, Late} when Origin =:= read ->
-            reply(Raised, ok),
+            %% None of them made anything, so none has a revision.
+            reply(Raised, {ok, none}),
             round(Late, Current, SlowMs);
         {Raised, {same, _}, Late} ->
             round(Late, read(Raised, SlowMs), SlowMs)
@@ -235,7 +248,9 @@ run_in(#waiter{pid = Pid, alias = Alias}, Value, LimitMs) ->
 write([#waiter{access = #{set := Set}} | More] = Ran, Current, New, SlowMs) ->
     Expect = case Current of none -> absent; {value, _Old, Revision} -> Revision end,
     case Set(Expect, New, left_ms(Ran)) of
-        {ok, NewRevision} -> reply(Ran, ok), {value, New, NewRevision};
+        {ok, NewRevision} ->
+            reply(Ran, {ok, NewRevision}),
+            {value, New, NewRevision};
         {conflict, none} -> round(Ran, unknown, SlowMs);
         {conflict, {Found, FoundRevision}} -> round(Ran, {value, Found, FoundRevision}, SlowMs);
         {error, timeout} -> reply(Ran, {error, timeout}), unknown;

@@ -1,70 +1,370 @@
-%% Writes, made and awaited in the calling process; called by ram alone. Counterpart of
-%% request/write.rs.
+%% Writes, made and awaited in the calling process; called by ram, and by ram_txn for those that are
+%% given as data. Counterpart of request/write.rs and request/transaction.rs.
+%%
+%% A plain put or delete is a batch of one, which is cheapest. A write that expects something, or
+%% tells what was there, is a transaction. One that runs a fun reads, and then expects what it read.
+%%
+%% All take the call of ram that is answered, for what they raise.
 -module(ram_write).
 
--export([put/2, put_many/1, delete/1, delete_many/1, update/3]).
+-export([put/2, put/4, put_new/4, cas/5, delete/1, delete/3, take/3]).
+-export([update/5, get_and_update/4, update_counter/5]).
+-export([put_many/3, delete_many/3, delete_range/4]).
+-export([create_table/3, drop_table/2]).
+-export([target/2, run/4, failed/3, table_name/1]).
+-export_type([target/0, condition/0, command/0, held/0]).
 
-%% Values above this are copied on a dirty scheduler.
+%% Values above this, and transactions of more, are copied on a dirty scheduler.
 -define(LARGE_BYTES, 262144).
+%% What a part of a transaction costs beside its value.
+-define(PART_BYTES, 8192).
+%% The longest time that a process can wait, of 49 days.
+-define(FOREVER_MS, 16#FFFFFFFF).
+
+-type target() :: {ram_nif:member(), TimeoutMs :: non_neg_integer(), Table :: binary()}.
+-type condition() :: ram_nif:condition().
+-type command() :: ram_nif:command().
+-type held() :: ram_nif:held().
+-type call() :: ram_error:call().
+
+%%% One key
 
 -spec put(term(), term()) -> ok.
 put(Key, Value) ->
     Call = {put, [Key, Value]},
-    {Member, TimeoutMs, _} = ram_request:running(Call),
-    Binary = term_to_binary(Value),
-    Put = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:put_large(Member, Ref, Encoded, Binary, TimeoutMs);
-             (Ref, Encoded) ->
-                  ram_nif:put(Member, Ref, Encoded, Binary, TimeoutMs)
-          end,
-    {ok, _Revision} = ram_request:checked(ram_request:call(Member, Key, Put, TimeoutMs), Call),
+    _Revision = plain({put, none, Key, term_to_binary(Value)}, target(#{}, Call), Call),
     ok.
+
+-spec put(term(), term(), map(), call()) -> ram:written().
+put(Key, Value, Options, Call) ->
+    Checked = ram_arguments:call_options(Options, written(), Call),
+    one({put, none, Key, term_to_binary(Value)}, Checked, Call).
+
+-spec put_new(term(), term(), map(), call()) -> boolean().
+put_new(Key, Value, Options, Call) ->
+    Target = target(ram_arguments:call_options(Options, #{}, Call), Call),
+    Put = {put, none, Key, term_to_binary(Value)},
+    {IsNew, _, []} = transaction(Target, [{none, Key, absent}], [Put], [], Call),
+    IsNew.
+
+-spec cas(term(), term(), term(), map(), call()) -> ram:written().
+cas(Key, Expected, Value, Options, Call) ->
+    ok = ram_arguments:argument(Expected, 2, fun ram_arguments:expected/1, Call),
+    Checked = ram_arguments:call_options(Options, #{}, Call),
+    Change = {put, none, Key, term_to_binary(Value)},
+    one(Change, Checked#{expect => Expected, return => rev}, Call).
 
 -spec delete(term()) -> ok.
 delete(Key) ->
     Call = {delete, [Key]},
-    {Member, TimeoutMs, _} = ram_request:running(Call),
-    Delete = fun(Ref, Encoded) -> ram_nif:delete(Member, Ref, Encoded, TimeoutMs) end,
-    {ok, _Revision} = ram_request:checked(ram_request:call(Member, Key, Delete, TimeoutMs), Call),
+    _Revision = plain({delete, none, Key}, target(#{}, Call), Call),
     ok.
 
-%% @doc In the order of the list, so the last value of a key stays.
--spec put_many([{term(), term()}]) -> ok.
-put_many(Entries) ->
-    Puts = [{Key, term_to_binary(Value)} || {Key, Value} <- Entries],
-    write_many(Puts, [], {put_many, [Entries]}).
+-spec delete(term(), map(), call()) -> ram:written().
+delete(Key, Options, Call) ->
+    one({delete, none, Key}, ram_arguments:call_options(Options, written(), Call), Call).
 
--spec delete_many([term()]) -> ok.
-delete_many(Keys) ->
-    write_many([], Keys, {delete_many, [Keys]}).
+-spec take(term(), map(), call()) -> {ok, term()} | error.
+take(Key, Options, Call) ->
+    one({delete, none, Key}, (ram_arguments:call_options(Options, #{}, Call))#{return => old}, Call).
 
-write_many([], [], Call) ->
-    _ = ram_request:running(Call),
-    ok;
-write_many(Puts, Deletes, Call) ->
-    {Member, TimeoutMs, _} = ram_request:running(Call),
-    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Puts, Deletes, TimeoutMs) end,
-    {ok, _Revision} = ram_request:checked(ram_request:call(Member, Write, TimeoutMs), Call),
-    ok.
+written() ->
+    #{return => ram_arguments:one_of([ok, rev, old]), expect => fun ram_arguments:expected/1}.
 
--spec update(term(), term(), fun((term()) -> term())) -> ok.
-update(Key, Default, Fun) ->
-    Call = {update, [Key, Default, Fun]},
-    {Member, TimeoutMs, Configured} = ram_request:running(Call),
-    Reads = ram_read:linearizable(Configured),
-    Access = #{read => fun(LimitMs) -> ram_read:encoded(Member, Key, LimitMs, Reads) end,
+one(Change, #{expect := Expected} = Options, Call) ->
+    Key = element(3, Change),
+    Return = maps:get(return, Options, ok),
+    Condition = {none, Key, condition(Expected)},
+    case transaction(target(Options, Call), [Condition], looking(Return, Change),
+                     [{get, none, Key}], Call) of
+        {true, Revision, Held} -> returned(Return, Revision, Held, Key, Call);
+        {false, _Revision, [Held]} -> {conflict, current(Held, Key, Call)}
+    end;
+one(Change, Options, Call) ->
+    Key = element(3, Change),
+    Return = maps:get(return, Options, ok),
+    case looking(Return, Change) of
+        [Change] ->
+            returned(Return, plain(Change, target(Options, Call), Call), [], Key, Call);
+        Commands ->
+            {true, Revision, Held} = transaction(target(Options, Call), [], Commands, [], Call),
+            returned(Return, Revision, Held, Key, Call)
+    end.
+
+%% With a look at what was there, where the answer tells of it.
+looking(ok, Change) -> [Change];
+looking(rev, {put, _, _, _} = Change) -> [Change];
+looking(_Return, Change) -> [{get, none, element(3, Change)}, Change].
+
+returned(ok, _Revision, _Held, _Key, _Call) -> ok;
+returned(_Return, _Revision, [none], _Key, _Call) -> error;
+returned(rev, Revision, _Held, _Key, _Call) -> {ok, Revision};
+returned(old, _Revision, [Held], Key, Call) ->
+    {ok, ram_request:decoded(element(1, Held), Key, unreadable_result, Call)}.
+
+current(none, _Key, _Call) ->
+    error;
+current({Binary, Revision, Created, Version}, Key, Call) ->
+    {ok, ram_request:decoded(Binary, Key, Call), ram_request:meta(Revision, Created, Version)}.
+
+condition({value, Value}) -> {value, term_to_binary(Value)};
+condition({rev, Revision}) -> {rev, '=', Revision};
+condition(AbsentOrPresent) -> AbsentOrPresent.
+
+%%% With a fun, or a count
+
+-spec update(term(), term(), fun((term()) -> term()), map(), call()) ->
+          ok | {ok, term() | ram:rev()}.
+update(Key, Default, Fun, Options, Call) ->
+    Checks = #{return => ram_arguments:one_of([ok, new, rev]),
+               retries => fun ram_arguments:retries/1},
+    Checked = ram_arguments:call_options(Options, Checks, Call),
+    {_, TimeoutMs, Table} = Target = target(Checked, Call),
+    Access = #{read => fun(LimitMs) -> found(within(LimitMs, Target), Key) end,
                set => fun(Expect, Binary, LimitMs) ->
-                              compare_and_set(Member, Key, Expect, Binary, LimitMs)
+                              set(within(LimitMs, Target), Key, Expect, Binary)
                       end},
     Change = fun(none) -> term_to_binary(Default);
                 (Binary) -> term_to_binary(Fun(ram_request:decoded(Binary, Key, Call)))
              end,
-    ram_request:checked(ram_update:run(Key, TimeoutMs, Access, Change), Call).
+    Retries = maps:get(retries, Checked, infinity),
+    case {ram_update:run({Table, Key}, {TimeoutMs, Retries}, Access, Change), Checked} of
+        {{ok, _Revision, New}, #{return := new}} -> {ok, binary_to_term(New)};
+        {{ok, Revision, _New}, #{return := rev}} -> {ok, Revision};
+        {{ok, _Revision, _New}, #{}} -> ok;
+        {{error, conflict}, #{}} -> ram_error:failure({conflict, Key}, Call);
+        {{error, _} = Error, #{}} -> ram_request:checked(Error, Call)
+    end.
 
-compare_and_set(Member, Key, Expect, Binary, TimeoutMs) ->
-    Set = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
-                  ram_nif:compare_and_set_large(Member, Ref, Encoded, Expect, Binary, TimeoutMs);
+set(Target, Key, Expect, Binary) ->
+    Condition = case Expect of absent -> absent; Revision -> {rev, '=', Revision} end,
+    case run(Target, [{none, Key, Condition}], [{put, none, Key, Binary}], [{get, none, Key}]) of
+        {ran, true, New, []} -> {ok, New};
+        {ran, false, _, [none]} -> {conflict, none};
+        {ran, false, _, [{Found, Of, _, _}]} -> {conflict, {Found, Of}};
+        {error, _} = Error -> Error
+    end.
+
+%% What is expected by the write that follows.
+found({Member, TimeoutMs, <<>>}, Key) ->
+    ram_read:encoded(Member, Key, TimeoutMs);
+found(Target, Key) ->
+    case run(Target, [], [{get, none, Key}], []) of
+        {ran, true, _, [none]} -> none;
+        {ran, true, _, [{Binary, Revision, _, _}]} -> {value, Binary, Revision};
+        {error, _} = Error -> Error
+    end.
+
+-spec get_and_update(term(), fun(({ok, term()} | error) -> tuple()), map(), call()) -> term().
+get_and_update(Key, Fun, Options, Call) ->
+    Checked = ram_arguments:call_options(Options, #{retries => fun ram_arguments:retries/1}, Call),
+    {_, TimeoutMs, _} = Target = target(Checked, Call),
+    Deadline = now_ms() + TimeoutMs,
+    Found = ram_request:checked(found(Target, Key), Call),
+    attempt(Found, maps:get(retries, Checked, infinity), {Key, Fun, Target, Deadline}, Call).
+
+attempt(Found, Retries, {Key, Fun, _, _} = Update, Call) ->
+    Value = case Found of
+                none -> error;
+                {value, Binary, _} -> {ok, ram_request:decoded(Binary, Key, Call)}
+            end,
+    case Fun(Value) of
+        {keep, Reply} -> Reply;
+        {delete, Reply} when Found =:= none -> Reply;
+        {delete, Reply} -> attempt({delete, none, Key}, Reply, Found, Retries, Update, Call);
+        {put, New, Reply} ->
+            Put = {put, none, Key, term_to_binary(New)},
+            attempt(Put, Reply, Found, Retries, Update, Call);
+        Other ->
+            ram_arguments:wrong(Call, 2, "must return {put, New, Reply}, {delete, Reply} or "
+                                "{keep, Reply}, and returned ~0tP", [Other, 12])
+    end.
+
+attempt(Change, Reply, Found, Retries, {Key, _, Target, Deadline} = Update, Call) ->
+    Condition = case Found of none -> absent; {value, _, Revision} -> {rev, '=', Revision} end,
+    LeftMs = max(0, Deadline - now_ms()),
+    case transaction(within(LeftMs, Target), [{none, Key, Condition}], [Change],
+                     [{get, none, Key}], Call) of
+        {true, _, []} -> Reply;
+        {false, _, _} when Retries =:= 0 -> ram_error:failure({conflict, Key}, Call);
+        {false, _, [none]} -> attempt(none, less(Retries), Update, Call);
+        {false, _, [{Binary, Newer, _, _}]} ->
+            attempt({value, Binary, Newer}, less(Retries), Update, Call)
+    end.
+
+less(infinity) -> infinity;
+less(Retries) -> Retries - 1.
+
+-spec update_counter(term(), ram:count(), integer(), map(), call()) -> integer().
+update_counter(Key, Count, Default, Options, Call) ->
+    ok = ram_arguments:argument(Count, 2, fun ram_arguments:count/1, Call),
+    ok = ram_arguments:argument(Default, 3, fun ram_arguments:integer/1, Call),
+    Target = target(ram_arguments:call_options(Options, #{}, Call), Call),
+    {Increment, Limit} = case Count of
+                             {Step, Threshold, SetTo} -> {Step, {Threshold, SetTo}};
+                             Step -> {Step, none}
+                         end,
+    Command = {count, none, Key, Increment, Default, Limit},
+    {true, _, [{New, _, _, _}]} = transaction(Target, [], [Command], [], Call),
+    binary_to_term(New).
+
+%%% Several keys
+
+%% @doc In the order of the list, so the last value of a key stays.
+-spec put_many(term(), map(), call()) -> ok | {ok, ram:rev()}.
+put_many(Entries, Options, Call) ->
+    Checked = many(Options, Call),
+    Pairs = ram_arguments:entries(Entries, Call),
+    write_many([{Key, term_to_binary(Value)} || {Key, Value} <- Pairs], [], Checked, Call).
+
+-spec delete_many(term(), map(), call()) -> ok | {ok, ram:rev()}.
+delete_many(Keys, Options, Call) ->
+    Checked = many(Options, Call),
+    write_many([], ram_arguments:keys(Keys, Call), Checked, Call).
+
+many(Options, Call) ->
+    ram_arguments:call_options(Options, #{return => ram_arguments:one_of([ok, rev])}, Call).
+
+write_many([], [], Options, Call) when Options =:= #{} ->
+    _ = ram_request:running(Call),
+    ok;
+write_many([], [], Options, Call) ->
+    {true, Revision, []} = transaction(target(Options, Call), [], [], [], Call),
+    returned(maps:get(return, Options, ok), Revision, [], none, Call);
+write_many(Puts, Deletes, Options, Call) ->
+    {Member, TimeoutMs, Table} = target(Options, Call),
+    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Table, Puts, Deletes, TimeoutMs) end,
+    {ok, Revision} = ram_request:checked(ram_request:call(Member, Write, TimeoutMs), Call),
+    returned(maps:get(return, Options, ok), Revision, [], none, Call).
+
+-spec delete_range(term(), term(), map(), call()) -> non_neg_integer().
+delete_range(From, To, Options, Call) ->
+    {Member, TimeoutMs, Table} = target(ram_arguments:call_options(Options, #{}, Call), Call),
+    Delete = fun(Ref) ->
+                     ram_nif:delete_range(Member, Ref, Table, bound(From), bound(To), TimeoutMs)
+             end,
+    case ram_request:call(Member, Delete, TimeoutMs) of
+        {deleted, _Revision, Count} -> Count;
+        {error, {bad_key, Why}} ->
+            Position = case ram_request:is_key(From) of true -> 2; false -> 1 end,
+            ram_request:bad_key(Why, Position, "", Call);
+        {error, _} = Error -> ram_request:checked(Error, Call)
+    end.
+
+bound('$first') -> first;
+bound('$last') -> last;
+bound({key, Key}) -> {key, Key};
+bound(Key) -> {key, Key}.
+
+%%% Tables
+
+-spec create_table(term(), map(), call()) -> ok | {error, exists}.
+create_table(Name, Options, Call) ->
+    ok = ram_arguments:argument(Name, 1, fun ram_arguments:table/1, Call),
+    Checks = #{type => ram_arguments:one_of([set, ordered_set]),
+               timeout => fun ram_arguments:timeout/1},
+    Checked = ram_arguments:options(Options, Checks, Call),
+    Type = maps:get(type, Checked, set),
+    case change_table({create, table_name(Name), Type}, target(Checked, Call)) of
+        {ok, _Revision} -> ok;
+        {error, exists} -> {error, exists};
+        {error, _} = Error -> ram_request:checked(Error, Call)
+    end.
+
+-spec drop_table(term(), call()) -> ok | {error, no_table}.
+drop_table(default, Call) ->
+    ram_error:badarg(Call, 1, "must be another table than default, which is always there");
+drop_table(Name, Call) ->
+    ok = ram_arguments:argument(Name, 1, fun ram_arguments:table/1, Call),
+    case change_table({drop, table_name(Name)}, target(#{}, Call)) of
+        {ok, _Revision} -> ok;
+        {error, {no_table, _}} -> {error, no_table};
+        {error, _} = Error -> ram_request:checked(Error, Call)
+    end.
+
+change_table(Change, {Member, TimeoutMs, _Table}) ->
+    Submit = fun(Ref) -> ram_nif:change_table(Member, Ref, Change, TimeoutMs) end,
+    ram_request:call(Member, Submit, TimeoutMs).
+
+%%% Requests
+
+%% @doc Where the options send a write, and for how long it is waited for.
+-spec target(map(), call()) -> target().
+target(Options, Call) ->
+    {Member, ConfiguredMs, _Reads} = ram_request:running(Call),
+    TimeoutMs = case Options of
+                    #{timeout := infinity} -> ?FOREVER_MS;
+                    #{timeout := Ms} -> Ms;
+                    #{} -> ConfiguredMs
+                end,
+    {Member, TimeoutMs, table_name(maps:get(table, Options, default))}.
+
+within(LimitMs, {Member, _TimeoutMs, Table}) ->
+    {Member, LimitMs, Table}.
+
+-spec table_name(atom()) -> binary().
+table_name(default) -> <<>>;
+table_name(Name) -> atom_to_binary(Name).
+
+%% Returns its revision.
+plain({put, none, Key, Binary}, {Member, TimeoutMs, Table}, Call) ->
+    Put = fun(Ref, Encoded) when byte_size(Binary) > ?LARGE_BYTES ->
+                  ram_nif:put_large(Member, Ref, Table, Encoded, Binary, TimeoutMs);
              (Ref, Encoded) ->
-                  ram_nif:compare_and_set(Member, Ref, Encoded, Expect, Binary, TimeoutMs)
+                  ram_nif:put(Member, Ref, Table, Encoded, Binary, TimeoutMs)
           end,
-    ram_request:call(Member, Key, Set, TimeoutMs).
+    {ok, Revision} = ram_request:checked(ram_request:call(Member, Key, Put, TimeoutMs), Call),
+    Revision;
+plain({delete, none, Key}, {Member, TimeoutMs, Table}, Call) ->
+    Delete = fun(Ref, Encoded) -> ram_nif:delete(Member, Ref, Table, Encoded, TimeoutMs) end,
+    {ok, Revision} = ram_request:checked(ram_request:call(Member, Key, Delete, TimeoutMs), Call),
+    Revision.
+
+%% @doc Runs a transaction; the results are those of gets and counts.
+-spec run(target(), [condition()], [command()], [command()]) ->
+          {ran, Succeeded :: boolean(), ram:rev(), [none | held()]} | {error, term()}.
+run(Target, Conditions, Then, Otherwise) ->
+    Bytes = lists:sum([bytes(Part) || Part <- Conditions ++ Then ++ Otherwise]),
+    Submit = case Bytes > ?LARGE_BYTES of
+                 true -> fun ram_nif:transaction_large/7;
+                 false -> fun ram_nif:transaction/7
+             end,
+    run(Submit, Target, Conditions, Then, Otherwise).
+
+run(Submit, {Member, TimeoutMs, Table} = Target, Conditions, Then, Otherwise) ->
+    Request = fun(Ref) -> Submit(Member, Ref, Table, Conditions, Then, Otherwise, TimeoutMs) end,
+    case ram_request:call(Member, Request, TimeoutMs) of
+        {error, {bad_key, long}} ->
+            run(fun ram_nif:transaction_large/7, Target, Conditions, Then, Otherwise);
+        {ran, Succeeded, _Revision, forgotten} ->
+            Ran = case Succeeded of true -> Then; false -> Otherwise end,
+            case lists:all(fun(Command) -> element(1, Command) =:= get end, Ran) of
+                true -> run(Submit, Target, Conditions, Then, Otherwise);
+                false -> {error, timeout}
+            end;
+        Answer ->
+            Answer
+    end.
+
+bytes({put, _, _, Binary}) -> ?PART_BYTES + byte_size(Binary);
+bytes({_, _, {value, Binary}}) -> ?PART_BYTES + byte_size(Binary);
+bytes({count, _, _, Increment, _, _} = Count) when not is_integer(Increment);
+                                                   abs(Increment) > 1 bsl 60 ->
+    ?PART_BYTES + erlang:external_size(Count);
+bytes(_Part) -> ?PART_BYTES.
+
+transaction(Target, Conditions, Then, Otherwise, Call) ->
+    case run(Target, Conditions, Then, Otherwise) of
+        {ran, Succeeded, Revision, Results} -> {Succeeded, Revision, Results};
+        {error, Reason} -> failed(Reason, Then ++ Otherwise, Call)
+    end.
+
+%% @doc Raises what a transaction of these commands failed with.
+-spec failed(term(), [command()], call()) -> no_return().
+failed({not_an_integer, Index}, Commands, Call) ->
+    ram_error:failure({not_an_integer, element(3, lists:nth(Index + 1, Commands))}, Call);
+failed(Reason, _Commands, Call) ->
+    ram_request:checked({error, Reason}, Call).
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).

@@ -52,7 +52,16 @@ const SHIPPED: &[(&str, &[&str])] = &[
     ),
     (
         "ram_nif",
-        &["ram_core", "ram_lease", "ram_net", "ram_raft", "ram_store", "ram_table", "ram_threads"],
+        &[
+            "ram_core",
+            "ram_lease",
+            "ram_limits",
+            "ram_net",
+            "ram_raft",
+            "ram_store",
+            "ram_table",
+            "ram_threads",
+        ],
     ),
 ];
 const TESTING: &[&str] = &["ram_check", "ram_model", "ram_sim"];
@@ -67,6 +76,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("dashmap", &["ram_nif", "ram_threads"]),
     ("hashbrown", &["ram_table"]),
     ("loom", &["ram_threads"]),
+    ("num-bigint", &["ram_nif"]),
     ("serde", &["ram_lease", "ram_store", "ram_raft", "ram_core"]),
     ("tokio", &["ram_lease", "ram_net", "ram_raft", "ram_core"]),
 ];

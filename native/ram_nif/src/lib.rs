@@ -22,6 +22,8 @@ mod value;
 use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
 
 use key::KeyError;
+use ram_table::value::Values;
+use value::CompiledTerms;
 
 /// What `ram_nif:key_encode/1` allows, in bytes.
 const KEY_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +43,27 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
         KeyError::Unreadable => Error::RaiseAtom("unreadable_key"),
         _ => Error::BadArg,
     })
+}
+
+/// What the replicated state knows of values, for tests of it against the virtual machine.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn value_same(one: Binary, other: Binary) -> bool {
+    CompiledTerms.same(&one, &other)
+}
+
+/// What is no value stands for that of an absent key, and what is no pair for no limit.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn value_count<'a>(
+    env: Env<'a>,
+    current: Term<'a>,
+    increment: Term<'a>,
+    default: Term<'a>,
+    limit: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let count = value::count(increment, default, limit.decode().ok()).ok_or(Error::BadArg)?;
+    let current = current.decode::<Binary>().ok();
+    let counted = CompiledTerms.count(current.as_deref(), &count);
+    Ok(counted.map_or_else(|| terms::none(env), |value| raw::binary(env, &value)))
 }
 
 /// Before anybody can call the library.

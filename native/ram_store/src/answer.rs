@@ -33,7 +33,8 @@ pub enum Failure {
     TooManyTables { tables_max: u64 },
     #[error("the table {0} is a set, and has no order")]
     NotOrdered(String),
-    /// The value that this command of those that were run would have counted.
+    /// The value that this command would have counted: one of all commands of the transaction, in
+    /// order, from 0.
     #[error("the value is no number")]
     NotANumber { command: u32 },
     #[error("the results have more than {bytes_max} bytes")]

@@ -166,15 +166,18 @@ impl Store {
         let mut index = 0;
         while !run.parts.is_write_over() {
             let part = run.parts.next().transpose()?.ok_or_else(misplaced)?;
-            let command = match (part, &decided) {
+            let ran = match (part, &decided) {
                 (Part::Condition(condition), Ok(true)) => {
                     decided = self.holds(table, &condition);
                     continue;
                 }
-                (Part::Then(command), Ok(true)) | (Part::Otherwise(command), Ok(false)) => command,
-                _ => continue,
+                (Part::Condition(_), _) => continue,
+                (Part::Then(command), Ok(true)) | (Part::Otherwise(command), Ok(false)) => {
+                    changes.run(&command, index)
+                }
+                _ => Ok(()),
             };
-            if let Err(failure) = changes.run(&command, index) {
+            if let Err(failure) = ran {
                 decided = Err(failure);
             }
             index += 1;

@@ -24,7 +24,7 @@ const FOREIGN_STEPS: usize = 8;
 const BYTES_PER_STEP: usize = 16;
 
 /// Keys that took longer than that, encoded on another thread: such a term stands for the key that
-/// it holds. They never leave ram_request.erl.
+/// it holds. They never leave the modules that make requests.
 pub static LONG_KEYS: Type<Vec<u8>> = Type::new();
 
 /// Appends the key of `term` to `out`, in at most so many steps; an element of a list is one.

@@ -52,7 +52,7 @@
 //! term that a later OTP has and this version does not know. What is inside a term counts as well.
 
 mod encode;
-mod form;
+pub mod form;
 mod prefix;
 mod read;
 

@@ -1,4 +1,4 @@
-//! The requests of a running member: counterpart of ram_request.erl.
+//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl and ram_write.erl.
 //!
 //! Each takes the caller's reference, puts the request into the member's queue and returns `{ok,
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was
@@ -7,6 +7,9 @@
 mod key;
 mod lookup;
 mod members;
+mod range;
+mod refusal;
+mod transaction;
 mod write;
 
 use bytes::Bytes;

@@ -1,91 +1,75 @@
-//! Changes of the values, queued.
+//! Writes, queued: counterpart of ram_write.erl. What is decided by what is there is in
+//! `transaction`.
 
-use ram_store::write::{Command, Comparison, Condition, Place, State, Write};
-use rustler::{Binary, Decoder, Env, NifResult, Term};
+use ram_core::Error;
+use ram_core::handle::Writing;
+use ram_store::answer::Answer;
+use ram_store::write::{Command, Write};
+use rustler::{Atom, Binary, Env, NifResult, Term};
 
 use super::key::{encode_key, with_key};
-use super::{CHANGE_LOST, deadline, queue};
+use super::refusal::refused;
+use super::{CHANGE_LOST, deadline, queue, range};
 use crate::member::MemberResource;
+use crate::reply::Ticket;
 use crate::terms;
 
 mod atoms {
-    rustler::atoms! { absent }
-}
-
-fn write<'a>(
-    env: Env<'a>,
-    member: &MemberResource,
-    reference: Term<'a>,
-    command: &Command<'_>,
-    timeout_ms: u64,
-) -> Term<'a> {
-    queue(env, member, (reference, CHANGE_LOST), |ticket| {
-        let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
-        member.node.write(command, deadline(timeout_ms), reply)
-    })
+    rustler::atoms! { create, drop, set, ordered_set }
 }
 
 /// Two entries of the library that do the same. The second is for a value so large that copying it
 /// would hold a scheduler for too long, and runs on a dirty one.
-macro_rules! entries {
-    ($name:ident, $large:ident, ($($declared:tt)*) => $queue:ident($($argument:ident),*)) => {
-        #[rustler::nif]
+macro_rules! put {
+    ($name:ident $(, $schedule:literal)?) => {
+        #[rustler::nif $((schedule = $schedule))?]
         fn $name<'a>(
             env: Env<'a>,
             member: &'a MemberResource,
             reference: Term<'a>,
-            $($declared)*,
+            table: &'a str,
+            key: Term<'a>,
+            value: Binary<'a>,
             timeout_ms: u64,
         ) -> NifResult<Term<'a>> {
-            $queue(env, member, reference, $($argument,)* timeout_ms)
-        }
-
-        #[rustler::nif(schedule = "DirtyCpu")]
-        fn $large<'a>(
-            env: Env<'a>,
-            member: &'a MemberResource,
-            reference: Term<'a>,
-            $($declared)*,
-            timeout_ms: u64,
-        ) -> NifResult<Term<'a>> {
-            $queue(env, member, reference, $($argument,)* timeout_ms)
+            with_key(env, member, key, |key| {
+                let command = Command::put(&key, &value);
+                one(env, member, reference, (table, &command), timeout_ms)
+            })
         }
     };
 }
 
-entries!(put, put_large, (key: Term<'a>, value: Binary<'a>) => queue_put(key, value));
-
-entries!(
-    compare_and_set, compare_and_set_large,
-    (key: Term<'a>, expect: Expected, value: Binary<'a>) =>
-    queue_compare_and_set(key, expect, value)
-);
-
-fn queue_put<'a>(
-    env: Env<'a>,
-    member: &MemberResource,
-    reference: Term<'a>,
-    key: Term<'a>,
-    value: Binary<'a>,
-    timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    with_key(env, member, key, |key| {
-        let command = Command::put(&key, &value);
-        write(env, member, reference, &command, timeout_ms)
-    })
-}
+put!(put);
+put!(put_large, "DirtyCpu");
 
 #[rustler::nif]
 fn delete<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
+    table: &'a str,
     key: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     with_key(env, member, key, |key| {
-        write(env, member, reference, &Command::delete(&key), timeout_ms)
+        one(env, member, reference, (table, &Command::delete(&key)), timeout_ms)
     })
+}
+
+/// A batch of one.
+fn one<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    reference: Term<'a>,
+    (table, command): (&str, &Command<'_>),
+    timeout_ms: u64,
+) -> Term<'a> {
+    let mut writing = member.node.writing(&Write::Batch { table, commands: 1 });
+    match writing.command(command) {
+        Ok(()) => submit(env, member, reference, writing, timeout_ms),
+        Err(cause) => terms::error(env, &cause),
+    }
 }
 
 /// Puts `[{Key, Value}]` and deletes `[Key]`, all in one log entry.
@@ -94,74 +78,98 @@ fn write_many<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
+    table: &'a str,
     puts: Vec<(Term<'a>, Binary<'a>)>,
     deletes: Vec<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    // One buffer for all keys: there may be millions.
-    let (mut keys, mut ends) = (Vec::new(), Vec::with_capacity(puts.len() + deletes.len()));
-    for key in puts.iter().map(|(key, _)| *key).chain(deletes) {
-        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut keys)? {
+    let count = u32::try_from(puts.len() + deletes.len()).map_err(|_| rustler::Error::BadArg)?;
+    let mut writing = member.node.writing(&Write::Batch { table, commands: count });
+    let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
+    let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
+    let mut encoded = Vec::new();
+    for (key, value) in keys.zip(values.chain(std::iter::repeat(None))) {
+        encoded.clear();
+        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut encoded)? {
             return Ok(wrong);
         }
-        if let Err(cause) = member.node.config().limits.check_batch(keys.len()) {
-            return Ok(terms::error(env, &cause));
-        }
-        ends.push(keys.len());
-    }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    let keys = starts.zip(&ends).map(|(start, end)| keys.get(start..*end).unwrap_or_default());
-    let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
-    let commands = keys.zip(values.chain(std::iter::repeat(None)));
-    let mut writing = member.node.writing(&Write::Batch { table: "", commands: ends.len() as u32 });
-    for (key, value) in commands {
-        let command = value.map_or_else(|| Command::delete(key), |value| Command::put(key, value));
+        let command = match value {
+            Some(value) => Command::put(&encoded, value),
+            None => Command::delete(&encoded),
+        };
         if let Err(cause) = writing.command(&command) {
             return Ok(terms::error(env, &cause));
         }
     }
-    Ok(queue(env, member, (reference, CHANGE_LOST), |ticket| {
-        let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
-        writing.submit(deadline(timeout_ms), reply)
-    }))
+    Ok(submit(env, member, reference, writing, timeout_ms))
 }
 
-/// `absent | Revision`
-struct Expected(State<'static>);
+/// Deletes the keys of an ordered table from one to the other: see [`range`].
+#[rustler::nif(schedule = "DirtyCpu")]
+fn delete_range<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    reference: Term<'a>,
+    table: &'a str,
+    from: Term<'a>,
+    to: Term<'a>,
+    timeout_ms: u64,
+) -> NifResult<Term<'a>> {
+    let mut keys = range::Keys::default();
+    let written = keys.encode(env, member, (from, to), usize::MAX).map(|range| {
+        let writing = member.node.writing(&Write::DeleteRange { table, range });
+        submit(env, member, reference, writing, timeout_ms)
+    });
+    refused(env, written)
+}
 
-impl<'a> Decoder<'a> for Expected {
-    fn decode(term: Term<'a>) -> NifResult<Self> {
-        match term.decode::<u64>() {
-            Ok(revision) => Ok(Expected(State::Revision(Comparison::Equal, revision))),
-            Err(_) if atoms::absent() == term => Ok(Expected(State::Absent)),
-            Err(error) => Err(error),
-        }
+/// `Change :: {create, Table, set | ordered_set} | {drop, Table}`
+#[rustler::nif]
+fn change_table<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    reference: Term<'a>,
+    change: Term<'a>,
+    timeout_ms: u64,
+) -> NifResult<Term<'a>> {
+    let writing = member.node.writing(&decode_table(change)?);
+    Ok(submit(env, member, reference, writing, timeout_ms))
+}
+
+fn decode_table(change: Term) -> NifResult<Write> {
+    if let Ok((kind, table)) = change.decode::<(Atom, &str)>() {
+        return if kind == atoms::drop() {
+            Ok(Write::DropTable { table })
+        } else {
+            Err(rustler::Error::BadArg)
+        };
     }
+    let (kind, table, table_type): (Atom, &str, Atom) = change.decode()?;
+    let ordered = table_type == atoms::ordered_set();
+    if kind != atoms::create() || !(ordered || table_type == atoms::set()) {
+        return Err(rustler::Error::BadArg);
+    }
+    Ok(Write::CreateTable { table, ordered })
 }
 
-fn queue_compare_and_set<'a>(
+/// Queues a write that is encoded: `{ok, Id} | {error, Reason}`.
+pub fn submit<'a>(
     env: Env<'a>,
     member: &MemberResource,
     reference: Term<'a>,
-    key: Term<'a>,
-    Expected(expect): Expected,
-    value: Binary<'a>,
+    writing: Writing<'_>,
     timeout_ms: u64,
-) -> NifResult<Term<'a>> {
-    with_key(env, member, key, |key| {
-        let head = Write::Transaction { table: "", conditions: 1, then: 1, otherwise: 1 };
-        let at = Place::of(&key);
-        let mut writing = member.node.writing(&head);
-        let encoded = writing
-            .condition(&Condition::Key { at, is: expect })
-            .and_then(|()| writing.command(&Command::put(&key, &value)))
-            .and_then(|()| writing.command(&Command::Get { at }));
-        if let Err(cause) = encoded {
-            return terms::error(env, &cause);
-        }
-        queue(env, member, (reference, CHANGE_LOST), |ticket| {
-            let reply = Box::new(move |answer| ticket.answer(|env| terms::answer(env, answer)));
-            writing.submit(deadline(timeout_ms), reply)
-        })
+) -> Term<'a> {
+    queue(env, member, (reference, CHANGE_LOST), |ticket| {
+        let reply = Box::new(move |answer| reply(ticket, answer));
+        writing.submit(deadline(timeout_ms), reply)
     })
+}
+
+fn reply(ticket: Ticket, answer: Result<Answer, Error>) {
+    if terms::is_long(&answer) {
+        ticket.answer_long(|env| terms::answer(env, answer));
+    } else {
+        ticket.answer(|env| terms::answer(env, answer));
+    }
 }

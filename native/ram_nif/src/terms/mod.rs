@@ -6,7 +6,7 @@ mod status;
 use ram_core::Error;
 use ram_core::identity::ClusterId;
 use ram_net::{Unreached, UnreachedCause};
-use ram_store::answer::{Answer, Failure};
+use ram_store::answer::{Answer, Failure, Found as Held};
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -18,7 +18,7 @@ use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, error, none, value, encoded, conflict,
+        ok, error, none, value, encoded, ran, forgotten, deleted,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
@@ -32,6 +32,10 @@ mod atoms {
     }
 }
 pub use atoms::ok;
+
+/// Answers up to this size are copied.
+const COPIED_BYTES_MAX: usize = 2 * 1024;
+const COPIED_RESULTS_MAX: usize = 64;
 
 /// `{error, Reason}`, see ram_error.erl for the reasons.
 pub fn error<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
@@ -99,24 +103,47 @@ pub fn bad_key(env: Env, why: Atom) -> Term {
     (atoms::error(), (atoms::bad_key(), why)).encode(env)
 }
 
-/// `{ok, Revision} | {conflict, none | {Value, Revision}} | {error, Reason}`
+/// `{ok, Revision} | {ran, Succeeded, Revision, [Result] | forgotten} | {deleted, Revision, Count} |
+/// {error, Reason}`
 pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     match answer {
-        Ok(Answer::Done { revision } | Answer::Ran { succeeded: true, revision, .. }) => {
-            (atoms::ok(), revision).encode(env)
+        Ok(Answer::Done { revision }) => (atoms::ok(), revision).encode(env),
+        Ok(Answer::Ran { succeeded, revision, results }) => {
+            let results = match results {
+                Some(results) => {
+                    results.iter().map(|held| held_then(env, held)).collect::<Vec<_>>().encode(env)
+                }
+                None => atoms::forgotten().encode(env),
+            };
+            (atoms::ran(), succeeded, revision, results).encode(env)
         }
-        Ok(Answer::Ran { succeeded: false, results, .. }) => {
-            let found = results.into_iter().flatten().flatten().next();
-            let found = found.map(|found| (binary(env, &found.value), found.revision));
-            let found = found.map_or_else(|| atoms::none().encode(env), |found| found.encode(env));
-            (atoms::conflict(), found).encode(env)
+        Ok(Answer::Deleted { revision, entries }) => {
+            (atoms::deleted(), revision, entries).encode(env)
         }
-        Ok(Answer::Deleted { revision, .. }) => (atoms::ok(), revision).encode(env),
         Ok(Answer::Failed(failure)) => error(env, &Error::Unfit(failure)),
         // The proposer sends such a write again.
         Ok(Answer::Deferred) => error(env, &Error::Timeout),
         Err(cause) => error(env, &cause),
     }
+}
+
+/// `none | {Value, Revision, CreatedRevision, Version}`, with the value in external term format.
+fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
+    match held {
+        Some(held) => {
+            let value = binary(env, &held.value);
+            (value, held.revision, held.created_revision, held.version).encode(env)
+        }
+        None => atoms::none().encode(env),
+    }
+}
+
+/// Does it take so long to copy that an environment of its own is worth it?
+pub fn is_long(answer: &ram_core::Result<Answer>) -> bool {
+    let Ok(Answer::Ran { results: Some(results), .. }) = answer else { return false };
+    let bytes = |held: &Held| held.value.len();
+    let bytes: usize = results.iter().flatten().map(bytes).sum();
+    bytes > COPIED_BYTES_MAX || results.len() > COPIED_RESULTS_MAX
 }
 
 /// `{value, Value, Revision} | {encoded, Binary, Revision} | none | {error, Reason}`

@@ -16,7 +16,9 @@ mod number;
 pub mod record;
 mod text;
 
+pub use cursor::Cursor;
 pub use decode::to_etf;
+pub use identity::{push as push_identity, push_name};
 pub use leaf::push_leaf;
 pub use number::{push_float, push_int};
 pub use text::{push_atom_latin1, push_binary};

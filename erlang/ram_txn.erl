@@ -1,0 +1,122 @@
+%% Transactions that are given as data: ram:txn/3,4. Checks the data and makes conditions and
+%% commands of them, for one write; and of what comes back the results.
+-module(ram_txn).
+
+-export([run/5]).
+
+%% TRANSACTION_PARTS_MAX of ram_limits.
+-define(PARTS_MAX, 4096).
+
+%% What an operation makes of what comes back.
+-type reader() :: done | count | {value, Key :: term()}.
+
+-spec run(term(), term(), term(), map(), ram_error:call()) ->
+          {boolean(), [ram:txn_result()], ram:rev()}.
+run(If, Then, Else, Options, Call) ->
+    ok = ram_arguments:each(fun is_condition/1, If, 1, "must be a list of conditions", Call),
+    [ok = ram_arguments:each(fun is_operation/1, Operations, Position,
+                             "must be a list of operations", Call)
+     || {Operations, Position} <- [{Then, 2}, {Else, 3}]],
+    Target = ram_write:target(ram_arguments:call_options(Options, #{}, Call), Call),
+    Conditions = within(1, [condition(none, Condition) || Condition <- If], "conditions", Call),
+    {ThenCommands, ThenReaders} = commands(2, Then, Call),
+    {ElseCommands, ElseReaders} = commands(3, Else, Call),
+    case ram_write:run(Target, Conditions, ThenCommands, ElseCommands) of
+        {ran, true, Revision, Held} ->
+            {true, results(ThenReaders, Held, unreadable(ThenCommands), Call), Revision};
+        {ran, false, Revision, Held} ->
+            {false, results(ElseReaders, Held, unreadable(ElseCommands), Call), Revision};
+        {error, {bad_key, Why}} ->
+            {Position, N} = wrong_key(If, Then, Else),
+            ram_request:bad_key(Why, Position, io_lib:format("element ~b: ", [N]), Call);
+        {error, Reason} ->
+            ram_write:failed(Reason, ThenCommands ++ ElseCommands, Call)
+    end.
+
+%%% Checks
+
+is_condition({_Key, AbsentOrPresent}) -> lists:member(AbsentOrPresent, [absent, present]);
+is_condition({_Key, '=:=', _Value}) -> true;
+is_condition({_Key, rev, Compares, Revision}) ->
+    lists:member(Compares, ['=', '<', '>']) andalso is_integer(Revision) andalso Revision >= 0
+        andalso Revision =< 1 bsl 53;
+is_condition({in, _Table, {in, _, _}}) -> false;
+is_condition({in, Table, Condition}) -> is_table(Table) andalso is_condition(Condition);
+is_condition(_Other) -> false.
+
+is_operation({get, _Key}) -> true;
+is_operation({put, _Key, _Value}) -> true;
+is_operation({delete, _Key}) -> true;
+is_operation({take, _Key}) -> true;
+is_operation({update_counter, _Key, Count}) -> ram_arguments:count(Count) =:= ok;
+is_operation({in, _Table, {in, _, _}}) -> false;
+is_operation({in, Table, Operation}) -> is_table(Table) andalso is_operation(Operation);
+is_operation(_Other) -> false.
+
+is_table(Table) -> ram_arguments:table(Table) =:= ok.
+
+within(Position, Parts, What, Call) ->
+    case length(Parts) =< ?PARTS_MAX of
+        true -> Parts;
+        false -> ram_arguments:wrong(Call, Position, "must have at most ~b ~ts",
+                                     [?PARTS_MAX, What])
+    end.
+
+%% Where the key stands that the library refused: in which argument, and which element of it.
+wrong_key(If, Then, Else) ->
+    Keys = [{{1, N}, condition_key(Part)} || {N, Part} <- numbered(If)]
+        ++ [{{Position, N}, operation_key(Part)}
+            || {Position, Parts} <- [{2, Then}, {3, Else}], {N, Part} <- numbered(Parts)],
+    {value, {Place, _Key}} =
+        lists:search(fun({_Place, Key}) -> not ram_request:is_key(Key) end, Keys),
+    Place.
+
+numbered(Parts) -> lists:zip(lists:seq(1, length(Parts)), Parts).
+
+condition_key({in, Table, Condition}) when Table =/= '=:=' -> condition_key(Condition);
+condition_key(Condition) -> element(1, Condition).
+
+operation_key({in, _Table, Operation}) -> operation_key(Operation);
+operation_key(Operation) -> element(2, Operation).
+
+%%% What is sent, and what comes back
+
+condition(Table, {Key, AbsentOrPresent}) -> {Table, Key, AbsentOrPresent};
+condition(Table, {Key, '=:=', Value}) -> {Table, Key, {value, term_to_binary(Value)}};
+condition(Table, {Key, rev, Compares, Revision}) -> {Table, Key, {rev, Compares, Revision}};
+condition(none, {in, Table, Condition}) -> condition(ram_write:table_name(Table), Condition).
+
+commands(Position, Operations, Call) ->
+    {Commands, Readers} = lists:unzip([command(none, Operation) || Operation <- Operations]),
+    What = "operations, of which a take counts twice",
+    {within(Position, lists:append(Commands), What, Call), Readers}.
+
+-spec command(none | binary(), tuple()) -> {[ram_write:command()], reader()}.
+command(Table, {get, Key}) -> {[{get, Table, Key}], {value, Key}};
+command(Table, {put, Key, Value}) -> {[{put, Table, Key, term_to_binary(Value)}], done};
+command(Table, {delete, Key}) -> {[{delete, Table, Key}], done};
+command(Table, {take, Key}) -> {[{get, Table, Key}, {delete, Table, Key}], {value, Key}};
+command(Table, {update_counter, Key, {Increment, Threshold, SetTo}}) ->
+    {[{count, Table, Key, Increment, 0, {Threshold, SetTo}}], count};
+command(Table, {update_counter, Key, Increment}) ->
+    {[{count, Table, Key, Increment, 0, none}], count};
+command(none, {in, Table, Operation}) -> command(ram_write:table_name(Table), Operation).
+
+%% What is said of a value that this OTP cannot read.
+unreadable(Commands) ->
+    case lists:all(fun(Command) -> element(1, Command) =:= get end, Commands) of
+        true -> unreadable_value;
+        false -> unreadable_result
+    end.
+
+results([done | Readers], Held, Unreadable, Call) ->
+    [ok | results(Readers, Held, Unreadable, Call)];
+results([count | Readers], [{Binary, _, _, _} | Held], Unreadable, Call) ->
+    [binary_to_term(Binary) | results(Readers, Held, Unreadable, Call)];
+results([{value, _Key} | Readers], [none | Held], Unreadable, Call) ->
+    [error | results(Readers, Held, Unreadable, Call)];
+results([{value, Key} | Readers], [{Binary, _, _, _} | Held], Unreadable, Call) ->
+    Value = ram_request:decoded(Binary, Key, Unreadable, Call),
+    [{ok, Value} | results(Readers, Held, Unreadable, Call)];
+results([], [], _Unreadable, _Call) ->
+    [].
