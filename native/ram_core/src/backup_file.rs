@@ -16,7 +16,7 @@ use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
 use ram_store::command::Command;
 use ram_store::dump::{self, Blocks, Entry};
-use ram_table::table::Frozen;
+use ram_table::table::TableSnapshot;
 
 const VERSION: u32 = 1;
 
@@ -30,8 +30,13 @@ pub struct Head {
     entries: u64,
 }
 
-/// Writes the frozen table; gives up when the worker is to close.
-pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) -> Result<()> {
+/// Writes the table; gives up when the worker is to close.
+pub fn write(
+    path: &Path,
+    cluster: ClusterId,
+    table: &TableSnapshot,
+    worker: &Worker,
+) -> Result<()> {
     let disk = SingleFileDisk::new(path);
     let name = path.display().to_string();
     match disk.list() {
@@ -39,14 +44,14 @@ pub fn write(path: &Path, cluster: ClusterId, frozen: &Frozen, worker: &Worker) 
         Ok(_) => return Err(Error::File(format!("{name}: the file exists"))),
         Err(error) => return Err(Error::File(format!("the folder of {name}: {error}"))),
     }
-    let (revision, entries) = (frozen.revision(), frozen.entries());
+    let (revision, entries) = (table.revision(), table.entries());
     let head = Head { version: VERSION, cluster, revision, entries };
     let writer = SnapshotWriter::create_as(Kind::Backup, Arc::new(disk), name, revision);
     let mut writer = writer.map_err(refused)?;
     let mut blocks = Blocks::new(|block: &[u8]| writer.write_block(block).map_err(refused));
     blocks.write(&head)?;
     let mut pace = Pace::begin();
-    blocks.write_entries(frozen, || {
+    blocks.write_entries(table, || {
         pace.rest();
         if worker.is_closing() { Err(Error::Stopped) } else { Ok(()) }
     })?;
@@ -172,8 +177,8 @@ mod tests {
         }
 
         fn write(&self, name: &str, table: &Arc<Table>, revision: u64) -> Result<()> {
-            let frozen = table.freeze(revision).unwrap();
-            write(&self.path(name), CLUSTER, &frozen, &self.worker)
+            let snapshot = table.snapshot(revision, None);
+            write(&self.path(name), CLUSTER, &snapshot, &self.worker)
         }
 
         fn check(&self, name: &str) -> Result<u64> {

@@ -26,7 +26,7 @@ use ram_store::codec::DecodeError;
 use ram_store::command::Outcome;
 use ram_store::dump::Dump;
 use ram_store::{Applying, Store};
-use ram_table::table::{Frozen, Table};
+use ram_table::table::{Table, TableSnapshot};
 use ram_table::value::Values;
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
@@ -150,9 +150,9 @@ impl StateMachine {
         self.applied.clone()
     }
 
-    /// The table as it is between two entries; `None` while it is frozen already.
-    pub fn freeze(&self) -> Option<Frozen> {
-        self.store.table().freeze(self.store.metadata().revision)
+    /// The table as it is between two entries.
+    pub fn snapshot(&self) -> TableSnapshot {
+        self.store.snapshot()
     }
 
     /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.
@@ -174,10 +174,6 @@ impl StateMachine {
         let gone = &ids(&members.now) - &ids(&membership);
         members.removed.extend(gone);
         members.now = membership;
-    }
-
-    fn builder(&self, work: Option<(Head, Dump)>) -> Builder {
-        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
     }
 
     fn head(&self) -> Head {
@@ -240,17 +236,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
-        // None means: one is being written at this moment, and it will do.
-        let dump = self.store.dump()?;
-        Some(self.builder(Some((self.head(), dump))))
-    }
-
     async fn get_snapshot_builder(&mut self) -> Builder {
-        match self.try_create_snapshot_builder(true).await {
-            Some(builder) => builder,
-            None => self.builder(None),
-        }
+        let work = Some((self.head(), self.store.dump()));
+        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
     }
 
     async fn install_snapshot(
@@ -306,6 +294,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 pub struct Builder {
     disk: Arc<dyn Disk>,
     worker: Worker,
+    /// Taken when it is done.
     work: Option<(Head, Dump)>,
 }
 
@@ -313,8 +302,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let busy = || io::Error::other("a snapshot is being taken already");
-        let (head, dump) = self.work.take().ok_or_else(busy)?;
+        let again = || io::Error::other("this snapshot was written already");
+        let (head, dump) = self.work.take().ok_or_else(again)?;
         let (disk, worker) = (self.disk.clone(), self.worker.clone());
         self.worker
             .run(move || {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::codec::{self, DecodeError};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX};
-use ram_table::table::{Frozen, Item, Meta, Table};
+use ram_table::table::{Item, Meta, Revoked, Table, TableSnapshot};
 use ram_table::value::Values;
 
 /// A dump may say anything; 16 bytes are reserved for each.
@@ -78,10 +78,13 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
     /// Writes the entries of the table, to the last; `pause` is called after each part of it.
     pub fn write_entries(
         &mut self,
-        frozen: &Frozen,
+        snapshot: &TableSnapshot,
         mut pause: impl FnMut() -> Result<(), E>,
-    ) -> Result<(), E> {
-        frozen.walk(|items: &[Item]| {
+    ) -> Result<(), E>
+    where
+        E: From<Revoked>,
+    {
+        snapshot.walk(|items: &[Item]| {
             for item in items {
                 let entry: Entry = (item.key(), &item.value(), item.revision());
                 self.push(&entry)?;
@@ -124,31 +127,35 @@ pub fn entries(block: &[u8]) -> Result<Vec<Entry<'_>>, DecodeError> {
 /// The state between two proposals, to be written while others are applied.
 pub struct Dump {
     metadata: StateMetadata,
-    frozen: Frozen,
+    table: TableSnapshot,
 }
 
 impl Dump {
     /// `pause` is called between parts that take a moment.
-    pub fn write<E, W: FnMut(&[u8]) -> Result<(), E>>(
+    pub fn write<E: From<Revoked>, W: FnMut(&[u8]) -> Result<(), E>>(
         &self,
         blocks: &mut Blocks<W>,
         pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
-        let (revision, entries) = (self.metadata.revision, self.frozen.entries());
+        let (revision, entries) = (self.metadata.revision, self.table.entries());
         blocks.write(&Head { revision, entries })?;
         for part in self.metadata.sessions.parts() {
             blocks.push(&part)?;
         }
         blocks.end_list()?;
-        blocks.write_entries(&self.frozen, pause)
+        blocks.write_entries(&self.table, pause)
     }
 }
 
 impl Store {
-    /// `None` while another dump of it is written.
-    pub fn dump(&self) -> Option<Dump> {
-        let frozen = self.table.freeze(self.metadata.revision)?;
-        Some(Dump { metadata: self.metadata.clone(), frozen })
+    /// To be written while others are applied; any number at once.
+    pub fn dump(&self) -> Dump {
+        Dump { metadata: self.metadata.clone(), table: self.snapshot() }
+    }
+
+    /// The table between two proposals, for as long as it takes.
+    pub fn snapshot(&self) -> TableSnapshot {
+        self.table.snapshot(self.metadata.revision, None)
     }
 
     /// A fresh store with the state of a dump, whose blocks `next` gives.
