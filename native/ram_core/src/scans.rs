@@ -43,7 +43,10 @@ struct State {
 pub enum Cursor {
     Start,
     /// In a hash table: the shard, and how many of its items were read.
-    At { shard: usize, read: usize },
+    At {
+        shard: usize,
+        read: usize,
+    },
     /// In an ordered table: behind this encoded key.
     After(Vec<u8>),
 }

@@ -112,7 +112,11 @@ fn decode_cursor(cursor: Term) -> NifResult<Cursor> {
         };
     }
     let (kind, key): (rustler::Atom, Binary) = cursor.decode()?;
-    if kind == atoms::after() { Ok(Cursor::After(key.to_vec())) } else { Err(rustler::Error::BadArg) }
+    if kind == atoms::after() {
+        Ok(Cursor::After(key.to_vec()))
+    } else {
+        Err(rustler::Error::BadArg)
+    }
 }
 
 fn encode_cursor(env: Env, next: Option<Cursor>) -> Term {

@@ -50,10 +50,6 @@ impl Tables {
         self.all().iter().map(|table| table.bytes()).sum()
     }
 
-    pub fn is_frozen(&self) -> bool {
-        self.default.is_frozen()
-    }
-
     pub fn names(&self) -> Vec<String> {
         self.named.read().keys().cloned().collect()
     }
