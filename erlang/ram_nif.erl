@@ -9,6 +9,9 @@
 -export([transaction/7, transaction_large/7]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
+-export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
+-export([lookup/6, get_many/6, range/7, info/5, tables/4, scan/5]).
+-export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
 -export_type([condition/0, command/0, bound/0, held/0]).
@@ -190,6 +193,88 @@ restore(_Member, _Ref, _Path, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec cancel(member(), non_neg_integer()) -> boolean().
 cancel(_Member, _Id) -> ?NOT_LOADED.
+
+%%% Reads with options: `ask' means that this node may not answer at this moment, and the function of
+%%% the same name without `_now' has to be asked. Tables are named by their UTF-8, the default one by
+%%% an empty binary.
+
+-type fresh() :: {ram:reads(), AtLeast :: non_neg_integer()}.
+-type item() :: none
+              | {value, term(), item_meta()}
+                %% To be decoded by the caller.
+              | {encoded, binary(), item_meta()}.
+-type item_meta() :: {Revision :: pos_integer(), CreatedRevision :: pos_integer(),
+                      Version :: pos_integer()}.
+-type key_range() :: {unbounded | {including | excluding, Key :: term()},
+                      unbounded | {including | excluding, Key :: term()}}
+                   | {prefix, term()}.
+-type page_options() :: {Reverse :: boolean(), KeysOnly :: boolean(), Limit :: pos_integer()}.
+%% Among mixed entries are `{'ram encoded', Key, Binary}' and `{'ram unreadable', Key :: binary()}'.
+-type entries() :: {items | mixed, [term()], IsMore :: boolean()}.
+-type scan() :: reference().
+-type cursor() :: start | {at, non_neg_integer(), non_neg_integer()} | {'after', binary()}.
+
+-spec lookup_now(member(), Table :: binary(), Key :: term(), fresh()) ->
+          item() | ask | {error, term()}.
+lookup_now(_Member, _Table, _Key, _Fresh) -> ?NOT_LOADED.
+
+-spec lookup(member(), reference(), Table :: binary(), Key :: term(), fresh(),
+             non_neg_integer()) -> reply().
+lookup(_Member, _Ref, _Table, _Key, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec get_many_now(member(), Table :: binary(), Keys :: [term()], fresh()) ->
+          {items, [item()]} | ask | {error, term()}.
+get_many_now(_Member, _Table, _Keys, _Fresh) -> ?NOT_LOADED.
+
+-spec get_many(member(), reference(), Table :: binary(), Keys :: [term()], fresh(),
+               non_neg_integer()) -> reply().
+get_many(_Member, _Ref, _Table, _Keys, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec range_now(member(), Table :: binary(), key_range(), page_options(), fresh()) ->
+          entries() | ask | {error, term()}.
+range_now(_Member, _Table, _Range, _Options, _Fresh) -> ?NOT_LOADED.
+
+-spec range(member(), reference(), Table :: binary(), key_range(), page_options(), fresh(),
+            non_neg_integer()) -> reply().
+range(_Member, _Ref, _Table, _Range, _Options, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec info_now(member(), Table :: binary(), fresh()) ->
+          {ok, set | ordered_set, Entries :: non_neg_integer(), Bytes :: non_neg_integer()}
+        | ask | {error, term()}.
+info_now(_Member, _Table, _Fresh) -> ?NOT_LOADED.
+
+-spec info(member(), reference(), Table :: binary(), fresh(), non_neg_integer()) -> reply().
+info(_Member, _Ref, _Table, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+%% Without the default one.
+-spec tables_now(member(), fresh()) -> {ok, [binary()]} | ask | {error, term()}.
+tables_now(_Member, _Fresh) -> ?NOT_LOADED.
+
+-spec tables(member(), reference(), fresh(), non_neg_integer()) -> reply().
+tables(_Member, _Ref, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+%% Opens a scan of a table, or of all.
+-spec scan_now(member(), Table :: binary() | all, fresh()) ->
+          {ok, scan(), Revision :: non_neg_integer()} | ask | {error, term()}.
+scan_now(_Member, _Which, _Fresh) -> ?NOT_LOADED.
+
+-spec scan(member(), reference(), Table :: binary() | all, fresh(), non_neg_integer()) -> reply().
+scan(_Member, _Ref, _Which, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec scan_page(member(), {scan(), Table :: binary()}, cursor(), key_range() | all,
+                page_options()) ->
+          {items | mixed, [term()], cursor() | done} | expired | {error, term()}.
+scan_page(_Member, _Scan, _Cursor, _Range, _Options) -> ?NOT_LOADED.
+
+-spec scan_get(member(), {scan(), Table :: binary()}, Key :: term()) ->
+          item() | no_table | expired | {error, term()}.
+scan_get(_Member, _Scan, _Key) -> ?NOT_LOADED.
+
+-spec scan_type(scan(), Table :: binary()) -> set | ordered_set | no_table | expired.
+scan_type(_Scan, _Table) -> ?NOT_LOADED.
+
+-spec scan_close(scan()) -> ok.
+scan_close(_Scan) -> ?NOT_LOADED.
 
 %% The key of a term: bytes that are equal, and sort, as the terms do. badarg for a fun that is not
 %% fun M:F/A, and for a key above 1 MiB.

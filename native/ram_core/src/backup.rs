@@ -1,7 +1,7 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, freezes the tables
-//! between two log entries, and writes them while writes go on. A restore checks the whole file
+//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot
+//! of the tables between two log entries, and writes it while writes go on. A restore checks the whole file
 //! before the first put; then its entries are ordinary writes, so many in flight that others find
 //! room in the queue.
 
@@ -66,24 +66,17 @@ pub(crate) async fn serve(mut queue: mpsc::Receiver<Request>, service: BackupSer
 impl BackupService {
     async fn backup(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {
         self.sync(step_timeout).await?;
-        let frozen = self.freeze().await?;
+        let snapshot = self.snapshot().await?;
         let cluster = self.cluster;
-        self.work(move |worker| backup_file::write(&path, cluster, &frozen, worker)).await
+        self.work(move |worker| backup_file::write(&path, cluster, &snapshot, worker)).await
     }
 
-    /// Waits while a snapshot is being written.
-    async fn freeze(&self) -> Result<FrozenTables> {
-        loop {
-            let frozen = self.raft.with_state_machine(|machine| {
-                let frozen = machine.freeze();
-                Box::pin(async move { frozen })
-            });
-            match frozen.await {
-                Ok(Some(frozen)) => return Ok(frozen),
-                Ok(None) => tokio::time::sleep(RETRY_DELAY).await,
-                Err(_) => return Err(Error::Stopped),
-            }
-        }
+    async fn snapshot(&self) -> Result<FrozenTables> {
+        let snapshot = self.raft.with_state_machine(|machine| {
+            let snapshot = machine.snapshot();
+            Box::pin(async move { snapshot })
+        });
+        snapshot.await.map_err(|_| Error::Stopped)
     }
 
     async fn restore(&self, path: PathBuf, step_timeout: Duration) -> Result<()> {

@@ -202,7 +202,7 @@ mod tests {
         }
 
         fn write(&self, name: &str, tables: &Tables, revision: u64) -> Result<()> {
-            let frozen = FrozenTables::of(tables, revision).unwrap();
+            let frozen = FrozenTables::of(tables, revision);
             write(&self.path(name), CLUSTER, &frozen, &self.worker)
         }
 

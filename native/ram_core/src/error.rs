@@ -77,6 +77,12 @@ impl From<ram_lease::Unserved> for Error {
     }
 }
 
+impl From<ram_table::table::Revoked> for Error {
+    fn from(why: ram_table::table::Revoked) -> Error {
+        Error::File(why.to_string())
+    }
+}
+
 impl Error {
     pub fn failed(cause: impl ToString) -> Error {
         Error::Failed(cause.to_string())

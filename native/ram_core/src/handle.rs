@@ -19,9 +19,10 @@ use crate::load::{Load, Permit};
 use crate::proposer::Write;
 use crate::requests::RequestQueues;
 use crate::running::Running;
+use crate::scans::Scans;
 use crate::status::Status;
 use crate::{Error, Result};
-use ram_lease::mode::{ReadMode, ReadPath};
+use ram_lease::mode::{ReadMode, ReadPath, Scope};
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
@@ -71,6 +72,7 @@ pub struct Handle {
     requests: RequestQueues,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
+    scans: Scans,
 }
 
 impl Handle {
@@ -90,7 +92,9 @@ impl Handle {
         };
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
-        (Handle { config, running, applied, reads: known, requests, changes, backups }, queues)
+        let scans = Scans::default();
+        let reads = known;
+        (Handle { config, running, applied, reads, requests, changes, backups, scans }, queues)
     }
 
     /// Replicates a put or a delete of the default table. An error here means that the reply was
@@ -141,21 +145,30 @@ impl Handle {
     ) -> Result<()> {
         let applied = self.applied.clone();
         let permit = self.permit(key.len())?;
-        let from_index = self.counted_read_path(mode, &key);
+        let from_index = self.counted_path(mode, Scope::Keys(&[&key]));
         let ready = Box::new(move |ready: std::result::Result<(), Unserved>| {
             drop(permit);
             let share = |item: Option<&Item>| item.cloned();
             let get = |()| applied.table().with_item(&key, share).ok_or(Error::Stopped);
             reply(ready.map_err(Error::from).and_then(get));
         });
-        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index, ready })
+        self.enqueue_read(deadline.into(), from_index, ready)
+    }
+
+    pub(crate) fn enqueue_read(
+        &self,
+        deadline: Instant,
+        from_index: Option<u64>,
+        ready: Box<dyn FnOnce(std::result::Result<(), Unserved>) + Send>,
+    ) -> Result<()> {
+        enqueue(&self.requests.reads, Read { deadline, from_index, ready })
     }
 
     /// What has to be applied before a read is answered; `None` when only a quorum knows. Counts
     /// the read.
-    fn counted_read_path(&self, mode: ReadMode, key: &[u8]) -> Option<u64> {
+    pub(crate) fn counted_path(&self, mode: ReadMode, scope: Scope<'_>) -> Option<u64> {
         let counts = &self.reads.counts;
-        match self.reads.read_path(mode, key) {
+        match self.reads.read_path_of(mode, scope) {
             ReadPath::Now => {
                 counts.count_local();
                 Some(0)
@@ -178,10 +191,23 @@ impl Handle {
             drop(permit);
             reply(ready.map_err(Error::from));
         });
-        enqueue(&self.requests.reads, Read { deadline: deadline.into(), from_index: None, ready })
+        self.enqueue_read(deadline.into(), None, ready)
     }
 
-    fn permit(&self, bytes: usize) -> Result<Permit> {
+    /// Those of this member that are open.
+    pub fn scans(&self) -> &Scans {
+        &self.scans
+    }
+
+    pub(crate) fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    pub(crate) fn permit(&self, bytes: usize) -> Result<Permit> {
         self.requests.load.take(bytes).ok_or(Error::Overloaded)
     }
 
@@ -251,6 +277,7 @@ impl Handle {
 
     /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
     pub(crate) fn free_table(&self) {
+        self.scans.close();
         self.applied.tables().close();
     }
 }

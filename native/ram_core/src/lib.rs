@@ -32,9 +32,11 @@ pub mod node;
 pub mod observation;
 pub mod opening;
 mod proposer;
+pub mod reading;
 mod requests;
 mod route;
 mod running;
+pub mod scans;
 pub mod status;
 
 pub use error::{Error, Result};

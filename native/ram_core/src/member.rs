@@ -12,6 +12,7 @@ use crate::handle::{Change, Handle, Queued, Queues};
 use crate::opening::{self, Open, Parts};
 use crate::proposer;
 use crate::route::Route;
+use crate::scans::Scans;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_raft::Raft;
@@ -68,8 +69,9 @@ impl Member {
 
     /// Serves until it is told to stop or raft has stopped; then closes what was opened.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Member { config, parts, queues, on_event, .. } = self;
-        serve(&parts, &config, queues, on_event, stop).await;
+        let Member { config, parts, queues, on_event, handle } = self;
+        let scans = handle.scans().clone();
+        serve(&parts, &config, queues, scans, on_event, stop).await;
         close(&parts).await;
         if let Err(error) = parts.replica.log.close() {
             tracing::error!("the log did not close well: {error}");
@@ -83,6 +85,7 @@ async fn serve(
     parts: &Parts,
     config: &Config,
     queues: Queues,
+    scans: Scans,
     on_event: OnEvent,
     stop: impl Future<Output = ()>,
 ) {
@@ -102,6 +105,7 @@ async fn serve(
         async move { route.read_index(deadline).await }
     };
     tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
+    tasks.spawn(scans.sweep());
     tasks.spawn(change_all(queues.changes, raft.clone(), reads.clone(), route));
     tasks.spawn(members.clone().finish_changes());
     // Members take theirs at different times: a snapshot costs processor and disk.

@@ -149,12 +149,13 @@ impl Reads {
         clock::reached(self.clock.as_ref(), || self.vote_hold.until()).await;
     }
 
-    /// May this member answer alone, by its lease, what is asked of this key now?
-    fn may_answer(&self, key: &[u8]) -> Result<(), Unanswerable> {
+    /// May this member answer alone, by its lease, what is asked now of keys of which this tells
+    /// whether one is pending?
+    fn may_answer(&self, is_pending: impl FnOnce() -> bool) -> Result<(), Unanswerable> {
         answer::may_answer(
             || self.lease.held(|| self.clock.now()),
             || self.applied_index.load(Ordering::SeqCst),
-            || self.pending.is_pending(key),
+            is_pending,
         )
     }
 }
@@ -163,7 +164,7 @@ impl Reads {
 mod tests {
     use super::grants::Grant;
     use super::manual::ManualClock;
-    use super::mode::{ReadMode, ReadPath};
+    use super::mode::{ReadMode, ReadPath, Scope};
     use super::*;
     use std::time::Duration;
 
@@ -199,10 +200,15 @@ mod tests {
         reads.pending.mark(4, std::iter::once(Ok::<_, ()>(&b"k"[..])));
         assert_eq!(read_path(b"k"), ReadPath::Applied { index: 4 });
         assert_eq!(read_path(b"other"), ReadPath::Now);
+        let path_of = |scope| reads.read_path_of(ReadMode::Lease, scope);
+        assert_eq!(path_of(Scope::Keys(&[b"other", b"k"])), ReadPath::Applied { index: 4 });
+        assert_eq!(path_of(Scope::Keys(&[b"other"])), ReadPath::Now);
+        assert_eq!(path_of(Scope::All), ReadPath::Applied { index: 4 });
         assert_eq!(reads.read_path(ReadMode::Quorum, b"other"), ReadPath::Quorum);
         assert_eq!(reads.read_path(ReadMode::Local, b"k"), ReadPath::Now);
         reads.applied(4);
         assert_eq!(read_path(b"k"), ReadPath::Now);
+        assert_eq!(path_of(Scope::All), ReadPath::Now);
         clock.advance(Duration::from_millis(99));
         assert_eq!(read_path(b"k"), ReadPath::Quorum);
     }

@@ -25,14 +25,34 @@ pub enum ReadPath {
     Quorum,
 }
 
+/// The keys that a read looks at.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    Keys(&'a [&'a [u8]]),
+    /// A range, or a whole table: whatever is pending may be in it.
+    All,
+}
+
 impl Reads {
     /// Which way a read of this key goes that is asked now. Takes no part in anything: atomics, and
     /// the clock.
     pub fn read_path(&self, mode: ReadMode, key: &[u8]) -> ReadPath {
+        self.path(mode, || self.pending.is_pending(key))
+    }
+
+    /// As [`Reads::read_path`], of a read that looks at several keys.
+    pub fn read_path_of(&self, mode: ReadMode, scope: Scope<'_>) -> ReadPath {
+        self.path(mode, || match scope {
+            Scope::Keys(keys) => keys.iter().any(|key| self.pending.is_pending(key)),
+            Scope::All => self.pending.is_any_pending(),
+        })
+    }
+
+    fn path(&self, mode: ReadMode, is_pending: impl FnOnce() -> bool) -> ReadPath {
         let why = match mode {
             ReadMode::Local => return ReadPath::Now,
             ReadMode::Quorum => return ReadPath::Quorum,
-            ReadMode::Lease => match self.may_answer(key) {
+            ReadMode::Lease => match self.may_answer(is_pending) {
                 Ok(()) => return ReadPath::Now,
                 Err(why) => why,
             },

@@ -100,6 +100,11 @@ impl Pending {
             || self.everything.load(Ordering::SeqCst) > 0
     }
 
+    /// May any key change by such an entry?
+    pub fn is_any_pending(&self) -> bool {
+        self.entries.load(Ordering::SeqCst) > 0
+    }
+
     /// Once this index is applied, all that is marked now is applied or gone. The entry may be gone
     /// itself, and its index used late or never.
     pub fn last_marked(&self) -> u64 {
@@ -144,8 +149,10 @@ mod tests {
         pending.applied(1);
         assert!(pending.is_pending(b"a"));
         assert!(!pending.is_pending(b"b"));
+        assert!(pending.is_any_pending());
         pending.applied(2);
         assert!(!pending.is_pending(b"a"));
+        assert!(!pending.is_any_pending());
     }
 
     #[test]

@@ -6,11 +6,15 @@ mod config;
 mod fetch;
 mod key;
 mod logging;
+mod lookup;
 mod member;
+
+mod range;
 #[allow(unsafe_code)]
 mod raw;
 mod reply;
 mod request;
+mod scan;
 mod terms;
 mod thread;
 mod value;
@@ -67,6 +71,7 @@ fn load(env: Env, _info: Term) -> bool {
     ram_threads::run_inside(thread::run);
     member::MEMBERS.open(env, c"member")
         && key::LONG_KEYS.open(env, c"key")
+        && scan::SCANS.open(env, c"scan")
         && raw::open_shared(env, c"blob")
 }
 

@@ -2,9 +2,9 @@
 //!
 //! What openraft must know of a snapshot is the first block ([`SnapshotMeta`]); the ids of removed
 //! members follow, a list; then the dump of the state (`ram_store::dump`). The file is one of
-//! checked blocks (`ram_log`), and travels between members as its bytes. Writing walks a frozen
-//! table on a thread of its own; reading fills a fresh store, so the old state is served until the
-//! new one is whole.
+//! checked blocks (`ram_log`), and travels between members as its bytes. Writing walks a snapshot
+//! of the table on a thread of its own; reading fills a fresh store, so the old state is served
+//! until the new one is whole.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -112,7 +112,7 @@ mod tests {
         }
         let removed = (1 << 60..(1 << 60) + 200_000).collect();
         let head = Head { removed, ..Head::default() };
-        let file = write(disk.clone(), &head, &store.dump().unwrap(), || Ok(())).unwrap();
+        let file = write(disk.clone(), &head, &store.dump(), || Ok(())).unwrap();
 
         let blocks = SnapshotReader::open(disk.as_ref(), file.index).unwrap();
         let lengths: Vec<usize> = blocks.map(|block| block.unwrap().len()).collect();
@@ -131,7 +131,7 @@ mod tests {
             let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
             let metadata = StateMetadata { revision, ..StateMetadata::default() };
             let store = Store::new(Arc::default(), metadata, Arc::new(Plain));
-            let dump = store.dump().unwrap();
+            let dump = store.dump();
             let file = write(disk, &Head::default(), &dump, || Ok(())).unwrap();
             assert_eq!(read(&file, Arc::new(Plain), || Ok(())).is_ok(), is_right);
         }
@@ -148,7 +148,7 @@ mod tests {
         let put = Encoded::one("", &Command::put(b"k", b"1")).into_bytes();
         let group = group::group(stamp, std::iter::once(&put));
         let answered = store.apply(2, &group).unwrap();
-        let file = write(disk, &Head::default(), &store.dump().unwrap(), || Ok(())).unwrap();
+        let file = write(disk, &Head::default(), &store.dump(), || Ok(())).unwrap();
         let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();

@@ -30,9 +30,7 @@ pub async fn schedule(replica: Replica, every: u64) {
         let first = log.first_index().unwrap_or(0);
         let entries = applied.index().saturating_sub(last);
         let bytes = log.bytes_since(first.max(last + 1));
-        // What a backup holds frozen cannot be frozen again: the snapshot comes after it.
-        let snapshot = is_due(entries, bytes, held_bytes, every) && !tables.is_frozen();
-        if snapshot && raft.trigger().snapshot().await.is_err() {
+        if is_due(entries, bytes, held_bytes, every) && raft.trigger().snapshot().await.is_err() {
             return;
         }
         if let Some(upto) = dispensable(&log, first, held_bytes)

@@ -159,8 +159,8 @@ impl StateMachine {
         self.applied.clone()
     }
 
-    /// The tables as they are between two entries; `None` while they are frozen already.
-    pub fn freeze(&self) -> Option<FrozenTables> {
+    /// The tables as they are between two entries.
+    pub fn snapshot(&self) -> FrozenTables {
         FrozenTables::of(self.store.tables(), self.store.metadata().revision)
     }
 
@@ -183,10 +183,6 @@ impl StateMachine {
         let gone = &ids(&members.now) - &ids(&membership);
         members.removed.extend(gone);
         members.now = membership;
-    }
-
-    fn builder(&self, work: Option<(Head, Dump)>) -> Builder {
-        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
     }
 
     fn head(&self) -> Head {
@@ -249,17 +245,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
-        // None means: one is being written at this moment, and it will do.
-        let dump = self.store.dump()?;
-        Some(self.builder(Some((self.head(), dump))))
-    }
-
     async fn get_snapshot_builder(&mut self) -> Builder {
-        match self.try_create_snapshot_builder(true).await {
-            Some(builder) => builder,
-            None => self.builder(None),
-        }
+        let work = Some((self.head(), self.store.dump()));
+        Builder { disk: self.disk.clone(), worker: self.worker.clone(), work }
     }
 
     async fn install_snapshot(
@@ -315,6 +303,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 pub struct Builder {
     disk: Arc<dyn Disk>,
     worker: Worker,
+    /// Taken when it is done.
     work: Option<(Head, Dump)>,
 }
 
@@ -322,8 +311,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let busy = || io::Error::other("a snapshot is being taken already");
-        let (head, dump) = self.work.take().ok_or_else(busy)?;
+        let again = || io::Error::other("this snapshot was written already");
+        let (head, dump) = self.work.take().ok_or_else(again)?;
         let (disk, worker) = (self.disk.clone(), self.worker.clone());
         self.worker
             .run(move || {

@@ -147,8 +147,8 @@ impl Store {
 
     /// Shows the write to readers. Returns the revision of the state after it.
     fn end_write(&mut self, has_changed: bool) -> u64 {
-        self.tables.end_write();
         self.metadata.revision += u64::from(has_changed);
+        self.tables.end_write(self.metadata.revision);
         self.metadata.revision
     }
 

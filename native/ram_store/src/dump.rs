@@ -16,7 +16,8 @@ use crate::codec::{self, DecodeError};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
 use ram_table::item::{Item, Meta};
-use ram_table::table::{Frozen, Table};
+use ram_table::snapshot::Revoked;
+use ram_table::table::{Table, TableSnapshot};
 use ram_table::tables::{TableType, Tables};
 use ram_table::value::Values;
 
@@ -76,19 +77,18 @@ impl<'a> Entry<'a> {
 /// The tables between two writes, to be written while others are made.
 pub struct FrozenTables {
     revision: u64,
-    tables: Vec<(String, Frozen)>,
+    tables: Vec<(String, TableSnapshot)>,
 }
 
 impl FrozenTables {
-    pub fn of(tables: &Tables, revision: u64) -> Option<FrozenTables> {
+    pub fn of(tables: &Tables, revision: u64) -> FrozenTables {
         let named = tables.names().into_iter();
         let names = std::iter::once(String::new()).chain(named);
-        let frozen = names.map(|name| {
-            let frozen = tables.get(&name)?.freeze(revision)?;
-            Some((name, frozen))
+        let tables = names.filter_map(|name| {
+            let snapshot = tables.get(&name)?.snapshot(revision, None);
+            Some((name, snapshot))
         });
-        let tables = frozen.collect::<Option<Vec<_>>>()?;
-        Some(FrozenTables { revision, tables })
+        FrozenTables { revision, tables: tables.collect() }
     }
 
     pub fn revision(&self) -> u64 {
@@ -154,7 +154,10 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
         &mut self,
         tables: &FrozenTables,
         mut pause: impl FnMut() -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<(), E>
+    where
+        E: From<Revoked>,
+    {
         for (name, frozen) in &tables.tables {
             let ordered = frozen.is_ordered();
             let head = TableHead { name, ordered, entries: frozen.entries() };
@@ -210,7 +213,7 @@ pub struct Dump {
 
 impl Dump {
     /// `pause` is called between parts that take a moment.
-    pub fn write<E, W: FnMut(&[u8]) -> Result<(), E>>(
+    pub fn write<E: From<Revoked>, W: FnMut(&[u8]) -> Result<(), E>>(
         &self,
         blocks: &mut Blocks<W>,
         pause: impl FnMut() -> Result<(), E>,
@@ -225,10 +228,10 @@ impl Dump {
 }
 
 impl Store {
-    /// `None` while another dump of it is written.
-    pub fn dump(&self) -> Option<Dump> {
-        let tables = FrozenTables::of(&self.tables, self.metadata.revision)?;
-        Some(Dump { metadata: self.metadata.clone(), tables })
+    /// To be written while others are applied; any number at once.
+    pub fn dump(&self) -> Dump {
+        let tables = FrozenTables::of(&self.tables, self.metadata.revision);
+        Dump { metadata: self.metadata.clone(), tables }
     }
 
     /// A fresh store with the state of a dump, whose blocks `next` gives.
@@ -267,6 +270,7 @@ impl Store {
                 }
             }
         }
+        tables.end_load(revision);
         Ok(Store::new(tables, metadata, values))
     }
 }

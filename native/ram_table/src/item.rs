@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use triomphe::ThinArc;
 
 use super::shards::Element;
+use super::snapshot::{PreImages, Snapshots};
 use super::value::{SharedRepresentation, StoredValue};
 
 /// What is known of the writes of a key since it was created. A key that was deleted and comes back
@@ -239,6 +240,9 @@ impl Key<'_> {
 }
 
 impl Element for Item {
+    type Snapshots = Snapshots;
+    type PreImages = PreImages;
+
     fn address(&self) -> *const u8 {
         self.0.as_ptr().cast()
     }

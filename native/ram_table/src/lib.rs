@@ -8,15 +8,17 @@
 //! - A read waits for changes of its shard, never for a walk and never for another reader's lock.
 //! - What a key holds does not change between the question whether it may be read and the read.
 //! - A table that replaces another is seen by all readers at once and as a whole.
-//! - A snapshot has each item of its revision, whatever is written meanwhile.
+//! - A snapshot has each item of its revision, whatever is written meanwhile; any number at once. A
+//!   change costs the same whatever their number.
 //!
 //! Each is checked in all orders of the threads by the model checker loom (`tests/loom.rs`).
 //!
 //! # Parts
 //!
 //! [`shards`]: the set, with a lock for each shard and reader stripe; the only unsafe code of the
-//! core. [`table`]: sizes, snapshots. [`item`]: a key, its value and metadata, as they are stored.
-//! [`value`]: what an item stores of a value. Nothing here knows of commands, logs or time.
+//! core. [`hash`]: the table itself. [`snapshot`]: what it was at a revision. [`item`]: a key, its
+//! value and metadata, as they are stored. [`value`]: what an item stores of a value. Nothing here
+//! knows of commands, logs or time.
 //!
 //! # Source
 //!
@@ -29,9 +31,11 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod hash;
 pub mod item;
 #[allow(unsafe_code)]
 mod shards;
+pub mod snapshot;
 pub mod table;
 pub mod tables;
 pub mod value;

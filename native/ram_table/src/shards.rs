@@ -9,11 +9,16 @@
 //! What a lock guards is the map itself, the same one behind all locks, so that whoever holds all
 //! of them can put another in its place: to readers, all items change at once.
 //!
+//! What snapshots need of a map lies in it, so it stays theirs when another is shown: a registry
+//! for the map, and for each shard the pre-images, which the lock of the walks guards. Nothing here
+//! looks into either.
+//!
 //! The one file of this crate with `unsafe`: the items of a shard lie in a cell, and it is these
 //! locks that say who may read and who may change them. `tests/loom.rs` checks that in all orders.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Iter;
 use ram_threads::stripe;
 use ram_threads::sync::{IS_MODEL, RwLock, RwLockWriteGuard, UnsafeCell};
 use std::fmt;
@@ -33,32 +38,44 @@ const LOCKS_MAX: usize = if IS_MODEL { 2 } else { 16 };
 
 /// An item, known among others by what is hashed and compared.
 pub trait Element: Eq + Hash {
+    /// What there is of snapshots beside the items of a map.
+    type Snapshots: Default;
+    /// And beside those of a shard.
+    type PreImages: Default;
+
     /// Where the memory begins that is read to compare it.
     fn address(&self) -> *const u8;
 }
 
 /// Away from its neighbours: a processor fetches lines of memory in pairs.
 #[repr(align(128))]
-struct Shard<T> {
+struct Shard<T: Element> {
     /// Held by walks, and by whoever changes the items.
-    walks: RwLock<()>,
+    walks: RwLock<T::PreImages>,
     /// Read by who holds `walks` or a lock of a stripe, changed by who holds all of them.
     items: UnsafeCell<HashTable<T>>,
 }
 
 // SAFETY: a reference to a shard lets a thread read items that others read (`T: Sync`) and, under
-// all locks, move items in and out (`T: Send`).
-unsafe impl<T: Send + Sync> Sync for Shard<T> {}
+// all locks, move items in and out (`T: Send`). The pre-images lie in a lock, which wants the same.
+unsafe impl<T: Element<PreImages: Send + Sync> + Send + Sync> Sync for Shard<T> {}
 
-impl<T> fmt::Debug for Shard<T> {
+struct Map<T: Element> {
+    shards: Box<[Shard<T>]>,
+    snapshots: T::Snapshots,
+}
+
+impl<T: Element> fmt::Debug for Map<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shard")
+        f.write_str("Map")
     }
 }
 
-type Map<T> = Box<[Shard<T>]>;
 /// `None`: the set is closed.
 type Shown<T> = Option<Arc<Map<T>>>;
+/// Takes the old item of a change; what it returns is needed no more.
+pub trait Keep<T: Element>: FnOnce(usize, &mut T::PreImages, T) -> Option<T> {}
+impl<T: Element, F: FnOnce(usize, &mut T::PreImages, T) -> Option<T>> Keep<T> for F {}
 type AllLocks<'a, T> = [Option<RwLockWriteGuard<'a, Shown<T>>>; LOCKS_MAX];
 
 #[derive(Debug)]
@@ -70,17 +87,24 @@ pub struct Shards<T: Element> {
     stripes: usize,
 }
 
+/// The same in all sets, so that the shard of an item is known before the map is.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// By which an item finds its shard and its place in there.
+pub fn hash_of(item: &impl Hash) -> u64 {
+    HASHER.hash_one(item)
+}
+
 impl<T: Element> Shards<T> {
     /// For so many items without growing.
     pub fn with_capacity(items: usize) -> Self {
-        /// The same in all sets, so that the shard of an item is known before the map is.
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         let hasher = HASHER.clone();
         let shard = |_| Shard {
-            walks: RwLock::new(()),
+            walks: RwLock::default(),
             items: UnsafeCell::new(HashTable::with_capacity(items.div_ceil(SHARDS))),
         };
-        let map: Arc<Map<T>> = Arc::new((0..SHARDS).map(shard).collect());
+        let shards = (0..SHARDS).map(shard).collect();
+        let map = Arc::new(Map { shards, snapshots: T::Snapshots::default() });
         let stripes = stripe::count(LOCKS_MAX);
         let lock = |_| RwLock::new(Some(map.clone()));
         Shards { hasher, locks: (0..stripes * SHARDS).map(lock).collect(), stripes }
@@ -99,7 +123,7 @@ impl<T: Element> Shards<T> {
         let at = shard_of(hash);
         let stripe = stripe::of_this_thread() & (self.stripes - 1);
         let shown = self.locks.get(stripe * SHARDS + at)?.read();
-        let shard = shown.as_ref()?.get(at)?;
+        let shard = shown.as_ref()?.shards.get(at)?;
         Some(shard.items.with(|items| {
             // SAFETY: the items are changed in this file alone, by those who hold all locks of the
             // shard, of which one is held here until `read` has returned. All others read.
@@ -113,34 +137,52 @@ impl<T: Element> Shards<T> {
         }))
     }
 
-    /// Sets an item and returns the former one, as one change for readers.
-    pub fn replace(&self, item: T) -> Option<T> {
+    /// Sets an item of this map, as one change for readers. `keep` is called with the former one,
+    /// if there is one, before a walk can see the shard again.
+    pub fn replace(&self, map: &All<T>, item: T, keep: impl Keep<T>) -> Option<T> {
         let hash = self.hasher.hash_one(&item);
-        self.change(hash, |items| {
+        let change = |items: &mut HashTable<T>| {
             if let Some(found) = items.find_mut(hash, |found| *found == item) {
                 return Some(std::mem::replace(found, item));
             }
             items.insert_unique(hash, item, |item| self.hasher.hash_one(item));
             None
-        })
+        };
+        self.change(map, hash, change, keep)
     }
 
-    pub fn remove(&self, key: &impl Hash, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+    pub fn remove(
+        &self,
+        map: &All<T>,
+        key: &impl Hash,
+        is_wanted: impl Fn(&T) -> bool,
+        keep: impl Keep<T>,
+    ) -> Option<T> {
         let hash = self.hasher.hash_one(key);
-        self.change(hash, |items| Some(items.find_entry(hash, is_wanted).ok()?.remove().0))
+        let change =
+            |items: &mut HashTable<T>| Some(items.find_entry(hash, is_wanted).ok()?.remove().0);
+        self.change(map, hash, change, keep)
     }
 
-    /// Changes the items of the shard of this hash; those of a set that was closed stay.
-    fn change(&self, hash: u64, change: impl FnOnce(&mut HashTable<T>) -> Option<T>) -> Option<T> {
-        let (at, map) = (shard_of(hash), self.all().0?);
-        let shard = map.get(at)?;
-        let _walks = shard.walks.write();
-        let _readers = self.all_locks(at, &map)?;
+    /// Changes the items of the shard of this hash; those of a map that is shown no more stay.
+    fn change(
+        &self,
+        map: &All<T>,
+        hash: u64,
+        change: impl FnOnce(&mut HashTable<T>) -> Option<T>,
+        keep: impl Keep<T>,
+    ) -> Option<T> {
+        let (at, map) = (shard_of(hash), map.0.as_ref()?);
+        let shard = map.shards.get(at)?;
+        let mut pre_images = shard.walks.write();
+        let readers = self.all_locks(at, map)?;
         // SAFETY: all locks of the shard are held until the change is made.
-        shard.items.with_mut(|items| change(unsafe { &mut *items }))
+        let old = shard.items.with_mut(|items| change(unsafe { &mut *items }));
+        drop(readers);
+        keep(at, &mut pre_images, old?)
     }
 
-    /// All items, for walks: later changes are seen in there, until others are shown.
+    /// All items, for walks and changes: later changes are seen in there, until others are shown.
     pub fn all(&self) -> All<T> {
         All(self.locks.first().and_then(|lock| lock.read().clone()))
     }
@@ -175,7 +217,7 @@ impl<T: Element> Shards<T> {
     }
 }
 
-fn shard_of(hash: u64) -> usize {
+pub fn shard_of(hash: u64) -> usize {
     (hash << TAG_BITS >> (u64::BITS - SHARD_BITS)) as usize
 }
 
@@ -198,18 +240,43 @@ fn fetch(_address: *const u8) {}
 #[derive(Debug)]
 pub struct All<T: Element>(Shown<T>);
 
+impl<T: Element> Clone for All<T> {
+    fn clone(&self) -> Self {
+        All(self.0.clone())
+    }
+}
+
 impl<T: Element> All<T> {
     /// Of all shards.
     pub fn shards(&self) -> Range<usize> {
-        0..self.0.as_ref().map_or(0, |map| map.len())
+        0..self.0.as_ref().map_or(0, |map| map.shards.len())
     }
 
-    /// Calls `visit` with the items of a shard, which does not change meanwhile.
-    pub fn walk(&self, shard: usize, visit: impl FnMut(&T)) {
-        let Some(shard) = self.0.as_ref().and_then(|map| map.get(shard)) else { return };
-        let _walks = shard.walks.read();
+    pub fn snapshots(&self) -> Option<&T::Snapshots> {
+        self.0.as_ref().map(|map| &map.snapshots)
+    }
+
+    /// Calls `visit` with what a shard has, which does not change meanwhile. `None`: there is no
+    /// such shard.
+    pub fn walk<R>(
+        &self,
+        shard: usize,
+        visit: impl FnOnce(&T::PreImages, Iter<'_, T>) -> R,
+    ) -> Option<R> {
+        let shard = self.0.as_ref()?.shards.get(shard)?;
+        let pre_images = shard.walks.read();
         // SAFETY: whoever changes the items holds this lock alone.
-        shard.items.with(|items| unsafe { &*items }.iter().for_each(visit));
+        Some(shard.items.with(|items| visit(&pre_images, unsafe { &*items }.iter())))
+    }
+
+    /// Calls `change` with the pre-images of a shard, of which no walk goes on.
+    pub fn change_pre_images<R>(
+        &self,
+        shard: usize,
+        change: impl FnOnce(&mut T::PreImages) -> R,
+    ) -> Option<R> {
+        let shard = self.0.as_ref()?.shards.get(shard)?;
+        Some(change(&mut shard.walks.write()))
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Tables {
     default: Arc<Table>,
     named: RwLock<BTreeMap<String, Arc<Table>>>,
     sequence: AtomicU64,
+    revision: AtomicU64,
 }
 
 impl Tables {
@@ -49,10 +50,6 @@ impl Tables {
         self.all().iter().map(|table| table.bytes()).sum()
     }
 
-    pub fn is_frozen(&self) -> bool {
-        self.default.is_frozen()
-    }
-
     pub fn names(&self) -> Vec<String> {
         self.named.read().keys().cloned().collect()
     }
@@ -72,6 +69,11 @@ impl Tables {
         self.get(name).unwrap_or_default()
     }
 
+    /// All is loaded, and is of this revision.
+    pub fn end_load(&self, revision: u64) {
+        self.revision.store(revision, Ordering::SeqCst);
+    }
+
     pub fn drop_table(&self, name: &str) -> Option<Arc<Table>> {
         self.named.write().remove(name)
     }
@@ -80,13 +82,41 @@ impl Tables {
         self.sequence.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub fn end_write(&self) {
+    /// The state is of this revision now.
+    pub fn end_write(&self, revision: u64) {
+        self.revision.store(revision, Ordering::SeqCst);
         self.sequence.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// That of the newest write.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    pub fn is_writing(&self) -> bool {
+        self.sequence.load(Ordering::SeqCst) % 2 == 1
+    }
+
+    /// What `read` returns, if no write was made meanwhile: then all that it looked at is of one
+    /// moment. Not called while a write is being made.
+    pub fn consistent<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+        let before = self.sequence.load(Ordering::SeqCst);
+        if before % 2 == 1 {
+            return None;
+        }
+        let found = read();
+        (self.sequence.load(Ordering::SeqCst) == before).then_some(found)
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.default.is_closed()
+    }
+
     pub fn replace_with(&self, other: &Tables) {
+        self.begin_write();
         self.default.replace_with(&other.default);
         *self.named.write() = std::mem::take(&mut *other.named.write());
+        self.end_write(other.revision());
     }
 
     pub fn close(&self) {

@@ -5,12 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ram_table::table::{Item, Meta, Table};
+use ram_table::table::{Item, Meta, Revoked, Table, TableSnapshot};
 use ram_table::value::StoredValue;
 use ram_threads::loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use ram_threads::loom::{model, thread};
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 const KEY: &[u8] = b"key";
@@ -42,20 +41,11 @@ fn keys_apart() -> [&'static [u8]; 2] {
     let mut keys = KEYS.chunks(1);
     let first = keys.next().unwrap();
     let table = table(&[first], 1);
-    let frozen = table.freeze(1).unwrap();
+    let snapshot = table.snapshot(1, None);
     let shard_of = |key: &[u8]| {
         table.insert(item(key, 1));
-        let (mut at, mut found) = (0, None);
-        frozen
-            .walk(|piece: &[Item]| {
-                if piece.iter().any(|item| item.key() == key) {
-                    found.get_or_insert(at);
-                }
-                at += 1;
-                Ok::<_, Infallible>(())
-            })
-            .unwrap();
-        found
+        let has = |shard| snapshot.chunk(shard).unwrap().iter().any(|item| item.key() == key);
+        snapshot.shards().position(has)
     };
     let other = keys.find(|key| shard_of(key) != shard_of(first));
     [first, other.expect("a key in the other of two shards")]
@@ -168,25 +158,64 @@ fn readers_of_a_closed_table_have_seen_its_items_or_see_nothing() {
     });
 }
 
+/// The keys of a snapshot and their revisions.
+fn content(snapshot: &TableSnapshot) -> Result<Vec<(Vec<u8>, u64)>, Revoked> {
+    let chunks: Result<Vec<_>, _> = snapshot.shards().map(|shard| snapshot.chunk(shard)).collect();
+    let items = chunks?.into_iter().flatten();
+    let mut content: Vec<_> = items.map(|item| (item.key().to_vec(), item.revision())).collect();
+    content.sort();
+    Ok(content)
+}
+
 #[test]
 fn a_snapshot_has_each_item_of_its_revision_whatever_is_written_meanwhile() {
     model(|| {
         let table = table(&[KEY, b"gone"], 1);
-        let frozen = table.freeze(1).unwrap();
+        let snapshot = table.snapshot(1, None);
         let walk = thread::spawn(move || {
-            let mut seen = Vec::new();
-            let mut see = |piece: &[Item]| {
-                seen.extend(piece.iter().map(|item| (item.key().to_vec(), item.revision())));
-                Ok::<_, Infallible>(())
-            };
-            frozen.walk(&mut see).unwrap();
-            seen.sort();
-            seen.dedup();
-            assert_eq!(seen, [(b"gone".to_vec(), 1), (KEY.to_vec(), 1)]);
+            assert_eq!(content(&snapshot).unwrap(), [(b"gone".to_vec(), 1), (KEY.to_vec(), 1)]);
         });
         table.insert(item(KEY, 2));
         table.remove(b"gone");
         walk.join().unwrap();
-        assert!(!table.is_frozen());
+    });
+}
+
+#[test]
+fn an_older_snapshot_has_what_a_newer_one_kept_while_that_ends() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let (older, newer) = (table.snapshot(1, None), table.snapshot(1, None));
+        table.insert(item(KEY, 2));
+        let end = thread::spawn(move || drop(newer));
+        assert_eq!(content(&older).unwrap(), [(KEY.to_vec(), 1)]);
+        end.join().unwrap();
+        assert_eq!(content(&older).unwrap(), [(KEY.to_vec(), 1)]);
+    });
+}
+
+#[test]
+fn an_older_snapshot_has_what_is_changed_while_a_newer_one_ends() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let (older, newer) = (table.snapshot(1, None), table.snapshot(1, None));
+        let end = thread::spawn(move || drop(newer));
+        table.insert(item(KEY, 2));
+        end.join().unwrap();
+        assert_eq!(content(&older).unwrap(), [(KEY.to_vec(), 1)]);
+    });
+}
+
+#[test]
+fn a_snapshot_that_is_revoked_meanwhile_has_its_revision_or_says_so() {
+    model(|| {
+        let table = table(&[KEY], 1);
+        let snapshot = table.snapshot(1, Some(0));
+        let walk = thread::spawn(move || {
+            let seen = content(&snapshot);
+            assert!(seen == Err(Revoked) || seen.unwrap() == [(KEY.to_vec(), 1)]);
+        });
+        table.insert(item(KEY, 2));
+        walk.join().unwrap();
     });
 }

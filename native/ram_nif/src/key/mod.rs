@@ -53,11 +53,15 @@
 
 mod encode;
 pub mod form;
+mod prefix;
+mod read;
 
 use rustler::{Env, Term};
 
 pub use encode::{LONG_KEYS, STEPS_MAX, encode};
 pub use form::{KeyError, etf};
+pub use prefix::{push_prefix, successor};
+pub use read::read;
 
 use crate::raw;
 
@@ -67,4 +71,9 @@ use crate::raw;
 pub fn decode<'a>(env: Env<'a>, key: &[u8]) -> Result<Term<'a>, KeyError> {
     let etf = form::to_etf(key)?;
     raw::term_of_etf(env, &etf).ok_or(KeyError::Unreadable)
+}
+
+/// Where all lists are among the keys.
+pub fn lists() -> (Vec<u8>, Vec<u8>) {
+    (vec![form::tag::NIL], vec![form::tag::CONS + 1])
 }

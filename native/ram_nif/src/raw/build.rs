@@ -83,6 +83,14 @@ impl<'a> Stack<'a, '_> {
         })
     }
 
+    pub fn long(&self, int: i64) -> RawTerm<'a> {
+        match i32::try_from(int) {
+            Ok(int) => self.int(int),
+            // SAFETY: for any environment.
+            Err(_) => self.raw(unsafe { sys::enif_make_int64(self.env.as_c_arg(), int) }),
+        }
+    }
+
     /// None for what is no finite number.
     pub fn float(&self, float: f64) -> Option<RawTerm<'a>> {
         // SAFETY: for any environment, and finite numbers.

@@ -5,6 +5,7 @@
 //! not queued and no message will come. Nothing here waits.
 
 mod key;
+mod lookup;
 mod members;
 mod range;
 mod refusal;

@@ -37,6 +37,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
+    fn an_integer_of_a_word_is_taken_as_it_was_written(value in any_int(), more in any_int()) {
+        let key = [int(value), int(more)].concat();
+        let taken = form::fast::take_int(&key).map(|(taken, rest)| (taken, rest.to_vec()));
+        // One of the widest is left to the decoder of all numbers.
+        let is_wide = value == i64::MIN;
+        prop_assert_eq!(taken, (!is_wide).then(|| (value, int(more))));
+    }
+
+    #[test]
+    fn a_float_is_not_taken_for_an_integer(value in prop_oneof![
+        any_float(), any_int().prop_map(|int| int as f64),
+    ]) {
+        let key = float(value);
+        prop_assert_eq!(form::fast::take_int(&key), None);
+    }
+
+    #[test]
     fn any_bytes_are_a_key_or_malformed(bytes in any_key_like()) {
         match to_etf(&bytes) {
             Ok(etf) => prop_assert!(etf.len() <= 1 + bytes.len() * ETF_PER_KEY_BYTE_MAX),

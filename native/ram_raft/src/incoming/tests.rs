@@ -23,7 +23,7 @@ fn received(disk: &Arc<dyn Disk>) -> (SnapshotMeta, StoredSnapshot) {
     let store = Store::empty(Arc::new(Plain));
     let meta = SnapshotMeta { last_log_id: Some(entry::log_id(2, 3)), ..SnapshotMeta::default() };
     let head = Head { meta: meta.clone(), ..Head::default() };
-    let dump = store.dump().unwrap();
+    let dump = store.dump();
     let sent = snapshot::write(there, &head, &dump, || Ok(())).unwrap();
     (meta, sent.on(disk).unwrap())
 }

@@ -1,19 +1,17 @@
-//! What the table holds: frozen, replaced, of any length and representation.
+//! What the table holds: in a snapshot, replaced, of any length and representation.
 
 use super::*;
 
 #[test]
-fn a_frozen_table_shows_one_revision_while_writes_go_on() {
+fn a_snapshot_shows_one_revision_while_writes_go_on() {
     let mut client = Client::new();
     for i in 0..1000u32 {
         client.run(&[put(&i.to_be_bytes(), b"old")]);
     }
-    let table = client.store.table().clone();
-    let frozen = table.freeze(client.store.metadata().revision).unwrap();
-    assert!(table.freeze(1).is_none(), "only one snapshot at a time");
+    let snapshot = client.store.snapshot();
     let mut seen: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let mut step = 0u32;
-    frozen
+    snapshot
         .walk(|piece| {
             // Change keys in front of the walk and behind it, delete some, add others.
             client.run(&[put(&(step % 1000).to_be_bytes(), b"new")]);
@@ -25,32 +23,30 @@ fn a_frozen_table_shows_one_revision_while_writes_go_on() {
                 assert_eq!(value, b"old");
                 assert_eq!(seen.entry(item.key().to_vec()).or_insert(value.clone()), &value);
             }
-            Ok::<(), ()>(())
+            Ok::<(), Revoked>(())
         })
         .unwrap();
     assert_eq!(seen.len(), 1000);
-    drop(frozen);
-    assert!(table.freeze(client.store.metadata().revision).is_some());
 }
 
-fn entries_of(frozen: &Frozen) -> HashMap<Vec<u8>, Vec<u8>> {
+fn entries_of(snapshot: &TableSnapshot) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut entries = HashMap::new();
     let mut visit = |piece: &[Item]| {
         let entry = |item: &Item| (item.key().to_vec(), item.value().into_owned());
         entries.extend(piece.iter().map(entry));
-        Ok::<(), ()>(())
+        Ok::<(), Revoked>(())
     };
-    frozen.walk(&mut visit).unwrap();
+    snapshot.walk(&mut visit).unwrap();
     entries
 }
 
 #[test]
-fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
+fn a_store_goes_on_with_the_state_of_another_and_a_snapshot_with_its_own() {
     let entry = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
     let (mut one, mut other) = (Client::new(), Client::new());
     one.run(&[put(b"a", b"1"), put(b"b", b"2")]);
     let table = one.store.table().clone();
-    let before = table.freeze(one.store.metadata().revision).unwrap();
+    let before = one.store.snapshot();
     one.run(&[put(b"a", b"3")]);
     other.run(&[put(b"b", b"4"), put(b"c", b"56"), put(b"d", b"7"), put(b"d", b"8")]);
     let metadata = other.store.metadata().clone();
@@ -59,16 +55,13 @@ fn a_store_goes_on_with_the_state_of_another_and_a_frozen_table_with_its_own() {
     assert_eq!((table.entries(), table.bytes()), (3, 7));
     assert_eq!((one.value(b"a"), one.value(b"c")), (None, Some(b"56".to_vec())));
 
-    let after = table.freeze(metadata.revision).unwrap();
+    let after = one.store.snapshot();
     table.insert(Item::new(b"b", StoredValue::plain(b"9"), &Meta::created(99)));
     assert_eq!(entries_of(&before), HashMap::from([entry(b"a", b"1"), entry(b"b", b"2")]));
     drop(before);
-    assert!(table.is_frozen());
     table.insert(Item::new(b"c", StoredValue::plain(b"9"), &Meta::created(100)));
     let at_once = [entry(b"b", b"4"), entry(b"c", b"56"), entry(b"d", b"8")];
     assert_eq!(entries_of(&after), HashMap::from(at_once));
-    drop(after);
-    assert!(!table.is_frozen());
 }
 
 #[test]

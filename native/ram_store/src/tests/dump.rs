@@ -1,24 +1,27 @@
 //! The state as blocks, written and read again.
 
 use super::*;
-use crate::dump::{self, Blocks};
+use crate::dump::{self, Blocks, Dump};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX};
-use std::convert::Infallible;
 
 type Blocked = Vec<Vec<u8>>;
 
 fn blocks_of(store: &Store) -> Blocked {
+    written(&store.dump())
+}
+
+fn written(dump: &Dump) -> Blocked {
     let mut written = Vec::new();
     let mut pauses = 0;
     let mut blocks = Blocks::new(|block: &[u8]| {
         written.push(block.to_vec());
-        Ok::<(), Infallible>(())
+        Ok::<(), Revoked>(())
     });
     let pause = || {
         pauses += 1;
         Ok(())
     };
-    store.dump().unwrap().write(&mut blocks, pause).unwrap();
+    dump.write(&mut blocks, pause).unwrap();
     assert!(pauses > 1, "it may be given up between parts");
     written
 }
@@ -70,23 +73,18 @@ fn blocks_are_full_and_not_much_longer_and_the_last_one_is_written_too() {
 }
 
 #[test]
-fn one_dump_at_a_time_is_of_the_state_when_it_began() {
+fn each_of_several_dumps_at_once_is_of_the_state_when_it_began() {
     let mut client = Client::new();
     client.run(&[put(b"k", b"old")]);
-    let first = client.store.dump().unwrap();
-    assert!(client.store.dump().is_none());
+    let first = client.store.dump();
     client.run(&[put(b"k", b"new"), put(b"other", b"new")]);
-    let mut written = Vec::new();
-    let mut blocks = Blocks::new(|block: &[u8]| {
-        written.push(block.to_vec());
-        Ok::<(), Infallible>(())
-    });
-    first.write(&mut blocks, || Ok(())).unwrap();
-    drop(first);
-    let loaded = load(&written).unwrap();
-    assert_eq!(loaded.table().get(b"k").unwrap().value().as_ref(), b"old");
-    assert_eq!((loaded.table().entries(), loaded.metadata().revision), (1, 1));
-    assert!(client.store.dump().is_some());
+    let second = client.store.dump();
+    client.run(&[Command::Delete { key: b"k" }]);
+    for (dump, value, entries, revision) in [(second, b"new", 2, 3), (first, b"old", 1, 1)] {
+        let loaded = load(&written(&dump)).unwrap();
+        assert_eq!(loaded.table().get(b"k").unwrap().value().as_ref(), value);
+        assert_eq!((loaded.table().entries(), loaded.metadata().revision), (entries, revision));
+    }
 }
 
 #[test]
@@ -117,6 +115,19 @@ fn a_list_of_entries_fills_its_block_to_the_last_byte() {
     assert!(dump::entries(&block).is_err());
 }
 
+#[derive(Debug, PartialEq)]
+enum Ended {
+    Full,
+    Closing,
+    Revoked,
+}
+
+impl From<Revoked> for Ended {
+    fn from(_: Revoked) -> Ended {
+        Ended::Revoked
+    }
+}
+
 #[test]
 fn what_a_dump_is_written_to_may_end_it() {
     let (client, _) = filled();
@@ -124,10 +135,10 @@ fn what_a_dump_is_written_to_may_end_it() {
         let mut written = 0;
         let mut blocks = Blocks::new(|_: &[u8]| {
             written += 1;
-            if written > fail_at { Err("full") } else { Ok(()) }
+            if written > fail_at { Err(Ended::Full) } else { Ok(()) }
         });
-        assert_eq!(client.store.dump().unwrap().write(&mut blocks, || Ok(())), Err("full"));
+        assert_eq!(client.store.dump().write(&mut blocks, || Ok(())), Err(Ended::Full));
     }
     let mut blocks = Blocks::new(|_: &[u8]| Ok(()));
-    assert_eq!(client.store.dump().unwrap().write(&mut blocks, || Err("closing")), Err("closing"));
+    assert_eq!(client.store.dump().write(&mut blocks, || Err(Ended::Closing)), Err(Ended::Closing));
 }

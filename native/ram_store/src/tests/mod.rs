@@ -11,7 +11,7 @@ use super::*;
 use crate::codec;
 use bytes::Bytes;
 use ram_limits::GROUP_WRITES_MAX;
-use ram_table::table::Frozen;
+use ram_table::table::{Revoked, TableSnapshot};
 use ram_table::value::{Plain, Representation, SharedRepresentation, StoredValue, Values};
 use std::collections::HashMap;
 

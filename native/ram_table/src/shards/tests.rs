@@ -24,6 +24,9 @@ impl Hash for Pair {
 }
 
 impl Element for Pair {
+    type Snapshots = ();
+    type PreImages = Vec<Pair>;
+
     fn address(&self) -> *const u8 {
         std::ptr::from_ref(self).cast()
     }
@@ -34,33 +37,42 @@ fn look(shards: &Shards<Pair>, key: u64) -> Option<Pair> {
 }
 
 fn all(shards: &Shards<Pair>) -> HashSet<(u64, u64)> {
-    let mut seen = HashSet::new();
-    let mut see = |pair: &Pair| _ = seen.insert((pair.0, pair.1));
     let all = shards.all();
-    all.shards().for_each(|shard| all.walk(shard, &mut see));
-    seen
+    let of = |shard| all.walk(shard, |_, pairs| pairs.map(|pair| (pair.0, pair.1)).collect());
+    all.shards().flat_map(|shard| -> Vec<_> { of(shard).unwrap() }).collect()
+}
+
+/// Changes what is shown, and keeps nothing.
+impl Shards<Pair> {
+    fn set(&self, pair: Pair) -> Option<Pair> {
+        self.replace(&self.all(), pair, |_, _, old| Some(old))
+    }
+
+    fn unset(&self, key: u64) -> Option<Pair> {
+        self.remove(&self.all(), &key, |pair| pair.0 == key, |_, _, old| Some(old))
+    }
 }
 
 #[test]
 fn an_item_takes_the_place_of_the_one_that_is_equal_until_it_is_removed() {
     let shards = Shards::with_capacity(0);
-    assert!(shards.replace(Pair(1, 10)).is_none());
-    assert_eq!(shards.replace(Pair(1, 11)).map(|old| old.1), Some(10));
-    assert!(shards.replace(Pair(2, 20)).is_none());
+    assert!(shards.set(Pair(1, 10)).is_none());
+    assert_eq!(shards.set(Pair(1, 11)).map(|old| old.1), Some(10));
+    assert!(shards.set(Pair(2, 20)).is_none());
     assert_eq!(look(&shards, 1).map(|found| found.1), Some(11));
     assert_eq!(all(&shards), HashSet::from([(1, 11), (2, 20)]));
-    assert_eq!(shards.remove(&1u64, |pair| pair.0 == 1).map(|old| old.1), Some(11));
+    assert_eq!(shards.unset(1).map(|old| old.1), Some(11));
     assert!(look(&shards, 1).is_none() && look(&shards, 3).is_none());
-    assert!(shards.remove(&1u64, |pair| pair.0 == 1).is_none());
+    assert!(shards.unset(1).is_none());
 }
 
 #[test]
 fn a_change_waits_for_the_readers_of_its_shard_whatever_their_thread() {
     let shards = Shards::with_capacity(0);
-    shards.replace(Pair(1, 0));
+    shards.set(Pair(1, 0));
     let changes: [fn(&Shards<Pair>); 3] = [
-        |shards| _ = shards.replace(Pair(1, 7)),
-        |shards| _ = shards.remove(&1u64, |pair| pair.0 == 1),
+        |shards| _ = shards.set(Pair(1, 7)),
+        |shards| _ = shards.unset(1),
         |shards| shards.replace_with(&Shards::with_capacity(0)),
     ];
     // Threads are numbered as they come, so these have all of the locks.
@@ -92,20 +104,20 @@ fn a_change_waits_for_the_readers_of_its_shard_whatever_their_thread() {
 #[test]
 fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
     let shards = &Shards::with_capacity(0);
-    shards.replace(Pair(1, 10));
+    shards.set(Pair(1, 10));
     let at = shard_of(shards.hasher.hash_one(1u64));
     let (walking, is_walking) = channel();
     let (has_read, is_read) = channel();
     thread::scope(|scope| {
         scope.spawn(move || {
-            shards.all().walk(at, |_| {
+            shards.all().walk(at, |_, _| {
                 walking.send(()).unwrap();
                 let read = is_read.recv_timeout(Duration::from_secs(10));
                 assert!(read.is_ok(), "the readers waited for this walk");
             });
         });
         is_walking.recv().unwrap();
-        let change = scope.spawn(|| shards.replace(Pair(1, 11)));
+        let change = scope.spawn(|| shards.set(Pair(1, 11)));
         // The change begins to wait at one of these moments.
         for _ in 0..100 {
             assert_eq!(look(shards, 1).map(|found| found.1), Some(10));
@@ -121,7 +133,7 @@ fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
 #[test]
 fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
     let shards = Shards::with_capacity(0);
-    shards.replace(Pair(1, 10));
+    shards.set(Pair(1, 10));
     let looked = |may_read: bool| shards.with_item(&1u64, |pair| pair.0 == 1, || may_read, |_| ());
     assert_eq!((looked(true), looked(false)), (Some(Some(())), Some(None)));
     let all = shards.all();
@@ -133,10 +145,10 @@ fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
 #[test]
 fn a_set_that_was_taken_over_changes_no_more() {
     let (shards, other) = (Shards::with_capacity(0), Shards::with_capacity(0));
-    other.replace(Pair(1, 10));
+    other.set(Pair(1, 10));
     shards.replace_with(&other);
-    assert!(other.replace(Pair(1, 11)).is_none());
-    assert!(other.remove(&1u64, |pair| pair.0 == 1).is_none());
+    assert!(other.set(Pair(1, 11)).is_none());
+    assert!(other.unset(1).is_none());
     assert_eq!(all(&shards), HashSet::from([(1, 10)]));
 }
 
@@ -145,7 +157,7 @@ fn readers_see_all_items_of_one_set_and_then_all_of_the_other() {
     const KEYS: u64 = 500;
     let filled = |value| {
         let shards = Shards::with_capacity(0);
-        (0..KEYS).for_each(|key| _ = shards.replace(Pair(key, value)));
+        (0..KEYS).for_each(|key| _ = shards.set(Pair(key, value)));
         shards
     };
     let (shards, (reading, are_reading)) = (&filled(1), channel());
@@ -184,9 +196,9 @@ fn readers_see_whole_items_while_shards_grow_and_shrink() {
             });
         }
         for round in 0..10 {
-            (0..KEYS).for_each(|key| _ = shards.replace(Pair(key, round * KEYS + key)));
+            (0..KEYS).for_each(|key| _ = shards.set(Pair(key, round * KEYS + key)));
             for key in (0..KEYS).filter(|key| key % 3 == round % 3) {
-                assert!(shards.remove(&key, |pair| pair.0 == key).is_some());
+                assert!(shards.unset(key).is_some());
             }
         }
         is_over.store(true, Ordering::Relaxed);

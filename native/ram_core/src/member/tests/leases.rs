@@ -87,7 +87,7 @@ pub(super) fn snapshot_chunk(members: Membership) -> SnapshotChunk {
     let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
     let meta =
         SnapshotMeta { last_log_id: Some(entry::log_id(TERM, LATER)), last_membership: membership };
-    let dump = store.dump().unwrap();
+    let dump = store.dump();
     let head = Head { meta: meta.clone(), ..Head::default() };
     snapshot::write(disk.clone(), &head, &dump, || Ok(())).unwrap();
     let file = SnapshotSource::open(disk.as_ref(), LATER).unwrap();

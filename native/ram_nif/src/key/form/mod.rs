@@ -9,6 +9,7 @@
 
 mod cursor;
 mod decode;
+pub mod fast;
 mod identity;
 mod leaf;
 mod number;

@@ -19,15 +19,15 @@
 use super::cursor::Cursor;
 use super::{KeyError, etf, push_count_masked, take_count_masked};
 
-const ZERO: u8 = 0x80;
+pub(super) const ZERO: u8 = 0x80;
 const BELOW_ONE: u8 = 0x81;
-const SHORT: u8 = 0x82;
+pub(super) const SHORT: u8 = 0x82;
 const WIDE: u8 = 0xC2;
 const HUGE: u8 = 0xC3;
 pub const FIRST: u8 = !HUGE;
 pub const LAST: u8 = HUGE;
 
-const SHORT_EXPONENT_MAX: i32 = 63;
+pub(super) const SHORT_EXPONENT_MAX: i32 = 63;
 const FLOAT_EXPONENT_MIN: i32 = -1074;
 const FLOAT_EXPONENT_MAX: usize = 1023;
 const FRACTION_BYTE_MIN: u8 = 2;

@@ -1,0 +1,150 @@
+%% Reads with options: of any table, with metadata, of several keys at one revision, of a revision
+%% at least. Made and awaited in the calling process; called by ram alone. Counterpart of lookup.rs.
+%%
+%% Each asks first in the call, which is answered from the table of this node if it may be, and else
+%% waits for the answer of a request.
+-module(ram_lookup).
+
+-export([get/3, fetch/2, lookup/2, member/2, get_many/2, info/1, size/1, tables/0]).
+-export([ask/4, checked/2]).
+-export_type([meta/0]).
+
+-type meta() :: #{rev := pos_integer(), created_rev := pos_integer(), version := pos_integer()}.
+
+%% The longest time that the library counts.
+-define(FOREVER_MS, 31536000000).
+
+-spec get(term(), term(), map()) -> term().
+get(Key, Default, Options) ->
+    Call = {get, [Key, Default, Options]},
+    case found(Key, Options, Call) of
+        {ok, Value, _Meta} -> Value;
+        error -> Default
+    end.
+
+-spec fetch(term(), map()) -> {ok, term()} | error.
+fetch(Key, Options) ->
+    case found(Key, Options, {fetch, [Key, Options]}) of
+        {ok, Value, _Meta} -> {ok, Value};
+        error -> error
+    end.
+
+-spec lookup(term(), [map()]) -> {ok, term(), meta()} | error.
+lookup(Key, Options) ->
+    case found(Key, options(Options), {lookup, [Key | Options]}) of
+        {ok, Value, Meta} -> {ok, Value, meta(Meta)};
+        error -> error
+    end.
+
+-spec member(term(), [map()]) -> boolean().
+member(Key, Options) ->
+    Call = {member, [Key | Options]},
+    look_up(Key, options(Options), Call) =/= none.
+
+%% @doc The keys that are there, with what they held at one revision.
+-spec get_many([term()], [map()]) -> #{term() => term()}.
+get_many(Keys, Options) ->
+    Call = {get_many, [Keys | Options]},
+    #{member := Member, table := Table} = Asked =
+        ram_options:read(options(Options), #{}, Call),
+    Checked = ram_arguments:keys(Keys, Call),
+    Now = fun(Fresh) -> ram_nif:get_many_now(Member, Table, Checked, Fresh) end,
+    Later = fun(Ref, Fresh, TimeoutMs) ->
+                    ram_nif:get_many(Member, Ref, Table, Checked, Fresh, TimeoutMs)
+            end,
+    {items, Items} = checked(ask(Asked, Now, Later, length(Keys)), Call),
+    maps:from_list([{Key, value(Item, Key, Call)}
+                    || {Key, Item} <- lists:zip(Checked, Items), Item =/= none]).
+
+-spec info(atom()) ->
+          #{type := set | ordered_set, size := non_neg_integer(), bytes := non_neg_integer()}
+        | error.
+info(Name) when is_atom(Name) ->
+    Call = {info, [Name]},
+    case table_info(#{table => Name}, Call) of
+        {ok, Type, Size, Bytes} -> #{type => Type, size => Size, bytes => Bytes};
+        {error, {no_table, _}} -> error;
+        Failed -> checked(Failed, Call)
+    end;
+info(Other) ->
+    ram_error:badarg({info, [Other]}, 1,
+                     io_lib:format("must be the name of a table, an atom, and is ~0tP", [Other, 12])).
+
+-spec size([map()]) -> non_neg_integer().
+size(Options) ->
+    Call = {size, Options},
+    {ok, _Type, Size, _Bytes} = checked(table_info(options(Options), Call), Call),
+    Size.
+
+table_info(Options, Call) ->
+    #{member := Member, table := Table} = Asked = ram_options:read(Options, #{}, Call),
+    Now = fun(Fresh) -> ram_nif:info_now(Member, Table, Fresh) end,
+    Later = fun(Ref, Fresh, TimeoutMs) ->
+                    ram_nif:info(Member, Ref, Table, Fresh, TimeoutMs)
+            end,
+    ask(Asked, Now, Later, 1).
+
+-spec tables() -> [atom()].
+tables() ->
+    Call = {tables, []},
+    #{member := Member} = Asked = ram_options:read(#{}, #{}, Call),
+    Now = fun(Fresh) -> ram_nif:tables_now(Member, Fresh) end,
+    Later = fun(Ref, Fresh, TimeoutMs) -> ram_nif:tables(Member, Ref, Fresh, TimeoutMs) end,
+    {ok, Names} = checked(ask(Asked, Now, Later, 1), Call),
+    lists:sort([default | [binary_to_atom(Name) || Name <- Names]]).
+
+found(Key, Options, Call) ->
+    case look_up(Key, Options, Call) of
+        none -> error;
+        {_Kind, _Value, Meta} = Item -> {ok, value(Item, Key, Call), Meta}
+    end.
+
+look_up(Key, Options, Call) ->
+    #{member := Member, table := Table} = Asked = ram_options:read(Options, #{}, Call),
+    Now = fun(Encoded) ->
+                  fun(Fresh) -> ram_nif:lookup_now(Member, Table, Encoded, Fresh) end
+          end,
+    Later = fun(Encoded) ->
+                    fun(Ref, Fresh, TimeoutMs) ->
+                            ram_nif:lookup(Member, Ref, Table, Encoded, Fresh, TimeoutMs)
+                    end
+            end,
+    Ask = fun(Encoded) -> ask(Asked, Now(Encoded), Later(Encoded), 1) end,
+    case Ask(Key) of
+        {error, {bad_key, long}} -> checked(ram_request:by_long_key(Member, Key, Ask), Call);
+        Answer -> checked(Answer, Call)
+    end.
+
+%% @doc Asks in the call, where that takes no scheduler for long, and else by a request.
+-spec ask(ram_options:asked(), fun((term()) -> term()),
+          fun((reference(), term(), non_neg_integer()) -> ram_nif:reply()), non_neg_integer()) ->
+          term().
+ask(#{member := Member, fresh := Fresh, timeout := TimeoutMs}, Now, Later, Keys) ->
+    case Keys > 100 orelse Now(Fresh) of
+        Wait when Wait =:= ask; Wait =:= true ->
+            LimitMs = limit_ms(TimeoutMs),
+            Submit = fun(Ref) -> Later(Ref, Fresh, LimitMs) end,
+            ram_request:call(Member, Submit, TimeoutMs);
+        Answer ->
+            Answer
+    end.
+
+limit_ms(infinity) -> ?FOREVER_MS;
+limit_ms(Ms) -> min(Ms, ?FOREVER_MS).
+
+%% @doc As ram_request:checked/2; tables are named by atoms.
+-spec checked(Answer, ram_error:call()) -> Answer.
+checked({error, {no_table, Name}}, Call) ->
+    ram_error:failure({no_table, binary_to_atom(Name)}, Call);
+checked(Answer, Call) ->
+    ram_request:checked(Answer, Call).
+
+value({value, Value, _Meta}, _Key, _Call) -> Value;
+value({encoded, Binary, _Meta}, Key, Call) -> ram_request:decoded(Binary, Key, Call).
+
+meta({Revision, CreatedRevision, Version}) ->
+    #{rev => Revision, created_rev => CreatedRevision, version => Version,
+      ttl => infinity, owner => none}.
+
+options([]) -> #{};
+options([Options]) -> Options.

@@ -1,0 +1,40 @@
+%% The options that calls of ram share, checked: the table, the time limit, how new a read has to
+%% be. Called by what makes requests for the user's call.
+-module(ram_options).
+
+-export([read/3, table/1]).
+-export_type([asked/0]).
+
+%% Of a read: where, how new, and for how long to wait. `more': what the call knows besides.
+-type asked() :: #{member := ram_nif:member(), table := binary(), name := atom(),
+                   fresh := {ram:reads(), AtLeast :: non_neg_integer()},
+                   timeout := timeout(), more := map()}.
+
+%% @doc The options of a read, in the last argument of the call; `More' are checks of those that it
+%% knows besides.
+-spec read(term(), ram_arguments:checks(), ram_error:call()) -> asked().
+read(Options, More, Call) ->
+    {Member, TimeoutMs, Configured} = ram_request:running(Call),
+    Common = #{table => fun check_table/1, timeout => fun check_timeout/1,
+               reads => fun ram_config:reads/1, at_least => fun check_revision/1},
+    Checked = ram_arguments:options(Options, maps:merge(Common, More), Call),
+    Name = maps:get(table, Checked, default),
+    #{member => Member, name => Name, table => table(Name),
+      fresh => {maps:get(reads, Checked, Configured), maps:get(at_least, Checked, 0)},
+      timeout => maps:get(timeout, Checked, TimeoutMs),
+      more => maps:with(maps:keys(More), Checked)}.
+
+%% @doc As the library names the table.
+-spec table(atom()) -> binary().
+table(default) -> <<>>;
+table(Name) -> atom_to_binary(Name).
+
+check_table(Name) when is_atom(Name) -> ok;
+check_table(_Name) -> {error, "must be the name of a table, an atom"}.
+
+check_timeout(infinity) -> ok;
+check_timeout(Ms) when is_integer(Ms), Ms >= 0 -> ok;
+check_timeout(_Ms) -> {error, "must be milliseconds or infinity"}.
+
+check_revision(Revision) when is_integer(Revision), Revision > 0, Revision < 1 bsl 64 -> ok;
+check_revision(_Revision) -> {error, "must be a revision, a positive integer"}.

@@ -1,0 +1,229 @@
+//! Scans: tables at one revision, read page by page by callers on any thread while writes go on.
+//!
+//! A scan holds a snapshot of each of its tables: of one for a scan, of all for a transaction. What the table's writer has to keep for it is bounded: beyond
+//! [`SCAN_BYTES_MAX`] the oldest snapshots are revoked, and one that nobody has used for
+//! [`SCAN_IDLE`] is dropped. Either way the scan has expired, and its next page says so.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use ram_table::item::Item;
+use ram_table::snapshot::Revoked;
+use ram_table::table::{HashSnapshot, TableSnapshot};
+
+/// What a table holds back for its scans.
+pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// After its last page.
+pub const SCAN_IDLE: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A scan of some tables. Any of its pages may be read, in any order, any number of times.
+pub struct Scan {
+    revision: u64,
+    state: Mutex<State>,
+}
+
+/// By the names of the tables.
+pub type Snapshots = BTreeMap<String, TableSnapshot>;
+
+struct State {
+    /// `None`: it has expired.
+    snapshots: Option<Arc<Snapshots>>,
+    last_used: Instant,
+    /// The chunk of a hash table that was read last: its pages follow each other.
+    chunk: Option<((String, usize), Arc<[Item]>)>,
+}
+
+/// Where in a scan a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    Start,
+    /// In a hash table: the shard, and how many of its items were read.
+    At {
+        shard: usize,
+        read: usize,
+    },
+    /// In an ordered table: behind this encoded key.
+    After(Vec<u8>),
+}
+
+/// What a page holds, and where the next begins; `None`: it was the last.
+pub struct Page {
+    pub items: Vec<Item>,
+    pub next: Option<Cursor>,
+}
+
+/// The scan is over: too much would have to be kept for it, or nobody used it for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired;
+
+impl From<Revoked> for Expired {
+    fn from(_: Revoked) -> Expired {
+        Expired
+    }
+}
+
+pub type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+impl Scan {
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What a key of a table held. The outer `None`: there was no such table.
+    pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Option<Item>>, Expired> {
+        let snapshots = self.used()?;
+        let Some(snapshot) = snapshots.get(table) else { return Ok(None) };
+        Ok(Some(match snapshot {
+            TableSnapshot::Hash(hash) => hash.get(key)?,
+            TableSnapshot::Ordered(ordered) => ordered.get(key)?,
+        }))
+    }
+
+    /// Is the table one of the scan, and has it an order?
+    pub fn is_ordered(&self, table: &str) -> Result<Option<bool>, Expired> {
+        let is_ordered = |snapshot: &TableSnapshot| matches!(snapshot, TableSnapshot::Ordered(_));
+        Ok(self.used()?.get(table).map(is_ordered))
+    }
+
+    /// At most so many items of a table, one at least unless it is the last page. `bounds` and
+    /// `reverse` are of use for ordered tables; a hash table is read as it lies. One that is not
+    /// there has no items.
+    pub fn page(
+        &self,
+        table: &str,
+        cursor: &Cursor,
+        bounds: KeyBounds<'_>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Page, Expired> {
+        let snapshots = self.used()?;
+        match snapshots.get(table) {
+            None => Ok(Page { items: Vec::new(), next: None }),
+            Some(TableSnapshot::Ordered(ordered)) => {
+                let bounds = behind(cursor, bounds, reverse);
+                let mut items = ordered.range(bounds, reverse, limit.saturating_add(1))?;
+                let is_more = items.len() > limit;
+                items.truncate(limit);
+                let last = items.last().filter(|_| is_more);
+                let next = last.map(|item| Cursor::After(item.key().to_vec()));
+                Ok(Page { items, next })
+            }
+            Some(TableSnapshot::Hash(hash)) => self.hash_page((table, hash), cursor, limit),
+        }
+    }
+
+    fn hash_page(
+        &self,
+        (table, snapshot): (&str, &HashSnapshot),
+        cursor: &Cursor,
+        limit: usize,
+    ) -> Result<Page, Expired> {
+        let (mut shard, mut read) = match *cursor {
+            Cursor::At { shard, read } => (shard, read),
+            Cursor::Start | Cursor::After(_) => (0, 0),
+        };
+        let mut items: Vec<Item> = Vec::new();
+        while snapshot.shards().contains(&shard) && items.len() < limit {
+            let chunk = self.chunk((table, shard), || snapshot.chunk(shard))?;
+            let rest = chunk.get(read..).unwrap_or_default();
+            let taken = rest.len().min(limit - items.len());
+            items.extend(rest.iter().take(taken).cloned());
+            (shard, read) = match taken == rest.len() {
+                true => (shard + 1, 0),
+                false => (shard, read + taken),
+            };
+        }
+        let is_over = !snapshot.shards().contains(&shard);
+        Ok(Page { items, next: (!is_over).then_some(Cursor::At { shard, read }) })
+    }
+
+    /// A chunk that stays for the next page.
+    fn chunk(
+        &self,
+        (table, shard): (&str, usize),
+        read: impl FnOnce() -> Result<Vec<Item>, Revoked>,
+    ) -> Result<Arc<[Item]>, Expired> {
+        if let Some(((known_table, known_shard), chunk)) = &self.state.lock().chunk
+            && known_table == table
+            && *known_shard == shard
+        {
+            return Ok(chunk.clone());
+        }
+        let chunk: Arc<[Item]> = read()?.into();
+        let mut state = self.state.lock();
+        if state.snapshots.is_some() {
+            state.chunk = Some(((table.to_owned(), shard), chunk.clone()));
+        }
+        Ok(chunk)
+    }
+
+    fn used(&self) -> Result<Arc<Snapshots>, Expired> {
+        let mut state = self.state.lock();
+        state.last_used = Instant::now();
+        state.snapshots.clone().ok_or(Expired)
+    }
+
+    /// Holds nothing any more.
+    pub fn close(&self) {
+        let held = {
+            let mut state = self.state.lock();
+            (state.snapshots.take(), state.chunk.take())
+        };
+        drop(held);
+    }
+
+    fn idle(&self) -> Duration {
+        self.state.lock().last_used.elapsed()
+    }
+}
+
+fn behind<'a>(cursor: &'a Cursor, bounds: KeyBounds<'a>, reverse: bool) -> KeyBounds<'a> {
+    match (cursor, reverse) {
+        (Cursor::After(after), false) => (Bound::Excluded(after), bounds.1),
+        (Cursor::After(after), true) => (bounds.0, Bound::Excluded(after)),
+        (Cursor::Start | Cursor::At { .. }, _) => bounds,
+    }
+}
+
+/// The scans of a member. Clones share them.
+#[derive(Clone, Default)]
+pub struct Scans(Arc<Mutex<Vec<Weak<Scan>>>>);
+
+impl Scans {
+    pub fn open(&self, snapshots: Snapshots, revision: u64) -> Arc<Scan> {
+        let (snapshots, last_used) = (Some(Arc::new(snapshots)), Instant::now());
+        let state = Mutex::new(State { snapshots, last_used, chunk: None });
+        let scan = Arc::new(Scan { revision, state });
+        self.0.lock().push(Arc::downgrade(&scan));
+        scan
+    }
+
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.0.lock().iter().filter(|scan| scan.strong_count() > 0).count()
+    }
+
+    /// Closes those that nobody uses, as long as the member runs.
+    pub async fn sweep(self) {
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            let all: Vec<Arc<Scan>> = {
+                let mut scans = self.0.lock();
+                scans.retain(|scan| scan.strong_count() > 0);
+                scans.iter().filter_map(Weak::upgrade).collect()
+            };
+            all.iter().filter(|scan| scan.idle() >= SCAN_IDLE).for_each(|scan| scan.close());
+        }
+    }
+
+    /// The member has ended.
+    pub fn close(&self) {
+        let scans = std::mem::take(&mut *self.0.lock());
+        scans.iter().filter_map(Weak::upgrade).for_each(|scan| scan.close());
+    }
+}

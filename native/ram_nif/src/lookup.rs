@@ -1,0 +1,235 @@
+//! Reads with options: of any table, of several keys, of ranges, of a revision at least. Answered
+//! in the call where this node may; else `ask`, and `request::lookup` queues them.
+//!
+//! Of a table that is not there the answer is `{error, {no_table, Name}}`.
+
+use ram_core::reading::Freshness;
+use ram_core::scans::{SCAN_BYTES_MAX, Snapshots};
+use ram_lease::mode::Scope;
+use ram_store::answer::Failure;
+use ram_table::table::{Item, Table};
+use ram_table::tables::{TableType, Tables};
+use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
+use std::sync::Arc;
+
+use crate::config::Mode;
+use crate::key;
+use crate::member::MemberResource;
+use crate::range::{KeyRange, decode_range};
+use crate::request::encode_key;
+use crate::scan;
+use crate::terms;
+
+mod atoms {
+    rustler::atoms! { all, ask }
+}
+
+/// Items that a range is answered with in one call: below a millisecond.
+const ITEMS_MAX: usize = 1000;
+
+/// `{Reads, AtLeast}`
+pub struct Asked(pub Freshness);
+
+impl<'a> Decoder<'a> for Asked {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let (Mode(mode), at_least) = term.decode()?;
+        Ok(Asked(Freshness { mode, at_least }))
+    }
+}
+
+/// The name of a table, UTF-8; empty for the default one.
+pub fn table_name<'a>(name: &'a Binary) -> NifResult<&'a str> {
+    std::str::from_utf8(name).map_err(|_| rustler::Error::BadArg)
+}
+
+pub fn find_table(tables: &Tables, name: &str) -> ram_core::Result<Arc<Table>> {
+    Ok(tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))?)
+}
+
+/// What a range is asked with: `{Reverse, KeysOnly, Limit}`.
+#[derive(Clone, Copy)]
+pub struct RangeOptions {
+    pub reverse: bool,
+    pub keys_only: bool,
+    /// One more is looked for, so that the caller knows whether there is more.
+    pub limit: usize,
+}
+
+impl<'a> Decoder<'a> for RangeOptions {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let (reverse, keys_only, limit): (bool, bool, usize) = term.decode()?;
+        Ok(RangeOptions { reverse, keys_only, limit: limit.min(ITEMS_MAX) })
+    }
+}
+
+/// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none | ask
+/// | {error, Reason}`
+#[rustler::nif]
+fn lookup_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    table: Binary<'a>,
+    key: Term<'a>,
+    Asked(freshness): Asked,
+) -> NifResult<Term<'a>> {
+    let mut bytes = Vec::with_capacity(32);
+    if let Err(wrong) = encode_key(env, member, key, key::STEPS_MAX, &mut bytes)? {
+        return Ok(wrong);
+    }
+    let name = table_name(&table)?;
+    let looked = member.node.look_now(freshness, Scope::Keys(&[&bytes]), |tables| {
+        find_table(tables, name).map(|table| table.get(&bytes))
+    });
+    Ok(answer(env, looked, |item| terms::looked_up(env, item)))
+}
+
+/// `get_many_now(Member, Table, Keys, Asked) -> {items, [{value, V, Meta} | {encoded, Binary, Meta}
+/// | none]} | ask | {error, Reason}`
+#[rustler::nif]
+fn get_many_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    table: Binary<'a>,
+    keys: Vec<Term<'a>>,
+    Asked(freshness): Asked,
+) -> NifResult<Term<'a>> {
+    let keys = match encode_keys(env, member, keys)? {
+        Ok(keys) => keys,
+        Err(wrong) => return Ok(wrong),
+    };
+    let name = table_name(&table)?;
+    let scope: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let looked =
+        member.node.look_now(freshness, Scope::Keys(&scope), |tables| items(tables, name, &keys));
+    Ok(answer(env, looked, |items| terms::looked_up_all(env, items)))
+}
+
+/// `range_now(Member, Table, Range, {Reverse, KeysOnly, Limit}, Asked) -> {items, Items, IsMore} |
+/// ask | {error, Reason}`
+#[rustler::nif]
+fn range_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    table: Binary<'a>,
+    keys: Term<'a>,
+    options: RangeOptions,
+    Asked(freshness): Asked,
+) -> NifResult<Term<'a>> {
+    let range = match decode_range(env, member, keys)? {
+        Ok(range) => range,
+        Err(wrong) => return Ok(wrong),
+    };
+    let name = table_name(&table)?;
+    let looked = member
+        .node
+        .look_now(freshness, Scope::All, |tables| in_range(tables, name, &range, options));
+    Ok(answer(env, looked, |items| terms::items(env, items, options)))
+}
+
+/// `info_now(Member, Table, Asked) -> {ok, set | ordered_set, Entries, Bytes} | ask | {error,
+/// Reason}`
+#[rustler::nif]
+fn info_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    table: Binary<'a>,
+    Asked(freshness): Asked,
+) -> NifResult<Term<'a>> {
+    let name = table_name(&table)?;
+    let looked = member.node.look_now(freshness, Scope::All, |tables| find_table(tables, name));
+    Ok(answer(env, looked, |table| terms::info(env, &table)))
+}
+
+/// `scan_now(Member, Table | all, Asked) -> {ok, Scan, Revision} | ask | {error, Reason}`
+#[rustler::nif]
+fn scan_now<'a>(
+    env: Env<'a>,
+    member: &'a MemberResource,
+    which: Which,
+    Asked(freshness): Asked,
+) -> Term<'a> {
+    let looked = member.node.look_now(freshness, Scope::All, |tables| begin_scan(tables, &which));
+    answer(env, looked, |(snapshots, revision)| {
+        scan::opened(env, member.node.scans().open(snapshots, revision))
+    })
+}
+
+/// `tables_now(Member, Asked) -> {ok, [Name]} | ask | {error, Reason}`, without the default one.
+#[rustler::nif]
+fn tables_now<'a>(env: Env<'a>, member: &'a MemberResource, Asked(freshness): Asked) -> Term<'a> {
+    let looked = member.node.look_now(freshness, Scope::All, |tables| Ok(tables.names()));
+    answer(env, looked, |names| terms::names(env, &names))
+}
+
+pub fn encode_keys<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    keys: Vec<Term<'a>>,
+) -> NifResult<Result<Vec<Vec<u8>>, Term<'a>>> {
+    let mut encoded = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut bytes = Vec::with_capacity(32);
+        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
+            return Ok(Err(wrong));
+        }
+        encoded.push(bytes);
+    }
+    Ok(Ok(encoded))
+}
+
+pub fn items(tables: &Tables, name: &str, keys: &[Vec<u8>]) -> ram_core::Result<Vec<Option<Item>>> {
+    let table = find_table(tables, name)?;
+    Ok(keys.iter().map(|key| table.get(key)).collect())
+}
+
+pub fn in_range(
+    tables: &Tables,
+    name: &str,
+    range: &KeyRange,
+    options: RangeOptions,
+) -> ram_core::Result<Vec<Item>> {
+    let table = find_table(tables, name)?;
+    if table.table_type() != TableType::OrderedSet {
+        return Err(Failure::NotOrdered(name.into()).into());
+    }
+    Ok(table.range(range.bounds(), options.reverse, options.limit + 1))
+}
+
+/// `all`, or the name of a table: what a scan is of.
+pub struct Which(Option<String>);
+
+impl<'a> Decoder<'a> for Which {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        if atoms::all() == term {
+            return Ok(Which(None));
+        }
+        Ok(Which(Some(table_name(&term.decode()?)?.to_owned())))
+    }
+}
+
+/// The tables as they are now, and the revision.
+pub fn begin_scan(tables: &Tables, which: &Which) -> ram_core::Result<(Snapshots, u64)> {
+    let revision = tables.revision();
+    let names = match &which.0 {
+        Some(name) => vec![name.clone()],
+        None => std::iter::once(String::new()).chain(tables.names()).collect(),
+    };
+    let begin = |name: String| {
+        let snapshot = find_table(tables, &name)?.snapshot(revision, Some(SCAN_BYTES_MAX));
+        Ok((name, snapshot))
+    };
+    let snapshots: ram_core::Result<Snapshots> = names.into_iter().map(begin).collect();
+    Ok((snapshots?, revision))
+}
+
+fn answer<'a, T>(
+    env: Env<'a>,
+    looked: ram_core::Result<Option<ram_core::Result<T>>>,
+    of: impl FnOnce(T) -> Term<'a>,
+) -> Term<'a> {
+    match looked {
+        Ok(Some(Ok(found))) => of(found),
+        Ok(None) => atoms::ask().encode(env),
+        Ok(Some(Err(cause))) | Err(cause) => terms::error(env, &cause),
+    }
+}

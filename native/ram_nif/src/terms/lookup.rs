@@ -1,0 +1,84 @@
+//! What lookups are answered with.
+
+use ram_table::table::{Item, Table};
+use ram_table::tables::TableType;
+use rustler::{Atom, Encoder, Env, Term};
+
+use crate::key;
+use crate::lookup::RangeOptions;
+use crate::raw::binary;
+use crate::value::{self, Found};
+
+mod atoms {
+    rustler::atoms! {
+        ok, none, value, encoded, items, mixed, set, ordered_set,
+        // Stand where a key or a value would.
+        unreadable = "ram unreadable", encoded_value = "ram encoded",
+    }
+}
+
+/// `{value, V, {Revision, CreatedRevision, Version}} | {encoded, Binary, _} | none`
+pub fn looked_up<'a>(env: Env<'a>, item: Option<Item>) -> Term<'a> {
+    let Some(item) = item else { return atoms::none().encode(env) };
+    let meta = item.meta();
+    let meta = (meta.revision, meta.created_revision, meta.version);
+    match value::found(env, &item) {
+        Found::Term(term) => (atoms::value(), term, meta).encode(env),
+        Found::Encoded(etf) => (atoms::encoded(), etf, meta).encode(env),
+    }
+}
+
+/// `{items, [_]}` of [`looked_up`].
+pub fn looked_up_all<'a>(env: Env<'a>, items: Vec<Option<Item>>) -> Term<'a> {
+    let items: Vec<Term<'a>> = items.into_iter().map(|item| looked_up(env, item)).collect();
+    (atoms::items(), items).encode(env)
+}
+
+/// `{items, [{K, V} | K], IsMore}`. Where this OTP has no term for a key, or a value has to be
+/// decoded by the caller, `{'ram encoded', K, Binary}` or `{'ram unreadable', KeyBinary}` stands in
+/// the list, and it is `{mixed, Items, IsMore}`.
+pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, options: RangeOptions) -> Term<'a> {
+    let is_more = items.len() > options.limit;
+    items.truncate(options.limit);
+    let (kind, items) = entries(env, &items, options.keys_only);
+    (kind, items, is_more).encode(env)
+}
+
+/// The first two parts of [`items`].
+pub fn entries<'a>(env: Env<'a>, items: &[Item], keys_only: bool) -> (Atom, Vec<Term<'a>>) {
+    let mut is_mixed = false;
+    let entries = items.iter().map(|item| entry(env, item, keys_only, &mut is_mixed)).collect();
+    (if is_mixed { atoms::mixed() } else { atoms::items() }, entries)
+}
+
+fn entry<'a>(env: Env<'a>, item: &Item, keys_only: bool, is_mixed: &mut bool) -> Term<'a> {
+    let Ok(key) = key::read(env, item.key()) else {
+        *is_mixed = true;
+        return (atoms::unreadable(), binary(env, item.key())).encode(env);
+    };
+    if keys_only {
+        return key;
+    }
+    match value::found(env, item) {
+        Found::Term(value) => (key, value).encode(env),
+        Found::Encoded(etf) => {
+            *is_mixed = true;
+            (atoms::encoded_value(), key, etf).encode(env)
+        }
+    }
+}
+
+/// `{ok, set | ordered_set, Entries, Bytes}`
+pub fn info<'a>(env: Env<'a>, table: &Table) -> Term<'a> {
+    let table_type = match table.table_type() {
+        TableType::Set => atoms::set(),
+        TableType::OrderedSet => atoms::ordered_set(),
+    };
+    (atoms::ok(), table_type, table.entries(), table.bytes()).encode(env)
+}
+
+/// `{ok, [Name]}`
+pub fn names<'a>(env: Env<'a>, names: &[String]) -> Term<'a> {
+    let names: Vec<Term<'a>> = names.iter().map(|name| binary(env, name.as_bytes())).collect();
+    (atoms::ok(), names).encode(env)
+}
