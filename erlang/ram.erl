@@ -471,8 +471,8 @@ put(Key, Value) ->
 %% <li>`old': `{ok, Old}', the value it replaced, or `error' when there was none</li>
 %% </ul>
 %% `expect' makes it conditional: on a key that is `absent' or `present', on its revision being
-%% `{rev, Rev}', or its value being (`=:=') `{value, Value}'. If it is not so nothing is changed, and
-%% the answer is `{conflict, Current}', with what the key holds. Of all who expect the same, one
+%% `{rev, Rev}', or its value being (`=:=') `{value, Value}'. If it is not so, nothing is changed
+%% and the answer is `{conflict, Current}', with what the key holds. Of all who expect the same, one
 %% succeeds.
 %%
 %% `table' names another table than the default one; `timeout' is for how long it waits, in
@@ -741,8 +741,8 @@ take(Key, Options) ->
 %% revision of the write, or the present one when nothing was written. Later operations see what
 %% earlier ones made. Nobody sees some of it done and the rest not yet.
 %%
-%% See {@type txn_condition()}, {@type txn_operation()} and {@type txn_result()}. `{in, Table, What}'
-%% is a condition or an operation on another table.
+%% See {@type txn_condition()}, {@type txn_operation()} and {@type txn_result()}.
+%% `{in, Table, What}' is a condition or an operation on another table.
 %%
 %% ```
 %% 1> ram:put_many([{ada, 10}, {bob, 0}]).
@@ -839,6 +839,7 @@ delete_many(Keys, Options) ->
 %%
 %% For tables of type `ordered_set'. All are deleted at once, or none. `$first' and `$last' stand
 %% for the ends, `{key, Key}' for any key literally. Where `From' is behind `To' there is nothing.
+%% The two are not the same end.
 %%
 %% ```
 %% 1> ram:delete_range(1, 9).

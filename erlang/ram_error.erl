@@ -199,7 +199,8 @@ absence(_Running) ->
 -spec explain(failure() | cluster_error() | term()) -> unicode:chardata().
 explain(Reason) ->
     %% What only looks like a reason of ours is printed as it is.
-    try words(Reason, [fun of_call/1, fun of_cluster/1, fun of_backup/1, fun of_member/1])
+    try words(Reason, [fun of_call/1, fun of_write/1, fun of_cluster/1, fun of_backup/1,
+                       fun of_member/1])
     catch error:_ -> print("~0tP", [Reason, ?DEPTH])
     end.
 
@@ -237,28 +238,32 @@ of_call({unreadable_value, Key}) ->
     print("the OTP of this node (~ts) has no term for the value of ~0tP, which a node with a newer "
           "one put; it is intact: read it there, or put another",
           [erlang:system_info(otp_release), Key, ?DEPTH]);
-of_call({unreadable_result, Key}) ->
-    print("the write is done, and the OTP of this node (~ts) has no term for the value of ~0tP "
-          "that it found, which a node with a newer one had put",
-          [erlang:system_info(otp_release), Key, ?DEPTH]);
-of_call({no_table, Name}) ->
-    print("there is no table ~tp, and nothing happened; ram:create_table/2 makes one", [Name]);
-of_call({too_many_tables, Max}) ->
-    print("there are ~b tables with the default one, and no more are made; ram:drop_table/1 makes "
-          "room", [Max]);
-of_call({not_an_integer, Key}) ->
-    print("the value of ~0tP is no integer, or would be one too large for some OTP; nothing was "
-          "changed", [Key, ?DEPTH]);
-of_call({results_too_large, Max}) ->
-    print("the values that the call would be answered with have more than ~b bytes; nothing "
-          "happened; ask for fewer at once", [Max]);
-of_call({conflict, Key}) ->
-    print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
-          "nothing was changed; call again, or allow more", [Key, ?DEPTH]);
 of_call({refused, Why}) ->
     print("the leader refused the request (~ts) and nothing happened; this is a defect of ram, "
           "please report it", [Why]);
 of_call(_) ->
+    unknown.
+
+%% Reasons that writes alone raise.
+of_write({unreadable_result, Key}) ->
+    print("the write is done, and the OTP of this node (~ts) has no term for the value of ~0tP "
+          "that it found, which a node with a newer one had put",
+          [erlang:system_info(otp_release), Key, ?DEPTH]);
+of_write({no_table, Name}) ->
+    print("there is no table ~tp, and nothing happened; ram:create_table/2 makes one", [Name]);
+of_write({too_many_tables, Max}) ->
+    print("there are ~b tables with the default one, and no more are made; ram:drop_table/1 makes "
+          "room", [Max]);
+of_write({not_an_integer, Key}) ->
+    print("the value of ~0tP is no integer, or would be one too large for some OTP; nothing was "
+          "changed", [Key, ?DEPTH]);
+of_write({results_too_large, Max}) ->
+    print("the values that the call would be answered with have more than ~b bytes; nothing "
+          "happened; ask for fewer at once", [Max]);
+of_write({conflict, Key}) ->
+    print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
+          "nothing was changed; call again, or allow more", [Key, ?DEPTH]);
+of_write(_) ->
     unknown.
 
 %% Reasons that operations on the cluster return.

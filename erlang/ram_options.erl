@@ -15,7 +15,7 @@
 -spec read(term(), ram_arguments:checks(), ram_error:call()) -> asked().
 read(Options, More, Call) ->
     {Member, TimeoutMs, Configured} = ram_request:running(Call),
-    Common = #{table => fun check_table/1, timeout => fun check_timeout/1,
+    Common = #{table => fun ram_arguments:table/1, timeout => fun ram_arguments:timeout/1,
                reads => fun ram_config:reads/1, at_least => fun check_revision/1},
     Checked = ram_arguments:options(Options, maps:merge(Common, More), Call),
     Name = maps:get(table, Checked, default),
@@ -28,13 +28,6 @@ read(Options, More, Call) ->
 -spec table(atom()) -> binary().
 table(default) -> <<>>;
 table(Name) -> atom_to_binary(Name).
-
-check_table(Name) when is_atom(Name) -> ok;
-check_table(_Name) -> {error, "must be the name of a table, an atom"}.
-
-check_timeout(infinity) -> ok;
-check_timeout(Ms) when is_integer(Ms), Ms >= 0 -> ok;
-check_timeout(_Ms) -> {error, "must be milliseconds or infinity"}.
 
 check_revision(Revision) when is_integer(Revision), Revision > 0, Revision < 1 bsl 64 -> ok;
 check_revision(_Revision) -> {error, "must be a revision, a positive integer"}.

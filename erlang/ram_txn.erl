@@ -2,7 +2,7 @@
 %% commands of them, for one write; and of what comes back the results.
 -module(ram_txn).
 
--export([run/5]).
+-export([run/5, check_parts/3]).
 
 %% TRANSACTION_PARTS_MAX of ram_limits.
 -define(PARTS_MAX, 4096).
@@ -79,12 +79,19 @@ condition_key(Condition) -> element(1, Condition).
 operation_key({in, _Table, Operation}) -> operation_key(Operation);
 operation_key(Operation) -> element(2, Operation).
 
+%% @doc Raises badarg for the fun of a transaction that read or wrote more than one write may have.
+-spec check_parts([ram_write:condition()], [ram_write:command()], ram_error:call()) -> ok.
+check_parts(Conditions, Commands, Call) ->
+    _ = within(1, Conditions, "keys and ranges that it reads", Call),
+    _ = within(1, Commands, "keys that it writes", Call),
+    ok.
+
 %%% What is sent, and what comes back
 
 condition(Table, {Key, AbsentOrPresent}) -> {Table, Key, AbsentOrPresent};
 condition(Table, {Key, '=:=', Value}) -> {Table, Key, {value, term_to_binary(Value)}};
 condition(Table, {Key, rev, Compares, Revision}) -> {Table, Key, {rev, Compares, Revision}};
-condition(none, {in, Table, Condition}) -> condition(ram_write:table_name(Table), Condition).
+condition(none, {in, Table, Condition}) -> condition(ram_options:table(Table), Condition).
 
 commands(Position, Operations, Call) ->
     {Commands, Readers} = lists:unzip([command(none, Operation) || Operation <- Operations]),
@@ -100,7 +107,7 @@ command(Table, {update_counter, Key, {Increment, Threshold, SetTo}}) ->
     {[{count, Table, Key, Increment, 0, {Threshold, SetTo}}], count};
 command(Table, {update_counter, Key, Increment}) ->
     {[{count, Table, Key, Increment, 0, none}], count};
-command(none, {in, Table, Operation}) -> command(ram_write:table_name(Table), Operation).
+command(none, {in, Table, Operation}) -> command(ram_options:table(Table), Operation).
 
 %% What is said of a value that this OTP cannot read.
 unreadable(Commands) ->

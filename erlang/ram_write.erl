@@ -11,7 +11,7 @@
 -export([update/5, get_and_update/4, update_counter/5]).
 -export([put_many/3, delete_many/3, delete_range/4]).
 -export([create_table/3, drop_table/2]).
--export([target/2, run/4, failed/3, table_name/1]).
+-export([target/2, run/4, failed/3]).
 -export_type([target/0, condition/0, command/0, held/0]).
 
 %% Values above this, and transactions of more, are copied on a dirty scheduler.
@@ -239,6 +239,8 @@ write_many(Puts, Deletes, Options, Call) ->
     returned(maps:get(return, Options, ok), Revision, [], none, Call).
 
 -spec delete_range(term(), term(), map(), call()) -> non_neg_integer().
+delete_range(End, End, _Options, Call) when End =:= '$first'; End =:= '$last' ->
+    ram_error:badarg(Call, 2, "must be a key or the other end of the table");
 delete_range(From, To, Options, Call) ->
     {Member, TimeoutMs, Table} = target(ram_arguments:call_options(Options, #{}, Call), Call),
     Delete = fun(Ref) ->
@@ -266,7 +268,7 @@ create_table(Name, Options, Call) ->
                timeout => fun ram_arguments:timeout/1},
     Checked = ram_arguments:options(Options, Checks, Call),
     Type = maps:get(type, Checked, set),
-    case change_table({create, table_name(Name), Type}, target(Checked, Call)) of
+    case change_table({create, ram_options:table(Name), Type}, target(Checked, Call)) of
         {ok, _Revision} -> ok;
         {error, exists} -> {error, exists};
         {error, _} = Error -> ram_request:checked(Error, Call)
@@ -277,7 +279,7 @@ drop_table(default, Call) ->
     ram_error:badarg(Call, 1, "must be another table than default, which is always there");
 drop_table(Name, Call) ->
     ok = ram_arguments:argument(Name, 1, fun ram_arguments:table/1, Call),
-    case change_table({drop, table_name(Name)}, target(#{}, Call)) of
+    case change_table({drop, ram_options:table(Name)}, target(#{}, Call)) of
         {ok, _Revision} -> ok;
         {error, {no_table, _}} -> {error, no_table};
         {error, _} = Error -> ram_request:checked(Error, Call)
@@ -298,14 +300,10 @@ target(Options, Call) ->
                     #{timeout := Ms} -> Ms;
                     #{} -> ConfiguredMs
                 end,
-    {Member, TimeoutMs, table_name(maps:get(table, Options, default))}.
+    {Member, TimeoutMs, ram_options:table(maps:get(table, Options, default))}.
 
 within(LimitMs, {Member, _TimeoutMs, Table}) ->
     {Member, LimitMs, Table}.
-
--spec table_name(atom()) -> binary().
-table_name(default) -> <<>>;
-table_name(Name) -> atom_to_binary(Name).
 
 %% Returns its revision.
 plain({put, none, Key, Binary}, {Member, TimeoutMs, Table}, Call) ->

@@ -72,7 +72,7 @@ pattern(Expected) ->
     Options = [global, {return, list}, unicode],
     lists:foldl(fun({What, With}, Text) -> re:replace(Text, What, With, Options) end, Expected,
                 [{"=>", ":="}, {"<<\\s*\\.\\.\\.\\s*>>", "_"},
-                 {",\\s*\\.\\.\\.\\s*\\}", "}"},
+                 {"(#\\{[^{}]*),\\s*\\.\\.\\.\\s*\\}", "\\1}"},
                  {"\\.\\.\\.", "_"}]).
 
 holds(Text, Value) ->

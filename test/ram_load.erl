@@ -4,7 +4,7 @@
 -export([spawn_all/5, wait_all/1]).
 -export([count_up/2, put_and_get_own/2, put_binary/2, put_random/2, hash/1,
          put_many_binaries/3, with_mailbox/2, write_on/2, missing/2]).
--export([explained/3, exception/2, refused/0]).
+-export([explained/3, exception/2, exception_as_if/2]).
 -export([put_all/1, put_numbers/2, put_twins/2, put_both/3, see_both/2]).
 -export([threads/0, rounds/1, resident_bytes/0]).
 
@@ -71,17 +71,18 @@ explained(Module, Function, Arguments) ->
 exception(Function, Arguments) ->
     try apply(ram, Function, Arguments) of
         Result -> {returned, Result}
-    catch
-        error:Reason:Stack ->
-            Text = erl_error:format_exception(error, Reason, Stack),
-            {Reason, Stack, unicode:characters_to_list(Text)}
+    catch error:Reason:Stack -> exception_told(Reason, Stack)
     end.
 
-%% @doc The stack of a put whose leader detected a defect of ram.
-refused() ->
-    try ram_error:failure({refused, <<"a test">>}, {put, [k, v]})
-    catch error:{refused, _}:Stack -> {refused, Stack}
+%% @doc The same, as if the call had failed for this reason.
+exception_as_if(Reason, Call) ->
+    try ram_error:failure(Reason, Call)
+    catch error:Reason:Stack -> exception_told(Reason, Stack)
     end.
+
+exception_told(Reason, Stack) ->
+    Text = erl_error:format_exception(error, Reason, Stack),
+    {Reason, Stack, unicode:characters_to_list(Text)}.
 
 %% @doc Times puts with an empty and with a full mailbox; and how many messages are left.
 with_mailbox(Messages, Puts) ->

@@ -17,12 +17,13 @@
          each_reason_that_calls_raise_is_explained_in_both_shells/1,
          each_reason_that_calls_return_is_explained/1,
          any_other_term_is_explained_as_it_is/1]).
+-export([meddle/1]).
 
 suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    ram_case:all(?MODULE).
+    ram_case:all(?MODULE, [meddle]).
 
 init_per_testcase(Case, Config) ->
     case lists:member(Case, [every_reason_has_its_test, each_reason_that_calls_return_is_explained,
@@ -52,6 +53,13 @@ provoked(failure) ->
      {batch_too_large, ram_batch_SUITE, a_batch_over_the_limit_is_refused_with_the_limit},
      {unreadable_value, ram_values_SUITE,
       a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it},
+     {unreadable_result, ram_write_SUITE,
+      a_result_of_a_newer_otp_tells_that_the_write_is_done},
+     {no_table, ram_write_SUITE, a_table_that_is_not_there_is_named},
+     {too_many_tables, ram_write_SUITE, a_table_beyond_the_limit_is_refused},
+     {not_an_integer, ram_write_SUITE, what_is_no_integer_is_not_counted},
+     {results_too_large, ram_txn_SUITE, results_beyond_the_limit_are_refused},
+     {conflict, ram_write_SUITE, update_gives_up_after_its_retries},
      {refused, ram_outcome_SUITE, outcome_tells_what_certainly_did_not_happen_from_the_rest}];
 %% Returned by operations on the cluster.
 provoked(cluster_error) ->
@@ -177,6 +185,14 @@ every_call_is_the_top_of_what_it_raises(Config) ->
      end || {Function, Arguments} <-
                 [{get, [k]}, {get, [k, d]}, {get, [k, d, #{}]}, {fetch, [k]},
                  {fetch, [k, #{reads => local}]}, {put, [k, v]}, {delete, [k]},
+                 {put, [k, v, #{return => old}]}, {put_new, [k, v]}, {put_new, [k, v, #{}]},
+                 {cas, [k, absent, v]}, {cas, [k, absent, v, #{}]}, {delete, [k, #{}]},
+                 {take, [k]}, {take, [k, #{}]}, {update, [k, 1, Count, #{}]},
+                 {get_and_update, [k, Count]}, {get_and_update, [k, Count, #{}]},
+                 {update_counter, [k, 1]}, {update_counter, [k, 1, 0]},
+                 {update_counter, [k, 1, 0, #{}]}, {txn, [[], [], []]}, {txn, [[], [], [], #{}]},
+                 {put_many, [[], #{}]}, {delete_many, [[k], #{}]}, {delete_range, [a, b]},
+                 {delete_range, [a, b, #{}]}, {create_table, [t, #{}]}, {drop_table, [t]},
                  {update, [k, 1, Count]}, {put_many, [[]]}, {put_many, [[{k, v}]]},
                  {delete_many, [[k]]}, {backup, ["/nowhere/f"]}, {restore, ["/nowhere/f"]},
                  {nodes, []}, {leader, []}, {add_node, [a@b]}, {remove_node, [a@b]},
@@ -223,14 +239,23 @@ each_reason_that_calls_raise_is_explained_in_both_shells(Config) ->
     Newer = [raise(Run, {Function, [newer | More]}, unreadable_value, ["newer", "OTP"])
              || not ram_records:available(),
                 {Function, More} <- [{get, []}, {update, [1, fun erlang:'-'/1]}]],
-    Defect = raise_refused(Run),
+    Taken = [raise(Run, {take, [newer]}, unreadable_result, ["newer", "the write is done"])
+             || not ram_records:available()],
+    ok = ram_peers:call(Run, 1, put, [text, "text"]),
+    Failed = [raise(Run, {update_counter, [text, 1]}, not_an_integer, ["text", "no integer"]),
+              raise(Run, {take, [k, #{table => nowhere}]}, no_table, ["nowhere", "create_table"]),
+              raise(Run, {get_and_update, [k, fun ?MODULE:meddle/1, #{retries => 0}]}, conflict,
+                    ["changed k", "retries"])
+              | [raise_as_if(Run, As) || As <- not_raised_here()]],
     [ram_links:hold(ram_peers:links(Run), A, B) || A <- [1, 2, 3], B <- [1, 2, 3], A =/= B],
     Late = raise(Run, {put, [k, v]}, timeout, [Node, "ram:outcome/1", "quorum"]),
     Full = raise_overloaded(Run, [Node, "queue_requests_max"]),
-    All = [NoMember, Defect, Late, Full] ++ Wrong ++ Sizes ++ Newer,
+    All = [NoMember, Late, Full] ++ Wrong ++ Sizes ++ Newer ++ Taken ++ Failed,
     Named = [Reason || {Reason, _, _, _, _} <- All],
     ?assertEqual(lists:sort([badarg | reasons(failure)] --
-                                [unreadable_value || ram_records:available()]), lists:usort(Named)),
+                                [R || ram_records:available(),
+                                      R <- [unreadable_value, unreadable_result]]),
+                 lists:usort(Named)),
     explained_by_elixir(All, Config).
 
 wrong() ->
@@ -283,11 +308,20 @@ raise_overloaded(Run, Words) ->
         Exception -> raised_as(Exception, {put, [k, v]}, overloaded, Words)
     end.
 
-%% What only a defect raises, as if the leader had detected one.
-raise_refused(Run) ->
-    {refused, Stack} = ram_peers:call(Run, 1, ram_load, refused, []),
-    ?assertMatch({ram, put, [k, v], _}, hd(Stack)),
-    {refused, {refused, <<"a test">>}, Stack, put, ["a test", "report"]}.
+%% What only a defect raises, and what takes more than this case has.
+not_raised_here() ->
+    [{{refused, <<"a test">>}, {put, [k, v]}, ["a test", "report"]},
+     {{too_many_tables, 1024}, {create_table, [t, #{}]}, ["1024", "ram:drop_table/1"]},
+     {{results_too_large, 64}, {txn, [[], [], []]}, ["64 bytes", "fewer"]}].
+
+raise_as_if(Run, {Reason, {Function, Arguments} = Call, Words}) ->
+    raised_as(ram_peers:call(Run, 1, ram_load, exception_as_if, [Reason, Call]),
+              {Function, Arguments}, first(Reason), Words).
+
+%% @doc Changes the key under the hands of who runs it.
+meddle(_Found) ->
+    ok = ram:put(k, changed),
+    {put, never, never}.
 
 %% One VM for all. It runs no ram, which is what noproc says there too.
 explained_by_elixir(All, Config) ->

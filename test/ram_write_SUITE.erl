@@ -479,6 +479,8 @@ wrong_arguments_and_options_are_named(Config) ->
              {delete_range, [Local, b, #{table => ordered}], 1, "local fun"},
              {delete_range, [a, {key, Local}, #{table => ordered}], 2, "local fun"},
              {delete_range, [a, b, #{}], general, "the table default is a set"},
+             {delete_range, ['$first', '$first'], 2, "the other end of the table"},
+             {delete_range, ['$last', '$last', #{}], 2, "the other end of the table"},
              {create_table, ["t", #{}], 1, "must be the name of a table, an atom"},
              {create_table, ['', #{}], 1, "must be the name of a table, an atom"},
              {create_table, [t, #{type => bag}], 2, "set or ordered_set"},
