@@ -121,6 +121,8 @@ outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
 outcome({unreadable_value, _Key}) -> not_applied;
 outcome({no_table, _Name}) -> not_applied;
+outcome(no_table) -> not_applied;
+outcome(exists) -> not_applied;
 outcome({too_many_tables, _TablesMax}) -> not_applied;
 outcome({not_an_integer, _Key}) -> not_applied;
 outcome({results_too_large, _BytesMax}) -> not_applied;
@@ -263,6 +265,11 @@ of_write({results_too_large, Max}) ->
 of_write({conflict, Key}) ->
     print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
           "nothing was changed; call again, or allow more", [Key, ?DEPTH]);
+%% What is returned for a table.
+of_write(exists) ->
+    "a table of this name is there";
+of_write(no_table) ->
+    "there is no table of this name";
 of_write(_) ->
     unknown.
 

@@ -51,6 +51,24 @@ defmodule Ram do
   """
   @type reads :: :ram.reads()
   @type read_option :: {:reads, reads()}
+  @typedoc "A revision: names a write. Later writes have larger ones."
+  @type rev :: :ram.rev()
+  @typedoc """
+  What is known of a key beside its value: `rev` of its last write, `created_rev` of the one that
+  created it, and `version`, 1 when it is created and one more with each write.
+  """
+  @type meta :: :ram.meta()
+  @typedoc "What a key is expected to be; a value is compared with `===`."
+  @type expected :: :absent | :present | {:rev, rev()} | {:value, value()}
+  @type current :: {:ok, value(), meta()} | :error
+  @typedoc """
+  Options of all calls on keys that have options: the table, `:default` without it, and for how
+  many milliseconds an answer is waited for.
+  """
+  @type table_option :: {:table, atom()} | {:timeout, timeout()}
+  @type write_option ::
+          {:return, :ok | :rev | :old} | {:expect, expected()} | table_option()
+  @type written :: :ok | {:ok, rev()} | {:ok, value()} | :error | {:conflict, current()}
   @type start_option :: {:storage, :disk | :memory} | {:wait_ms, non_neg_integer()}
   @type result :: :ok | {:error, Ram.Error.t()}
 
@@ -125,11 +143,59 @@ defmodule Ram do
   @doc """
   Sets the value of a key.
 
+  Options:
+
+    * `return`: `:ok`, or `:rev` for `{:ok, rev}`, the revision of the write, or `:old` for
+      `{:ok, old}`, the value that it replaced, and `:error` when there was none.
+    * `expect`: what the key has to be (`t:expected/0`). If it is not so, nothing is changed and the
+      answer is `{:conflict, current}`. Of all who expect the same, one succeeds.
+    * `table` and `timeout`: see `t:table_option/0`.
+
       iex> Ram.put({:session, "4f1c"}, %{user: 1})
-      :ok
+        :ok
+      iex> Ram.put({:session, "4f1c"}, %{user: 2}, return: :old)
+        {:ok, %{user: 1}}
+      iex> {:conflict, {:ok, %{user: 2}, meta}} = Ram.put({:session, "4f1c"}, nil, expect: :absent)
+      iex> meta.version
+        2
   """
-  @spec put(key(), value()) :: :ok
-  def put(key, value), do: raising(:ram.put(key, value))
+  @spec put(key(), value(), [write_option()]) :: written()
+  def put(key, value, options \\ [])
+  def put(key, value, []), do: raising(:ram.put(key, value))
+  def put(key, value, options), do: raising(:ram.put(key, value, Map.new(options)))
+
+  @doc """
+  Sets the value of a key that is absent; `false` when it is there, and nothing is changed.
+
+      iex> Ram.put_new(:chair, :ada)
+      true
+      iex> Ram.put_new(:chair, :bob)
+      false
+  """
+  @spec put_new(key(), value(), [table_option()]) :: boolean()
+  def put_new(key, value, options \\ [])
+  def put_new(key, value, []), do: raising(:ram.put_new(key, value))
+  def put_new(key, value, options), do: raising(:ram.put_new(key, value, Map.new(options)))
+
+  @doc """
+  Compare and set: sets a key that is as expected, and returns the revision of the write.
+
+      iex> {:ok, rev} = Ram.cas(:turn, :absent, :ada)
+      iex> {:ok, next} = Ram.cas(:turn, {:rev, rev}, :bob)
+      iex> next > rev
+      true
+      iex> {:conflict, {:ok, :bob, %{rev: ^next}}} = Ram.cas(:turn, {:value, :ada}, :eve)
+      iex> Ram.get(:turn)
+      :bob
+  """
+  @spec cas(key(), expected(), value(), [table_option()]) :: {:ok, rev()} | {:conflict, current()}
+  def cas(key, expected, value, options \\ [])
+  def cas(key, expected, value, []), do: raising(:ram.cas(key, expected, value))
+
+  def cas(key, expected, value, options) do
+    options = Map.new(options)
+    raising(:ram.cas(key, expected, value, options))
+  end
 
   @doc """
   Sets several keys at once, from a map or any enumerable of pairs: all or none, and nobody sees
@@ -147,11 +213,17 @@ defmodule Ram do
       :ok
       iex> Ram.get({:square, 3})
       9
+
+  With `return: :rev` it answers `{:ok, rev}`, the revision that all of them have.
   """
-  @spec put_many(Enumerable.t()) :: :ok
-  def put_many(entries) do
-    entries = Enum.to_list(entries)
-    raising(:ram.put_many(entries))
+  @spec put_many(Enumerable.t(), [{:return, :ok | :rev} | table_option()]) :: :ok | {:ok, rev()}
+  def put_many(entries, options \\ []) do
+    {entries, options} = {Enum.to_list(entries), Map.new(options)}
+
+    case options do
+      none when none == %{} -> raising(:ram.put_many(entries))
+      _ -> raising(:ram.put_many(entries, options))
+    end
   end
 
   @doc """
@@ -165,11 +237,76 @@ defmodule Ram do
       :ok
       iex> Ram.update(:visits, 1, &(&1 + 1))
       :ok
-      iex> Ram.get(:visits)
+      iex> Ram.update(:visits, 1, &(&1 + 1), return: :new)
+      {:ok, 3}
+
+  Options, beside those of `t:table_option/0`:
+
+    * `return`: `:ok`, or `:new` for `{:ok, new}`, or `:rev` for `{:ok, rev}`.
+    * `retries`: how often `fun` runs again, `:infinity` without it. Beyond that it is a `Ram.Error`
+      with the reason `{:conflict, key}`.
+  """
+  @spec update(key(), default :: value(), (value() -> value()), [
+          {:return, :ok | :new | :rev} | {:retries, :infinity | non_neg_integer()} | table_option()
+        ]) :: :ok | {:ok, value()} | {:ok, rev()}
+  def update(key, default, fun, options \\ [])
+  def update(key, default, fun, []), do: raising(:ram.update(key, default, fun))
+
+  def update(key, default, fun, options) do
+    options = Map.new(options)
+    raising(:ram.update(key, default, fun, options))
+  end
+
+  @doc """
+  Changes a key as `fun` says, atomically, and answers what it says.
+
+  `fun` gets `{:ok, value}`, or `:error` when the key is absent, and returns `{:put, new, reply}`,
+  `{:delete, reply}` or `{:keep, reply}`. It runs in the calling process, and again when the key was
+  changed meanwhile; `retries` as in `update/4`.
+
+      iex> Ram.put(:queue, [:a, :b])
+      iex> pop = fn {:ok, [first | rest]} -> {:put, rest, first}; _ -> {:keep, nil} end
+      iex> for _ <- 1..3, do: Ram.get_and_update(:queue, pop)
+      [:a, :b, nil]
+  """
+  @spec get_and_update(
+          key(),
+          ({:ok, value()} | :error -> {:put, value(), reply} | {:delete, reply} | {:keep, reply}),
+          [{:retries, :infinity | non_neg_integer()} | table_option()]
+        ) :: reply
+        when reply: term()
+  def get_and_update(key, fun, options \\ [])
+  def get_and_update(key, fun, []), do: raising(:ram.get_and_update(key, fun))
+
+  def get_and_update(key, fun, options) do
+    options = Map.new(options)
+    raising(:ram.get_and_update(key, fun, options))
+  end
+
+  @doc """
+  Adds to the integer that a key holds, and returns the sum; an absent key counts from `default`.
+
+  It is counted where the data is, so it never has to be tried again. With
+  `{increment, threshold, set_to}` it is set to `set_to` when the sum is above the threshold, or
+  below it where the increment is negative. Another value than an integer is a `Ram.Error` with the
+  reason `{:not_an_integer, key}`.
+
+      iex> Ram.update_counter(:hits, 1)
+      1
+      iex> Ram.update_counter(:hits, {5, 5, 0})
+      0
+      iex> Ram.update_counter(:lives, -1, 3)
       2
   """
-  @spec update(key(), default :: value(), (value() -> value())) :: :ok
-  def update(key, default, fun), do: raising(:ram.update(key, default, fun))
+  @spec update_counter(key(), :ram.count(), integer(), [table_option()]) :: integer()
+  def update_counter(key, count, default \\ 0, options \\ [])
+  def update_counter(key, count, 0, []), do: raising(:ram.update_counter(key, count))
+  def update_counter(key, count, default, []), do: raising(:ram.update_counter(key, count, default))
+
+  def update_counter(key, count, default, options) do
+    options = Map.new(options)
+    raising(:ram.update_counter(key, count, default, options))
+  end
 
   @doc """
   Deletes a key; one that is absent is no error.
@@ -179,9 +316,29 @@ defmodule Ram do
       :ok
       iex> Ram.fetch(:short)
       :error
+      iex> Ram.delete(:short, return: :old)
+      :error
+
+  Options as those of `put/3`; with `return` `:rev` or `:old` an absent key is `:error`.
   """
-  @spec delete(key()) :: :ok
-  def delete(key), do: raising(:ram.delete(key))
+  @spec delete(key(), [write_option()]) :: written()
+  def delete(key, options \\ [])
+  def delete(key, []), do: raising(:ram.delete(key))
+  def delete(key, options), do: raising(:ram.delete(key, Map.new(options)))
+
+  @doc """
+  Deletes a key and returns the value that it had: of all who take it one gets it.
+
+      iex> Ram.put(:job, 7)
+      iex> Ram.take(:job)
+      {:ok, 7}
+      iex> Ram.take(:job)
+      :error
+  """
+  @spec take(key(), [table_option()]) :: {:ok, value()} | :error
+  def take(key, options \\ [])
+  def take(key, []), do: raising(:ram.take(key))
+  def take(key, options), do: raising(:ram.take(key, Map.new(options)))
 
   @doc """
   Deletes several keys at once, as `put_many/1` sets them; those that are absent are no error.
@@ -191,12 +348,107 @@ defmodule Ram do
       :ok
       iex> Ram.fetch(:one)
       :error
+
+  Options as those of `put_many/2`.
   """
-  @spec delete_many(Enumerable.t()) :: :ok
-  def delete_many(keys) do
-    keys = Enum.to_list(keys)
-    raising(:ram.delete_many(keys))
+  @spec delete_many(Enumerable.t(), [{:return, :ok | :rev} | table_option()]) ::
+          :ok | {:ok, rev()}
+  def delete_many(keys, options \\ []) do
+    {keys, options} = {Enum.to_list(keys), Map.new(options)}
+
+    case options do
+      none when none == %{} -> raising(:ram.delete_many(keys))
+      _ -> raising(:ram.delete_many(keys, options))
+    end
   end
+
+  @doc """
+  Deletes the keys of an ordered table from one to another, both included; how many there were.
+
+  `:"$first"` and `:"$last"` stand for the ends, `{:key, key}` for any key literally.
+
+      iex> Ram.create_table(:days, type: :ordered_set)
+      iex> Ram.put_many(for(day <- 1..31, do: {day, :free}), table: :days)
+      iex> Ram.delete_range(1, 7, table: :days)
+      7
+      iex> Ram.delete_range(:"$first", :"$last", table: :days)
+      24
+  """
+  @spec delete_range(from :: key(), to :: key(), [table_option()]) :: non_neg_integer()
+  def delete_range(from, to, options \\ [])
+  def delete_range(from, to, []), do: raising(:ram.delete_range(from, to))
+  def delete_range(from, to, options), do: raising(:ram.delete_range(from, to, Map.new(options)))
+
+  @doc """
+  Does several things at once, all or nothing, where conditions decide which.
+
+  If all conditions hold, the operations of the second list are done, else those of the third. The
+  answer tells which, with a result for each operation that was done and the revision of the write.
+
+  Conditions are `{key, :absent}`, `{key, :present}`, `{key, :"=:=", value}` and
+  `{key, :rev, := | :< | :>, rev}`; operations `{:get, key}`, `{:put, key, value}`,
+  `{:delete, key}`, `{:take, key}` and `{:update_counter, key, count}`. `{:in, table, what}` is one
+  of either on another table.
+
+      iex> Ram.put_many(ada: 10, bob: 0)
+      iex> pay = [{:put, :ada, 3}, {:update_counter, :bob, 7}]
+      iex> {true, [:ok, 7], rev} = Ram.txn([{:ada, :"=:=", 10}], pay, [{:get, :ada}])
+      iex> {false, [{:ok, 3}], ^rev} = Ram.txn([{:ada, :"=:=", 10}], pay, [{:get, :ada}])
+      iex> Ram.get(:bob)
+      7
+  """
+  @spec txn(
+          [:ram.txn_condition()],
+          [:ram.txn_operation()],
+          [:ram.txn_operation()],
+          [table_option()]
+        ) :: {boolean(), [:ram.txn_result()], rev()}
+  def txn(conditions, operations, otherwise, options \\ [])
+
+  def txn(conditions, operations, otherwise, []),
+    do: raising(:ram.txn(conditions, operations, otherwise))
+
+  def txn(conditions, operations, otherwise, options) do
+    options = Map.new(options)
+    raising(:ram.txn(conditions, operations, otherwise, options))
+  end
+
+  ## Tables
+
+  @doc """
+  Makes a table, on all nodes; an error with the reason `:exists` when there is one of that name.
+
+  Options: `type`, `:set` or `:ordered_set`, which keeps keys in their order; and `timeout`.
+
+      iex> Ram.create_table(:users)
+      :ok
+      iex> {:error, error} = Ram.create_table(:users)
+      iex> error.reason
+      :exists
+      iex> Ram.put(1, "Ada", table: :users)
+      :ok
+      iex> Ram.drop_table(:users)
+      :ok
+  """
+  @spec create_table(atom(), [{:type, :set | :ordered_set} | {:timeout, timeout()}]) :: result()
+  def create_table(name, options \\ []) do
+    options = Map.new(options)
+    result(raising(:ram.create_table(name, options)))
+  end
+
+  @doc "As `create_table/2`; raises the `Ram.Error`."
+  @spec create_table!(atom(), [{:type, :set | :ordered_set} | {:timeout, timeout()}]) :: :ok
+  def create_table!(name, options \\ []), do: bang(create_table(name, options))
+
+  @doc """
+  Deletes a table with all that is in it; an error with the reason `:no_table` when there is none.
+  """
+  @spec drop_table(atom()) :: result()
+  def drop_table(name), do: result(raising(:ram.drop_table(name)))
+
+  @doc "As `drop_table/1`; raises the `Ram.Error`."
+  @spec drop_table!(atom()) :: :ok
+  def drop_table!(name), do: bang(drop_table(name))
 
   @doc """
   Whether a write that failed so may have happened: the `outcome` of a `Ram.Error`, also for a bare

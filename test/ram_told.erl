@@ -2,7 +2,7 @@
 %% that the sources can log at notice or above, in Erlang and in Rust.
 -module(ram_told).
 
--export([untold_reasons/2, log_lines/1, is_told/2]).
+-export([reasons/1, untold_reasons/2, log_lines/1, is_told/2]).
 
 -type line() :: {File :: file:filename(), Line :: pos_integer(), Format :: string()}.
 
@@ -27,6 +27,8 @@ names(Row, Reason) ->
     lists:any(fun(Form) -> string:find(Row, Form) =/= nomatch end,
               ["`" ++ Reason ++ "`", "`{" ++ Reason ++ ","]).
 
+%% @doc The first word of every alternative of a type of ram_error.
+-spec reasons(failure | cluster_error) -> [atom()].
 reasons(Type) ->
     {ok, {_, [{abstract_code, {_, Forms}}]}} =
         beam_lib:chunks(code:which(ram_error), [abstract_code]),

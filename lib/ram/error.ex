@@ -59,6 +59,12 @@ defmodule Ram.Error do
   defp failure?({:key_too_large, _bytes_max}), do: true
   defp failure?({:batch_too_large, _bytes_max}), do: true
   defp failure?({:unreadable_value, _key}), do: true
+  defp failure?({:unreadable_result, _key}), do: true
+  defp failure?({:no_table, _name}), do: true
+  defp failure?({:too_many_tables, _tables_max}), do: true
+  defp failure?({:not_an_integer, _key}), do: true
+  defp failure?({:results_too_large, _bytes_max}), do: true
+  defp failure?({:conflict, _key}), do: true
   defp failure?({:refused, _why}), do: true
   defp failure?(_reason), do: false
 end
