@@ -143,6 +143,14 @@ defmodule Ram do
   @doc """
   Sets the value of a key.
 
+      iex> Ram.put({:session, "4f1c"}, %{user: 1})
+      :ok
+      iex> Ram.put({:session, "4f1c"}, %{user: 2}, return: :old)
+      {:ok, %{user: 1}}
+      iex> {:conflict, {:ok, user, meta}} = Ram.put({:session, "4f1c"}, nil, expect: :absent)
+      iex> {user, meta.version}
+      {%{user: 2}, 2}
+
   Options:
 
     * `return`: `:ok`, or `:rev` for `{:ok, rev}`, the revision of the write, or `:old` for
@@ -150,14 +158,6 @@ defmodule Ram do
     * `expect`: what the key has to be (`t:expected/0`). If it is not so, nothing is changed and the
       answer is `{:conflict, current}`. Of all who expect the same, one succeeds.
     * `table` and `timeout`: see `t:table_option/0`.
-
-      iex> Ram.put({:session, "4f1c"}, %{user: 1})
-        :ok
-      iex> Ram.put({:session, "4f1c"}, %{user: 2}, return: :old)
-        {:ok, %{user: 1}}
-      iex> {:conflict, {:ok, %{user: 2}, meta}} = Ram.put({:session, "4f1c"}, nil, expect: :absent)
-      iex> meta.version
-        2
   """
   @spec put(key(), value(), [write_option()]) :: written()
   def put(key, value, options \\ [])

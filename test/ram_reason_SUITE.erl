@@ -75,11 +75,11 @@ provoked(cluster_error) ->
 provoked_by_writes() ->
     [{unreadable_result, ram_write_SUITE,
       a_result_of_a_newer_otp_tells_that_the_write_is_done},
-     {no_table, ram_write_SUITE, a_table_that_is_not_there_is_named},
-     {too_many_tables, ram_write_SUITE, a_table_beyond_the_limit_is_refused},
-     {not_an_integer, ram_write_SUITE, what_is_no_integer_is_not_counted},
+     {no_table, ram_tables_SUITE, a_table_that_is_not_there_is_named},
+     {too_many_tables, ram_tables_SUITE, a_table_beyond_the_limit_is_refused},
+     {not_an_integer, ram_modify_SUITE, what_is_no_integer_is_not_counted},
      {results_too_large, ram_txn_SUITE, results_beyond_the_limit_are_refused},
-     {conflict, ram_write_SUITE, update_gives_up_after_its_retries}].
+     {conflict, ram_modify_SUITE, update_gives_up_after_its_retries}].
 
 every_reason_has_its_test(_Config) ->
     [begin

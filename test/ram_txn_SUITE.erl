@@ -5,7 +5,7 @@
 -import(ram_case, [run/1]).
 -import(ram_peers, [call/4, raised/4]).
 
--export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2]).
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([conditions_hold_as_they_say/1,
          operations_answer_one_by_one/1,
          later_operations_see_earlier_ones/1,
@@ -29,24 +29,17 @@ all() ->
     ram_case:all(?MODULE, [transfers, many, put_large]).
 
 init_per_suite(Config) ->
-    Started = ram_case:start_cluster(Config, 3),
-    [ok = call(run(Started), 1, create_table, Table)
-     || Table <- [[things, #{type => set}], [ordered, #{type => ordered_set}]]],
-    Started.
+    ram_calls:prepare(Config).
 
 end_per_suite(Config) ->
     ram_case:stop(Config).
-
-init_per_testcase(_Case, Config) ->
-    Leader = ram_peers:leader(run(Config), 1),
-    [{nodes, [Leader, hd([1, 2, 3] -- [Leader])]} | Config].
 
 %% Runs a test on a node that leads and on one that does not, for each table.
 each(Config, Test) ->
     Run = run(Config),
     [Test(fun(If, Then, Else) -> call(Run, I, txn, [If, Then, Else, #{table => Table}]) end,
           fun(Name) -> {Name, I, make_ref()} end)
-     || I <- proplists:get_value(nodes, Config), Table <- [default, things, ordered]].
+     || I <- ram_calls:nodes(Run), Table <- [default, things, ordered]].
 
 conditions_hold_as_they_say(Config) ->
     each(Config, fun(Txn, Key) ->
@@ -114,7 +107,7 @@ other_tables_are_in_it_too(Config) ->
          %% A key that is called `in'.
          ?assertMatch({true, [ok], _}, call(Run, I, txn, [[{in, absent}], [{put, in, 1}], []])),
          ?assertMatch({true, [{ok, 1}], _}, call(Run, I, txn, [[{in, '=:=', 1}], [{take, in}], []]))
-     end || I <- proplists:get_value(nodes, Config)].
+     end || I <- ram_calls:nodes(Run)].
 
 the_revision_is_that_of_the_write_or_the_present_one(Config) ->
     each(Config, fun(Txn, Key) ->
@@ -154,7 +147,7 @@ what_one_operation_raises_undoes_all(Config) ->
                   {{no_table, nowhere}, [[], [{put, K, 1}, {in, nowhere, {put, K, 1}}], []]},
                   {{no_table, nowhere}, [[{in, nowhere, {K, absent}}], [{put, K, 1}], []]}]],
          ?assertEqual([error, {ok, "text"}], [call(Run, I, fetch, [Key]) || Key <- [K, Text]])
-     end || I <- proplists:get_value(nodes, Config)].
+     end || I <- ram_calls:nodes(Run)].
 
 nobody_sees_a_part_of_it(Config) ->
     Run = run(Config),
@@ -207,7 +200,7 @@ watch_until(Accounts, Sum, Deadline) ->
 as_many_parts_as_promised_are_done_and_no_more(Config) ->
     Run = run(Config),
     [?assertEqual(ok, ram_peers:call(Run, I, ?MODULE, many, [4096]))
-     || I <- proplists:get_value(nodes, Config)],
+     || I <- ram_calls:nodes(Run)],
     Wrong = [{[[{k, absent} || _ <- lists:seq(1, 4097)], [], []], 1, "4096 conditions"},
              {[[], [{get, k} || _ <- lists:seq(1, 4097)], []], 2, "4096 operations"},
              {[[], [], [{take, k} || _ <- lists:seq(1, 2049)]], 3, "a take counts twice"}],
