@@ -7,10 +7,6 @@
 
 -export([get/3, fetch/2, lookup/2, member/2, get_many/2, info/1, size/1, tables/0]).
 -export([ask/4, checked/2]).
--export_type([meta/0]).
-
--type meta() :: #{rev := pos_integer(), created_rev := pos_integer(), version := pos_integer()}.
-
 %% The longest time that the library counts.
 -define(FOREVER_MS, 31536000000).
 
@@ -29,10 +25,11 @@ fetch(Key, Options) ->
         error -> error
     end.
 
--spec lookup(term(), [map()]) -> {ok, term(), meta()} | error.
+-spec lookup(term(), [map()]) -> {ok, term(), ram:meta()} | error.
 lookup(Key, Options) ->
     case found(Key, options(Options), {lookup, [Key | Options]}) of
-        {ok, Value, Meta} -> {ok, Value, meta(Meta)};
+        {ok, Value, {Revision, Created, Version}} ->
+            {ok, Value, ram_request:meta(Revision, Created, Version)};
         error -> error
     end.
 
@@ -141,10 +138,6 @@ checked(Answer, Call) ->
 
 value({value, Value, _Meta}, _Key, _Call) -> Value;
 value({encoded, Binary, _Meta}, Key, Call) -> ram_request:decoded(Binary, Key, Call).
-
-meta({Revision, CreatedRevision, Version}) ->
-    #{rev => Revision, created_rev => CreatedRevision, version => Version,
-      ttl => infinity, owner => none}.
 
 options([]) -> #{};
 options([Options]) -> Options.
