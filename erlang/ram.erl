@@ -55,6 +55,12 @@
 -export([txn/3, txn/4]).
 -export([put_many/1, put_many/2, delete_many/1, delete_many/2, delete_range/2, delete_range/3]).
 -export([create_table/2, drop_table/1]).
+-export([lookup/1, lookup/2, member/1, member/2, get_many/1, get_many/2, size/0, size/1]).
+-export([info/1, tables/0]).
+-export([transaction/1, transaction/2]).
+-export([fold/2, fold/3, foreach/1, foreach/2, to_list/0, to_list/1, keys/0, keys/1]).
+-export([select/1, select/2, range/2, range/3, prefix/1, prefix/2]).
+-export([first/0, first/1, last/0, last/1, next/1, next/2, prev/1, prev/2]).
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
@@ -62,7 +68,7 @@
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
--compile({no_auto_import, [get/1, put/2, nodes/0]}).
+-compile({no_auto_import, [get/1, put/2, nodes/0, size/1]}).
 
 -type reads() :: lease | quorum | local.
 %% Who may answer a read: see {@link fetch/2}.
@@ -1046,3 +1052,40 @@ checked_wait_ms(_) -> {error, "must be an integer of 0 to 604800000"}.
 
 checked_id(Cluster) when is_binary(Cluster) -> ok;
 checked_id(_) -> {error, "must be the id of the cluster, a binary (cluster in ram:status())"}.
+
+%%% Reads of one key or several
+
+lookup(Key) -> ram_lookup:lookup(Key, []).
+lookup(Key, Options) -> ram_lookup:lookup(Key, [Options]).
+member(Key) -> ram_lookup:member(Key, []).
+member(Key, Options) -> ram_lookup:member(Key, [Options]).
+get_many(Keys) -> ram_lookup:get_many(Keys, []).
+get_many(Keys, Options) -> ram_lookup:get_many(Keys, [Options]).
+size() -> ram_lookup:size([]).
+size(Options) -> ram_lookup:size([Options]).
+info(Name) -> ram_lookup:info(Name).
+tables() -> ram_lookup:tables().
+transaction(Fun) -> ram_transaction:run(Fun, []).
+transaction(Fun, Options) -> ram_transaction:run(Fun, [Options]).
+fold(Fun, Acc) -> ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc]}, []}).
+fold(Fun, Acc, Options) -> ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc, Options]}, [Options]}).
+foreach(Fun) -> ram_scan:foreach(Fun, []).
+foreach(Fun, Options) -> ram_scan:foreach(Fun, [Options]).
+to_list() -> ram_scan:to_list([]).
+to_list(Options) -> ram_scan:to_list([Options]).
+keys() -> ram_scan:keys([]).
+keys(Options) -> ram_scan:keys([Options]).
+select(Spec) -> ram_scan:select(Spec, []).
+select(Spec, Options) -> ram_scan:select(Spec, [Options]).
+range(From, To) -> ram_scan:range(From, To, []).
+range(From, To, Options) -> ram_scan:range(From, To, [Options]).
+prefix(Prefix) -> ram_scan:prefix(Prefix, []).
+prefix(Prefix, Options) -> ram_scan:prefix(Prefix, [Options]).
+first() -> ram_scan:first([]).
+first(Options) -> ram_scan:first([Options]).
+last() -> ram_scan:last([]).
+last(Options) -> ram_scan:last([Options]).
+next(Key) -> ram_scan:next(Key, []).
+next(Key, Options) -> ram_scan:next(Key, [Options]).
+prev(Key) -> ram_scan:prev(Key, []).
+prev(Key, Options) -> ram_scan:prev(Key, [Options]).

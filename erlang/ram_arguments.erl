@@ -133,13 +133,13 @@ call_options(Options, Checks, Call) ->
 
 %% @doc A map of options is the last argument.
 -spec options(term(), checks(), ram_error:call()) -> map().
-options(Options, Checks, {_Function, Arguments} = Call) when is_map(Options) ->
-    Position = length(Arguments),
+options(Options, Checks, Call) when is_map(Options) ->
+    Position = length(ram_error:arguments(Call)),
     _ = [ok = option(Key, Value, Checks, Position, Call)
          || {Key, Value} <- maps:to_list(Options)],
     Options;
-options(Other, Checks, {_Function, Arguments} = Call) ->
-    wrong(Call, length(Arguments), "must be a map of options (~ts), and is ~0tP",
+options(Other, Checks, Call) ->
+    wrong(Call, length(ram_error:arguments(Call)), "must be a map of options (~ts), and is ~0tP",
           [known(Checks), Other, ?DEPTH]).
 
 option(Key, Value, Checks, Position, Call) ->

@@ -14,7 +14,7 @@
 %% '''
 -module(ram_error).
 
--export([badarg/3, failure/1, failure/2, outcome/1, cluster/1]).
+-export([badarg/3, failure/1, failure/2, arguments/1, outcome/1, cluster/1]).
 -export([explain/1, format_error/2]).
 -export_type([failure/0, cluster_error/0, call/0]).
 
@@ -27,6 +27,10 @@
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
       | {unreadable_value, Key :: term()}
+        %% As much for a key, whose bytes these are.
+      | {unreadable_key, binary()}
+        %% The scan of this revision was not used for a minute, or held too much back.
+      | {expired, ram:rev()}
         %% The write is done, and this node's OTP has no term for the value that it answered with.
       | {unreadable_result, Key :: term()}
       | {no_table, Name :: atom()}              % nothing happened
@@ -67,12 +71,13 @@
       | {overloaded, {ram, node()}}
       | noproc.
 
-%% A call of a function of `ram' as its user made it.
--type call() :: {Function :: atom(), Arguments :: [term()]}.
+%% A call of a function as its user made it, of `ram' where no module is named.
+-type call() :: {Function :: atom(), Arguments :: [term()]}
+              | {module(), Function :: atom(), Arguments :: [term()]}.
 
 %% Modules that may be on the stack between such a call and where it fails.
--define(OWN, [?MODULE, ram, ram_arguments, ram_read, ram_request, ram_txn, ram_update, ram_write,
-              erlang]).
+-define(OWN, [?MODULE, ram, ram_arguments, ram_lookup, ram_options, ram_read, ram_request, ram_scan,
+              ram_transaction, ram_tx, ram_txn, ram_update, ram_write, erlang]).
 %% Arguments up to this size, encoded, are told: an exception is copied and logged, with what is in
 %% it. The arity stands in for larger ones.
 -define(ARGUMENTS_BYTES_MAX, 4096).
@@ -101,10 +106,17 @@ reason(Reason) -> Reason.
 %% As if the function of ram itself raised it: how ram is made inside is of no use to its callers.
 -spec raise(term(), call(), map()) -> no_return().
 raise(Reason, {Function, Arguments}, Info) ->
+    raise(Reason, {ram, Function, Arguments}, Info);
+raise(Reason, {Module, Function, Arguments}, Info) ->
     {current_stacktrace, Frames} = process_info(self(), current_stacktrace),
-    Callers = lists:dropwhile(fun({Module, _, _, _}) -> lists:member(Module, ?OWN) end, Frames),
+    Callers = lists:dropwhile(fun({Of, _, _, _}) -> lists:member(Of, ?OWN) end, Frames),
     Location = [{error_info, Info#{module => ?MODULE}}],
-    erlang:raise(error, Reason, [{ram, Function, told(Arguments), Location} | Callers]).
+    erlang:raise(error, Reason, [{Module, Function, told(Arguments), Location} | Callers]).
+
+%% @private The arguments of a call.
+-spec arguments(call()) -> [term()].
+arguments({_Function, Arguments}) -> Arguments;
+arguments({_Module, _Function, Arguments}) -> Arguments.
 
 told(Arguments) ->
     case erlang:external_size(Arguments) =< ?ARGUMENTS_BYTES_MAX of
@@ -120,6 +132,8 @@ outcome({value_too_large, _Bytes, _BytesMax}) -> not_applied;
 outcome({key_too_large, _BytesMax}) -> not_applied;
 outcome({batch_too_large, _BytesMax}) -> not_applied;
 outcome({unreadable_value, _Key}) -> not_applied;
+outcome({unreadable_key, _Bytes}) -> not_applied;
+outcome({expired, _Revision}) -> not_applied;
 outcome({no_table, _Name}) -> not_applied;
 outcome(no_table) -> not_applied;
 outcome(exists) -> not_applied;
@@ -201,8 +215,8 @@ absence(_Running) ->
 -spec explain(failure() | cluster_error() | term()) -> unicode:chardata().
 explain(Reason) ->
     %% What only looks like a reason of ours is printed as it is.
-    try words(Reason, [fun of_call/1, fun of_write/1, fun of_cluster/1, fun of_backup/1,
-                       fun of_member/1])
+    try words(Reason, [fun of_call/1, fun of_scan/1, fun of_write/1, fun of_cluster/1,
+                       fun of_backup/1, fun of_member/1])
     catch error:_ -> print("~0tP", [Reason, ?DEPTH])
     end.
 
@@ -244,6 +258,16 @@ of_call({refused, Why}) ->
     print("the leader refused the request (~ts) and nothing happened; this is a defect of ram, "
           "please report it", [Why]);
 of_call(_) ->
+    unknown.
+
+%% Reasons of scans, which read keys too.
+of_scan({unreadable_key, _Bytes}) ->
+    print("the OTP of this node (~ts) has no term for a key, which a node with a newer one put; "
+          "read it there", [erlang:system_info(otp_release)]);
+of_scan({expired, Revision}) ->
+    print("the scan of revision ~b is over: it was not used for 60 s, or more than 256 MiB of the "
+          "table have changed since; begin another", [Revision]);
+of_scan(_) ->
     unknown.
 
 %% Reasons that writes alone raise.

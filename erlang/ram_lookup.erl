@@ -6,11 +6,7 @@
 -module(ram_lookup).
 
 -export([get/3, fetch/2, lookup/2, member/2, get_many/2, info/1, size/1, tables/0]).
--export([ask/4, checked/2]).
--export_type([meta/0]).
-
--type meta() :: #{rev := pos_integer(), created_rev := pos_integer(), version := pos_integer()}.
-
+-export([ask/4, checked/2, encoded/2]).
 %% The longest time that the library counts.
 -define(FOREVER_MS, 31536000000).
 
@@ -29,10 +25,11 @@ fetch(Key, Options) ->
         error -> error
     end.
 
--spec lookup(term(), [map()]) -> {ok, term(), meta()} | error.
+-spec lookup(term(), [map()]) -> {ok, term(), ram:meta()} | error.
 lookup(Key, Options) ->
     case found(Key, options(Options), {lookup, [Key | Options]}) of
-        {ok, Value, Meta} -> {ok, Value, meta(Meta)};
+        {ok, Value, {Revision, Created, Version}} ->
+            {ok, Value, ram_request:meta(Revision, Created, Version)};
         error -> error
     end.
 
@@ -59,16 +56,14 @@ get_many(Keys, Options) ->
 -spec info(atom()) ->
           #{type := set | ordered_set, size := non_neg_integer(), bytes := non_neg_integer()}
         | error.
-info(Name) when is_atom(Name) ->
+info(Name) ->
     Call = {info, [Name]},
+    ok = ram_arguments:argument(Name, 1, fun ram_arguments:table/1, Call),
     case table_info(#{table => Name}, Call) of
         {ok, Type, Size, Bytes} -> #{type => Type, size => Size, bytes => Bytes};
         {error, {no_table, _}} -> error;
         Failed -> checked(Failed, Call)
-    end;
-info(Other) ->
-    ram_error:badarg({info, [Other]}, 1,
-                     io_lib:format("must be the name of a table, an atom, and is ~0tP", [Other, 12])).
+    end.
 
 -spec size([map()]) -> non_neg_integer().
 size(Options) ->
@@ -100,7 +95,9 @@ found(Key, Options, Call) ->
     end.
 
 look_up(Key, Options, Call) ->
-    #{member := Member, table := Table} = Asked = ram_options:read(Options, #{}, Call),
+    checked(item(ram_options:read(Options, #{}, Call), Key), Call).
+
+item(#{member := Member, table := Table} = Asked, Key) ->
     Now = fun(Encoded) ->
                   fun(Fresh) -> ram_nif:lookup_now(Member, Table, Encoded, Fresh) end
           end,
@@ -111,12 +108,28 @@ look_up(Key, Options, Call) ->
             end,
     Ask = fun(Encoded) -> ask(Asked, Now(Encoded), Later(Encoded), 1) end,
     case Ask(Key) of
-        {error, {bad_key, long}} -> checked(ram_request:by_long_key(Member, Key, Ask), Call);
-        Answer -> checked(Answer, Call)
+        {error, {bad_key, long}} -> ram_request:by_long_key(Member, Key, Ask);
+        Answer -> Answer
+    end.
+
+%% @doc What a key holds, with its value in external term format, for a write that depends on it.
+-spec encoded(ram_write:target(), term()) ->
+          none | {value, binary(), Revision :: pos_integer()} | {error, term()}.
+encoded({Member, TimeoutMs, Table}, Key) ->
+    Reads = case ram_request:member() of
+                {_, _, Configured} -> ram_options:linearizable(Configured);
+                undefined -> quorum
+            end,
+    Asked = #{member => Member, table => Table, fresh => {Reads, 0}, timeout => TimeoutMs},
+    case item(Asked, Key) of
+        {value, Value, {Revision, _, _}} -> {value, term_to_binary(Value), Revision};
+        {encoded, Binary, {Revision, _, _}} -> {value, Binary, Revision};
+        Other -> Other
     end.
 
 %% @doc Asks in the call, where that takes no scheduler for long, and else by a request.
--spec ask(ram_options:asked(), fun((term()) -> term()),
+-spec ask(#{member := ram_nif:member(), fresh := {ram:reads(), non_neg_integer()},
+            timeout := timeout(), _ => _}, fun((term()) -> term()),
           fun((reference(), term(), non_neg_integer()) -> ram_nif:reply()), non_neg_integer()) ->
           term().
 ask(#{member := Member, fresh := Fresh, timeout := TimeoutMs}, Now, Later, Keys) ->
@@ -141,10 +154,6 @@ checked(Answer, Call) ->
 
 value({value, Value, _Meta}, _Key, _Call) -> Value;
 value({encoded, Binary, _Meta}, Key, Call) -> ram_request:decoded(Binary, Key, Call).
-
-meta({Revision, CreatedRevision, Version}) ->
-    #{rev => Revision, created_rev => CreatedRevision, version => Version,
-      ttl => infinity, owner => none}.
 
 options([]) -> #{};
 options([Options]) -> Options.

@@ -1,8 +1,8 @@
-%% The options that calls of ram share, checked: the table, the time limit, how new a read has to
-%% be. Called by what makes requests for the user's call.
+%% The options of reads, checked: the table, the time limit, how new what is read has to be. Called
+%% by what makes requests for the user's call.
 -module(ram_options).
 
--export([read/3, table/1]).
+-export([read/3, transaction/3, table/1, linearizable/1]).
 -export_type([asked/0]).
 
 %% Of a read: where, how new, and for how long to wait. `more': what the call knows besides.
@@ -14,20 +14,37 @@
 %% knows besides.
 -spec read(term(), ram_arguments:checks(), ram_error:call()) -> asked().
 read(Options, More, Call) ->
-    {Member, TimeoutMs, Configured} = ram_request:running(Call),
-    Common = #{table => fun ram_arguments:table/1, timeout => fun ram_arguments:timeout/1,
-               reads => fun ram_config:reads/1, at_least => fun check_revision/1},
-    Checked = ram_arguments:options(Options, maps:merge(Common, More), Call),
+    {_, _, Configured} = ram_request:running(Call),
+    Checks = More#{reads => fun ram_config:reads/1, at_least => fun check_revision/1},
+    Checked = ram_arguments:call_options(Options, Checks, Call),
+    Fresh = {maps:get(reads, Checked, Configured), maps:get(at_least, Checked, 0)},
+    asked(Checked, Fresh, More, Call).
+
+%% @doc The options of a transaction, which reads all tables, linearizably.
+-spec transaction(term(), ram_arguments:checks(), ram_error:call()) -> asked().
+transaction(Options, More, Call) ->
+    {_, _, Configured} = ram_request:running(Call),
+    Checks = More#{timeout => fun ram_arguments:timeout/1},
+    Checked = ram_arguments:options(Options, Checks, Call),
+    asked(Checked, {linearizable(Configured), 0}, More, Call).
+
+asked(Checked, Fresh, More, Call) ->
+    {Member, TimeoutMs, _} = ram_request:running(Call),
     Name = maps:get(table, Checked, default),
-    #{member => Member, name => Name, table => table(Name),
-      fresh => {maps:get(reads, Checked, Configured), maps:get(at_least, Checked, 0)},
+    #{member => Member, name => Name, table => table(Name), fresh => Fresh,
       timeout => maps:get(timeout, Checked, TimeoutMs),
       more => maps:with(maps:keys(More), Checked)}.
+
+%% @doc Who may answer a read that a write depends on. An old value would do no harm, since it is
+%% compared; but the fun of the caller would be called for it in vain.
+-spec linearizable(ram:reads()) -> lease | quorum.
+linearizable(local) -> quorum;
+linearizable(Reads) -> Reads.
 
 %% @doc As the library names the table.
 -spec table(atom()) -> binary().
 table(default) -> <<>>;
 table(Name) -> atom_to_binary(Name).
 
-check_revision(Revision) when is_integer(Revision), Revision > 0, Revision < 1 bsl 64 -> ok;
+check_revision(Revision) when is_integer(Revision), Revision > 0, Revision =< 1 bsl 53 -> ok;
 check_revision(_Revision) -> {error, "must be a revision, a positive integer"}.

@@ -3,7 +3,6 @@
 -module(ram_read).
 
 -export([get/1, get/2, get/3, fetch/1, fetch/2]).
--export([encoded/3]).
 
 %% A call less each: about 1 % of a get.
 -compile({no_auto_import, [get/1]}).
@@ -117,23 +116,6 @@ wait(Member, Key, TimeoutMs, Reads, Call) ->
 read(Member, Key, TimeoutMs, Reads) ->
     Read = fun(Ref, Encoded) -> ram_nif:read(Member, Ref, Encoded, Reads, TimeoutMs) end,
     ram_request:call(Member, Key, Read, TimeoutMs).
-
-%% @doc What a key holds, with its value in external term format, for a write that depends on it.
--spec encoded(ram_nif:member(), term(), timeout()) ->
-          none | {value, binary(), Revision :: pos_integer()} | {error, term()}.
-encoded(Member, Key, TimeoutMs) ->
-    case read(Member, Key, TimeoutMs, linearizable(member())) of
-        {value, Value, Revision} -> {value, term_to_binary(Value), Revision};
-        {encoded, Binary, Revision} -> {value, Binary, Revision};
-        Other -> Other
-    end.
-
-%% An old value would do no harm, since it is compared; but the fun of an update would be called for
-%% it in vain.
-linearizable({_Member, _TimeoutMs, local}) -> quorum;
-linearizable({_Member, _TimeoutMs, Reads}) -> Reads;
-%% It has ended meanwhile.
-linearizable(undefined) -> quorum.
 
 member() ->
     persistent_term:get(?KEY, undefined).

@@ -6,7 +6,7 @@
 %% run in the caller, between two pages. A continuation holds the scan open.
 -module(ram_scan).
 
--export([fold/3, to_list/1, keys/1, select/2, range/3, prefix/2]).
+-export([fold/3, foreach/2, to_list/1, keys/1, select/2, range/3, prefix/2]).
 -export([first/1, last/1, next/2, prev/2]).
 -export([bounds/2, open/3, decoded/2, not_ordered/2, range_checks/0]).
 -export_type([continuation/0]).
@@ -31,6 +31,8 @@
 
 -spec fold(fun(({term(), term()}, Acc) -> Acc), Acc, {call(), [map()]}) -> Acc.
 fold(Fun, Acc, {Call, Options}) ->
+    is_function(Fun, 2)
+        orelse wrong(Call, 1, "must be a fun of two arguments, {Key, Value} and Acc", Fun),
     Asked = ram_options:read(options(Options), #{reverse => fun check_boolean/1}, Call),
     Scan = open_table(Asked, Call),
     try
@@ -38,6 +40,13 @@ fold(Fun, Acc, {Call, Options}) ->
     after
         close(Scan)
     end.
+
+-spec foreach(fun(({term(), term()}) -> term()), [map()]) -> ok.
+foreach(Fun, Options) ->
+    Call = {foreach, [Fun | Options]},
+    is_function(Fun, 1)
+        orelse wrong(Call, 1, "must be a fun of one argument, {Key, Value}", Fun),
+    fold(fun(Item, ok) -> _ = Fun(Item), ok end, ok, {Call, Options}).
 
 fold_pages(_Fun, Acc, _Scan, done, _Options, _Call) ->
     Acc;

@@ -121,7 +121,7 @@ update(Key, Default, Fun, Options, Call) ->
                retries => fun ram_arguments:retries/1},
     Checked = ram_arguments:call_options(Options, Checks, Call),
     {_, TimeoutMs, Table} = Target = target(Checked, Call),
-    Access = #{read => fun(LimitMs) -> found(within(LimitMs, Target), Key) end,
+    Access = #{read => fun(LimitMs) -> ram_lookup:encoded(within(LimitMs, Target), Key) end,
                set => fun(Expect, Binary, LimitMs) ->
                               set(within(LimitMs, Target), Key, Expect, Binary)
                       end},
@@ -146,22 +146,12 @@ set(Target, Key, Expect, Binary) ->
         {error, _} = Error -> Error
     end.
 
-%% What is expected by the write that follows.
-found({Member, TimeoutMs, <<>>}, Key) ->
-    ram_read:encoded(Member, Key, TimeoutMs);
-found(Target, Key) ->
-    case run(Target, [], [{get, none, Key}], []) of
-        {ran, true, _, [none]} -> none;
-        {ran, true, _, [{Binary, Revision, _, _}]} -> {value, Binary, Revision};
-        {error, _} = Error -> Error
-    end.
-
 -spec get_and_update(term(), fun(({ok, term()} | error) -> tuple()), map(), call()) -> term().
 get_and_update(Key, Fun, Options, Call) ->
     Checked = ram_arguments:call_options(Options, #{retries => fun ram_arguments:retries/1}, Call),
     {_, TimeoutMs, _} = Target = target(Checked, Call),
     Deadline = now_ms() + TimeoutMs,
-    Found = ram_request:checked(found(Target, Key), Call),
+    Found = ram_request:checked(ram_lookup:encoded(Target, Key), Call),
     attempt(Found, maps:get(retries, Checked, infinity), {Key, Fun, Target, Deadline}, Call).
 
 attempt(Found, Retries, {Key, Fun, _, _} = Update, Call) ->

@@ -2,6 +2,8 @@
 %% on tables of each type, by many callers at once.
 -module(ram_calls).
 
+-compile({no_auto_import, [nodes/1]}).
+
 -export([prepare/1, nodes/1, each/2, race_on_all/3]).
 -export([race/3]).
 

@@ -20,8 +20,8 @@
 %% From the facade down. Nothing inside calls the facade, and only what is named here calls the
 %% native library.
 calls() ->
-    [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_membership, ram_node,
-            ram_read, ram_request, ram_txn, ram_write]},
+    [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_lookup, ram_membership,
+            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_write]},
      {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
@@ -41,9 +41,15 @@ calls() ->
      {ram_node, [ram_config, ram_nif]},
      {ram_owner, [ram_distribution, ram_nif]},
      {ram_read, [ram_arguments, ram_config, ram_error, ram_nif, ram_request]},
+     {ram_tx, [ram_transaction]},
+     {ram_transaction, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
+                        ram_scan, ram_txn, ram_write]},
      {ram_txn, [ram_arguments, ram_options, ram_request, ram_write]},
-     {ram_write, [ram_arguments, ram_error, ram_nif, ram_options, ram_read, ram_request,
+     {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                   ram_update]},
+     {ram_scan, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
+     {ram_lookup, [ram_arguments, ram_error, ram_nif, ram_options, ram_request]},
+     {ram_options, [ram_arguments, ram_config, ram_request]},
      {ram_request, [ram_error, ram_nif]},
      {ram_update, []},
      {ram_config, [ram_distribution]},
