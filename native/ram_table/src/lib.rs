@@ -29,7 +29,10 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod ordered;
 #[allow(unsafe_code)]
 mod shards;
+#[allow(unsafe_code)]
+mod striped;
 pub mod table;
 pub mod value;
