@@ -33,8 +33,11 @@
 
 mod hash;
 pub mod item;
+pub mod ordered;
 #[allow(unsafe_code)]
 mod shards;
 pub mod snapshot;
+#[allow(unsafe_code)]
+mod striped;
 pub mod table;
 pub mod value;
