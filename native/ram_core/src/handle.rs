@@ -275,7 +275,10 @@ impl Handle {
 
     /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
     pub(crate) fn free_table(&self) {
-        self.applied.table().close();
+        const PARTS_AT_ONCE: usize = 1000;
+        let table = self.applied.table();
+        table.close();
+        while table.reclaimer().free(PARTS_AT_ONCE) {}
     }
 
     fn check_sizes(&self, command: &Command<'_>) -> Result<()> {

@@ -109,7 +109,8 @@ impl Store {
 
     /// Goes on with the state of the other, which readers of the table see at once.
     pub fn replace_with(&mut self, other: Store) {
-        self.table.replace_with(&other.table);
+        // Both are sets.
+        let _ = self.table.replace_with(&other.table);
         self.metadata = other.metadata;
     }
 

@@ -8,7 +8,7 @@
 //! - A snapshot is taken in one step, and read without any lock of the table. The writer never waits
 //!   for it: the first change of a node after it copies the node, which is at most a path.
 //! - What a snapshot holds back is bounded: it is revoked when changes supersede more.
-//! - What was removed is freed in bounded steps (`reclaim.rs`).
+//! - What was removed is freed in bounded steps ([`reclaim`](crate::reclaim)).
 //!
 //! # Parts
 //!
@@ -19,18 +19,17 @@
 //!
 //! Path copying: Driscoll, Sarnak, Sleator and Tarjan, *Making Data Structures Persistent* (1989).
 
-mod node;
-mod reclaim;
+pub(crate) mod node;
 mod snapshot;
 mod sorted;
 mod tree;
 
-pub use reclaim::Reclaimer;
-pub use snapshot::{OrderedSnapshot, Revoked};
+pub use snapshot::OrderedSnapshot;
 
+use crate::item::Item;
+use crate::reclaim::Reclaimer;
 use crate::striped::Striped;
-use crate::table::Item;
-use snapshot::{Snapshots, plain_bytes};
+use snapshot::Snapshots;
 use std::ops::Bound::{self, Excluded, Unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,6 +64,10 @@ impl OrderedTable {
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    pub fn reclaimer(&self) -> &Arc<Reclaimer> {
+        &self.reclaimer
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
@@ -138,7 +141,7 @@ impl OrderedTable {
 
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
-        let new_bytes = plain_bytes(&item);
+        let new_bytes = item.plain_bytes();
         let Some((old, copied_bytes)) = self.change(|tree| tree.insert(item)) else { return };
         self.bytes.fetch_add(new_bytes, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
@@ -178,18 +181,18 @@ impl OrderedTable {
     /// What a change has removed is accounted for.
     fn settle(&self, old: &[Item], copied_bytes: u64) {
         self.entries.fetch_sub(old.len() as u64, Ordering::Relaxed);
-        self.bytes.fetch_sub(old.iter().map(plain_bytes).sum(), Ordering::Relaxed);
+        self.bytes.fetch_sub(old.iter().map(Item::plain_bytes).sum(), Ordering::Relaxed);
         self.snapshots.count(old, copied_bytes, &self.reclaimer);
         self.reclaimer.free(FREED_BY_A_CHANGE);
     }
 
     /// For the one writer only, between two changes: a snapshot of this revision, the newest one.
     /// It is revoked when changes have superseded more than `hold_bytes_max`, if that is given.
-    /// `None`: the table is closed.
-    pub fn snapshot(&self, revision: u64, hold_bytes_max: Option<u64>) -> Option<OrderedSnapshot> {
-        let tree = self.tree.read(Option::clone)?;
+    /// Of a closed table it has nothing.
+    pub fn snapshot(&self, revision: u64, hold_bytes_max: Option<u64>) -> OrderedSnapshot {
+        let tree = self.tree.read(Option::clone).unwrap_or_default();
         let of = (revision, self.entries());
-        Some(self.snapshots.take(tree, of, hold_bytes_max, &self.reclaimer))
+        self.snapshots.take(tree, of, hold_bytes_max, &self.reclaimer)
     }
 
     /// For the one writer only: all that the other table holds is shown in place of what this one

@@ -5,7 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ram_table::table::{Item, Meta, Revoked, Table, TableSnapshot};
+use ram_table::table::{HashSnapshot, Item, Meta, Revoked, Table, TableSnapshot, TableType};
+use ram_table::tables::Tables;
 use ram_table::value::StoredValue;
 use ram_threads::loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use ram_threads::loom::{model, thread};
@@ -41,7 +42,7 @@ fn keys_apart() -> [&'static [u8]; 2] {
     let mut keys = KEYS.chunks(1);
     let first = keys.next().unwrap();
     let table = table(&[first], 1);
-    let snapshot = table.snapshot(1, None);
+    let snapshot = hash_snapshot(table.snapshot(1, None));
     let shard_of = |key: &[u8]| {
         table.insert(item(key, 1));
         let has = |shard| snapshot.chunk(shard).unwrap().iter().any(|item| item.key() == key);
@@ -158,11 +159,20 @@ fn readers_of_a_closed_table_have_seen_its_items_or_see_nothing() {
     });
 }
 
+fn hash_snapshot(snapshot: TableSnapshot) -> HashSnapshot {
+    match snapshot {
+        TableSnapshot::Hash(hash) => hash,
+        TableSnapshot::Ordered(_) => panic!("a set is ordered"),
+    }
+}
+
 /// The keys of a snapshot and their revisions.
 fn content(snapshot: &TableSnapshot) -> Result<Vec<(Vec<u8>, u64)>, Revoked> {
-    let chunks: Result<Vec<_>, _> = snapshot.shards().map(|shard| snapshot.chunk(shard)).collect();
-    let items = chunks?.into_iter().flatten();
-    let mut content: Vec<_> = items.map(|item| (item.key().to_vec(), item.revision())).collect();
+    let mut content = Vec::new();
+    snapshot.walk(|items| {
+        content.extend(items.iter().map(|item| (item.key().to_vec(), item.revision())));
+        Ok::<_, Revoked>(())
+    })?;
     content.sort();
     Ok(content)
 }
@@ -187,7 +197,11 @@ fn an_older_snapshot_has_what_a_newer_one_kept_while_that_ends() {
         let table = table(&[KEY], 1);
         let (older, newer) = (table.snapshot(1, None), table.snapshot(1, None));
         table.insert(item(KEY, 2));
-        let end = thread::spawn(move || drop(newer));
+        let reclaimer = table.reclaimer().clone();
+        let end = thread::spawn(move || {
+            drop(newer);
+            while reclaimer.free(1) {}
+        });
         assert_eq!(content(&older).unwrap(), [(KEY.to_vec(), 1)]);
         end.join().unwrap();
         assert_eq!(content(&older).unwrap(), [(KEY.to_vec(), 1)]);
@@ -218,4 +232,64 @@ fn a_snapshot_that_is_revoked_meanwhile_has_its_revision_or_says_so() {
         table.insert(item(KEY, 2));
         walk.join().unwrap();
     });
+}
+
+/// Of several tables, of which a write changes one key each.
+#[test]
+fn a_consistent_reader_of_several_keys_sees_all_of_a_write_or_nothing() {
+    model(|| {
+        let tables = Arc::new(Tables::default());
+        assert!(tables.create("other", TableType::Set));
+        let put = |tables: &Tables, revision| {
+            tables.default_table().insert(item(KEY, revision));
+            tables.get("other").unwrap().insert(item(KEY, revision));
+        };
+        put(&tables, 1);
+        let reader = tables.clone();
+        let reader = thread::spawn(move || {
+            let other = || reader.with_table("other", |table| read(table, KEY)).unwrap();
+            let both = || (other(), read(reader.default_table(), KEY));
+            if let Some((other, default)) = reader.consistent(both) {
+                assert_eq!(other, default);
+            }
+        });
+        tables.begin_write();
+        put(&tables, 2);
+        tables.end_write();
+        let read = || read(tables.default_table(), KEY);
+        assert_eq!(tables.consistent(read), Some(Some(2)));
+        reader.join().unwrap();
+    });
+}
+
+/// The reader has a table that is dropped, or turned, and asks whether the next write was applied.
+#[test]
+fn who_keeps_a_table_that_is_dropped_or_turned_finds_it_closed_when_the_next_write_is_seen() {
+    for is_dropped in [true, false] {
+        model(move || {
+            let tables = Arc::new(Tables::default());
+            assert!(tables.create("table", TableType::Set));
+            let table = tables.get(if is_dropped { "table" } else { "" }).unwrap();
+            let is_applied = Arc::new(AtomicBool::new(false));
+            let is_seen = is_applied.clone();
+            let reader = thread::spawn(move || {
+                let asked = Cell::new(false);
+                let may_read = || {
+                    asked.set(is_seen.load(SeqCst));
+                    true
+                };
+                let found = table.with_item_if(KEY, may_read, |found| found.is_some());
+                let is_old = found == Some(Some(false));
+                assert!(!(is_old && asked.get()), "what was there before the write");
+            });
+            if is_dropped {
+                tables.drop_table("table").unwrap();
+            } else {
+                assert!(tables.default_table().become_ordered());
+                tables.default_table().insert(item(KEY, 2));
+            }
+            is_applied.store(true, SeqCst);
+            reader.join().unwrap();
+        });
+    }
 }

@@ -4,9 +4,10 @@
 //! copied nodes, stays in memory until the last snapshot that has it ends. The table counts these
 //! bytes, and the change that brings a snapshot above its bound revokes it.
 
-use super::reclaim::Reclaimer;
 use super::tree::{Span, Tree};
-use crate::table::Item;
+use crate::item::Item;
+use crate::reclaim::Reclaimer;
+use crate::snapshot::Revoked;
 use ram_threads::sync::Mutex;
 use std::fmt;
 use std::ops::Bound;
@@ -16,10 +17,6 @@ use std::sync::Arc;
 const FREED_AT_END: usize = 8;
 /// What an item takes beside key and value, roughly.
 const ITEM_BYTES: u64 = 40;
-
-/// The changes since the snapshot was taken have superseded more than it may hold back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revoked;
 
 /// The table as it was at one revision, for any number of threads, without a lock of the table.
 pub struct OrderedSnapshot {
@@ -138,7 +135,7 @@ impl Snapshots {
         // in none.
         let Some(newest) = state.live.last().map(|live| live.revision) else { return };
         let are_held = items.iter().filter(|item| item.revision() <= newest);
-        let bytes: u64 = are_held.map(|item| plain_bytes(item) + ITEM_BYTES).sum();
+        let bytes: u64 = are_held.map(|item| item.plain_bytes() + ITEM_BYTES).sum();
         state.supersede(bytes.saturating_add(copied_bytes), reclaimer);
     }
 
@@ -168,9 +165,4 @@ impl State {
             });
         }
     }
-}
-
-/// The bytes of key and value.
-pub fn plain_bytes(item: &Item) -> u64 {
-    (item.key().len() + item.value_bytes()) as u64
 }

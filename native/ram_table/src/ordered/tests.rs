@@ -1,6 +1,8 @@
 use super::node::{Inner, Node};
 use super::sorted::{ENTRIES_MAX, Sorted};
 use super::*;
+use crate::item::Meta;
+use crate::snapshot::Revoked;
 use crate::value::{Representation, SharedRepresentation, StoredValue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::Included;
@@ -37,7 +39,7 @@ impl Random {
 }
 
 fn item(key: &[u8], revision: u64) -> Item {
-    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), revision)
+    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), &Meta::created(revision))
 }
 
 fn number(number: u32) -> [u8; 4] {
@@ -165,7 +167,7 @@ fn behaves_as_a_map(seed: u64) {
         let inserts = if revision < 800 { 75 } else { 30 };
         match random.below(100) {
             0 => {
-                snapshots.push((table.snapshot(revision - 1, None).unwrap(), model.clone()));
+                snapshots.push((table.snapshot(revision - 1, None), model.clone()));
             }
             1 if !snapshots.is_empty() => {
                 let at = random.below(snapshots.len() as u64) as usize;
@@ -296,7 +298,11 @@ impl Representation for Witness {
 
 fn witnessed(key: u32, revision: u64, witness: &Arc<()>) -> Item {
     let representation = SharedRepresentation::new(Witness(witness.clone()));
-    Item::new(&number(key), StoredValue::represented(vec![0; 1000], representation), revision)
+    Item::new(
+        &number(key),
+        StoredValue::represented(vec![0; 1000], representation),
+        &Meta::created(revision),
+    )
 }
 
 fn alive(witness: &Arc<()>) -> usize {
@@ -307,9 +313,9 @@ fn alive(witness: &Arc<()>) -> usize {
 fn a_snapshot_that_holds_back_more_than_it_may_is_revoked_and_holds_nothing() {
     let (table, witness) = (OrderedTable::default(), Arc::new(()));
     (0..100).for_each(|key| table.insert(witnessed(key, 1, &witness)));
-    let bounded = table.snapshot(1, Some(60_000)).unwrap();
-    let later = table.snapshot(1, Some(60_000)).unwrap();
-    let unbounded = table.snapshot(1, None).unwrap();
+    let bounded = table.snapshot(1, Some(60_000));
+    let later = table.snapshot(1, Some(60_000));
+    let unbounded = table.snapshot(1, None);
     (0..30).for_each(|key| table.insert(item(&number(key), 2)));
     assert_eq!(bounded.range(Unbounded, Unbounded, false, 200).unwrap().len(), 100);
     // A key that is written again and again holds nothing back, but for its first value.
@@ -322,14 +328,14 @@ fn a_snapshot_that_holds_back_more_than_it_may_is_revoked_and_holds_nothing() {
     while table.reclaimer.free(1) {}
     // 80 to 99, and 0.
     assert_eq!(alive(&witness), 21);
-    let newer = table.snapshot(1000, Some(60_000)).unwrap();
+    let newer = table.snapshot(1000, Some(60_000));
     assert_eq!(newer.get(&number(30)).unwrap().unwrap().revision(), 1000);
 }
 
 #[test]
 fn a_snapshot_without_a_bound_outlives_everything() {
     let table = table(0..1000);
-    let snapshot = table.snapshot(1, None).unwrap();
+    let snapshot = table.snapshot(1, None);
     assert_eq!(table.remove_range(Unbounded, Unbounded), 1000);
     table.close();
     drop(table);
@@ -361,7 +367,7 @@ fn what_was_shown_is_freed_in_bounded_steps_whoever_lets_go_of_it() {
     frees_in_steps(&closed.reclaimer);
 
     let table = filled();
-    let snapshot = table.snapshot(1, None).unwrap();
+    let snapshot = table.snapshot(1, None);
     let other = OrderedTable::default();
     table.replace_with(&other);
     drop(snapshot);
@@ -389,7 +395,10 @@ fn a_table_shows_what_took_its_place_and_nothing_when_it_is_closed() {
     assert_eq!(shown.first().unwrap().key(), number(5));
     other.insert(item(&number(1), 2));
     assert_eq!(other.with_item(&number(1), |_| ()), None);
-    assert!(shown.get(&number(1)).is_none() && other.snapshot(2, None).is_none());
+    assert!(
+        shown.get(&number(1)).is_none()
+            && other.snapshot(2, None).get(&number(5)).unwrap().is_none()
+    );
     let may_read = |table: &OrderedTable, may| table.with_item_if(&number(5), || may, |_| ());
     assert_eq!((may_read(&shown, true), may_read(&shown, false)), (Some(Some(())), Some(None)));
     shown.close();
@@ -432,7 +441,7 @@ fn readers_and_scans_see_one_moment_each_while_a_writer_writes() {
             table.remove(&key);
             table.insert(item(&key, revision));
             if revision % 50 == 0 {
-                scans.send(table.snapshot(revision, None).unwrap()).unwrap();
+                scans.send(table.snapshot(revision, None)).unwrap();
             }
         }
         drop(scans);
