@@ -5,12 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ram_table::ordered::{OrderedSnapshot, OrderedTable};
 use ram_table::table::{HashSnapshot, Item, Meta, Revoked, Table, TableSnapshot, TableType};
 use ram_table::tables::Tables;
 use ram_table::value::StoredValue;
 use ram_threads::loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use ram_threads::loom::{model, thread};
 use std::cell::Cell;
+use std::ops::Bound::Unbounded;
 use std::sync::Arc;
 
 const KEY: &[u8] = b"key";
@@ -262,34 +264,126 @@ fn a_consistent_reader_of_several_keys_sees_all_of_a_write_or_nothing() {
     });
 }
 
-/// The reader has a table that is dropped, or turned, and asks whether the next write was applied.
+/// The reader asks whether the write that dropped the table was applied.
 #[test]
-fn who_keeps_a_table_that_is_dropped_or_turned_finds_it_closed_when_the_next_write_is_seen() {
-    for is_dropped in [true, false] {
-        model(move || {
-            let tables = Arc::new(Tables::default());
-            assert!(tables.create("table", TableType::Set));
-            let table = tables.get(if is_dropped { "table" } else { "" }).unwrap();
-            let is_applied = Arc::new(AtomicBool::new(false));
-            let is_seen = is_applied.clone();
-            let reader = thread::spawn(move || {
-                let asked = Cell::new(false);
-                let may_read = || {
-                    asked.set(is_seen.load(SeqCst));
-                    true
-                };
-                let found = table.with_item_if(KEY, may_read, |found| found.is_some());
-                let is_old = found == Some(Some(false));
-                assert!(!(is_old && asked.get()), "what was there before the write");
-            });
-            if is_dropped {
-                tables.drop_table("table").unwrap();
-            } else {
-                assert!(tables.default_table().become_ordered());
-                tables.default_table().insert(item(KEY, 2));
-            }
-            is_applied.store(true, SeqCst);
-            reader.join().unwrap();
+fn who_keeps_a_table_that_is_dropped_finds_it_closed_when_that_is_seen() {
+    model(|| {
+        let tables = Arc::new(Tables::default());
+        assert!(tables.create("table", TableType::Set));
+        let table = tables.get("table").unwrap();
+        let is_applied = Arc::new(AtomicBool::new(false));
+        let is_seen = is_applied.clone();
+        let reader = thread::spawn(move || {
+            let asked = Cell::new(false);
+            let may_read = || {
+                asked.set(is_seen.load(SeqCst));
+                true
+            };
+            let is_open = table.with_item_if(KEY, may_read, |_| ()).is_some();
+            assert!(!(is_open && asked.get()), "what was there before");
         });
-    }
+        tables.drop_table("table").unwrap();
+        is_applied.store(true, SeqCst);
+        reader.join().unwrap();
+    });
+}
+
+/// With these keys, each set by the revision.
+fn ordered(keys: &[&[u8]], revision: u64) -> Arc<OrderedTable> {
+    let table = Arc::new(OrderedTable::default());
+    keys.iter().for_each(|key| table.insert(item(key, revision)));
+    table
+}
+
+/// What a reader of all sees: the revisions, in the order of the keys.
+fn range(table: &OrderedTable) -> Option<Vec<u64>> {
+    let all = table.range(Unbounded, Unbounded, false, 100)?;
+    Some(all.iter().map(Item::revision).collect())
+}
+
+fn scan(snapshot: &OrderedSnapshot) -> Result<Vec<u64>, Revoked> {
+    let all = snapshot.range(Unbounded, Unbounded, false, 100)?;
+    Ok(all.iter().map(Item::revision).collect())
+}
+
+#[test]
+fn readers_of_an_ordered_table_of_any_stripe_see_one_moment_and_never_an_older_one() {
+    model(|| {
+        let table = ordered(&[KEY, b"next"], 1);
+        let reader = || {
+            let table = table.clone();
+            thread::spawn(move || {
+                let (first, second) = (range(&table).unwrap(), range(&table).unwrap());
+                assert!(first == [1, 1] || first == [1, 2] || first == [2], "{first:?}");
+                assert!(second >= first, "{second:?} after {first:?}");
+            })
+        };
+        let readers = [reader(), reader()];
+        table.insert(item(b"next", 2));
+        table.remove(KEY);
+        assert_eq!(range(&table).unwrap(), [2]);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn what_a_key_of_an_ordered_table_holds_does_not_change_between_the_question_and_the_look() {
+    model(|| {
+        let (table, is_changed) = (ordered(&[KEY], 1), Arc::new(AtomicBool::new(false)));
+        let (reader, is_over) = (table.clone(), is_changed.clone());
+        let reader = thread::spawn(move || {
+            let asked = Cell::new(false);
+            let may_read = || {
+                asked.set(is_over.load(SeqCst));
+                true
+            };
+            let look = |found: Option<&Item>| {
+                let seen = found.unwrap().revision();
+                assert!(seen == 2 || !is_over.load(SeqCst), "changed under the look");
+                seen
+            };
+            let seen = reader.with_item_if(KEY, may_read, look).unwrap().unwrap();
+            assert!(seen == 2 || !asked.get(), "changed after the look");
+        });
+        table.insert(item(KEY, 2));
+        is_changed.store(true, SeqCst);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn an_ordered_table_that_takes_the_place_of_another_is_seen_as_a_whole_and_then_closed() {
+    model(|| {
+        let keys: [&[u8]; 2] = [KEY, b"next"];
+        let (shown, other) = (ordered(&keys, 1), ordered(&keys, 2));
+        let reader = shown.clone();
+        let reader = thread::spawn(move || match range(&reader) {
+            None => assert_eq!(range(&reader), None),
+            Some(seen) => assert!(seen == [1, 1] || seen == [2, 2], "{seen:?}"),
+        });
+        shown.replace_with(&other);
+        assert_eq!(range(&other), None);
+        shown.close();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_snapshot_of_an_ordered_table_is_of_its_revision_or_revoked_whatever_is_written() {
+    model(|| {
+        let table = ordered(&[KEY, b"gone"], 1);
+        let (kept, bounded) = (table.snapshot(1, None), table.snapshot(1, Some(1)));
+        let bounded = Arc::new(bounded);
+        let scanned = bounded.clone();
+        let scans = thread::spawn(move || {
+            let (first, second) = (scan(&scanned), scan(&scanned));
+            assert!(first == Ok(vec![1, 1]) || first == Err(Revoked), "{first:?}");
+            assert!(second == first || second == Err(Revoked), "{second:?} after {first:?}");
+        });
+        table.insert(item(KEY, 2));
+        assert_eq!((scan(&kept), scan(&bounded)), (Ok(vec![1, 1]), Err(Revoked)));
+        table.remove(b"gone");
+        scans.join().unwrap();
+        assert_eq!((scan(&kept), range(&table).unwrap()), (Ok(vec![1, 1]), vec![2]));
+    });
 }
