@@ -23,8 +23,8 @@ use ram_raft::Raft;
 use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
 use ram_store::answer::Answer;
-use ram_store::dump::FrozenTables;
 use ram_store::write;
+use ram_table::tables::{DEFAULT_NAME, TablesSnapshot};
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -71,7 +71,7 @@ impl BackupService {
         self.work(move |worker| backup_file::write(&path, cluster, &snapshot, worker)).await
     }
 
-    async fn snapshot(&self) -> Result<FrozenTables> {
+    async fn snapshot(&self) -> Result<TablesSnapshot> {
         let snapshot = self.raft.with_state_machine(|machine| {
             let snapshot = machine.snapshot();
             Box::pin(async move { snapshot })
@@ -186,7 +186,7 @@ impl<'a> Puts<'a> {
     /// The table is there when this returns: puts may overtake each other.
     async fn create(&mut self, name: &str, ordered: bool) -> Result<()> {
         self.settle().await?;
-        if name.is_empty() {
+        if name == DEFAULT_NAME {
             return Ok(());
         }
         let head = write::Write::CreateTable { table: name, ordered };

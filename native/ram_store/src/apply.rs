@@ -116,9 +116,9 @@ impl Store {
                 Ok(walked)
             }
             Begun::DeleteRange { table, range, entries } => {
-                let removed = table.remove_range(range, room);
+                let removed = table.remove_some(range);
                 let entries = entries + removed as u64;
-                if removed == room {
+                if removed > 0 {
                     run.begun = Some(Begun::DeleteRange { table, range, entries });
                 } else {
                     let revision = self.end_write(entries > 0);

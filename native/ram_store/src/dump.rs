@@ -16,9 +16,8 @@ use crate::codec::{self, DecodeError};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
 use ram_table::item::{Item, Meta};
-use ram_table::snapshot::Revoked;
-use ram_table::table::{Table, TableSnapshot};
-use ram_table::tables::{TableType, Tables};
+use ram_table::table::{Revoked, Table};
+use ram_table::tables::{DEFAULT_NAME, TableType, Tables, TablesSnapshot};
 use ram_table::value::Values;
 
 /// A dump may say anything; 16 bytes are reserved for each.
@@ -44,7 +43,7 @@ const ENTRIES: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableHead<'a> {
-    /// Empty: the default table, which comes first.
+    /// The default table comes first.
     pub name: &'a str,
     pub ordered: bool,
     /// About how many entries follow: room is made for them at once.
@@ -71,32 +70,6 @@ impl<'a> Entry<'a> {
     fn meta(&self) -> Meta {
         let Entry { revision, age, version, .. } = *self;
         Meta { revision, created_revision: revision.saturating_sub(age), version }
-    }
-}
-
-/// The tables between two writes, to be written while others are made.
-pub struct FrozenTables {
-    revision: u64,
-    tables: Vec<(String, TableSnapshot)>,
-}
-
-impl FrozenTables {
-    pub fn of(tables: &Tables, revision: u64) -> FrozenTables {
-        let named = tables.names().into_iter();
-        let names = std::iter::once(String::new()).chain(named);
-        let tables = names.filter_map(|name| {
-            let snapshot = tables.get(&name)?.snapshot(revision, None);
-            Some((name, snapshot))
-        });
-        FrozenTables { revision, tables: tables.collect() }
-    }
-
-    pub fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    pub fn entries(&self) -> u64 {
-        self.tables.iter().map(|(_, frozen)| frozen.entries()).sum()
     }
 }
 
@@ -152,18 +125,18 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
     /// Writes the tables, to the last entry; `pause` is called after each part.
     pub fn write_content(
         &mut self,
-        tables: &FrozenTables,
+        tables: &TablesSnapshot,
         mut pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E>
     where
         E: From<Revoked>,
     {
-        for (name, frozen) in &tables.tables {
-            let ordered = frozen.is_ordered();
-            let head = TableHead { name, ordered, entries: frozen.entries() };
+        for (name, table) in tables.tables() {
+            let ordered = table.table_type() == TableType::OrderedSet;
+            let head = TableHead { name, ordered, entries: table.entries() };
             self.write(&(0u8, head))?;
             self.kind = Some(ENTRIES);
-            frozen.walk(|items: &[Item]| {
+            table.walk(|items: &[Item]| {
                 for item in items {
                     self.push(&Entry::of(item, &item.value()))?;
                 }
@@ -208,7 +181,7 @@ pub fn content(block: &[u8]) -> Result<Content<'_>, DecodeError> {
 /// The state between two proposals, to be written while others are applied.
 pub struct Dump {
     metadata: StateMetadata,
-    tables: FrozenTables,
+    tables: TablesSnapshot,
 }
 
 impl Dump {
@@ -230,8 +203,12 @@ impl Dump {
 impl Store {
     /// To be written while others are applied; any number at once.
     pub fn dump(&self) -> Dump {
-        let tables = FrozenTables::of(&self.tables, self.metadata.revision);
-        Dump { metadata: self.metadata.clone(), tables }
+        Dump { metadata: self.metadata.clone(), tables: self.snapshot() }
+    }
+
+    /// The tables between two proposals, for as long as it takes.
+    pub fn snapshot(&self) -> TablesSnapshot {
+        self.tables.snapshot(self.metadata.revision)
     }
 
     /// A fresh store with the state of a dump, whose blocks `next` gives.
@@ -270,7 +247,7 @@ impl Store {
                 }
             }
         }
-        tables.end_load(revision);
+        tables.end_write(revision);
         Ok(Store::new(tables, metadata, values))
     }
 }
@@ -278,13 +255,16 @@ impl Store {
 /// The table, without its entries.
 fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, DecodeError> {
     let TableHead { name, ordered, entries } = *head;
-    let is_known = !name.is_empty() && tables.get(name).is_some();
-    if is_known || name.len() > TABLE_NAME_BYTES_MAX || tables.count() > TABLES_MAX {
-        return Err(DecodeError::new(
-            "head of a table",
-            "its name is long, or known, or one too many",
-        ));
+    let wrong =
+        || DecodeError::new("head of a table", "its name is long or known, or one too many");
+    if name == DEFAULT_NAME {
+        let is_right = !ordered || tables.default_table().become_ordered();
+        return is_right.then(|| tables.default_table().clone()).ok_or_else(wrong);
     }
+    let entries = entries.min(ENTRIES_PRESIZED_MAX) as usize;
     let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
-    Ok(tables.load(name, table_type, entries.min(ENTRIES_PRESIZED_MAX) as usize))
+    let is_made = name.len() <= TABLE_NAME_BYTES_MAX
+        && tables.count() < TABLES_MAX
+        && tables.create_with_capacity(name, table_type, entries);
+    is_made.then(|| tables.get(name)).flatten().ok_or_else(wrong)
 }

@@ -107,7 +107,8 @@ impl Store {
 
     /// Goes on with the state of the other, which readers of the tables see at once.
     pub fn replace_with(&mut self, other: Store) {
-        self.tables.replace_with(&other.tables);
+        // A default table that is ordered was made so before its first entry, on every member.
+        let _ = self.tables.replace_with(&other.tables);
         self.metadata = other.metadata;
     }
 
