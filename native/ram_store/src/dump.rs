@@ -67,6 +67,11 @@ impl<'a> Entry<'a> {
         Entry { key: item.key(), value, revision, age, version }
     }
 
+    /// Each write of the key had a revision of its own, and the first write of all had 1.
+    fn is_possible(&self) -> bool {
+        self.age < self.revision && self.version.checked_sub(1).is_some_and(|more| more <= self.age)
+    }
+
     fn meta(&self) -> Meta {
         let Entry { revision, age, version, .. } = *self;
         Meta { revision, created_revision: revision.saturating_sub(age), version }
@@ -248,39 +253,67 @@ impl Store {
         let mut metadata = StateMetadata { revision, ..StateMetadata::default() };
         let restore = |part: sessions::Part| metadata.sessions.restore(part);
         read_list("sessions", &mut next, restore)?;
-        let tables = Arc::new(Tables::default());
-        let mut table = None;
+        let mut restored = Restored::new(revision);
         while let Some(block) = next()? {
             match content(&block)? {
-                Content::Table(head) => table = Some(restore_table(&tables, &head)?),
+                Content::Table(head) => restored.begin_table(&head)?,
                 Content::Entries(entries) => {
-                    let Some(table) = &table else {
-                        return Err(DecodeError::new("content", "entries of no table"))?;
-                    };
-                    for entry in entries {
-                        table.insert(Item::new(
-                            entry.key,
-                            values.store(entry.value),
-                            &entry.meta(),
-                        ));
-                    }
+                    entries.iter().try_for_each(|entry| restored.insert(entry, values.as_ref()))?;
                 }
             }
         }
-        Ok(Store::new(tables, metadata, values))
+        Ok(Store::new(restored.tables, metadata, values))
     }
 }
 
-/// The table, without its entries.
-fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, DecodeError> {
-    let TableHead { name, ordered, entries } = *head;
-    let is_known = !name.is_empty() && tables.get(name).is_some();
-    if is_known || name.len() > TABLE_NAME_BYTES_MAX || tables.count() > TABLES_MAX {
-        return Err(DecodeError::new(
-            "head of a table",
-            "its name is long, or known, or one too many",
-        ));
+/// The tables of a dump, which may say anything.
+struct Restored {
+    tables: Arc<Tables>,
+    /// That of the entries that follow.
+    table: Option<Arc<Table>>,
+    /// That of the state.
+    revision: u64,
+    /// For how many more entries room may be made.
+    presized_left: u64,
+}
+
+impl Restored {
+    fn new(revision: u64) -> Restored {
+        let presized_left = ENTRIES_PRESIZED_MAX;
+        Restored { tables: Arc::default(), table: None, revision, presized_left }
     }
-    let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
-    Ok(tables.load(name, table_type, entries.min(ENTRIES_PRESIZED_MAX) as usize))
+
+    fn begin_table(&mut self, head: &TableHead<'_>) -> Result<(), DecodeError> {
+        const WHAT: &str = "head of a table";
+        let TableHead { name, ordered, entries } = *head;
+        if name.is_empty() == self.table.is_some() {
+            return Err(DecodeError::new(WHAT, "the default table comes first, and once"));
+        }
+        if !name.is_empty() && self.tables.get(name).is_some() {
+            return Err(DecodeError::new(WHAT, "the table is there already"));
+        }
+        if name.len() > TABLE_NAME_BYTES_MAX {
+            return Err(DecodeError::new(WHAT, "its name is too long"));
+        }
+        if !name.is_empty() && self.tables.count() >= TABLES_MAX {
+            return Err(DecodeError::new(WHAT, "there are too many"));
+        }
+        let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
+        let presized = entries.min(self.presized_left);
+        self.presized_left -= presized;
+        self.table = Some(self.tables.load(name, table_type, presized as usize));
+        Ok(())
+    }
+
+    fn insert(&self, entry: &Entry<'_>, values: &dyn Values) -> Result<(), DecodeError> {
+        const WHAT: &str = "entry of a table";
+        let Some(table) = &self.table else {
+            return Err(DecodeError::new(WHAT, "it is of no table"));
+        };
+        if entry.revision > self.revision || !entry.is_possible() {
+            return Err(DecodeError::new(WHAT, "there were not so many writes"));
+        }
+        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+        Ok(())
+    }
 }

@@ -83,6 +83,9 @@ fn unfit<'a>(env: Env<'a>, failure: &Failure) -> Term<'a> {
         }
         Failure::NotOrdered(name) => (atoms::not_ordered(), text(name)).encode(env),
         Failure::NotANumber { command } => (atoms::not_an_integer(), *command).encode(env),
+        Failure::RangesTooLarge { entries_max } => {
+            (atoms::ranges_too_large(), *entries_max).encode(env)
+        }
         Failure::ResultsTooLarge { bytes_max } => {
             (atoms::results_too_large(), *bytes_max).encode(env)
         }

@@ -5,9 +5,9 @@ use crate::dump::{self, Blocks, Content};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX};
 use std::convert::Infallible;
 
-type Blocked = Vec<Vec<u8>>;
+pub(super) type Blocked = Vec<Vec<u8>>;
 
-fn blocks_of(store: &Store) -> Blocked {
+pub(super) fn blocks_of(store: &Store) -> Blocked {
     let mut written = Vec::new();
     let mut pauses = 0;
     let mut blocks = Blocks::new(|block: &[u8]| {
@@ -23,7 +23,7 @@ fn blocks_of(store: &Store) -> Blocked {
     written
 }
 
-fn load(blocks: &[Vec<u8>]) -> Result<Store, DecodeError> {
+pub(super) fn load(blocks: &[Vec<u8>]) -> Result<Store, DecodeError> {
     let mut blocks = blocks.iter().cloned();
     Store::load(|| Ok(blocks.next()), Arc::new(Plain))
 }
@@ -139,4 +139,115 @@ fn what_a_dump_is_written_to_may_end_it() {
     }
     let mut blocks = Blocks::new(|_: &[u8]| Ok(()));
     assert_eq!(client.store.dump().unwrap().write(&mut blocks, || Err("closing")), Err("closing"));
+}
+
+/// A store with tables of each type, and keys that were written once and often.
+fn with_tables() -> Client {
+    let mut client = Client::new();
+    client.answers(&[create("set", false), create("ordered", true), create("empty", true)]);
+    for table in ["", "set", "ordered"] {
+        client.answer(batch(table, &[put(b"once", b"1"), put(b"often", b"1")]));
+        client.answer(batch(table, &[put(b"often", b"2")]));
+        client.answer(batch(table, &[put(b"often", table.as_bytes()), put(b"new", b"")]));
+    }
+    client
+}
+
+#[test]
+fn a_dump_has_all_tables_with_their_types_and_the_metadata_of_their_keys() {
+    let mut client = with_tables();
+    let blocks = blocks_of(&client.store);
+    let mut loaded = load(&blocks).unwrap();
+    assert_eq!(contents(&loaded), contents(&client.store));
+    assert_eq!(loaded.metadata(), client.store.metadata());
+    assert_eq!(loaded.tables().bytes(), client.store.tables().bytes());
+    let often = loaded.tables().get("ordered").unwrap().get(b"often").unwrap();
+    assert_eq!(often.meta(), Meta { revision: 12, created_revision: 10, version: 3 });
+    assert_eq!(blocks_of(&loaded).len(), blocks.len());
+
+    client.answers(&[drop_table("ordered"), batch("set", &[delete(b"once")])]);
+    loaded.replace_with(load(&blocks_of(&client.store)).unwrap());
+    assert_eq!(contents(&loaded), contents(&client.store));
+}
+
+/// As a dump has it: what is known of an entry, the number that follows it among them.
+fn entries(entries: &[(&[u8], &[u8], u64, u64, u64)]) -> Vec<u8> {
+    codec::encode(&(1u8, entries))
+}
+
+fn table(name: &str, ordered: bool, entries: u64) -> Vec<u8> {
+    codec::encode(&(0u8, dump::TableHead { name, ordered, entries }))
+}
+
+/// A state of revision 9 without sessions, with this content.
+fn state(content: &[Vec<u8>]) -> Blocked {
+    let head = [codec::encode(&9u64), codec::encode(&0u64)];
+    head.into_iter().chain(content.iter().cloned()).collect()
+}
+
+#[test]
+fn a_dump_whose_tables_cannot_be_is_refused() {
+    let default = || table("", false, 0);
+    let entry = || entries(&[(b"k", b"v", 9, 8, 9)]);
+    let longest = "n".repeat(TABLE_NAME_BYTES_MAX);
+    let longer = "n".repeat(TABLE_NAME_BYTES_MAX + 1);
+    let of = |count: usize| {
+        let named = (1..count).map(|number| table(&format!("t{number}"), false, 0));
+        std::iter::once(default()).chain(named).collect::<Vec<_>>()
+    };
+    for (what, content, is_right) in [
+        ("nothing", vec![], true),
+        ("an entry of the default table", vec![default(), entry()], true),
+        ("an entry of no table", vec![entry(), default()], false),
+        ("the default table twice", vec![default(), default()], false),
+        ("the default table not first", vec![table("t", false, 0), default()], false),
+        ("no default table", vec![table("t", false, 0), entry()], false),
+        ("two tables", vec![default(), table("t", false, 0), table("u", true, 0)], true),
+        ("a table twice", vec![default(), table("t", false, 0), table("t", true, 0)], false),
+        ("a long name", vec![default(), table(&longest, false, 0), entry()], true),
+        ("too long a name", vec![default(), table(&longer, false, 0), entry()], false),
+        ("all tables", of(TABLES_MAX), true),
+        ("one too many", of(TABLES_MAX + 1), false),
+        ("another block", vec![default(), codec::encode(&(2u8, 0u64))], false),
+    ] {
+        assert_eq!(load(&state(&content)).is_ok(), is_right, "{what}");
+    }
+}
+
+#[test]
+fn a_dump_whose_metadata_cannot_be_is_refused() {
+    // Revision, how many revisions before it was created, version; the state is of revision 9.
+    for (revision, age, version, is_right) in [
+        (9, 0, 1, true),
+        (9, 8, 9, true),
+        (9, 8, 2, true),
+        (1, 0, 1, true),
+        (10, 0, 1, false),
+        (0, 0, 1, false),
+        (9, 9, 2, false),
+        (9, u64::MAX, 2, false),
+        (9, 8, 10, false),
+        (9, 8, 1, true),
+        (9, 8, 0, false),
+        (9, 0, 2, false),
+        (9, 0, 0, false),
+    ] {
+        let entry = entries(&[(b"k", b"v", revision, age, version)]);
+        let loaded = load(&state(&[table("", false, 1), entry]));
+        assert_eq!(loaded.is_ok(), is_right, "{revision} {age} {version}");
+        if let Ok(store) = loaded {
+            let created_revision = revision - age;
+            let meta = Meta { revision, created_revision, version };
+            assert_eq!(store.table().get(b"k").unwrap().meta(), meta);
+        }
+    }
+}
+
+/// Whatever it says: room for a trillion entries is not made.
+#[test]
+fn a_dump_that_promises_more_entries_than_fit_is_loaded_in_little_memory() {
+    let named = (1..TABLES_MAX).map(|number| table(&format!("t{number}"), false, u64::MAX));
+    let content: Vec<Vec<u8>> = std::iter::once(table("", false, 1)).chain(named).collect();
+    let loaded = load(&state(&content)).unwrap();
+    assert_eq!(loaded.tables().count(), TABLES_MAX);
 }

@@ -3,19 +3,28 @@
 mod commands;
 mod content;
 mod dump;
+mod model;
 mod retries;
+mod tables;
+mod together;
+mod transactions;
 
 use super::*;
 use crate::answer::{Answer, Failure, Found, Outcome};
 use crate::group::{self, Stamp};
 use crate::sessions::{GROUPS_MAX, SESSIONS_MAX};
-use crate::write::{Command, Comparison, Condition, Encoded, Place, State, Write};
+use crate::write::{Command, Comparison, Condition, Encoded, Place, Range, State, Write};
 use bytes::Bytes;
-use ram_limits::{ANSWER_VALUES_BYTES_MAX, GROUP_WRITES_MAX};
+use ram_limits::{
+    ANSWER_VALUES_BYTES_MAX, GROUP_WRITES_MAX, NUMBER_BYTES_MAX, RANGE_ENTRIES_MAX,
+    RESULTS_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TRANSACTION_PARTS_MAX,
+};
 use ram_table::item::{Item, Meta};
 use ram_table::table::Frozen;
+use ram_table::tables::TableType;
 use ram_table::value::{Plain, Representation, SharedRepresentation, StoredValue, Values};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 /// A store with an open session that numbers its groups.
 struct Client {
@@ -155,6 +164,65 @@ fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
 
 fn get(key: &[u8]) -> Command<'_> {
     Command::Get { at: Place::of(key) }
+}
+
+fn count<'a>(key: &'a [u8], count: &'a [u8]) -> Command<'a> {
+    Command::Count { at: Place::of(key), count }
+}
+
+fn in_table<'a>(table: &'a str, key: &'a [u8]) -> Place<'a> {
+    Place { table: Some(table), key }
+}
+
+fn key_is<'a>(key: &'a [u8], is: State<'a>) -> Condition<'a> {
+    Condition::Key { at: Place::of(key), is }
+}
+
+fn create(table: &str, ordered: bool) -> Encoded {
+    Encoded::of(&Write::CreateTable { table, ordered })
+}
+
+fn drop_table(table: &str) -> Encoded {
+    Encoded::of(&Write::DropTable { table })
+}
+
+fn delete_range<'a>(table: &'a str, range: Range<'a>) -> Encoded {
+    Encoded::of(&Write::DeleteRange { table, range })
+}
+
+/// Of the numbers that the store counts in these tests.
+fn number(number: i64) -> [u8; 8] {
+    number.to_le_bytes()
+}
+
+type Content = BTreeMap<Vec<u8>, (Vec<u8>, Meta)>;
+
+/// What the tables hold, by their names, and which are ordered.
+fn contents(store: &Store) -> BTreeMap<String, (bool, Content)> {
+    let mut contents: BTreeMap<String, (bool, Content)> = BTreeMap::new();
+    let mut newest = String::new();
+    for block in dump::blocks_of(store).iter().skip_while(|block| !is_table(block)) {
+        match crate::dump::content(block).unwrap() {
+            crate::dump::Content::Table(head) => {
+                newest = head.name.into();
+                contents.insert(head.name.into(), (head.ordered, Content::new()));
+            }
+            crate::dump::Content::Entries(entries) => {
+                let (_, content) = contents.get_mut(&newest).unwrap();
+                for entry in entries {
+                    let item = store.tables().get(&newest).unwrap().get(entry.key).unwrap();
+                    let (value, meta) = (item.value().into_owned(), item.meta());
+                    assert_eq!((&*value, meta.revision), (entry.value, entry.revision));
+                    content.insert(entry.key.into(), (value, meta));
+                }
+            }
+        }
+    }
+    contents
+}
+
+fn is_table(block: &[u8]) -> bool {
+    matches!(crate::dump::content(block), Ok(crate::dump::Content::Table(head)) if head.name.is_empty())
 }
 
 fn delete(key: &[u8]) -> Command<'_> {
