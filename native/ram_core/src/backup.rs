@@ -182,7 +182,7 @@ impl<'a> Puts<'a> {
             let _ = answer.send((bytes, done));
         });
         let deadline = Instant::now() + self.timeout;
-        let write = Write { encoded, deadline, reply, permit };
+        let write = Write::new(encoded, deadline, reply, permit);
         self.service.requests.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;

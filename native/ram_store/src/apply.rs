@@ -18,6 +18,7 @@ use crate::codec::DecodeError;
 use crate::group::{Group, PARTS_AT_ONCE};
 use crate::write::{Command, Comparison, Condition, Part, Parts, Place, Range, State, Write};
 use ram_limits::{ANSWER_VALUES_BYTES_MAX, RANGE_ENTRIES_MAX, TABLES_MAX};
+use ram_sabotage::{Fault, armed};
 use ram_table::table::{Item, Table};
 use ram_table::tables::TableType;
 
@@ -184,6 +185,11 @@ impl Store {
                 }
                 (Part::Then(command), Ok(true)) => changes.run(&command).map(|()| true),
                 (Part::Otherwise(command), Ok(false)) => changes.run(&command).map(|()| false),
+                (Part::Then(command), Ok(false))
+                    if armed(Fault::CheckAfterWriting) && command.is_plain() =>
+                {
+                    changes.run(&command).map(|()| false)
+                }
                 (_, decided) => decided,
             };
         }

@@ -147,6 +147,7 @@ impl<'s, 'a> Changes<'s, 'a> {
             return Err(not_a_number);
         }
         let value = current.as_ref().map(Current::value);
+        let value = self.store.stale.instead(at.key, value);
         self.store.values.count(value.as_deref(), count).ok_or(not_a_number)
     }
 

@@ -149,7 +149,7 @@ impl<'a> Command<'a> {
     }
 
     /// May a batch hold it? It changes something, whatever is there, and answers nothing.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Command::Put { .. } | Command::Delete { .. }) && self.place().table.is_none()
     }
 

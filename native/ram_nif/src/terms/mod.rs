@@ -22,6 +22,7 @@ mod atoms {
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
         not_erased, refused, overloaded, timeout, noproc, removed, failed, file, not_empty,
         partly, no_table, exists, too_many_tables, not_ordered, not_an_integer, results_too_large,
+        ranges_too_large,
         // events
         ram_member,
         // why a peer is not reached
