@@ -1,8 +1,8 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, freezes the tables
-//! between two log entries, and writes them while writes go on. A restore checks the whole file
-//! before the first put; then its entries are ordinary writes, so many in flight that others find
+//! A backup waits until this member has applied all that was acknowledged before, freezes the
+//! tables between two log entries, and writes them while writes go on. A restore checks the whole
+//! file before the first put; then its entries are ordinary writes, so many in flight that others find
 //! room in the queue.
 
 use std::path::PathBuf;

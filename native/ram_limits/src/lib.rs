@@ -30,8 +30,8 @@ pub const COMMANDS_BYTES_MAX: usize = PROPOSAL_BYTES_MAX - 32 * KIB;
 /// What a command takes besides its key and value: its kind, two lengths, a revision.
 pub const COMMAND_OVERHEAD_BYTES: usize = 32;
 
-/// The conditions of a transaction, its commands, and those for when a condition does not hold, each.
-/// A member decides and runs them in one go.
+/// The conditions of a transaction, its commands, and those for when a condition does not hold,
+/// each. A member decides and runs them in one go.
 pub const TRANSACTION_PARTS_MAX: usize = 4096;
 
 /// The entries of the ranges that one transaction expects to be unchanged, together: all are looked
@@ -44,8 +44,8 @@ pub const NUMBER_BYTES_MAX: usize = MIB;
 /// The results of one transaction, together, unless it has a single one.
 pub const RESULTS_BYTES_MAX: usize = 64 * MIB;
 
-/// What has no bound of its own in the answers of one group (results, names), together, unless it is
-/// that of a single answer.
+/// What has no bound of its own in the answers of one group (results, names), together, unless it
+/// is that of a single answer.
 pub const ANSWER_VALUES_BYTES_MAX: usize = MIB;
 
 /// The name of a table. Erlang's atoms have 255 characters of 4 bytes at most.

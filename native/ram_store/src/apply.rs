@@ -51,9 +51,11 @@ impl<'a> Run<'a> {
     /// Nothing was changed, so what has no room for its answer may as well come again.
     fn fail(&mut self, failure: Failure) {
         let bytes = failure.variable_bytes();
-        let has_room = bytes == 0 || self.bytes_left().is_none_or(|left| bytes <= left);
-        self.answers.push(if has_room { Answer::Failed(failure) } else { Answer::Deferred });
-        self.bytes += if has_room { bytes } else { 0 };
+        if self.bytes_left().is_some_and(|left| bytes > left) {
+            return self.answers.push(Answer::Deferred);
+        }
+        self.bytes += bytes;
+        self.answers.push(Answer::Failed(failure));
     }
 
     fn done(&mut self, revision: Result<u64, Failure>) {

@@ -1,9 +1,9 @@
 //! The state as blocks of bytes, for snapshots and backups: dumped, and loaded again.
 //!
 //! A dump of the state is a [`Head`]; then lists of session parts, ended by an empty list; then
-//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the content
-//! alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No block grows
-//! with the state: what has no bound of its own goes into as many as it needs.
+//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the
+//! content alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No
+//! block grows with the state: what has no bound of its own goes into as many as it needs.
 //!
 //! Where blocks go, where they come from, and who rests between them is the caller's: nothing here
 //! knows a file or a clock. A dump is of one revision, whatever is applied while it is written.

@@ -15,9 +15,9 @@
 //! - A write is applied whole or not at all.
 //! - A group of commands is applied at most once: see [`sessions`].
 //!
-//! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`] the
-//! state as bytes for snapshots and backups, [`codec`] the one encoding. Left out: old values. A
-//! revision tells *that* a key changed, not what it was.
+//! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`]
+//! the state as bytes for snapshots and backups, [`codec`] the one encoding. Left out: old values.
+//! A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

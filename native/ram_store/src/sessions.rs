@@ -9,11 +9,11 @@
 //! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
 //! sends at once: the sender of an older one that never settled is taken to have its answers. A
 //! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
-//! nothing is applied twice for it. An answer takes 24 bytes here, and there is one for each write of
-//! a caller, not for each command: 96 MiB for all, at most. What has no bound of its own, the results
-//! of transactions and names in failures, comes to that up to [`RESULTS_REMEMBERED_BYTES_MAX`] of a
-//! group, 64 MiB for all. Beyond that it is remembered that a transaction ran; and one that failed has
-//! changed nothing, so it may as well be run when it is sent again.
+//! nothing is applied twice for it. An answer takes 24 bytes here, and there is one for each write
+//! of a caller, not for each command: 96 MiB for all, at most. What has no bound of its own, the
+//! results of transactions and names in failures, comes to that up to
+//! [`RESULTS_REMEMBERED_BYTES_MAX`] of a group, 64 MiB for all. Beyond that it is remembered that a
+//! transaction ran; and one that failed has changed nothing, so it is to be sent once more.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

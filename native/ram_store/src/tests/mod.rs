@@ -221,8 +221,13 @@ fn contents(store: &Store) -> BTreeMap<String, (bool, Content)> {
     contents
 }
 
+/// Is it the first of the content, which is that of the default table?
 fn is_table(block: &[u8]) -> bool {
-    matches!(crate::dump::content(block), Ok(crate::dump::Content::Table(head)) if head.name.is_empty())
+    let content = crate::dump::content(block);
+    content.is_ok_and(|content| match content {
+        crate::dump::Content::Table(head) => head.name.is_empty(),
+        crate::dump::Content::Entries(_) => false,
+    })
 }
 
 fn delete(key: &[u8]) -> Command<'_> {

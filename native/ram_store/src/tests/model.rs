@@ -1,7 +1,7 @@
 //! The sequential model of the contract: random writes of all kinds, and what they do by it.
 //!
-//! The model shares no code with the store: its tables are B-trees of owned keys, a write works on a
-//! copy of them all, and is thrown away where it fails.
+//! The model shares no code with the store: its tables are B-trees of owned keys, and a write works
+//! on a copy of them all, which is thrown away where it fails.
 
 use super::*;
 use proptest::collection::vec;

@@ -67,6 +67,24 @@ fn beyond_the_bound_of_a_group_large_answers_are_deferred_and_what_is_small_is_a
 }
 
 #[test]
+fn answers_fill_their_room_to_the_last_byte() {
+    let of_its_own = size_of::<Option<Found>>();
+    let half = ANSWER_VALUES_BYTES_MAX / 2 - of_its_own;
+    let mut client = holding(&[(b"half", half), (b"more", half + 1), (b"a", 1)]);
+    let see = |key| transaction("", &[], &[get(key)], &[]);
+    let answers = client.answers(&[see(b"half"), see(b"half"), see(b"a")]);
+    assert_eq!(kinds(&answers), ["ran", "ran", "deferred"]);
+    let answers = client.answers(&[see(b"half"), see(b"more"), see(b"half")]);
+    assert_eq!(kinds(&answers), ["ran", "deferred", "ran"]);
+    let quarter = vec![7; RESULTS_BYTES_MAX / 4 - of_its_own];
+    client.store.table().put(b"quarter", StoredValue::plain(&quarter), 1);
+    for (gets, expected) in [(4, "ran"), (5, "failed")] {
+        let answers = client.answers(&[transaction("", &[], &vec![get(b"quarter"); gets], &[])]);
+        assert_eq!(kinds(&answers), [expected]);
+    }
+}
+
+#[test]
 fn what_has_no_results_is_never_deferred_and_a_single_large_one_neither() {
     let mut client = holding(&[(b"large", 2 * ANSWER_VALUES_BYTES_MAX), (b"a", 1), (b"b", 1)]);
     let plain = || transaction("", &[key_is(b"b", State::Present)], &[put(b"c", b"")], &[]);
@@ -241,6 +259,9 @@ fn a_step_is_so_many_parts_and_fewer_where_values_are_long() {
     let all = transaction("", &[], &long, &[]);
     let otherwise = transaction("", &[key_is(b"k", State::Absent)], &[], &long);
     assert_eq!(steps(batch("", &short), 1), 1);
+    // With its head these are two looks, two steps to apply, and one to find the end.
+    let two = vec![put(b"k", b"v"); 2 * group::PARTS_AT_ONCE - 1];
+    assert_eq!(steps(batch("", &two), 1), 1 + 2 + 1);
     // To decode 4000 parts is a step, to apply them five.
     assert_eq!(steps(batch("", &long), 1), 5);
     // A transaction takes one, and the next begins only in another.
