@@ -2,8 +2,8 @@
 //!
 //! A backup waits until this member has applied all that was acknowledged before, freezes the
 //! tables between two log entries, and writes them while writes go on. A restore checks the whole
-//! file before the first put; then its entries are ordinary writes, so many in flight that others find
-//! room in the queue.
+//! file before the first put; then its entries are ordinary writes, so many in flight that others
+//! find room in the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;
