@@ -52,7 +52,7 @@ pub const fn armed(_: Fault) -> bool {
 
 #[cfg(not(feature = "sabotage"))]
 #[derive(Debug, Default)]
-pub struct Stale;
+pub struct Stale(());
 
 #[cfg(not(feature = "sabotage"))]
 impl Stale {
