@@ -170,8 +170,11 @@ fn a_dump_has_all_tables_with_their_types_and_the_metadata_of_their_keys() {
     assert_eq!(contents(&loaded), contents(&client.store));
 }
 
-/// As a dump has it: what is known of an entry, the number that follows it among them.
-fn entries(entries: &[(&[u8], &[u8], u64, u64, u64)]) -> Vec<u8> {
+/// Key, value, revision, how many revisions before that it was created, version.
+type Written<'a> = (&'a [u8], &'a [u8], u64, u64, u64);
+
+/// As a dump has them.
+fn entries(entries: &[Written<'_>]) -> Vec<u8> {
     codec::encode(&(1u8, entries))
 }
 
