@@ -1,9 +1,9 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot
-//! of the tables between two log entries, and writes it while writes go on. A restore checks the whole file
-//! before the first put; then its entries are ordinary writes, so many in flight that others find
-//! room in the queue.
+//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot of
+//! the tables between two log entries, and writes it while writes go on. A restore checks the whole
+//! file before the first put; then its entries are ordinary writes, so many in flight that others
+//! find room in the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
 use ram_store::answer::Answer;
 use ram_store::write;
-use ram_table::tables::{DEFAULT_NAME, TablesSnapshot};
+use ram_table::tables::TablesSnapshot;
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -175,7 +175,7 @@ impl<'a> Puts<'a> {
             let _ = answer.send((bytes, done));
         });
         let deadline = Instant::now() + self.timeout;
-        let write = Write { encoded, deadline, reply, permit };
+        let write = Write::new(encoded, deadline, reply, permit);
         self.service.requests.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;
@@ -186,7 +186,7 @@ impl<'a> Puts<'a> {
     /// The table is there when this returns: puts may overtake each other.
     async fn create(&mut self, name: &str, ordered: bool) -> Result<()> {
         self.settle().await?;
-        if name == DEFAULT_NAME {
+        if name.is_empty() {
             return Ok(());
         }
         let head = write::Write::CreateTable { table: name, ordered };

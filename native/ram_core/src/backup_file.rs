@@ -254,7 +254,7 @@ mod tests {
                 Restoring::Puts(writes) => puts.extend(writes),
             }
         }
-        assert_eq!(named, [("default".into(), false), ("other".into(), true)]);
+        assert_eq!(named, [(String::new(), false), ("other".into(), true)]);
         let put = |table, key: &[u8], value: &[u8]| {
             Encoded::one(table, &Command::put(key, value)).into_bytes()
         };

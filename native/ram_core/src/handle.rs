@@ -318,7 +318,7 @@ impl Writing<'_> {
     pub fn submit(self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
         let encoded = self.encoded.into_bytes();
         let permit = self.handle.permit(encoded.len())?;
-        let write = Write { encoded, deadline: deadline.into(), reply, permit };
+        let write = Write::new(encoded, deadline.into(), reply, permit);
         enqueue(&self.handle.requests.writes, write)
     }
 }

@@ -1,9 +1,9 @@
 //! The state as blocks of bytes, for snapshots and backups: dumped, and loaded again.
 //!
 //! A dump of the state is a [`Head`]; then lists of session parts, ended by an empty list; then
-//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the content
-//! alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No block grows
-//! with the state: what has no bound of its own goes into as many as it needs.
+//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the
+//! content alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No
+//! block grows with the state: what has no bound of its own goes into as many as it needs.
 //!
 //! Where blocks go, where they come from, and who rests between them is the caller's: nothing here
 //! knows a file or a clock. A dump is of one revision, whatever is applied while it is written.
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::codec::{self, DecodeError};
+use crate::write::DEFAULT_TABLE;
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
 use ram_table::item::{Item, Meta};
@@ -43,7 +44,7 @@ const ENTRIES: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableHead<'a> {
-    /// The default table comes first.
+    /// Empty: the default table, which comes first.
     pub name: &'a str,
     pub ordered: bool,
     /// About how many entries follow: room is made for them at once.
@@ -65,6 +66,11 @@ impl<'a> Entry<'a> {
         let Meta { revision, created_revision, version } = item.meta();
         let age = revision.saturating_sub(created_revision);
         Entry { key: item.key(), value, revision, age, version }
+    }
+
+    /// Each write of the key had a revision of its own, and the first write of all had 1.
+    fn is_possible(&self) -> bool {
+        self.age < self.revision && self.version.checked_sub(1).is_some_and(|more| more <= self.age)
     }
 
     fn meta(&self) -> Meta {
@@ -132,6 +138,7 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
         E: From<Revoked>,
     {
         for (name, table) in tables.tables() {
+            let name = if name == DEFAULT_NAME { DEFAULT_TABLE } else { name };
             let ordered = table.table_type() == TableType::OrderedSet;
             let head = TableHead { name, ordered, entries: table.entries() };
             self.write(&(0u8, head))?;
@@ -228,43 +235,79 @@ impl Store {
         let mut metadata = StateMetadata { revision, ..StateMetadata::default() };
         let restore = |part: sessions::Part| metadata.sessions.restore(part);
         read_list("sessions", &mut next, restore)?;
-        let tables = Arc::new(Tables::default());
-        let mut table = None;
+        let mut restored = Restored::new(revision);
         while let Some(block) = next()? {
             match content(&block)? {
-                Content::Table(head) => table = Some(restore_table(&tables, &head)?),
+                Content::Table(head) => restored.begin_table(&head)?,
                 Content::Entries(entries) => {
-                    let Some(table) = &table else {
-                        return Err(DecodeError::new("content", "entries of no table"))?;
-                    };
-                    for entry in entries {
-                        table.insert(Item::new(
-                            entry.key,
-                            values.store(entry.value),
-                            &entry.meta(),
-                        ));
-                    }
+                    entries.iter().try_for_each(|entry| restored.insert(entry, values.as_ref()))?;
                 }
             }
         }
-        tables.end_write(revision);
-        Ok(Store::new(tables, metadata, values))
+        restored.tables.end_write(revision);
+        Ok(Store::new(restored.tables, metadata, values))
     }
 }
 
-/// The table, without its entries.
-fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, DecodeError> {
-    let TableHead { name, ordered, entries } = *head;
-    let wrong =
-        || DecodeError::new("head of a table", "its name is long or known, or one too many");
-    if name == DEFAULT_NAME {
-        let is_right = !ordered || tables.default_table().become_ordered();
-        return is_right.then(|| tables.default_table().clone()).ok_or_else(wrong);
+/// The tables of a dump, which may say anything.
+struct Restored {
+    tables: Arc<Tables>,
+    /// That of the entries that follow.
+    table: Option<Arc<Table>>,
+    /// That of the state.
+    revision: u64,
+    /// For how many more entries room may be made.
+    presized_left: u64,
+}
+
+impl Restored {
+    fn new(revision: u64) -> Restored {
+        let presized_left = ENTRIES_PRESIZED_MAX;
+        Restored { tables: Arc::default(), table: None, revision, presized_left }
     }
-    let entries = entries.min(ENTRIES_PRESIZED_MAX) as usize;
-    let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
-    let is_made = name.len() <= TABLE_NAME_BYTES_MAX
-        && tables.count() < TABLES_MAX
-        && tables.create_with_capacity(name, table_type, entries);
-    is_made.then(|| tables.get(name)).flatten().ok_or_else(wrong)
+
+    fn begin_table(&mut self, head: &TableHead<'_>) -> Result<(), DecodeError> {
+        const WHAT: &str = "head of a table";
+        let TableHead { name, ordered, entries } = *head;
+        if name.is_empty() == self.table.is_some() {
+            return Err(DecodeError::new(WHAT, "the default table comes first, and once"));
+        }
+        if !name.is_empty() && (name == DEFAULT_NAME || self.tables.get(name).is_some()) {
+            return Err(DecodeError::new(WHAT, "the table is there already"));
+        }
+        if name.len() > TABLE_NAME_BYTES_MAX {
+            return Err(DecodeError::new(WHAT, "its name is too long"));
+        }
+        if !name.is_empty() && self.tables.count() >= TABLES_MAX {
+            return Err(DecodeError::new(WHAT, "there are too many"));
+        }
+        let presized = entries.min(self.presized_left);
+        self.presized_left -= presized;
+        self.table = Some(self.make(name, ordered, presized as usize));
+        Ok(())
+    }
+
+    /// The default table is there, and empty.
+    fn make(&self, name: &str, ordered: bool, entries: usize) -> Arc<Table> {
+        let default = self.tables.default_table();
+        if name.is_empty() && ordered {
+            default.become_ordered();
+        } else if !name.is_empty() {
+            let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
+            self.tables.create_with_capacity(name, table_type, entries);
+        }
+        self.tables.get(name).unwrap_or_else(|| default.clone())
+    }
+
+    fn insert(&self, entry: &Entry<'_>, values: &dyn Values) -> Result<(), DecodeError> {
+        const WHAT: &str = "entry of a table";
+        let Some(table) = &self.table else {
+            return Err(DecodeError::new(WHAT, "it is of no table"));
+        };
+        if entry.revision > self.revision || !entry.is_possible() {
+            return Err(DecodeError::new(WHAT, "there were not so many writes"));
+        }
+        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+        Ok(())
+    }
 }

@@ -257,7 +257,7 @@ fn a_consistent_reader_of_several_keys_sees_all_of_a_write_or_nothing() {
         });
         tables.begin_write();
         put(&tables, 2);
-        tables.end_write();
+        tables.end_write(0);
         let read = || read(tables.default_table(), KEY);
         assert_eq!(tables.consistent(read), Some(Some(2)));
         reader.join().unwrap();

@@ -347,7 +347,7 @@ fn what_was_shown_is_freed_in_parts_whoever_lets_go_of_it() {
 
     let table = filled();
     let snapshot = table.snapshot(1, None);
-    (0..COUNT as u64).for_each(|key| table.remove(&key.to_be_bytes()));
+    (0..COUNT as u64).for_each(|key| _ = table.remove(&key.to_be_bytes()));
     drop(snapshot);
     frees_in_parts(table.reclaimer());
 }

@@ -107,7 +107,7 @@ fn a_read_is_consistent_when_no_write_is_applied_meanwhile() {
     assert_eq!(tables.consistent(|| 1), Some(1));
     let with_a_write = || {
         tables.begin_write();
-        tables.end_write();
+        tables.end_write(1);
     };
     assert_eq!(tables.consistent(with_a_write), None);
     assert_eq!(tables.consistent(|| 2), Some(2));
@@ -115,9 +115,9 @@ fn a_read_is_consistent_when_no_write_is_applied_meanwhile() {
     assert_eq!(tables.consistent(|| 3), None);
     tables.begin_write();
     assert_eq!(tables.consistent(|| 3), None, "one that panicked is not ended by the next");
-    tables.end_write();
+    tables.end_write(1);
     assert_eq!(tables.consistent(|| 3), Some(3));
-    tables.end_write();
+    tables.end_write(1);
     assert_eq!(tables.consistent(|| tables.consistent(|| 4)), Some(Some(4)));
 }
 
@@ -144,7 +144,7 @@ fn consistent_readers_of_several_tables_see_whole_writes() {
         for revision in 1..=WRITES {
             tables.begin_write();
             names.iter().for_each(|name| put(tables, name, b"k", revision));
-            tables.end_write();
+            tables.end_write(1);
             // Else a reader on the same processor never finds the writer at rest.
             if revision % 100 == 0 {
                 thread::yield_now();
