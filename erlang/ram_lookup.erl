@@ -86,7 +86,7 @@ tables() ->
     Now = fun(Fresh) -> ram_nif:tables_now(Member, Fresh) end,
     Later = fun(Ref, Fresh, TimeoutMs) -> ram_nif:tables(Member, Ref, Fresh, TimeoutMs) end,
     {ok, Names} = checked(ask(Asked, Now, Later, 1), Call),
-    lists:sort([default | [binary_to_atom(Name) || Name <- Names]]).
+    lists:sort([binary_to_atom(Name) || Name <- Names]).
 
 found(Key, Options, Call) ->
     case look_up(Key, Options, Call) of

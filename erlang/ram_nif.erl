@@ -246,7 +246,6 @@ info_now(_Member, _Table, _Fresh) -> ?NOT_LOADED.
 -spec info(member(), reference(), Table :: binary(), fresh(), non_neg_integer()) -> reply().
 info(_Member, _Ref, _Table, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
-%% Without the default one.
 -spec tables_now(member(), fresh()) -> {ok, [binary()]} | ask | {error, term()}.
 tables_now(_Member, _Fresh) -> ?NOT_LOADED.
 

@@ -1,9 +1,9 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot
-//! of the tables between two log entries, and writes it while writes go on. A restore checks the whole file
-//! before the first put; then its entries are ordinary writes, so many in flight that others find
-//! room in the queue.
+//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot of
+//! the tables between two log entries, and writes it while writes go on. A restore checks the whole
+//! file before the first put; then its entries are ordinary writes, so many in flight that others
+//! find room in the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use ram_raft::Raft;
 use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
 use ram_store::answer::Answer;
-use ram_store::dump::FrozenTables;
 use ram_store::write;
+use ram_table::tables::TablesSnapshot;
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -71,7 +71,7 @@ impl BackupService {
         self.work(move |worker| backup_file::write(&path, cluster, &snapshot, worker)).await
     }
 
-    async fn snapshot(&self) -> Result<FrozenTables> {
+    async fn snapshot(&self) -> Result<TablesSnapshot> {
         let snapshot = self.raft.with_state_machine(|machine| {
             let snapshot = machine.snapshot();
             Box::pin(async move { snapshot })
@@ -175,7 +175,7 @@ impl<'a> Puts<'a> {
             let _ = answer.send((bytes, done));
         });
         let deadline = Instant::now() + self.timeout;
-        let write = Write { encoded, deadline, reply, permit };
+        let write = Write::new(encoded, deadline, reply, permit);
         self.service.requests.writes.send(write).await.map_err(|_| Error::Stopped)?;
         self.waiting += 1;
         self.waiting_bytes += bytes;

@@ -14,8 +14,9 @@ use crate::{Error, Result};
 use ram_log::{Disk, DiskError, Kind, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
-use ram_store::dump::{self, Blocks, Content, Entry, FrozenTables, TableHead};
+use ram_store::dump::{self, Blocks, Content, Entry, TableHead};
 use ram_store::write::{Command, Encoded};
+use ram_table::tables::TablesSnapshot;
 
 const VERSION: u32 = 2;
 
@@ -29,11 +30,11 @@ pub struct Head {
     entries: u64,
 }
 
-/// Writes the frozen tables; gives up when the worker is to close.
+/// Writes the tables; gives up when the worker is to close.
 pub fn write(
     path: &Path,
     cluster: ClusterId,
-    frozen: &FrozenTables,
+    tables: &TablesSnapshot,
     worker: &Worker,
 ) -> Result<()> {
     let disk = SingleFileDisk::new(path);
@@ -43,14 +44,14 @@ pub fn write(
         Ok(_) => return Err(Error::File(format!("{name}: the file exists"))),
         Err(error) => return Err(Error::File(format!("the folder of {name}: {error}"))),
     }
-    let (revision, entries) = (frozen.revision(), frozen.entries());
+    let (revision, entries) = (tables.revision(), tables.entries());
     let head = Head { version: VERSION, cluster, revision, entries };
     let writer = SnapshotWriter::create_as(Kind::Backup, Arc::new(disk), name, revision);
     let mut writer = writer.map_err(refused)?;
     let mut blocks = Blocks::new(|block: &[u8]| writer.write_block(block).map_err(refused));
     blocks.write(&head)?;
     let mut pace = Pace::begin();
-    blocks.write_content(frozen, || {
+    blocks.write_content(tables, || {
         pace.rest();
         if worker.is_closing() { Err(Error::Stopped) } else { Ok(()) }
     })?;
@@ -202,8 +203,7 @@ mod tests {
         }
 
         fn write(&self, name: &str, tables: &Tables, revision: u64) -> Result<()> {
-            let frozen = FrozenTables::of(tables, revision);
-            write(&self.path(name), CLUSTER, &frozen, &self.worker)
+            write(&self.path(name), CLUSTER, &tables.snapshot(revision), &self.worker)
         }
 
         fn check(&self, name: &str) -> Result<u64> {

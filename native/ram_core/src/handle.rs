@@ -277,8 +277,11 @@ impl Handle {
 
     /// Frees the table: with much in it that takes seconds. From now on reads are refused, too.
     pub(crate) fn free_table(&self) {
+        const PARTS_AT_ONCE: usize = 1000;
         self.scans.close();
-        self.applied.tables().close();
+        let tables = self.applied.tables();
+        tables.close();
+        while tables.reclaimer().free(PARTS_AT_ONCE) {}
     }
 }
 
@@ -315,7 +318,7 @@ impl Writing<'_> {
     pub fn submit(self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
         let encoded = self.encoded.into_bytes();
         let permit = self.handle.permit(encoded.len())?;
-        let write = Write { encoded, deadline: deadline.into(), reply, permit };
+        let write = Write::new(encoded, deadline.into(), reply, permit);
         enqueue(&self.handle.requests.writes, write)
     }
 }

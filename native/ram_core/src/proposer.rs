@@ -4,6 +4,11 @@
 //! leader; while some groups are in flight the next callers gather. A group keeps its stamp and its
 //! bytes when it is sent again, so the state applies it at most once (`ram_store::sessions`):
 //! losing the leader costs callers time, not errors, and never a double write.
+//!
+//! A write whose answer has no room beside the others of its group is deferred, unchanged: it takes
+//! part in another group. The first of a group never is, and the oldest goes first, so each is
+//! answered. After a group with deferred writes the next ones are as small as what was answered of
+//! it: else thousands of them would be sent again for one that is answered.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -25,14 +30,20 @@ pub type Reply = Box<dyn FnOnce(Result<Answer>) + Send>;
 
 /// A write of one caller that waits.
 pub struct Write {
-    pub encoded: Vec<u8>,
-    pub deadline: Instant,
-    pub reply: Reply,
+    encoded: Vec<u8>,
+    /// When it was made.
+    since: Instant,
+    deadline: Instant,
+    reply: Reply,
     /// Held until the reply.
-    pub permit: Permit,
+    permit: Permit,
 }
 
 impl Write {
+    pub fn new(encoded: Vec<u8>, deadline: Instant, reply: Reply, permit: Permit) -> Write {
+        Write { encoded, since: Instant::now(), deadline, reply, permit }
+    }
+
     fn answer(self, result: Result<Answer>) {
         // First: who hears the answer may ask again at once.
         drop(self.permit);
@@ -45,13 +56,14 @@ pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_b
     let mut waiting: Vec<Write> = Vec::new();
     let mut on_the_way = FuturesUnordered::new();
     let mut session: Option<Session> = None;
+    let mut writes_max = GROUP_WRITES_MAX;
     loop {
         let room = on_the_way.len() < GROUPS_IN_FLIGHT_MAX;
         if room
             && !waiting.is_empty()
             && let Some(open) = &mut session
         {
-            let group = take_group(&mut waiting, batch_bytes_max);
+            let group = take_group(&mut waiting, writes_max, batch_bytes_max);
             if !group.is_empty() {
                 on_the_way.push(send(route.clone(), open.next_stamp(), group));
             }
@@ -64,7 +76,8 @@ pub async fn propose_all(mut queue: mpsc::Receiver<Write>, route: Route, batch_b
         tokio::select! {
             Some(ended) = on_the_way.next(), if !on_the_way.is_empty() => {
                 settle(&mut session, &ended);
-                waiting.splice(..0, ended.deferred);
+                writes_max = next_writes_max(writes_max, &ended);
+                wait_again(&mut waiting, ended.deferred);
             }
             opened = open_session(&route, latest), if opening => match opened {
                 Ok(opened) => session = Some(opened),
@@ -98,8 +111,24 @@ struct Ended {
     stamp: Stamp,
     /// The state does not know the session (any more).
     session_lost: bool,
+    /// How many had their answer.
+    answered: usize,
     /// Those that take part in another group.
     deferred: Vec<Write>,
+}
+
+/// How many writes a group may have after this one.
+fn next_writes_max(writes_max: usize, ended: &Ended) -> usize {
+    let next = if ended.deferred.is_empty() { 2 * writes_max } else { ended.answered };
+    next.clamp(1, GROUP_WRITES_MAX)
+}
+
+/// The oldest first, whichever group they come from.
+fn wait_again(waiting: &mut Vec<Write>, deferred: Vec<Write>) {
+    if !deferred.is_empty() {
+        waiting.extend(deferred);
+        waiting.sort_by_key(|write| write.since);
+    }
 }
 
 fn settle(session: &mut Option<Session>, ended: &Ended) {
@@ -123,7 +152,7 @@ async fn open_session(route: &Route, deadline: Instant) -> Result<Session> {
 
 /// As many of the first as fit one group; the first always does. Those whose time is over are
 /// answered at once: nothing has happened to them.
-fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
+fn take_group(waiting: &mut Vec<Write>, writes_max: usize, batch_bytes_max: usize) -> Vec<Write> {
     let now = Instant::now();
     let late = waiting.extract_if(.., |write| write.deadline <= now).collect();
     answer_all(late, Error::Timeout);
@@ -132,7 +161,7 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
         bytes += write.encoded.len();
         bytes <= batch_bytes_max
     };
-    let first = waiting.iter().take(GROUP_WRITES_MAX);
+    let first = waiting.iter().take(writes_max);
     let count = first.map(fits).take_while(|fits| *fits).count().max(1);
     let rest = waiting.split_off(count.min(waiting.len()));
     std::mem::replace(waiting, rest)
@@ -141,13 +170,16 @@ fn take_group(waiting: &mut Vec<Write>, batch_bytes_max: usize) -> Vec<Write> {
 async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
     let proposal = group::group(stamp, group.iter().map(|write| &write.encoded));
     let latest = latest_deadline(&group);
-    let (mut session_lost, mut deferred) = (false, Vec::new());
+    let (mut session_lost, mut answered, mut deferred) = (false, 0, Vec::new());
     match route.propose(proposal, latest).await {
         Ok(Outcome::Answers(answers)) if answers.len() == group.len() => {
             for (write, answer) in group.into_iter().zip(answers) {
                 match answer {
                     Answer::Deferred => deferred.push(write),
-                    answer => write.answer(Ok(answer)),
+                    answer => {
+                        answered += 1;
+                        write.answer(Ok(answer));
+                    }
                 }
             }
         }
@@ -158,7 +190,7 @@ async fn send(route: Route, stamp: Stamp, group: Vec<Write>) -> Ended {
         }
         Err(error) => answer_all(group, error),
     }
-    Ended { stamp, session_lost, deferred }
+    Ended { stamp, session_lost, answered, deferred }
 }
 
 fn latest_deadline(writes: &[Write]) -> Instant {
@@ -168,5 +200,49 @@ fn latest_deadline(writes: &[Write]) -> Instant {
 fn answer_all(group: Vec<Write>, error: Error) {
     for write in group {
         write.answer(Err(error.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::timed;
+    use crate::load::Load;
+    use std::time::Duration;
+
+    fn write(age: u64, encoded: &[u8]) -> Write {
+        let permit = Load::new(&timed(50, 150, 300).limits).take(0).unwrap();
+        let now = Instant::now() + Duration::from_secs(100);
+        let write = Write::new(encoded.to_vec(), now, Box::new(|_| {}), permit);
+        Write { since: now - Duration::from_secs(age), ..write }
+    }
+
+    fn ended(answered: usize, deferred: &[u64]) -> Ended {
+        let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
+        let deferred = deferred.iter().map(|age| write(*age, b"")).collect();
+        Ended { stamp, session_lost: false, answered, deferred }
+    }
+
+    #[test]
+    fn deferred_writes_wait_among_the_others_by_their_age() {
+        let mut waiting = vec![write(5, b"5"), write(1, b"1")];
+        wait_again(&mut waiting, vec![write(9, b"9"), write(3, b"3")]);
+        wait_again(&mut waiting, vec![write(7, b"7")]);
+        wait_again(&mut waiting, Vec::new());
+        let order: Vec<u8> = waiting.iter().map(|write| write.encoded[0]).collect();
+        assert_eq!(order, b"97531");
+        let group = take_group(&mut waiting, 2, 1000);
+        assert_eq!((group.len(), waiting.len()), (2, 3));
+        assert_eq!(group[0].encoded, b"9");
+    }
+
+    #[test]
+    fn groups_are_as_small_as_what_is_answered_of_them_and_grow_when_all_is() {
+        let most = GROUP_WRITES_MAX;
+        assert_eq!(next_writes_max(most, &ended(7, &[1])), 7);
+        assert_eq!(next_writes_max(most, &ended(0, &[1])), 1);
+        assert_eq!(next_writes_max(7, &ended(7, &[])), 14);
+        assert_eq!(next_writes_max(7, &ended(0, &[])), 14);
+        assert_eq!(next_writes_max(most, &ended(most, &[])), most);
     }
 }

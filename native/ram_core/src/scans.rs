@@ -12,8 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use ram_table::item::Item;
-use ram_table::snapshot::Revoked;
-use ram_table::table::{HashSnapshot, TableSnapshot};
+use ram_table::table::{HashSnapshot, Revoked, TableSnapshot};
 
 /// What a table holds back for its scans.
 pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -106,7 +105,8 @@ impl Scan {
             None => Ok(Page { items: Vec::new(), next: None }),
             Some(TableSnapshot::Ordered(ordered)) => {
                 let bounds = behind(cursor, bounds, reverse);
-                let mut items = ordered.range(bounds, reverse, limit.saturating_add(1))?;
+                let (from, to) = bounds;
+                let mut items = ordered.range(from, to, reverse, limit.saturating_add(1))?;
                 let is_more = items.len() > limit;
                 items.truncate(limit);
                 let last = items.last().filter(|_| is_more);

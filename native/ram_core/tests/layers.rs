@@ -71,6 +71,7 @@ const APART: &[&str] = &["ram_check", "ram_model"];
 /// A library, and the shipped crates that may depend on it.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustler", &["ram_nif"]),
+    ("arrayvec", &["ram_table"]),
     ("openraft", &["ram_raft"]),
     ("bincode", &["ram_store"]),
     ("dashmap", &["ram_nif", "ram_threads"]),

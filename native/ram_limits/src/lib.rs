@@ -30,14 +30,22 @@ pub const COMMANDS_BYTES_MAX: usize = PROPOSAL_BYTES_MAX - 32 * KIB;
 /// What a command takes besides its key and value: its kind, two lengths, a revision.
 pub const COMMAND_OVERHEAD_BYTES: usize = 32;
 
-/// The conditions of a transaction, its commands, and those for when a condition does not hold, each.
-/// A member decides and runs them in one go.
+/// The conditions of a transaction, its commands, and those for when a condition does not hold,
+/// each. A member decides and runs them in one go.
 pub const TRANSACTION_PARTS_MAX: usize = 4096;
 
-/// The values that one transaction is answered with, together.
+/// The entries of the ranges that one transaction expects to be unchanged, together: all are looked
+/// at before it is run.
+pub const RANGE_ENTRIES_MAX: usize = 64 * KIB;
+
+/// The longest value that is counted. The longest integer of Erlang has half of that.
+pub const NUMBER_BYTES_MAX: usize = MIB;
+
+/// The results of one transaction, together, unless it has a single one.
 pub const RESULTS_BYTES_MAX: usize = 64 * MIB;
 
-/// The values in the answers of one group, together, unless a single answer has more.
+/// What has no bound of its own in the answers of one group (results, names), together, unless it
+/// is that of a single answer.
 pub const ANSWER_VALUES_BYTES_MAX: usize = MIB;
 
 /// The name of a table. Erlang's atoms have 255 characters of 4 bytes at most.
@@ -98,5 +106,8 @@ pub const FRAME_BYTES_MIN: usize = 64 * KIB;
 const _: () = assert!(PACK_BYTES_MAX + ENVELOPE_BYTES < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX < u32::MAX as usize);
 const _: () = assert!(BLOCK_BYTES_MAX < u32::MAX as usize);
-// An answer without its value takes 24 bytes at most.
-const _: () = assert!(ANSWER_VALUES_BYTES_MAX + 24 * GROUP_WRITES_MAX < FRAME_BYTES_MAX);
+// An answer takes 24 bytes at most beside its results and names. A single result may be the largest
+// value.
+const _: () = assert!(RESULTS_BYTES_MAX + 24 * GROUP_WRITES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(COMMANDS_BYTES_MAX + 64 + 24 * GROUP_WRITES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(ANSWER_VALUES_BYTES_MAX <= RESULTS_BYTES_MAX);

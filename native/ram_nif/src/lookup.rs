@@ -154,7 +154,7 @@ fn scan_now<'a>(
     })
 }
 
-/// `tables_now(Member, Asked) -> {ok, [Name]} | ask | {error, Reason}`, without the default one.
+/// `tables_now(Member, Asked) -> {ok, [Name]} | ask | {error, Reason}`, in order.
 #[rustler::nif]
 fn tables_now<'a>(env: Env<'a>, member: &'a MemberResource, Asked(freshness): Asked) -> Term<'a> {
     let looked = member.node.look_now(freshness, Scope::All, |tables| Ok(tables.names()));
@@ -212,7 +212,7 @@ pub fn begin_scan(tables: &Tables, which: &Which) -> ram_core::Result<(Snapshots
     let revision = tables.revision();
     let names = match &which.0 {
         Some(name) => vec![name.clone()],
-        None => std::iter::once(String::new()).chain(tables.names()).collect(),
+        None => tables.names(),
     };
     let begin = |name: String| {
         let snapshot = find_table(tables, &name)?.snapshot(revision, Some(SCAN_BYTES_MAX));

@@ -24,10 +24,10 @@ use ram_lease::lease::NoLeaseReason;
 use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::answer::Outcome;
 use ram_store::codec::DecodeError;
-use ram_store::dump::{Dump, FrozenTables};
+use ram_store::dump::Dump;
 use ram_store::{Applying, Store};
 use ram_table::table::Table;
-use ram_table::tables::Tables;
+use ram_table::tables::{Tables, TablesSnapshot};
 use ram_table::value::Values;
 
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
@@ -160,8 +160,8 @@ impl StateMachine {
     }
 
     /// The tables as they are between two entries.
-    pub fn snapshot(&self) -> FrozenTables {
-        FrozenTables::of(self.store.tables(), self.store.metadata().revision)
+    pub fn snapshot(&self) -> TablesSnapshot {
+        self.store.snapshot()
     }
 
     /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.

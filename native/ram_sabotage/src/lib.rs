@@ -38,6 +38,10 @@ pub enum Fault {
     HeedUnknownPeers,
     /// A member that one peer says was removed takes that for a removal.
     BelieveOneRemoval,
+    /// A transaction puts and deletes before its conditions are looked at.
+    CheckAfterWriting,
+    /// A counter counts from what the counter of this key before it found.
+    CountStale,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -46,18 +50,32 @@ pub const fn armed(_: Fault) -> bool {
     false
 }
 
+#[cfg(not(feature = "sabotage"))]
+#[derive(Debug, Default)]
+pub struct Stale(());
+
+#[cfg(not(feature = "sabotage"))]
+impl Stale {
+    #[inline(always)]
+    pub fn instead<T>(&self, _: &[u8], current: T) -> T {
+        current
+    }
+}
+
 #[cfg(feature = "sabotage")]
-pub use active::{arm, armed};
+pub use active::{Stale, arm, armed};
 
 #[cfg(feature = "sabotage")]
 mod active {
     use super::Fault;
-    use std::sync::OnceLock;
+    use std::borrow::Cow;
+    use std::collections::HashMap;
+    use std::sync::{Mutex, OnceLock, PoisonError};
 
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 13] = [
+        pub const ALL: [Fault; 15] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -71,6 +89,8 @@ mod active {
             Fault::BelieveAnyTerm,
             Fault::HeedUnknownPeers,
             Fault::BelieveOneRemoval,
+            Fault::CheckAfterWriting,
+            Fault::CountStale,
         ];
 
         pub fn name(self) -> &'static str {
@@ -88,11 +108,33 @@ mod active {
                 Fault::BelieveAnyTerm => "believe_any_term",
                 Fault::HeedUnknownPeers => "heed_unknown_peers",
                 Fault::BelieveOneRemoval => "believe_one_removal",
+                Fault::CheckAfterWriting => "check_after_writing",
+                Fault::CountStale => "count_stale",
             }
         }
 
         pub fn named(name: &str) -> Option<Fault> {
             Fault::ALL.into_iter().find(|fault| fault.name() == name)
+        }
+    }
+
+    /// What the counters of each key found, for [`Fault::CountStale`].
+    #[derive(Debug, Default)]
+    pub struct Stale(Mutex<HashMap<Vec<u8>, Option<Vec<u8>>>>);
+
+    impl Stale {
+        /// What the one before found, if the fault is armed and there was one.
+        pub fn instead<'a>(
+            &self,
+            key: &[u8],
+            current: Option<Cow<'a, [u8]>>,
+        ) -> Option<Cow<'a, [u8]>> {
+            if !armed(Fault::CountStale) {
+                return current;
+            }
+            let found = current.as_deref().map(<[u8]>::to_vec);
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(key.to_vec(), found).map_or(current, |stale| stale.map(Cow::Owned))
         }
     }
 

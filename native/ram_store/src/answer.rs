@@ -39,6 +39,8 @@ pub enum Failure {
     NotANumber { command: u32 },
     #[error("the results have more than {bytes_max} bytes")]
     ResultsTooLarge { bytes_max: u64 },
+    #[error("the ranges that it rests on have more than {entries_max} entries")]
+    RangesTooLarge { entries_max: u64 },
 }
 
 /// What a key holds.
@@ -66,3 +68,33 @@ pub enum Outcome {
     /// The entry carried no proposal (a membership change, the first entry of a leader).
     Nothing,
 }
+
+/// What a result takes in memory, which is more than it has encoded.
+pub(crate) fn result_bytes(value_bytes: Option<usize>) -> usize {
+    size_of::<Option<Found>>() + value_bytes.unwrap_or_default()
+}
+
+impl Answer {
+    /// What of it has no bound of its own.
+    pub(crate) fn variable_bytes(&self) -> usize {
+        let bytes =
+            |result: &Option<Found>| result_bytes(result.as_ref().map(|found| found.value.len()));
+        match self {
+            Answer::Ran { results: Some(results), .. } => results.iter().map(bytes).sum(),
+            Answer::Failed(failure) => failure.variable_bytes(),
+            _ => 0,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn variable_bytes(&self) -> usize {
+        match self {
+            Failure::NoTable(name) | Failure::NotOrdered(name) => name.len(),
+            _ => 0,
+        }
+    }
+}
+
+// What a result has encoded beside its value: what it is, a length, three numbers.
+const _: () = assert!(size_of::<Option<Found>>() >= 1 + 5 + 3 * 9);

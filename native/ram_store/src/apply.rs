@@ -5,16 +5,20 @@
 //! between which others have their turn. A transaction takes one: its conditions are looked at and
 //! its commands are run on [`Changes`], which nobody sees, and only when none of them has failed
 //! are those made in the tables.
+//!
+//! All parts were decoded before the first is applied, so no error comes between the two calls. If
+//! one did, the member would end with its tables within a write, which no reader takes for a state.
 
 use std::sync::Arc;
 
 use crate::Store;
-use crate::answer::{Answer, Failure};
-use crate::changes::Changes;
+use crate::answer::{Answer, Failure, Found};
+use crate::changes::{Changes, Made, Stopped};
 use crate::codec::DecodeError;
 use crate::group::{Group, PARTS_AT_ONCE};
 use crate::write::{Command, Comparison, Condition, Part, Parts, Place, Range, State, Write};
-use ram_limits::{ANSWER_VALUES_BYTES_MAX, TABLES_MAX};
+use ram_limits::{ANSWER_VALUES_BYTES_MAX, RANGE_ENTRIES_MAX, TABLES_MAX};
+use ram_sabotage::{Fault, armed};
 use ram_table::table::{Item, Table};
 use ram_table::tables::TableType;
 
@@ -23,8 +27,8 @@ pub(crate) struct Run<'a> {
     parts: Parts<'a>,
     begun: Option<Begun<'a>>,
     pub answers: Vec<Answer>,
-    /// Of all results in the answers.
-    results_bytes: usize,
+    /// Of what has no bound of its own in the answers.
+    bytes: usize,
 }
 
 /// A write that goes on with the next step.
@@ -36,7 +40,29 @@ enum Begun<'a> {
 impl<'a> Run<'a> {
     pub fn of(group: &Group<'a>) -> Self {
         let answers = Vec::with_capacity(group.writes as usize);
-        Run { parts: group.parts(), begun: None, answers, results_bytes: 0 }
+        Run { parts: group.parts(), begun: None, answers, bytes: 0 }
+    }
+
+    /// How many more there may be; `None`: any number, since these are the first.
+    fn bytes_left(&self) -> Option<usize> {
+        (self.bytes > 0).then(|| ANSWER_VALUES_BYTES_MAX.saturating_sub(self.bytes))
+    }
+
+    /// Nothing was changed, so what has no room for its answer may as well come again.
+    fn fail(&mut self, failure: Failure) {
+        let bytes = failure.variable_bytes();
+        if self.bytes_left().is_some_and(|left| bytes > left) {
+            return self.answers.push(Answer::Deferred);
+        }
+        self.bytes += bytes;
+        self.answers.push(Answer::Failed(failure));
+    }
+
+    fn done(&mut self, revision: Result<u64, Failure>) {
+        match revision {
+            Ok(revision) => self.answers.push(Answer::Done { revision }),
+            Err(failure) => self.fail(failure),
+        }
     }
 }
 
@@ -58,7 +84,7 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns how many parts were walked through.
+    /// Returns how much was done: see [`weight`].
     fn begin<'a>(&mut self, run: &mut Run<'a>, write: Write<'a>) -> Result<usize, DecodeError> {
         match write {
             Write::Batch { table: name, .. } => {
@@ -66,22 +92,16 @@ impl Store {
                 self.tables.begin_write();
                 run.begun = Some(Begun::Batch { table, name, has_changed: false });
             }
-            Write::Transaction { .. } => return self.transaction(run, &write),
+            Write::Transaction { table, .. } => return self.transaction(run, table),
             Write::DeleteRange { table, range } => match self.ordered(table) {
                 Ok(table) => {
                     self.tables.begin_write();
                     run.begun = Some(Begun::DeleteRange { table, range, entries: 0 });
                 }
-                Err(failure) => run.answers.push(Answer::Failed(failure)),
+                Err(failure) => run.fail(failure),
             },
-            Write::CreateTable { table, ordered } => {
-                let answer = self.create_table(table, ordered);
-                run.answers.push(answer);
-            }
-            Write::DropTable { table } => {
-                let answer = self.drop_table(table);
-                run.answers.push(answer);
-            }
+            Write::CreateTable { table, ordered } => run.done(self.create_table(table, ordered)),
+            Write::DropTable { table } => run.done(self.drop_table(table)),
         }
         Ok(1)
     }
@@ -99,7 +119,7 @@ impl Store {
                     let Some(Part::Then(command)) = run.parts.next().transpose()? else {
                         return Err(misplaced());
                     };
-                    walked += 1;
+                    walked += weight(&command);
                     if let Some(table) = &table {
                         has_changed |= self.run_plain(table, &command);
                     }
@@ -109,16 +129,13 @@ impl Store {
                     return Ok(walked);
                 }
                 let revision = self.end_write(has_changed);
-                run.answers.push(match table {
-                    Some(_) => Answer::Done { revision },
-                    None => Answer::Failed(Failure::NoTable(name.into())),
-                });
+                run.done(table.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into())));
                 Ok(walked)
             }
             Begun::DeleteRange { table, range, entries } => {
-                let removed = table.remove_range(range, room);
+                let removed = table.remove_some(range);
                 let entries = entries + removed as u64;
-                if removed == room {
+                if removed > 0 {
                     run.begun = Some(Begun::DeleteRange { table, range, entries });
                 } else {
                     let revision = self.end_write(entries > 0);
@@ -152,62 +169,61 @@ impl Store {
         self.metadata.revision
     }
 
-    fn transaction<'a>(
-        &mut self,
-        run: &mut Run<'a>,
-        write: &Write<'a>,
-    ) -> Result<usize, DecodeError> {
-        let Write::Transaction { table, conditions, then, otherwise } = *write else {
-            return Err(misplaced());
-        };
+    fn transaction<'a>(&mut self, run: &mut Run<'a>, table: &'a str) -> Result<usize, DecodeError> {
+        let mut decided = self.named(table).map(|_| true).map_err(Stopped::from);
+        let mut entries_left = RANGE_ENTRIES_MAX as u64;
+        let mut changes = Changes::new(self, table, run.bytes_left());
+        let mut walked = 1;
         // All parts are walked through, also those that are of no account.
-        let mut decided = self.named(table).map(|_| true);
-        let mut changes = Changes::new(self, table);
-        let mut index = 0;
         while !run.parts.is_write_over() {
             let part = run.parts.next().transpose()?.ok_or_else(misplaced)?;
-            let ran = match (part, &decided) {
-                (Part::Condition(condition), Ok(true)) => {
-                    decided = self.holds(table, &condition);
-                    continue;
-                }
-                (Part::Condition(_), _) => continue,
-                (Part::Then(command), Ok(true)) | (Part::Otherwise(command), Ok(false)) => {
-                    changes.run(&command, index)
-                }
-                _ => Ok(()),
+            walked += match &part {
+                Part::Then(command) | Part::Otherwise(command) => weight(command),
+                _ => 1,
             };
-            if let Err(failure) = ran {
-                decided = Err(failure);
-            }
-            index += 1;
-        }
-        let walked = 1 + conditions as usize + then as usize + otherwise as usize;
-        let (made, results) = changes.into_parts();
-        let bytes: usize = results.iter().flatten().map(|found| found.value.len()).sum();
-        let answer = match decided {
-            Err(failure) => Answer::Failed(failure),
-            Ok(_)
-                if run.results_bytes > 0 && run.results_bytes + bytes > ANSWER_VALUES_BYTES_MAX =>
-            {
-                Answer::Deferred
-            }
-            Ok(succeeded) => {
-                run.results_bytes += bytes;
-                let has_changed = !made.is_empty();
-                self.tables.begin_write();
-                for change in made {
-                    change.make(self.values.as_ref());
+            decided = match (part, decided) {
+                (Part::Condition(condition), Ok(true)) => {
+                    self.holds(table, &condition, &mut entries_left).map_err(Stopped::from)
                 }
-                let revision = self.end_write(has_changed);
-                Answer::Ran { succeeded, revision, results: Some(results) }
+                (Part::Then(command), Ok(true)) => changes.run(&command).map(|()| true),
+                (Part::Otherwise(command), Ok(false)) => changes.run(&command).map(|()| false),
+                (Part::Then(command), Ok(false))
+                    if armed(Fault::CheckAfterWriting) && command.is_plain() =>
+                {
+                    changes.run(&command).map(|()| false)
+                }
+                (_, decided) => decided,
+            };
+        }
+        let made = changes.into_made();
+        match decided {
+            Ok(succeeded) => {
+                run.bytes += made.results_bytes;
+                let (results, revision) = self.make(made);
+                run.answers.push(Answer::Ran { succeeded, revision, results: Some(results) });
             }
-        };
-        run.answers.push(answer);
+            Err(Stopped::Failed(failure)) => run.fail(failure),
+            Err(Stopped::Deferred) => run.answers.push(Answer::Deferred),
+        }
         Ok(walked)
     }
 
-    fn holds(&self, table: &str, condition: &Condition<'_>) -> Result<bool, Failure> {
+    /// Returns the results, and the revision of the state then.
+    fn make(&mut self, made: Made<'_>) -> (Vec<Option<Found>>, u64) {
+        self.tables.begin_write();
+        for change in made.changes {
+            change.make(self.values.as_ref());
+        }
+        (made.results, self.end_write(made.has_changed))
+    }
+
+    /// Takes what it looks at from the entries of ranges that are left to look at.
+    fn holds(
+        &self,
+        table: &str,
+        condition: &Condition<'_>,
+        entries_left: &mut u64,
+    ) -> Result<bool, Failure> {
         match *condition {
             Condition::Key { at, is } => {
                 let current = self.at(table, &at)?.get(at.key);
@@ -223,8 +239,11 @@ impl Store {
             }
             Condition::Unchanged { table: named, range, revision, entries } => {
                 let table = self.ordered(named.unwrap_or(table))?;
-                let limit = usize::try_from(entries).unwrap_or(usize::MAX).saturating_add(1);
-                let found = table.range(range, false, limit);
+                let entries_max = RANGE_ENTRIES_MAX as u64;
+                *entries_left = entries_left
+                    .checked_sub(entries)
+                    .ok_or(Failure::RangesTooLarge { entries_max })?;
+                let found = table.range(range, false, entries as usize + 1);
                 let is_old = |item: &Item| item.revision() <= revision;
                 Ok(found.len() as u64 == entries && found.iter().all(is_old))
             }
@@ -248,27 +267,35 @@ impl Store {
         Err(Failure::NotOrdered(name.into()))
     }
 
-    fn create_table(&mut self, name: &str, ordered: bool) -> Answer {
+    /// Returns the revision of the state then.
+    fn create_table(&mut self, name: &str, ordered: bool) -> Result<u64, Failure> {
         if self.tables.get(name).is_some() {
-            return Answer::Failed(Failure::TableExists);
+            return Err(Failure::TableExists);
         }
         if self.tables.count() >= TABLES_MAX {
-            return Answer::Failed(Failure::TooManyTables { tables_max: TABLES_MAX as u64 });
+            return Err(Failure::TooManyTables { tables_max: TABLES_MAX as u64 });
         }
         let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
         self.tables.begin_write();
         self.tables.create(name, table_type);
-        Answer::Done { revision: self.end_write(true) }
+        Ok(self.end_write(true))
     }
 
-    fn drop_table(&mut self, name: &str) -> Answer {
+    fn drop_table(&mut self, name: &str) -> Result<u64, Failure> {
         self.tables.begin_write();
         let dropped = self.tables.drop_table(name);
         let revision = self.end_write(dropped.is_some());
-        match dropped {
-            Some(_) => Answer::Done { revision },
-            None => Answer::Failed(Failure::NoTable(name.into())),
-        }
+        dropped.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into()))
+    }
+}
+
+/// What a command counts among the parts that are applied at once: one, and more where its value is
+/// long, which is copied or built into terms.
+fn weight(command: &Command<'_>) -> usize {
+    const BYTES: usize = 256;
+    match command {
+        Command::Put { value, .. } => 1 + value.len() / BYTES,
+        Command::Delete { .. } | Command::Get { .. } | Command::Count { .. } => 1,
     }
 }
 

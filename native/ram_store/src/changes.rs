@@ -9,22 +9,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Store;
-use crate::answer::{Failure, Found};
+use crate::answer::{Failure, Found, result_bytes};
 use crate::write::{Command, Place};
-use ram_limits::RESULTS_BYTES_MAX;
+use ram_limits::{NUMBER_BYTES_MAX, RESULTS_BYTES_MAX};
 use ram_table::item::{Item, Meta};
 use ram_table::table::Table;
 use ram_table::value::Values;
 
-pub(crate) struct Changes<'a> {
-    store: &'a Store,
+pub(crate) struct Changes<'s, 'a> {
+    store: &'s Store,
     /// The name of the table that places mean where they name none.
     table: &'a str,
     made: Vec<Change<'a>>,
     /// Where in `made` the change of a key is, by the address of its table.
     places: HashMap<(usize, &'a [u8]), usize>,
+    has_changed: bool,
+    /// The commands that were run.
+    commands: u32,
     results: Vec<Option<Found>>,
     results_bytes: usize,
+    /// What is left of that for the results; `None`: they are the first of the group.
+    results_bytes_left: Option<usize>,
 }
 
 pub(crate) struct Change<'a> {
@@ -34,67 +39,145 @@ pub(crate) struct Change<'a> {
     value: Option<(Cow<'a, [u8]>, Meta)>,
 }
 
-impl<'a> Changes<'a> {
-    pub fn new(store: &'a Store, table: &'a str) -> Changes<'a> {
-        let (made, places, results) = (Vec::new(), HashMap::new(), Vec::new());
-        Changes { store, table, made, places, results, results_bytes: 0 }
+/// What is done once none of the commands has failed.
+pub(crate) struct Made<'a> {
+    /// In the order of the commands.
+    pub changes: Vec<Change<'a>>,
+    /// A put does, and a delete of what is there then, even where nothing is left of it: its
+    /// revision may have been answered.
+    pub has_changed: bool,
+    pub results: Vec<Option<Found>>,
+    pub results_bytes: usize,
+}
+
+/// Why a transaction makes no changes.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Failed(Failure),
+    /// The results have no room in the answers of the group.
+    Deferred,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Stopped {
+        Stopped::Failed(failure)
+    }
+}
+
+/// What a key holds after the commands so far.
+enum Current<'a> {
+    Stored(Item),
+    Changed(&'a [u8], Meta),
+}
+
+impl Current<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Current::Stored(item) => item.value_bytes(),
+            Current::Changed(value, _) => value.len(),
+        }
     }
 
-    /// `index` names the command in a failure. After one nothing of it is of use.
-    pub fn run(&mut self, command: &Command<'a>, index: u32) -> Result<(), Failure> {
+    fn value(&self) -> Cow<'_, [u8]> {
+        match self {
+            Current::Stored(item) => item.value(),
+            Current::Changed(value, _) => Cow::Borrowed(value),
+        }
+    }
+
+    fn found(&self) -> Found {
+        let meta = match self {
+            Current::Stored(item) => item.meta(),
+            Current::Changed(_, meta) => *meta,
+        };
+        found(self.value().into_owned(), &meta)
+    }
+}
+
+impl<'s, 'a> Changes<'s, 'a> {
+    pub fn new(store: &'s Store, table: &'a str, results_bytes_left: Option<usize>) -> Self {
+        Changes {
+            store,
+            table,
+            made: Vec::new(),
+            places: HashMap::new(),
+            has_changed: false,
+            commands: 0,
+            results: Vec::new(),
+            results_bytes: 0,
+            results_bytes_left,
+        }
+    }
+
+    /// After an error nothing of it is of use.
+    pub fn run(&mut self, command: &Command<'a>) -> Result<(), Stopped> {
         match *command {
-            Command::Put { at, value } => self.change(&at, Some(Cow::Borrowed(value))).map(drop),
-            Command::Delete { at } => self.change(&at, None).map(drop),
+            Command::Put { at, value } => {
+                self.change(&at, Some(Cow::Borrowed(value)))?;
+            }
+            Command::Delete { at } => {
+                self.change(&at, None)?;
+            }
             Command::Get { at } => {
-                let found = self.current(&at)?.map(|(value, meta)| found(value, &meta));
-                self.answer(found)
+                let current = self.current(&at)?;
+                let bytes = self.results_bytes_with(current.as_ref().map(Current::bytes))?;
+                let found = current.map(|current| current.found());
+                self.answer(found, bytes);
             }
             Command::Count { at, count } => {
-                let current = self.current(&at)?;
-                let current = current.as_ref().map(|(value, _)| value.as_ref());
-                let counted = self.store.values.count(current, count);
-                let value = counted.ok_or(Failure::NotANumber { command: index })?;
+                let value = self.count(&at, count)?;
                 let meta = self.change(&at, Some(Cow::Owned(value.clone())))?;
-                self.answer(Some(found(Cow::Owned(value), &meta)))
+                let bytes = self.results_bytes_with(Some(value.len()))?;
+                self.answer(Some(found(value, &meta)), bytes);
             }
         }
+        self.commands += 1;
+        Ok(())
     }
 
-    /// What is to be done, in the order of the commands, and the results.
-    pub fn into_parts(self) -> (Vec<Change<'a>>, Vec<Option<Found>>) {
-        let mut made = self.made;
-        made.retain(|change| change.value.is_some() || change.table.get(change.key).is_some());
-        (made, self.results)
+    pub fn into_made(self) -> Made<'a> {
+        let Changes { made: changes, has_changed, results, results_bytes, .. } = self;
+        Made { changes, has_changed, results, results_bytes }
     }
 
-    /// What the key holds after the commands so far.
-    fn current(&self, at: &Place<'a>) -> Result<Option<(Cow<'_, [u8]>, Meta)>, Failure> {
-        let table = self.store.at(self.table, at)?;
-        if let Some(change) = self.places.get(&place(&table, at)).and_then(|at| self.made.get(*at))
-        {
-            let shared = |(value, meta): &'_ (Cow<'a, [u8]>, Meta)| (value.clone(), *meta);
-            return Ok(change.value.as_ref().map(shared));
+    fn count(&self, at: &Place<'a>, count: &[u8]) -> Result<Vec<u8>, Failure> {
+        let not_a_number = Failure::NotANumber { command: self.commands };
+        let current = self.current(at)?;
+        if current.as_ref().is_some_and(|current| current.bytes() > NUMBER_BYTES_MAX) {
+            return Err(not_a_number);
         }
-        let item = table.get(at.key);
-        Ok(item.map(|item| (Cow::Owned(item.value().into_owned()), item.meta())))
+        let value = current.as_ref().map(Current::value);
+        let value = self.store.stale.instead(at.key, value);
+        self.store.values.count(value.as_deref(), count).ok_or(not_a_number)
+    }
+
+    fn current(&self, at: &Place<'a>) -> Result<Option<Current<'_>>, Failure> {
+        let table = self.store.at(self.table, at)?;
+        Ok(match self.change_of(&table, at) {
+            Some(Change { value, .. }) => {
+                value.as_ref().map(|(value, meta)| Current::Changed(value, *meta))
+            }
+            None => table.get(at.key).map(Current::Stored),
+        })
+    }
+
+    fn change_of(&self, table: &Arc<Table>, at: &Place<'a>) -> Option<&Change<'a>> {
+        self.made.get(*self.places.get(&place(table, at))?)
     }
 
     /// Returns what the key's metadata are then, as if it was not deleted.
     fn change(&mut self, at: &Place<'a>, value: Option<Cow<'a, [u8]>>) -> Result<Meta, Failure> {
         let table = self.store.at(self.table, at)?;
         let revision = self.store.next_revision();
-        let place = place(&table, at);
-        let known = self.places.get(&place).copied();
-        let meta = match known.and_then(|known| self.made.get(known)) {
-            Some(Change { value: Some((_, meta)), .. }) => *meta,
-            Some(Change { value: None, .. }) => Meta::created(revision),
-            None => match table.get(at.key) {
-                Some(item) => item.meta().changed(revision),
-                None => Meta::created(revision),
-            },
+        let current = match self.change_of(&table, at) {
+            Some(change) => change.value.as_ref().map(|(_, meta)| *meta),
+            None => table.get(at.key).map(|item| item.meta().changed(revision)),
         };
+        self.has_changed |= value.is_some() || current.is_some();
+        let meta = current.unwrap_or_else(|| Meta::created(revision));
         let value = value.map(|value| (value, meta));
-        match known.and_then(|known| self.made.get_mut(known)) {
+        let place = place(&table, at);
+        match self.places.get(&place).and_then(|known| self.made.get_mut(*known)) {
             Some(change) => change.value = value,
             None => {
                 self.places.insert(place, self.made.len());
@@ -104,13 +187,21 @@ impl<'a> Changes<'a> {
         Ok(meta)
     }
 
-    fn answer(&mut self, found: Option<Found>) -> Result<(), Failure> {
-        self.results_bytes += found.as_ref().map_or(0, |found| found.value.len());
-        self.results.push(found);
-        if self.results_bytes > RESULTS_BYTES_MAX {
-            return Err(Failure::ResultsTooLarge { bytes_max: RESULTS_BYTES_MAX as u64 });
+    /// How many bytes the results have with one more. Asked before its value is copied.
+    fn results_bytes_with(&self, value_bytes: Option<usize>) -> Result<usize, Stopped> {
+        let bytes = self.results_bytes + result_bytes(value_bytes);
+        if bytes > RESULTS_BYTES_MAX && !self.results.is_empty() {
+            return Err(Failure::ResultsTooLarge { bytes_max: RESULTS_BYTES_MAX as u64 }.into());
         }
-        Ok(())
+        if self.results_bytes_left.is_some_and(|left| bytes > left) {
+            return Err(Stopped::Deferred);
+        }
+        Ok(bytes)
+    }
+
+    fn answer(&mut self, found: Option<Found>, results_bytes: usize) {
+        self.results.push(found);
+        self.results_bytes = results_bytes;
     }
 }
 
@@ -130,7 +221,7 @@ fn place<'a>(table: &Arc<Table>, at: &Place<'a>) -> (usize, &'a [u8]) {
     (Arc::as_ptr(table) as usize, at.key)
 }
 
-fn found(value: Cow<'_, [u8]>, meta: &Meta) -> Found {
+fn found(value: Vec<u8>, meta: &Meta) -> Found {
     let Meta { revision, created_revision, version } = *meta;
-    Found { value: Bytes::from(value.into_owned()), revision, created_revision, version }
+    Found { value: Bytes::from(value), revision, created_revision, version }
 }

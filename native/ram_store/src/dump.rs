@@ -1,9 +1,9 @@
 //! The state as blocks of bytes, for snapshots and backups: dumped, and loaded again.
 //!
 //! A dump of the state is a [`Head`]; then lists of session parts, ended by an empty list; then
-//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the content
-//! alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No block grows
-//! with the state: what has no bound of its own goes into as many as it needs.
+//! [`Content`], to the end: each table, and lists of its entries behind it. A backup has the
+//! content alone. Each block is one list, one head or one table, in the encoding of [`codec`]. No
+//! block grows with the state: what has no bound of its own goes into as many as it needs.
 //!
 //! Where blocks go, where they come from, and who rests between them is the caller's: nothing here
 //! knows a file or a clock. A dump is of one revision, whatever is applied while it is written.
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::codec::{self, DecodeError};
+use crate::write::DEFAULT_TABLE;
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
 use ram_table::item::{Item, Meta};
-use ram_table::snapshot::Revoked;
-use ram_table::table::{Table, TableSnapshot};
-use ram_table::tables::{TableType, Tables};
+use ram_table::table::{Revoked, Table};
+use ram_table::tables::{DEFAULT_NAME, TableType, Tables, TablesSnapshot};
 use ram_table::value::Values;
 
 /// A dump may say anything; 16 bytes are reserved for each.
@@ -68,35 +68,14 @@ impl<'a> Entry<'a> {
         Entry { key: item.key(), value, revision, age, version }
     }
 
+    /// Each write of the key had a revision of its own, and the first write of all had 1.
+    fn is_possible(&self) -> bool {
+        self.age < self.revision && self.version.checked_sub(1).is_some_and(|more| more <= self.age)
+    }
+
     fn meta(&self) -> Meta {
         let Entry { revision, age, version, .. } = *self;
         Meta { revision, created_revision: revision.saturating_sub(age), version }
-    }
-}
-
-/// The tables between two writes, to be written while others are made.
-pub struct FrozenTables {
-    revision: u64,
-    tables: Vec<(String, TableSnapshot)>,
-}
-
-impl FrozenTables {
-    pub fn of(tables: &Tables, revision: u64) -> FrozenTables {
-        let named = tables.names().into_iter();
-        let names = std::iter::once(String::new()).chain(named);
-        let tables = names.filter_map(|name| {
-            let snapshot = tables.get(&name)?.snapshot(revision, None);
-            Some((name, snapshot))
-        });
-        FrozenTables { revision, tables: tables.collect() }
-    }
-
-    pub fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    pub fn entries(&self) -> u64 {
-        self.tables.iter().map(|(_, frozen)| frozen.entries()).sum()
     }
 }
 
@@ -152,18 +131,19 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
     /// Writes the tables, to the last entry; `pause` is called after each part.
     pub fn write_content(
         &mut self,
-        tables: &FrozenTables,
+        tables: &TablesSnapshot,
         mut pause: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E>
     where
         E: From<Revoked>,
     {
-        for (name, frozen) in &tables.tables {
-            let ordered = frozen.is_ordered();
-            let head = TableHead { name, ordered, entries: frozen.entries() };
+        for (name, table) in tables.tables() {
+            let name = if name == DEFAULT_NAME { DEFAULT_TABLE } else { name };
+            let ordered = table.table_type() == TableType::OrderedSet;
+            let head = TableHead { name, ordered, entries: table.entries() };
             self.write(&(0u8, head))?;
             self.kind = Some(ENTRIES);
-            frozen.walk(|items: &[Item]| {
+            table.walk(|items: &[Item]| {
                 for item in items {
                     self.push(&Entry::of(item, &item.value()))?;
                 }
@@ -208,7 +188,7 @@ pub fn content(block: &[u8]) -> Result<Content<'_>, DecodeError> {
 /// The state between two proposals, to be written while others are applied.
 pub struct Dump {
     metadata: StateMetadata,
-    tables: FrozenTables,
+    tables: TablesSnapshot,
 }
 
 impl Dump {
@@ -230,8 +210,12 @@ impl Dump {
 impl Store {
     /// To be written while others are applied; any number at once.
     pub fn dump(&self) -> Dump {
-        let tables = FrozenTables::of(&self.tables, self.metadata.revision);
-        Dump { metadata: self.metadata.clone(), tables }
+        Dump { metadata: self.metadata.clone(), tables: self.snapshot() }
+    }
+
+    /// The tables between two proposals, for as long as it takes.
+    pub fn snapshot(&self) -> TablesSnapshot {
+        self.tables.snapshot(self.metadata.revision)
     }
 
     /// A fresh store with the state of a dump, whose blocks `next` gives.
@@ -251,40 +235,79 @@ impl Store {
         let mut metadata = StateMetadata { revision, ..StateMetadata::default() };
         let restore = |part: sessions::Part| metadata.sessions.restore(part);
         read_list("sessions", &mut next, restore)?;
-        let tables = Arc::new(Tables::default());
-        let mut table = None;
+        let mut restored = Restored::new(revision);
         while let Some(block) = next()? {
             match content(&block)? {
-                Content::Table(head) => table = Some(restore_table(&tables, &head)?),
+                Content::Table(head) => restored.begin_table(&head)?,
                 Content::Entries(entries) => {
-                    let Some(table) = &table else {
-                        return Err(DecodeError::new("content", "entries of no table"))?;
-                    };
-                    for entry in entries {
-                        table.insert(Item::new(
-                            entry.key,
-                            values.store(entry.value),
-                            &entry.meta(),
-                        ));
-                    }
+                    entries.iter().try_for_each(|entry| restored.insert(entry, values.as_ref()))?;
                 }
             }
         }
-        tables.end_load(revision);
-        Ok(Store::new(tables, metadata, values))
+        restored.tables.end_write(revision);
+        Ok(Store::new(restored.tables, metadata, values))
     }
 }
 
-/// The table, without its entries.
-fn restore_table(tables: &Tables, head: &TableHead<'_>) -> Result<Arc<Table>, DecodeError> {
-    let TableHead { name, ordered, entries } = *head;
-    let is_known = !name.is_empty() && tables.get(name).is_some();
-    if is_known || name.len() > TABLE_NAME_BYTES_MAX || tables.count() > TABLES_MAX {
-        return Err(DecodeError::new(
-            "head of a table",
-            "its name is long, or known, or one too many",
-        ));
+/// The tables of a dump, which may say anything.
+struct Restored {
+    tables: Arc<Tables>,
+    /// That of the entries that follow.
+    table: Option<Arc<Table>>,
+    /// That of the state.
+    revision: u64,
+    /// For how many more entries room may be made.
+    presized_left: u64,
+}
+
+impl Restored {
+    fn new(revision: u64) -> Restored {
+        let presized_left = ENTRIES_PRESIZED_MAX;
+        Restored { tables: Arc::default(), table: None, revision, presized_left }
     }
-    let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
-    Ok(tables.load(name, table_type, entries.min(ENTRIES_PRESIZED_MAX) as usize))
+
+    fn begin_table(&mut self, head: &TableHead<'_>) -> Result<(), DecodeError> {
+        const WHAT: &str = "head of a table";
+        let TableHead { name, ordered, entries } = *head;
+        if name.is_empty() == self.table.is_some() {
+            return Err(DecodeError::new(WHAT, "the default table comes first, and once"));
+        }
+        if !name.is_empty() && (name == DEFAULT_NAME || self.tables.get(name).is_some()) {
+            return Err(DecodeError::new(WHAT, "the table is there already"));
+        }
+        if name.len() > TABLE_NAME_BYTES_MAX {
+            return Err(DecodeError::new(WHAT, "its name is too long"));
+        }
+        if !name.is_empty() && self.tables.count() >= TABLES_MAX {
+            return Err(DecodeError::new(WHAT, "there are too many"));
+        }
+        let presized = entries.min(self.presized_left);
+        self.presized_left -= presized;
+        self.table = Some(self.make(name, ordered, presized as usize));
+        Ok(())
+    }
+
+    /// The default table is there, and empty.
+    fn make(&self, name: &str, ordered: bool, entries: usize) -> Arc<Table> {
+        let default = self.tables.default_table();
+        if name.is_empty() && ordered {
+            default.become_ordered();
+        } else if !name.is_empty() {
+            let table_type = if ordered { TableType::OrderedSet } else { TableType::Set };
+            self.tables.create_with_capacity(name, table_type, entries);
+        }
+        self.tables.get(name).unwrap_or_else(|| default.clone())
+    }
+
+    fn insert(&self, entry: &Entry<'_>, values: &dyn Values) -> Result<(), DecodeError> {
+        const WHAT: &str = "entry of a table";
+        let Some(table) = &self.table else {
+            return Err(DecodeError::new(WHAT, "it is of no table"));
+        };
+        if entry.revision > self.revision || !entry.is_possible() {
+            return Err(DecodeError::new(WHAT, "there were not so many writes"));
+        }
+        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+        Ok(())
+    }
 }

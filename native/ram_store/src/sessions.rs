@@ -9,22 +9,23 @@
 //! is forgotten first (by log index). Of each at most `GROUPS_MAX` groups, four times what a node
 //! sends at once: the sender of an older one that never settled is taken to have its answers. A
 //! node whose session or group was forgotten is told so, and treats what it was sending as unknown;
-//! nothing is applied twice for it. An answer takes 16 bytes here, and there is one for each write of
-//! a caller, not for each command: 64 MiB for all, at most. Results of transactions come to that, up
-//! to [`RESULTS_REMEMBERED_BYTES_MAX`] of a group: beyond that it is remembered that they ran.
+//! nothing is applied twice for it. An answer takes 24 bytes here, and there is one for each write
+//! of a caller, not for each command: 96 MiB for all, at most. What has no bound of its own, the
+//! results of transactions and names in failures, comes to that up to
+//! [`RESULTS_REMEMBERED_BYTES_MAX`] of a group, 64 MiB for all. Beyond that it is remembered that a
+//! transaction ran; and one that failed has changed nothing, so it is to be sent once more.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Found};
+use crate::answer::Answer;
 use crate::group::Stamp;
 use ram_sabotage::{Fault, armed};
 
 pub const SESSIONS_MAX: usize = 64;
 pub(crate) const GROUPS_MAX: usize = 16;
-/// Of the results of a group.
+/// Of the answers of a group, as they are, beside what all take.
 pub(crate) const RESULTS_REMEMBERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Clones share the answers.
@@ -43,9 +44,20 @@ struct Session {
 /// What is remembered of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Remembered {
-    /// The revision, plus one.
-    Done(NonZeroU64),
-    Other(Box<Answer>),
+    Done {
+        revision: u64,
+    },
+    /// Without its results.
+    Ran {
+        succeeded: bool,
+        revision: u64,
+    },
+    Deleted {
+        revision: u64,
+        entries: u64,
+    },
+    Deferred,
+    Whole(Box<Answer>),
 }
 
 /// A part of the sessions, as a snapshot holds it: small, whatever was written. The groups of a
@@ -150,35 +162,37 @@ impl Sessions {
 
 impl Remembered {
     fn of(answer: &Answer, bytes_left: &mut usize) -> Remembered {
-        match answer {
-            Answer::Done { revision } => {
-                Remembered::Done(NonZeroU64::MIN.saturating_add(*revision))
+        match *answer {
+            Answer::Done { revision } => return Remembered::Done { revision },
+            Answer::Deleted { revision, entries } => {
+                return Remembered::Deleted { revision, entries };
             }
-            Answer::Ran { succeeded, revision, results: Some(results) } => {
-                let bytes = results.iter().map(result_bytes).sum();
-                let results = bytes_left.checked_sub(bytes).map(|left| {
-                    *bytes_left = left;
-                    results.clone()
-                });
-                let (succeeded, revision) = (*succeeded, *revision);
-                Remembered::Other(Box::new(Answer::Ran { succeeded, revision, results }))
-            }
-            other => Remembered::Other(Box::new(other.clone())),
+            Answer::Deferred => return Remembered::Deferred,
+            Answer::Ran { .. } | Answer::Failed(_) => {}
+        }
+        let bytes = size_of::<Answer>() + answer.variable_bytes();
+        if let Some(left) = bytes_left.checked_sub(bytes) {
+            *bytes_left = left;
+            return Remembered::Whole(Box::new(answer.clone()));
+        }
+        match *answer {
+            Answer::Ran { succeeded, revision, .. } => Remembered::Ran { succeeded, revision },
+            _ => Remembered::Deferred,
         }
     }
 
     fn answer(&self) -> Answer {
-        match self {
-            Remembered::Done(above) => Answer::Done { revision: above.get() - 1 },
-            Remembered::Other(answer) => Answer::clone(answer),
+        match *self {
+            Remembered::Done { revision } => Answer::Done { revision },
+            Remembered::Ran { succeeded, revision } => {
+                Answer::Ran { succeeded, revision, results: None }
+            }
+            Remembered::Deleted { revision, entries } => Answer::Deleted { revision, entries },
+            Remembered::Deferred => Answer::Deferred,
+            Remembered::Whole(ref answer) => Answer::clone(answer),
         }
     }
 }
 
-/// What a result takes in memory.
-fn result_bytes(result: &Option<Found>) -> usize {
-    size_of::<Option<Found>>() + result.as_ref().map_or(0, |found| found.value.len())
-}
-
 // What the bound at the door of this module rests on.
-const _: () = assert!(size_of::<Remembered>() == 16);
+const _: () = assert!(size_of::<Remembered>() == 24);

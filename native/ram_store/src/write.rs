@@ -149,12 +149,22 @@ impl<'a> Command<'a> {
     }
 
     /// May a batch hold it? It changes something, whatever is there, and answers nothing.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Command::Put { .. } | Command::Delete { .. }) && self.place().table.is_none()
     }
 
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         codec::encode_into(self, out);
+    }
+}
+
+impl<'a> Condition<'a> {
+    /// The name of its table, where that is not the one of the write.
+    fn table(&self) -> Option<&'a str> {
+        match *self {
+            Condition::Key { at, .. } => at.table,
+            Condition::Unchanged { table, .. } => table,
+        }
     }
 }
 
@@ -176,10 +186,7 @@ impl<'a> Write<'a> {
             | Write::CreateTable { table, .. }
             | Write::DropTable { table } => table,
         };
-        if table.len() > TABLE_NAME_BYTES_MAX {
-            return Err(wrong("a long name of a table"));
-        }
-        Ok(())
+        check_name(Some(table))
     }
 
     fn parts(&self) -> Left {
@@ -279,11 +286,13 @@ impl<'a> Parts<'a> {
         let Left { conditions, then, otherwise } = &mut self.left;
         if *conditions > 0 {
             *conditions -= 1;
-            return Ok(Some(Part::Condition(self.decode_one("condition")?)));
+            let condition: Condition<'a> = self.decode_one("condition")?;
+            check_name(condition.table())?;
+            return Ok(Some(Part::Condition(condition)));
         }
         if *then > 0 {
             *then -= 1;
-            let command: Command<'a> = self.decode_one("command")?;
+            let command = self.decode_command()?;
             if self.is_batch && !command.is_plain() {
                 return Err(wrong("a batch with a command that is no plain put or delete"));
             }
@@ -291,7 +300,7 @@ impl<'a> Parts<'a> {
         }
         if *otherwise > 0 {
             *otherwise -= 1;
-            return Ok(Some(Part::Otherwise(self.decode_one("command")?)));
+            return Ok(Some(Part::Otherwise(self.decode_command()?)));
         }
         let Some(writes) = self.writes.checked_sub(1) else {
             let is_over = self.rest.is_empty();
@@ -303,6 +312,12 @@ impl<'a> Parts<'a> {
         self.left = write.parts();
         self.is_batch = matches!(write, Write::Batch { .. });
         Ok(Some(Part::Write(write)))
+    }
+
+    fn decode_command(&mut self) -> Result<Command<'a>, DecodeError> {
+        let command: Command<'a> = self.decode_one("command")?;
+        check_name(command.place().table)?;
+        Ok(command)
     }
 
     fn decode_one<T: Deserialize<'a>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
@@ -321,6 +336,13 @@ impl<'a> Iterator for Parts<'a> {
             *self = Parts::of(&[], 0);
         }
         next.transpose()
+    }
+}
+
+fn check_name(table: Option<&str>) -> Result<(), DecodeError> {
+    match table {
+        Some(name) if name.len() > TABLE_NAME_BYTES_MAX => Err(wrong("a long name of a table")),
+        _ => Ok(()),
     }
 }
 

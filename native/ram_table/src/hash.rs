@@ -1,43 +1,33 @@
-//! The hash table: read by anyone at any time, written by the thread that applies.
+//! The hash table: [`Shards`] of items, with their sizes and snapshots. What its functions mean is
+//! told where users meet them, in [`table`](super::table).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::item::{Item, Key};
+use super::reclaim::Reclaimer;
+pub use super::shards::Locks;
 use super::shards::{All, Shards};
 use super::snapshot::{PreImages, Snapshot};
+
+/// More than it leaves behind.
+const FREED_BY_A_CHANGE: usize = 1;
 
 #[derive(Debug)]
 pub struct HashTable {
     items: Shards<Item>,
     entries: AtomicU64,
     bytes: AtomicU64,
-}
-
-impl Default for HashTable {
-    fn default() -> Self {
-        HashTable::with_capacity(0)
-    }
+    reclaimer: Arc<Reclaimer>,
 }
 
 impl HashTable {
     /// A table that takes so many entries without growing.
-    pub fn with_capacity(entries: usize) -> Self {
-        let items = Shards::with_capacity(entries);
-        HashTable { items, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    pub fn with_capacity(entries: usize, locks: Locks, reclaimer: Arc<Reclaimer>) -> Self {
+        let items = Shards::with_capacity(entries, locks);
+        HashTable { items, entries: AtomicU64::new(0), bytes: AtomicU64::new(0), reclaimer }
     }
 
-    pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.with_item(key, |item| item.cloned())?
-    }
-
-    /// Calls `read` with what the key holds, without sharing it: for moments, since a write of a
-    /// key nearby has to wait for it. `None`: the table is closed.
-    pub fn with_item<T>(&self, key: &[u8], read: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
-        self.with_item_if(key, || true, read)?
-    }
-
-    /// Calls `read` with what the key holds, if `may_read`; what the key holds does not change from
-    /// before that is asked. The outer `None`: the table is closed.
     pub fn with_item_if<T>(
         &self,
         key: &[u8],
@@ -46,6 +36,10 @@ impl HashTable {
     ) -> Option<Option<T>> {
         let key = Key(key);
         self.items.with_item(&key, |item| key.is_of(item), may_read, read)
+    }
+
+    pub fn reclaimer(&self) -> &Arc<Reclaimer> {
+        &self.reclaimer
     }
 
     pub fn entries(&self) -> u64 {
@@ -59,25 +53,33 @@ impl HashTable {
 
     /// For the one writer only.
     pub fn insert(&self, item: Item) {
-        self.bytes.fetch_add(item.plain_bytes(), Ordering::Relaxed);
-        let old_bytes = self.change(|all, keep| self.items.replace(all, item, keep));
-        if old_bytes.is_none() {
-            self.entries.fetch_add(1, Ordering::Relaxed);
+        let bytes = item.plain_bytes();
+        match self.change(|all, keep| self.items.replace(all, item, keep)) {
+            Some(None) => _ = self.entries.fetch_add(1, Ordering::Relaxed),
+            Some(Some(_)) => {}
+            None => return,
         }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// For the one writer only.
-    pub fn remove(&self, key: &[u8]) {
+    /// For the one writer only. Was it there?
+    pub fn remove(&self, key: &[u8]) -> bool {
         let key = Key(key);
         let is_wanted = |item: &Item| key.is_of(item);
         let old_bytes = self.change(|all, keep| self.items.remove(all, &key, is_wanted, keep));
-        if old_bytes.is_some() {
+        let was_there = old_bytes.flatten().is_some();
+        if was_there {
             self.entries.fetch_sub(1, Ordering::Relaxed);
         }
+        was_there
     }
 
-    /// Makes one change and keeps the old item, if a snapshot needs it. How many bytes that had.
-    fn change(&self, change: impl FnOnce(&All<Item>, Keep<'_>) -> Option<Item>) -> Option<u64> {
+    /// Makes one change and keeps the old item, if a snapshot needs it. How many bytes that had, if
+    /// there was one. The outer `None`: the table is closed.
+    fn change(
+        &self,
+        change: impl FnOnce(&All<Item>, Keep<'_>) -> Option<Item>,
+    ) -> Option<Option<u64>> {
         let all = self.items.all();
         let mut snapshots = all.snapshots()?.lock();
         let mut old_bytes = None;
@@ -90,30 +92,32 @@ impl HashTable {
         // Freeing takes time, and whoever ends a snapshot waits for this lock.
         drop(snapshots);
         drop((unneeded, swept));
+        self.reclaimer.free(FREED_BY_A_CHANGE);
         self.bytes.fetch_sub(old_bytes.unwrap_or(0), Ordering::Relaxed);
-        old_bytes
+        Some(old_bytes)
     }
 
-    /// For the one writer only: all that the other table holds is shown in place of what this one
-    /// held, at once for all readers. The other is closed. Snapshots of this one go on, of what was
-    /// held.
     pub fn replace_with(&self, other: &HashTable) {
-        self.items.replace_with(&other.items);
-        self.entries.store(other.entries(), Ordering::Relaxed);
-        self.bytes.store(other.bytes(), Ordering::Relaxed);
+        self.reclaimer.add_map(self.items.replace_with(&other.items));
+        self.entries.store(other.entries.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.bytes.store(other.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Lets go of all it holds, and shows nothing any more. Called when the writer has ended: a
-    /// change of a closed table is lost.
     pub fn close(&self) {
-        self.items.close();
+        self.reclaimer.add_map(self.items.close());
+        self.entries.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Begins a snapshot of `revision`, the newest one. Called by the writer, or between two
-    /// writes. It is revoked as soon as it holds back more than `held_bytes_max`, by
-    /// [`snapshot::held_bytes`](super::snapshot::held_bytes).
     pub fn snapshot(&self, revision: u64, held_bytes_max: Option<u64>) -> Snapshot {
-        Snapshot::begin(self.items.all(), revision, self.entries(), held_bytes_max)
+        let (all, reclaimer) = (self.items.all(), self.reclaimer.clone());
+        Snapshot::begin(all, reclaimer, (revision, self.entries()), held_bytes_max)
+    }
+}
+
+impl Drop for HashTable {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

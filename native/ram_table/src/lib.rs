@@ -31,11 +31,16 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-mod hash;
+pub mod hash;
 pub mod item;
+pub mod ordered;
+pub mod reclaim;
+pub mod sequence;
 #[allow(unsafe_code)]
 mod shards;
 pub mod snapshot;
+#[allow(unsafe_code)]
+mod striped;
 pub mod table;
 pub mod tables;
 pub mod value;

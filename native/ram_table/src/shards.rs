@@ -36,6 +36,25 @@ const TAG_BITS: u32 = 7;
 /// Of each shard. A change takes them all, so not one for each thread there might be.
 const LOCKS_MAX: usize = if IS_MODEL { 2 } else { 16 };
 
+/// How many locks a stripe has.
+#[derive(Debug, Clone, Copy)]
+pub enum Locks {
+    /// One for each shard.
+    Many,
+    /// Sixteen, which neighbouring shards share: where there are many sets, most of them small, the
+    /// locks would take most of the memory.
+    Few,
+}
+
+impl Locks {
+    fn bits(self) -> u32 {
+        match self {
+            Locks::Many => SHARD_BITS,
+            Locks::Few => SHARD_BITS.min(4),
+        }
+    }
+}
+
 /// An item, known among others by what is hashed and compared.
 pub trait Element: Eq + Hash {
     /// What there is of snapshots beside the items of a map.
@@ -49,7 +68,7 @@ pub trait Element: Eq + Hash {
 
 /// Away from its neighbours: a processor fetches lines of memory in pairs.
 #[repr(align(128))]
-struct Shard<T: Element> {
+pub struct Shard<T: Element> {
     /// Held by walks, and by whoever changes the items.
     walks: RwLock<T::PreImages>,
     /// Read by who holds `walks` or a lock of a stripe, changed by who holds all of them.
@@ -81,10 +100,13 @@ type AllLocks<'a, T> = [Option<RwLockWriteGuard<'a, Shown<T>>>; LOCKS_MAX];
 #[derive(Debug)]
 pub struct Shards<T: Element> {
     hasher: RandomState,
-    /// One for each shard, and so on for each stripe of readers. All guard the same map.
+    /// Those of a stripe of readers, and so on for each stripe. All guard the same map.
     locks: Box<[RwLock<Shown<T>>]>,
-    /// A power of two.
+    /// A power of two, as the next one.
     stripes: usize,
+    locks_of_stripe: usize,
+    /// By how many bits the number of a shard is longer than that of its lock.
+    shift: u32,
 }
 
 /// The same in all sets, so that the shard of an item is known before the map is.
@@ -97,7 +119,7 @@ pub fn hash_of(item: &impl Hash) -> u64 {
 
 impl<T: Element> Shards<T> {
     /// For so many items without growing.
-    pub fn with_capacity(items: usize) -> Self {
+    pub fn with_capacity(items: usize, locks: Locks) -> Self {
         let hasher = HASHER.clone();
         let shard = |_| Shard {
             walks: RwLock::default(),
@@ -105,9 +127,11 @@ impl<T: Element> Shards<T> {
         };
         let shards = (0..SHARDS).map(shard).collect();
         let map = Arc::new(Map { shards, snapshots: T::Snapshots::default() });
-        let stripes = stripe::count(LOCKS_MAX);
+        let (stripes, bits) = (stripe::count(LOCKS_MAX), locks.bits());
+        let locks_of_stripe = 1 << bits;
         let lock = |_| RwLock::new(Some(map.clone()));
-        Shards { hasher, locks: (0..stripes * SHARDS).map(lock).collect(), stripes }
+        let locks = (0..stripes * locks_of_stripe).map(lock).collect();
+        Shards { hasher, locks, stripes, locks_of_stripe, shift: SHARD_BITS - bits }
     }
 
     /// Calls `read` with the item that hashes and is as wanted, if `may_read`. From before that is
@@ -122,7 +146,7 @@ impl<T: Element> Shards<T> {
         let hash = self.hasher.hash_one(key);
         let at = shard_of(hash);
         let stripe = stripe::of_this_thread() & (self.stripes - 1);
-        let shown = self.locks.get(stripe * SHARDS + at)?.read();
+        let shown = self.lock(stripe, at)?.read();
         let shard = shown.as_ref()?.shards.get(at)?;
         Some(shard.items.with(|items| {
             // SAFETY: the items are changed in this file alone, by those who hold all locks of the
@@ -135,6 +159,10 @@ impl<T: Element> Shards<T> {
             });
             may_read().then(|| read(items.find(hash, &is_wanted)))
         }))
+    }
+
+    fn lock(&self, stripe: usize, shard: usize) -> Option<&RwLock<Shown<T>>> {
+        self.locks.get(stripe * self.locks_of_stripe + (shard >> self.shift))
     }
 
     /// Sets an item of this map, as one change for readers. `keep` is called with the former one,
@@ -188,36 +216,35 @@ impl<T: Element> Shards<T> {
     }
 
     /// From now on the items of the other set are those of this one, at once for all readers. The
-    /// other is closed first: nobody may change these items under locks of its own.
-    pub fn replace_with(&self, other: &Shards<T>) {
-        let all = other.all();
-        other.close();
-        self.show(all);
+    /// other is closed first: nobody may change these items under locks of its own. Returns those
+    /// that were shown, as `close` does: freeing them may take long.
+    pub fn replace_with(&self, other: &Shards<T>) -> All<T> {
+        let all = other.close();
+        self.show(all)
     }
 
-    fn show(&self, other: All<T>) {
-        // Those that were shown may go with it, which takes long: when nobody waits any more.
-        let _shown = self.all();
+    fn show(&self, other: All<T>) -> All<T> {
         let mut held: Vec<_> = self.locks.iter().map(RwLock::write).collect();
+        let shown = held.first().and_then(|shown| (**shown).clone());
         held.iter_mut().for_each(|shown| shown.clone_from(&other.0));
+        All(shown)
     }
 
     /// There is nothing to look at any more.
-    pub fn close(&self) {
-        self.show(All(None));
+    pub fn close(&self) -> All<T> {
+        self.show(All(None))
     }
 
     /// Of the readers of a shard, to change this map in there; none when another one is shown by
     /// now. Whoever calls this has the walks' lock already, or readers would wait for a walk.
     fn all_locks(&self, at: usize, map: &Arc<Map<T>>) -> Option<AllLocks<'_, T>> {
-        let held: AllLocks<T> =
-            std::array::from_fn(|stripe| Some(self.locks.get(stripe * SHARDS + at)?.write()));
+        let held: AllLocks<T> = std::array::from_fn(|stripe| Some(self.lock(stripe, at)?.write()));
         let shown = held.first()?.as_ref()?.as_ref()?;
         Arc::ptr_eq(shown, map).then_some(held)
     }
 }
 
-pub fn shard_of(hash: u64) -> usize {
+fn shard_of(hash: u64) -> usize {
     (hash << TAG_BITS >> (u64::BITS - SHARD_BITS)) as usize
 }
 
@@ -240,6 +267,12 @@ fn fetch(_address: *const u8) {}
 #[derive(Debug)]
 pub struct All<T: Element>(Shown<T>);
 
+impl<T: Element> Default for All<T> {
+    fn default() -> Self {
+        All(None)
+    }
+}
+
 impl<T: Element> Clone for All<T> {
     fn clone(&self) -> Self {
         All(self.0.clone())
@@ -250,6 +283,11 @@ impl<T: Element> All<T> {
     /// Of all shards.
     pub fn shards(&self) -> Range<usize> {
         0..self.0.as_ref().map_or(0, |map| map.shards.len())
+    }
+
+    /// The shards one after the other, if nobody else has this map.
+    pub fn into_shards(self) -> Option<impl Iterator<Item = Shard<T>>> {
+        Some(Arc::into_inner(self.0?)?.shards.into_iter())
     }
 
     pub fn snapshots(&self) -> Option<&T::Snapshots> {
@@ -267,6 +305,21 @@ impl<T: Element> All<T> {
         let pre_images = shard.walks.read();
         // SAFETY: whoever changes the items holds this lock alone.
         Some(shard.items.with(|items| visit(&pre_images, unsafe { &*items }.iter())))
+    }
+
+    /// Calls `visit` with the item that hashes and is as wanted, and the pre-images of its shard.
+    /// `None`: there is nothing.
+    pub fn find<R>(
+        &self,
+        key: &impl Hash,
+        is_wanted: impl Fn(&T) -> bool,
+        visit: impl FnOnce(&T::PreImages, Option<&T>) -> R,
+    ) -> Option<R> {
+        let hash = hash_of(key);
+        let shard = self.0.as_ref()?.shards.get(shard_of(hash))?;
+        let pre_images = shard.walks.read();
+        // SAFETY: whoever changes the items holds this lock alone.
+        Some(shard.items.with(|items| visit(&pre_images, unsafe { &*items }.find(hash, is_wanted))))
     }
 
     /// Calls `change` with the pre-images of a shard, of which no walk goes on.

@@ -13,7 +13,8 @@
 //! and the pre-images of one moment, and takes no time for those of other shards.
 //!
 //! What snapshots hold back has a bound, if they were begun with one: the writer revokes the one
-//! that holds back more. It is swept out of the shards later, one with each change.
+//! that holds back more. What a snapshot kept that was revoked or has ended is swept out of the
+//! shards later, one with each change or by the [`Reclaimer`].
 
 use ram_threads::sync::{AtomicBool, Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use std::sync::atomic::Ordering;
 use thiserror::Error;
 
 use super::item::{Item, Key};
+use super::reclaim::Reclaimer;
 use super::shards::{self, All};
 
 /// The snapshot held back more than it may, and holds nothing any more.
@@ -66,7 +68,7 @@ pub(crate) struct Registry {
 struct Begun {
     number: Number,
     revision: u64,
-    /// By its own pre-images.
+    /// By all pre-images that it needs.
     held_bytes: u64,
     held_bytes_max: Option<u64>,
     has_ended: bool,
@@ -98,33 +100,30 @@ impl Registry {
         (number, is_revoked)
     }
 
-    /// What a change of this shard replaced or removed; returned, if no snapshot needs it.
+    /// What a change of this shard replaced or removed; returned, if no snapshot needs it. Revokes
+    /// each snapshot that holds back too much with it.
     pub fn keep(&mut self, shard: usize, pre_images: &mut PreImages, old: Item) -> Option<Item> {
-        let newest = self.begun.iter_mut().rev().find(|begun| !begun.has_ended);
-        let Some(newest) = newest.filter(|newest| old.revision() <= newest.revision) else {
-            return Some(old);
-        };
-        newest.held_bytes += held_bytes(&old);
+        let needs_it = |begun: &&mut Begun| old.revision() <= begun.revision;
+        let live = self.begun.iter_mut().rev().filter(|begun| !begun.has_ended);
+        let (mut newest, mut revoked) = (None, false);
+        for begun in live.take_while(needs_it) {
+            newest = newest.or(Some(begun.number));
+            begun.held_bytes += held_bytes(&old);
+            if begun.held_bytes_max.is_some_and(|max| begun.held_bytes > max) {
+                begun.has_ended = true;
+                begun.is_revoked.store(true, Ordering::Relaxed);
+                revoked = true;
+            }
+        }
+        let Some(newest) = newest else { return Some(old) };
         if pre_images.0.is_empty() {
             self.touched.push(shard);
         }
-        pre_images.0.entry(newest.number).or_default().push(old);
-        self.revoke();
-        None
-    }
-
-    /// Revokes each snapshot since whose begin more is held back than it may: the older, the more.
-    fn revoke(&mut self) {
-        let mut held_bytes = 0;
-        for begun in self.begun.iter_mut().rev() {
-            held_bytes += begun.held_bytes;
-            let is_too_much = begun.held_bytes_max.is_some_and(|max| held_bytes > max);
-            if is_too_much && !begun.has_ended {
-                begun.has_ended = true;
-                begun.is_revoked.store(true, Ordering::Relaxed);
-                self.unswept = self.touched.len();
-            }
+        pre_images.0.entry(newest).or_default().push(old);
+        if revoked {
+            self.unswept = self.touched.len();
         }
+        None
     }
 
     fn end(&mut self, number: Number) {
@@ -158,19 +157,16 @@ impl Registry {
         Some(freed)
     }
 
-    fn hand_down(&mut self, pre_images: &mut PreImages, freed: &mut Vec<Item>) {
-        let mut older: Option<&mut Begun> = None;
-        for begun in &mut self.begun {
+    fn hand_down(&self, pre_images: &mut PreImages, freed: &mut Vec<Item>) {
+        let mut older: Option<&Begun> = None;
+        for begun in &self.begun {
             if !begun.has_ended {
                 older = Some(begun);
                 continue;
             }
             for item in pre_images.0.remove(&begun.number).unwrap_or_default() {
-                let bytes = held_bytes(&item);
-                begun.held_bytes = begun.held_bytes.saturating_sub(bytes);
-                match &mut older {
+                match older {
                     Some(older) if item.revision() <= older.revision => {
-                        older.held_bytes += bytes;
                         pre_images.0.entry(older.number).or_default().push(item);
                     }
                     _ => freed.push(item),
@@ -180,11 +176,11 @@ impl Registry {
     }
 }
 
-/// A table as it was at one revision. Dropping it takes time when it holds much back: not on a
-/// thread that others wait for.
+/// A hash table as it was at one revision.
 #[derive(Debug)]
 pub struct Snapshot {
     all: All<Item>,
+    reclaimer: Arc<Reclaimer>,
     number: Number,
     revision: u64,
     entries: u64,
@@ -194,13 +190,13 @@ pub struct Snapshot {
 impl Snapshot {
     pub(crate) fn begin(
         all: All<Item>,
-        revision: u64,
-        entries: u64,
+        reclaimer: Arc<Reclaimer>,
+        (revision, entries): (u64, u64),
         held_bytes_max: Option<u64>,
     ) -> Snapshot {
         let begin = |snapshots: &Snapshots| snapshots.lock().begin(revision, held_bytes_max);
         let (number, is_revoked) = all.snapshots().map(begin).unwrap_or_default();
-        Snapshot { all, number, revision, entries, is_revoked }
+        Snapshot { all, reclaimer, number, revision, entries, is_revoked }
     }
 
     pub fn revision(&self) -> u64 {
@@ -229,10 +225,21 @@ impl Snapshot {
 
     /// What a key held.
     pub fn get(&self, key: &[u8]) -> Result<Option<Item>, Revoked> {
-        let shard = shards::shard_of(shards::hash_of(&Key(key)));
-        let mut found = Vec::new();
-        self.collect(shard, &mut found, |item| (item.key() == key).then(|| item.clone()))?;
-        Ok(found.into_iter().flatten().next())
+        let key = Key(key);
+        let is_of_then = |item: &&Item| item.revision() <= self.revision;
+        let found = self.all.find(
+            &key,
+            |item| key.is_of(item),
+            |pre_images, item| {
+                if self.is_revoked.load(Ordering::Relaxed) {
+                    return Err(Revoked);
+                }
+                let newer = || pre_images.0.range(self.number..).flat_map(|(_, items)| items);
+                let kept = || newer().find(|item| is_of_then(item) && key.is_of(item));
+                Ok(item.filter(is_of_then).or_else(kept).cloned())
+            },
+        );
+        found.unwrap_or(Ok(None))
     }
 
     /// Calls `visit` with the items of each shard, in no order.
@@ -273,15 +280,10 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        let Some(snapshots) = self.all.snapshots() else { return };
-        snapshots.lock().end(self.number);
-        loop {
-            // A shard at a time: the writer waits for this lock.
-            let swept = snapshots.lock().sweep(&self.all);
-            if swept.is_none() {
-                return;
-            }
+        if let Some(snapshots) = self.all.snapshots() {
+            snapshots.lock().end(self.number);
         }
+        self.reclaimer.add_map(std::mem::take(&mut self.all));
     }
 }
 

@@ -1,171 +1,300 @@
-//! Stand-in: a table of either type.
+//! A table, of either type: read by anyone at any time, written by the thread that applies.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
 
-use super::hash::HashTable;
+pub use super::hash::HashTable;
+use super::hash::Locks;
 pub use super::item::{Item, Meta};
-pub use super::snapshot::Revoked;
-pub use super::snapshot::Snapshot as HashSnapshot;
-use super::tables::TableType;
+pub use super::ordered::{OrderedSnapshot, OrderedTable};
+use super::reclaim::Reclaimer;
+pub use super::snapshot::{Revoked, Snapshot as HashSnapshot};
 use super::value::StoredValue;
 
-type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
-
-#[derive(Debug, Default)]
-pub struct Table {
-    hash: HashTable,
-    ordered: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableType {
+    /// A hash table.
+    Set,
+    /// A tree, in the order of the keys' bytes.
+    OrderedSet,
 }
+
+/// Both ends, of encoded keys.
+pub type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 #[derive(Debug)]
-pub enum TableSnapshot {
-    Hash(HashSnapshot),
-    Ordered(OrderedSnapshot),
-}
+pub struct Table(Kind);
 
 #[derive(Debug)]
-pub struct OrderedSnapshot(HashSnapshot);
-
-impl OrderedSnapshot {
-    pub fn get(&self, key: &[u8]) -> Result<Option<Item>, Revoked> {
-        self.0.get(key)
-    }
-
-    pub fn range(
-        &self,
-        range: Range<'_>,
-        reverse: bool,
-        limit: usize,
-    ) -> Result<Vec<Item>, Revoked> {
-        let mut all = Vec::new();
-        for shard in self.0.shards() {
-            all.extend(self.0.chunk(shard)?);
-        }
-        Ok(cut(all, range, reverse, limit))
-    }
+enum Kind {
+    Hash {
+        hash: HashTable,
+        /// What the table is from the moment that it was turned into an ordered one.
+        turned: OnceLock<OrderedTable>,
+    },
+    Ordered(OrderedTable),
 }
 
-impl TableSnapshot {
-    pub fn entries(&self) -> u64 {
-        match self {
-            TableSnapshot::Hash(hash) => hash.entries(),
-            TableSnapshot::Ordered(ordered) => ordered.0.entries(),
-        }
-    }
-
-    pub fn is_ordered(&self) -> bool {
-        matches!(self, TableSnapshot::Ordered(_))
-    }
-
-    pub fn walk<E: From<Revoked>>(
-        &self,
-        visit: impl FnMut(&[Item]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        match self {
-            TableSnapshot::Hash(hash) => hash.walk(visit),
-            TableSnapshot::Ordered(ordered) => ordered.0.walk(visit),
-        }
-    }
+/// A table by its type.
+#[derive(Debug, Clone, Copy)]
+pub enum Typed<'a> {
+    Hash(&'a HashTable),
+    Ordered(&'a OrderedTable),
 }
 
-fn cut(mut all: Vec<Item>, range: Range<'_>, reverse: bool, limit: usize) -> Vec<Item> {
-    all.retain(|item| RangeBounds::<[u8]>::contains(&range, item.key()));
-    all.sort_by(|a, b| a.key().cmp(b.key()));
-    if reverse {
-        all.reverse();
+impl Default for Table {
+    fn default() -> Self {
+        Table::with_capacity(0)
     }
-    all.truncate(limit);
-    all
 }
 
 impl Table {
-    pub fn with_capacity(entries: usize) -> Table {
-        Table { hash: HashTable::with_capacity(entries), ordered: false }
+    /// A set that is read from many threads at once, for so many entries without growing.
+    pub fn with_capacity(entries: usize) -> Self {
+        Table::set(entries, Locks::Many, Arc::default())
     }
 
-    pub fn of_type(table_type: TableType) -> Self {
-        Table { hash: HashTable::default(), ordered: table_type == TableType::OrderedSet }
+    /// For so many entries without growing.
+    pub(crate) fn new(
+        table_type: TableType,
+        entries: usize,
+        locks: Locks,
+        reclaimer: Arc<Reclaimer>,
+    ) -> Self {
+        match table_type {
+            TableType::Set => Table::set(entries, locks, reclaimer),
+            TableType::OrderedSet => Table(Kind::Ordered(OrderedTable::new(reclaimer))),
+        }
+    }
+
+    fn set(entries: usize, locks: Locks, reclaimer: Arc<Reclaimer>) -> Self {
+        let hash = HashTable::with_capacity(entries, locks, reclaimer);
+        Table(Kind::Hash { hash, turned: OnceLock::new() })
     }
 
     pub fn table_type(&self) -> TableType {
-        if self.ordered { TableType::OrderedSet } else { TableType::Set }
+        match self.typed() {
+            Typed::Hash(_) => TableType::Set,
+            Typed::Ordered(_) => TableType::OrderedSet,
+        }
+    }
+
+    pub fn typed(&self) -> Typed<'_> {
+        match &self.0 {
+            Kind::Hash { hash, turned } => turned.get().map_or(Typed::Hash(hash), Typed::Ordered),
+            Kind::Ordered(ordered) => Typed::Ordered(ordered),
+        }
+    }
+
+    /// For the one writer only: from now on the table is ordered. Only when it is empty, or ordered
+    /// already; else nothing happens.
+    pub fn become_ordered(&self) -> bool {
+        let is_possible = self.table_type() == TableType::OrderedSet || self.entries() == 0;
+        if is_possible {
+            self.turn(OrderedTable::new);
+        }
+        is_possible
+    }
+
+    /// A set becomes the table that is made.
+    fn turn(&self, make: impl FnOnce(Arc<Reclaimer>) -> OrderedTable) {
+        if let Kind::Hash { hash, turned } = &self.0 {
+            turned.get_or_init(|| make(hash.reclaimer().clone()));
+            // Who has not seen that it was turned shall not read it when the next write is there.
+            hash.close();
+        }
+    }
+
+    /// Frees what the table lets go of.
+    pub fn reclaimer(&self) -> &Arc<Reclaimer> {
+        match self.typed() {
+            Typed::Hash(hash) => hash.reclaimer(),
+            Typed::Ordered(ordered) => ordered.reclaimer(),
+        }
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Item> {
-        self.hash.get(key)
+        self.with_item(key, |item| item.cloned())?
     }
 
+    /// Calls `read` with what the key holds, without sharing it: for moments, since a write of a
+    /// key nearby has to wait for it. `None`: the table is closed.
     pub fn with_item<T>(&self, key: &[u8], read: impl FnOnce(Option<&Item>) -> T) -> Option<T> {
-        self.hash.with_item(key, read)
+        self.with_item_if(key, || true, read)?
     }
 
+    /// Calls `read` with what the key holds, if `may_read`; what the key holds does not change from
+    /// before that is asked. The outer `None`: the table is closed, or was turned into an ordered
+    /// one at this moment.
     pub fn with_item_if<T>(
         &self,
         key: &[u8],
         may_read: impl FnOnce() -> bool,
         read: impl FnOnce(Option<&Item>) -> T,
     ) -> Option<Option<T>> {
-        self.hash.with_item_if(key, may_read, read)
+        match self.typed() {
+            Typed::Hash(hash) => hash.with_item_if(key, may_read, read),
+            Typed::Ordered(ordered) => ordered.with_item_if(key, may_read, read),
+        }
     }
 
     pub fn entries(&self) -> u64 {
-        self.hash.entries()
+        match self.typed() {
+            Typed::Hash(hash) => hash.entries(),
+            Typed::Ordered(ordered) => ordered.entries(),
+        }
     }
 
+    /// The bytes of all keys and values, without what the table itself takes.
     pub fn bytes(&self) -> u64 {
-        self.hash.bytes()
+        match self.typed() {
+            Typed::Hash(hash) => hash.bytes(),
+            Typed::Ordered(ordered) => ordered.bytes(),
+        }
     }
 
+    /// For the one writer only.
     pub fn insert(&self, item: Item) {
-        self.hash.insert(item);
+        match self.typed() {
+            Typed::Hash(hash) => hash.insert(item),
+            Typed::Ordered(ordered) => ordered.insert(item),
+        }
     }
 
+    /// For the one writer only: what the key holds after a write of this revision. A write is one
+    /// version, whatever it does to a key.
     pub fn put(&self, key: &[u8], value: StoredValue, revision: u64) {
-        let meta = match self.get(key) {
+        let meta = self.with_item(key, |item| match item {
             None => Meta::created(revision),
             Some(item) if item.revision() == revision => item.meta(),
             Some(item) => item.meta().changed(revision),
-        };
+        });
+        let meta = meta.unwrap_or_else(|| Meta::created(revision));
         self.insert(Item::new(key, value, &meta));
     }
 
+    /// For the one writer only. Was it there?
     pub fn remove(&self, key: &[u8]) -> bool {
-        let was_there = self.get(key).is_some();
-        self.hash.remove(key);
-        was_there
-    }
-
-    pub fn range(&self, range: Range<'_>, reverse: bool, limit: usize) -> Vec<Item> {
-        let mut all = Vec::new();
-        let snapshot = self.hash.snapshot(u64::MAX, None);
-        for shard in snapshot.shards() {
-            all.extend(snapshot.chunk(shard).unwrap_or_default());
-        }
-        cut(all, range, reverse, limit)
-    }
-
-    pub fn remove_range(&self, range: Range<'_>, limit: usize) -> usize {
-        self.range(range, false, limit).iter().filter(|item| self.remove(item.key())).count()
-    }
-
-    pub fn snapshot(&self, revision: u64, held_bytes_max: Option<u64>) -> TableSnapshot {
-        let snapshot = self.hash.snapshot(revision, held_bytes_max);
-        if self.ordered {
-            TableSnapshot::Ordered(OrderedSnapshot(snapshot))
-        } else {
-            TableSnapshot::Hash(snapshot)
+        match self.typed() {
+            Typed::Hash(hash) => hash.remove(key),
+            Typed::Ordered(ordered) => ordered.remove(key),
         }
     }
 
-    pub fn replace_with(&self, other: &Table) {
-        self.hash.replace_with(&other.hash);
+    /// The first so many items of an ordered table from one bound to the other, or, in reverse, from
+    /// the other one; of one moment. A set has no order, and a closed table no items.
+    pub fn range(&self, (from, to): KeyRange<'_>, is_reverse: bool, limit: usize) -> Vec<Item> {
+        match self.typed() {
+            Typed::Hash(_) => Vec::new(),
+            Typed::Ordered(ordered) => {
+                ordered.range(from, to, is_reverse, limit).unwrap_or_default()
+            }
+        }
     }
 
-    pub fn close(&self) {
-        self.hash.close();
+    /// For the one writer only: removes some items of a range of an ordered table, and returns how
+    /// many these were; 0 when none is left.
+    pub fn remove_some(&self, (from, to): KeyRange<'_>) -> usize {
+        match self.typed() {
+            Typed::Hash(_) => 0,
+            Typed::Ordered(ordered) => ordered.remove_some(from, to),
+        }
     }
 
     pub fn is_closed(&self) -> bool {
         self.with_item(&[], |_| ()).is_none()
     }
+
+    /// Begins a snapshot of `revision`, the newest one. Called by the writer, or between two
+    /// writes. It is revoked as soon as more was superseded since then than `held_bytes_max`, by
+    /// [`held_bytes`](super::snapshot::held_bytes).
+    pub fn snapshot(&self, revision: u64, held_bytes_max: Option<u64>) -> TableSnapshot {
+        match self.typed() {
+            Typed::Hash(hash) => TableSnapshot::Hash(hash.snapshot(revision, held_bytes_max)),
+            Typed::Ordered(ordered) => {
+                TableSnapshot::Ordered(ordered.snapshot(revision, held_bytes_max))
+            }
+        }
+    }
+
+    /// For the one writer only: all that the other table holds is shown in place of what this one
+    /// held, at once for all readers. The other is closed. Snapshots of this one go on, of what was
+    /// held. False: nothing happened, since an ordered table does not become a set.
+    pub fn replace_with(&self, other: &Table) -> bool {
+        match (self.typed(), other.typed()) {
+            (Typed::Hash(hash), Typed::Hash(other)) => hash.replace_with(other),
+            (Typed::Ordered(ordered), Typed::Ordered(other)) => ordered.replace_with(other),
+            (Typed::Hash(_), Typed::Ordered(other)) => self.turn(|reclaimer| {
+                let ordered = OrderedTable::new(reclaimer);
+                ordered.replace_with(other);
+                ordered
+            }),
+            (Typed::Ordered(_), Typed::Hash(_)) => return false,
+        }
+        true
+    }
+
+    /// Lets go of all it holds, and shows nothing any more. Called when the writer has ended, or by
+    /// it: a change of a closed table is lost.
+    pub fn close(&self) {
+        match self.typed() {
+            Typed::Hash(hash) => hash.close(),
+            Typed::Ordered(ordered) => ordered.close(),
+        }
+    }
 }
+
+/// A table as it was at one revision.
+#[derive(Debug)]
+pub enum TableSnapshot {
+    Hash(HashSnapshot),
+    Ordered(OrderedSnapshot),
+}
+
+impl TableSnapshot {
+    pub fn revision(&self) -> u64 {
+        match self {
+            TableSnapshot::Hash(hash) => hash.revision(),
+            TableSnapshot::Ordered(ordered) => ordered.revision(),
+        }
+    }
+
+    pub fn entries(&self) -> u64 {
+        match self {
+            TableSnapshot::Hash(hash) => hash.entries(),
+            TableSnapshot::Ordered(ordered) => ordered.entries(),
+        }
+    }
+
+    pub fn table_type(&self) -> TableType {
+        match self {
+            TableSnapshot::Hash(_) => TableType::Set,
+            TableSnapshot::Ordered(_) => TableType::OrderedSet,
+        }
+    }
+
+    /// Calls `visit` with all items, some at a time: those of an ordered table in their order.
+    pub fn walk<E: From<Revoked>>(
+        &self,
+        mut visit: impl FnMut(&[Item]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const ITEMS_AT_ONCE: usize = 1024;
+        let ordered = match self {
+            TableSnapshot::Hash(hash) => return hash.walk(visit),
+            TableSnapshot::Ordered(ordered) => ordered,
+        };
+        let mut last: Option<Item> = None;
+        loop {
+            let from = last.as_ref().map_or(Bound::Unbounded, |item| Bound::Excluded(item.key()));
+            let items = ordered.range(from, Bound::Unbounded, false, ITEMS_AT_ONCE)?;
+            visit(&items)?;
+            last = items.last().cloned();
+            if items.len() < ITEMS_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

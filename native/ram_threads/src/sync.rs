@@ -8,7 +8,7 @@
 #[cfg(not(feature = "loom"))]
 mod real {
     pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-    pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+    pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 
     /// A value that may be read by many or changed by one; the caller sees to it which.
     #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ mod real {
 #[cfg(feature = "loom")]
 mod model {
     pub use loom::cell::UnsafeCell;
-    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
     pub use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
     use std::sync::PoisonError;
 

@@ -233,11 +233,7 @@ fn push_leaf(out: &mut Vec<u8>, leaf: &[u8]) -> Option<()> {
             out.push(tag::ATOM);
             form::push_name(out, &mut Cursor::new(leaf)).ok()?;
         }
-        _ => {
-            let mut identity = Cursor::new(leaf);
-            form::push_identity(out, &mut identity).ok()?;
-            identity.is_empty().then_some(())?;
-        }
+        _ => form::push_identity(out, &mut Cursor::new(leaf)).ok()?,
     }
     Some(())
 }

@@ -6,8 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-// Dead here: what only the walk over a live term answers or calls.
-#[allow(dead_code)]
+// Not used here: what only walks over terms and values answer or call.
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/key/form/mod.rs"]
 mod form;
 mod numbers;

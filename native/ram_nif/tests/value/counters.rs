@@ -101,6 +101,10 @@ fn no_counter_is_larger_than_a_virtual_machine_may_have() {
     let beyond = big(MAGNITUDE_BYTES_MAX + 1, 0, 0xFF);
     assert_eq!(number::count(Some(&beyond), &count(0)), None);
     assert_eq!(number::encode(&beyond, &integer(0), None), None);
+    // Not even to be set to something smaller.
+    let down = number::encode(&integer(-1), &integer(0), Some((&integer(0), &integer(5)))).unwrap();
+    assert_eq!(number::count(Some(&integer(-1)), &down), Some(integer(5)));
+    assert_eq!(number::count(Some(&big(MAGNITUDE_BYTES_MAX + 1, 1, 0xFF)), &down), None);
 }
 
 #[test]

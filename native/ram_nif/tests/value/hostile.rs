@@ -16,7 +16,7 @@ fn any_etf_like() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
     fn any_bytes_are_compared_and_counted(one in any_etf_like(), other in any_etf_like()) {

@@ -8,14 +8,15 @@ fn a_snapshot_shows_one_revision_while_writes_go_on() {
     for i in 0..1000u32 {
         client.run(&[put(&i.to_be_bytes(), b"old")]);
     }
-    let snapshot = client.store.snapshot();
+    let snapshots = client.store.snapshot();
+    let snapshot = default_of(&snapshots);
     let mut seen: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let mut step = 0u32;
     snapshot
         .walk(|piece| {
             // Change keys in front of the walk and behind it, delete some, add others.
             client.run(&[put(&(step % 1000).to_be_bytes(), b"new")]);
-            client.run(&[Command::Delete { key: &((step * 7 + 3) % 1000).to_be_bytes() }]);
+            client.run(&[delete(&((step * 7 + 3) % 1000).to_be_bytes())]);
             client.run(&[put(&(5000 + step).to_be_bytes(), b"fresh")]);
             step += 1;
             for item in piece {
@@ -29,14 +30,18 @@ fn a_snapshot_shows_one_revision_while_writes_go_on() {
     assert_eq!(seen.len(), 1000);
 }
 
-fn entries_of(snapshot: &TableSnapshot) -> HashMap<Vec<u8>, Vec<u8>> {
+fn default_of(snapshots: &TablesSnapshot) -> &TableSnapshot {
+    snapshots.tables().next().unwrap().1
+}
+
+fn entries_of(snapshots: &TablesSnapshot) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut entries = HashMap::new();
     let mut visit = |piece: &[Item]| {
         let entry = |item: &Item| (item.key().to_vec(), item.value().into_owned());
         entries.extend(piece.iter().map(entry));
         Ok::<(), Revoked>(())
     };
-    snapshot.walk(&mut visit).unwrap();
+    default_of(snapshots).walk(&mut visit).unwrap();
     entries
 }
 
@@ -78,24 +83,6 @@ fn keys_of_every_length_are_told_from_their_values() {
 }
 
 #[test]
-fn two_stores_fed_the_same_log_are_the_same() {
-    let (mut one, mut two) = (Client::new(), Client::new());
-    for round in 0..200u32 {
-        let key = (round % 17).to_be_bytes();
-        let value = round.to_be_bytes();
-        let expect = Expect::Revision(u64::from(round / 2));
-        let commands = [
-            put(&key, &value),
-            Command::CompareAndSet { key: &key, expect, value: Some(b"cas") },
-            Command::Delete { key: &[round as u8 % 5] },
-        ];
-        assert_eq!(one.run(&commands), two.run(&commands));
-    }
-    assert_eq!(one.store.metadata(), two.store.metadata());
-    assert_eq!(one.store.table().entries(), two.store.table().entries());
-}
-
-#[test]
 fn an_item_tells_what_it_was_made_of_whatever_the_lengths() {
     let value = [9; 30];
     for key_bytes in [0, 1, 254, 255, 256, 65_536] {
@@ -121,6 +108,14 @@ impl Values for Turned {
             SharedRepresentation::new(Turned),
         )
     }
+
+    fn same(&self, one: &[u8], other: &[u8]) -> bool {
+        one == other
+    }
+
+    fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>> {
+        Plain.count(current, count)
+    }
 }
 
 impl Representation for Turned {
@@ -136,15 +131,17 @@ impl Representation for Turned {
 #[test]
 fn in_whatever_form_values_are_held_they_are_read_counted_and_compared_as_they_are() {
     let mut client = Client::with(Arc::new(Turned));
-    client.run(&[put(b"key", b"value"), put(b"gone", b"soon"), Command::Delete { key: b"gone" }]);
+    client.run(&[put(b"key", b"value"), put(b"gone", b"soon"), delete(b"gone")]);
     let table = client.store.table().clone();
     assert_eq!(client.value(b"key"), Some(b"value".to_vec()));
     assert_eq!(table.get(b"key").unwrap().stored_bytes(), b"eulav\0");
     assert_eq!(table.bytes(), 8);
-    let expect = Expect::Revision(9);
-    let answers = client.run(&[Command::CompareAndSet { key: b"key", expect, value: None }]);
-    let [Answer::Conflict { current: Some(found) }] = answers.as_slice() else {
-        panic!("{answers:?}")
-    };
-    assert_eq!(found.value, b"value".as_slice());
+    let is = State::Value(b"value");
+    let then = [put(b"key", &[1; 8]), Command::Count { at: Place::of(b"key"), count: &[1; 8] }];
+    let condition = Condition::Key { at: Place::of(b"key"), is };
+    let answer = client.answer(transaction("", &[condition], &then, &[]));
+    let counted = Meta { revision: 4, created_revision: 1, version: 2 };
+    assert_eq!(answer, ran(true, 4, &[found_with(&[2; 8], counted)]));
+    let absent = client.answer(expecting(State::Value(b"value"), delete(b"key")));
+    assert_eq!(absent, ran(false, 4, &[found_with(&[2; 8], counted)]));
 }

@@ -5,10 +5,8 @@ use super::*;
 #[test]
 fn sessions_that_are_restored_from_their_parts_are_the_same() {
     let mut client = Client::new();
-    client.run(&[
-        put(b"a", b"1"),
-        Command::CompareAndSet { key: b"a", expect: Expect::Absent, value: None },
-    ]);
+    client.run(&[put(b"a", b"1")]);
+    client.answer(expecting(State::Absent, put(b"a", b"2")));
     client.open();
     client.run(&[put(b"b", b"2")]);
     let mut restored = sessions::Sessions::default();
@@ -23,10 +21,10 @@ fn sessions_that_are_restored_from_their_parts_are_the_same() {
 fn a_group_sent_twice_is_applied_once_and_answered_twice() {
     let mut client = Client::new();
     let stamp = client.stamp();
-    let bytes = group(stamp, &[put(b"a", b"1")]);
+    let bytes = group_of(stamp, &[put(b"a", b"1")]);
     let first = client.send(&bytes);
     let between = Stamp { sequence: stamp.sequence + 1, ..stamp };
-    client.send(&group(between, &[put(b"a", b"2")]));
+    client.send(&group_of(between, &[put(b"a", b"2")]));
     assert_eq!(client.send(&bytes), first);
     assert_eq!(client.value(b"a").unwrap(), b"2");
 }
@@ -35,7 +33,7 @@ fn a_group_sent_twice_is_applied_once_and_answered_twice() {
 fn a_late_copy_of_an_acknowledged_group_changes_nothing() {
     let mut client = Client::new();
     let stamp = client.stamp();
-    let bytes = group(stamp, &[put(b"a", b"1")]);
+    let bytes = group_of(stamp, &[put(b"a", b"1")]);
     client.send(&bytes);
     client.run(&[put(b"a", b"2")]);
     assert_eq!(client.send(&bytes), Outcome::SessionUnknown);
@@ -46,7 +44,7 @@ fn a_late_copy_of_an_acknowledged_group_changes_nothing() {
 fn a_group_of_an_unknown_session_is_not_applied() {
     let mut client = Client::new();
     let stamp = Stamp { session: 77, sequence: 1, acked_below: 0 };
-    assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
+    assert_eq!(client.send(&group_of(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
     assert_eq!(client.value(b"a"), None);
 }
 
@@ -61,7 +59,7 @@ fn sessions_are_bounded_and_the_one_used_longest_ago_is_forgotten() {
     }
     assert_eq!(client.store.metadata().sessions.len(), SESSIONS_MAX);
     let stamp = Stamp { session: first, sequence: 2, acked_below: 0 };
-    assert_eq!(client.send(&group(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
+    assert_eq!(client.send(&group_of(stamp, &[put(b"a", b"1")])), Outcome::SessionUnknown);
 }
 
 #[test]
@@ -69,7 +67,7 @@ fn a_sender_that_never_acknowledges_takes_bounded_memory_and_nothing_of_it_is_ap
     let mut client = Client::new();
     let send = |client: &mut Client, sequence: u64| {
         let stamp = Stamp { session: client.session, sequence, acked_below: 1 };
-        client.send(&group(stamp, &[put(b"a", &sequence.to_be_bytes())]))
+        client.send(&group_of(stamp, &[put(b"a", &sequence.to_be_bytes())]))
     };
     let newest = 50 * GROUPS_MAX as u64;
     let mut full = 0;

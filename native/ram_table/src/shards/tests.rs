@@ -55,7 +55,7 @@ impl Shards<Pair> {
 
 #[test]
 fn an_item_takes_the_place_of_the_one_that_is_equal_until_it_is_removed() {
-    let shards = Shards::with_capacity(0);
+    let shards = Shards::with_capacity(0, Locks::Many);
     assert!(shards.set(Pair(1, 10)).is_none());
     assert_eq!(shards.set(Pair(1, 11)).map(|old| old.1), Some(10));
     assert!(shards.set(Pair(2, 20)).is_none());
@@ -68,18 +68,23 @@ fn an_item_takes_the_place_of_the_one_that_is_equal_until_it_is_removed() {
 
 #[test]
 fn a_change_waits_for_the_readers_of_its_shard_whatever_their_thread() {
-    let shards = Shards::with_capacity(0);
+    for locks in [Locks::Many, Locks::Few] {
+        a_change_waits_for_the_readers_of_its_shard(&Shards::with_capacity(0, locks));
+    }
+}
+
+fn a_change_waits_for_the_readers_of_its_shard(shards: &Shards<Pair>) {
     shards.set(Pair(1, 0));
     let changes: [fn(&Shards<Pair>); 3] = [
         |shards| _ = shards.set(Pair(1, 7)),
         |shards| _ = shards.unset(1),
-        |shards| shards.replace_with(&Shards::with_capacity(0)),
+        |shards| _ = shards.replace_with(&Shards::with_capacity(0, Locks::Few)),
     ];
     // Threads are numbered as they come, so these have all of the locks.
     for reader in 0..2 * LOCKS_MAX {
         for change in changes {
             let (is_changed, (reading, is_read)) = (AtomicBool::new(false), channel());
-            let (is_changed, shards) = (&is_changed, &shards);
+            let is_changed = &is_changed;
             let nothing_changes = move || {
                 thread::sleep(Duration::from_millis(5));
                 assert!(!is_changed.load(Ordering::SeqCst), "reader {reader}");
@@ -103,7 +108,7 @@ fn a_change_waits_for_the_readers_of_its_shard_whatever_their_thread() {
 
 #[test]
 fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
-    let shards = &Shards::with_capacity(0);
+    let shards = &Shards::with_capacity(0, Locks::Many);
     shards.set(Pair(1, 10));
     let at = shard_of(shards.hasher.hash_one(1u64));
     let (walking, is_walking) = channel();
@@ -132,7 +137,7 @@ fn readers_do_not_wait_for_a_walk_though_a_change_of_its_shard_does() {
 
 #[test]
 fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
-    let shards = Shards::with_capacity(0);
+    let shards = Shards::with_capacity(0, Locks::Many);
     shards.set(Pair(1, 10));
     let looked = |may_read: bool| shards.with_item(&1u64, |pair| pair.0 == 1, || may_read, |_| ());
     assert_eq!((looked(true), looked(false)), (Some(Some(())), Some(None)));
@@ -144,7 +149,8 @@ fn a_reader_that_may_not_look_sees_nothing_and_nobody_sees_what_was_closed() {
 
 #[test]
 fn a_set_that_was_taken_over_changes_no_more() {
-    let (shards, other) = (Shards::with_capacity(0), Shards::with_capacity(0));
+    let (shards, other) =
+        (Shards::with_capacity(0, Locks::Many), Shards::with_capacity(0, Locks::Many));
     other.set(Pair(1, 10));
     shards.replace_with(&other);
     assert!(other.set(Pair(1, 11)).is_none());
@@ -156,7 +162,8 @@ fn a_set_that_was_taken_over_changes_no_more() {
 fn readers_see_all_items_of_one_set_and_then_all_of_the_other() {
     const KEYS: u64 = 500;
     let filled = |value| {
-        let shards = Shards::with_capacity(0);
+        let locks = if value % 2 == 0 { Locks::Few } else { Locks::Many };
+        let shards = Shards::with_capacity(0, locks);
         (0..KEYS).for_each(|key| _ = shards.set(Pair(key, value)));
         shards
     };
@@ -177,14 +184,14 @@ fn readers_see_all_items_of_one_set_and_then_all_of_the_other() {
             });
         }
         are_reading.recv().unwrap();
-        (2..=20).for_each(|value| shards.replace_with(&filled(value)));
+        (2..=20).for_each(|value| _ = shards.replace_with(&filled(value)));
     });
 }
 
 #[test]
 fn readers_see_whole_items_while_shards_grow_and_shrink() {
     const KEYS: u64 = 20_000;
-    let (shards, is_over) = (&Shards::with_capacity(0), &AtomicBool::new(false));
+    let (shards, is_over) = (&Shards::with_capacity(0, Locks::Few), &AtomicBool::new(false));
     thread::scope(|scope| {
         for first in 0..4 {
             scope.spawn(move || {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::hash::HashTable;
+use crate::hash::{HashTable, Locks};
 use crate::item::Meta;
-use crate::value::StoredValue;
+use crate::value::{Representation, SharedRepresentation, StoredValue};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
@@ -10,11 +10,17 @@ use std::thread;
 type Content = BTreeMap<Vec<u8>, u64>;
 
 /// A table and what it should hold: of each key the revision of its newest write.
-#[derive(Default)]
 struct Checked {
     table: HashTable,
     content: Content,
     revision: u64,
+}
+
+impl Default for Checked {
+    fn default() -> Self {
+        let table = HashTable::with_capacity(0, Locks::Many, Arc::default());
+        Checked { table, content: Content::new(), revision: 1 }
+    }
 }
 
 impl Checked {
@@ -60,11 +66,22 @@ fn check((snapshot, content): &(Snapshot, Content)) -> bool {
     seen.is_ok()
 }
 
-/// How many pre-images there are, of live snapshots and of others.
+/// How many pre-images there are, when all is swept that can be.
 fn pre_images(table: &HashTable) -> usize {
-    let all = table.snapshot(u64::MAX, None).all.clone();
-    let of = |shard| all.walk(shard, |images, _| images.0.values().map(Vec::len).sum::<usize>());
-    all.shards().filter_map(of).sum()
+    let snapshot = table.snapshot(u64::MAX, None);
+    while table.reclaimer().free(100) {}
+    unswept_pre_images(&snapshot)
+}
+
+fn unswept_pre_images(snapshot: &Snapshot) -> usize {
+    let of = |images: &PreImages| images.0.values().map(Vec::len).sum::<usize>();
+    let of = |shard| snapshot.all.walk(shard, |images, _| of(images));
+    snapshot.shards().filter_map(of).sum()
+}
+
+fn held_bytes_of(checked: &Checked, key: &[u8]) -> u64 {
+    let of = |item: Option<&Item>| held_bytes(item.unwrap());
+    checked.table.with_item_if(key, || true, of).flatten().unwrap()
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +114,6 @@ proptest! {
     #[test]
     fn each_snapshot_has_its_revision_whatever_is_written_begun_and_ended(steps in steps()) {
         let (mut checked, mut snapshots) = (Checked::default(), Vec::new());
-        checked.revision = 1;
         for step in steps {
             match step {
                 Step::Put(key, bytes) => checked.put(&[key], bytes),
@@ -125,7 +141,7 @@ proptest! {
 
 #[test]
 fn a_change_is_kept_once_whatever_the_number_of_snapshots_and_no_longer_than_it_is_needed() {
-    let mut checked = Checked { revision: 1, ..Checked::default() };
+    let mut checked = Checked::default();
     (0..100u8).for_each(|key| checked.put(&[key], 10));
     let many: Vec<_> = (0..100).map(|_| checked.snapshot(None)).collect();
     for _ in 0..20 {
@@ -148,7 +164,7 @@ fn a_change_is_kept_once_whatever_the_number_of_snapshots_and_no_longer_than_it_
 
 #[test]
 fn what_a_newer_snapshot_kept_is_the_older_ones_when_it_ends() {
-    let mut checked = Checked { revision: 1, ..Checked::default() };
+    let mut checked = Checked::default();
     (0..100u8).for_each(|key| checked.put(&[key], 10));
     let mut snapshots = Vec::new();
     for key in 0..10u8 {
@@ -168,10 +184,10 @@ fn what_a_newer_snapshot_kept_is_the_older_ones_when_it_ends() {
 }
 
 #[test]
-fn the_writer_revokes_what_holds_back_too_much_and_frees_it_with_its_next_changes() {
-    let mut checked = Checked { revision: 1, ..Checked::default() };
+fn the_writer_revokes_what_holds_back_too_much() {
+    let mut checked = Checked::default();
     (0..1000u64).for_each(|key| checked.put(&key.to_be_bytes(), 100));
-    let one = held_bytes(&checked.table.get(&0u64.to_be_bytes()).unwrap());
+    let one = held_bytes_of(&checked, &0u64.to_be_bytes());
     let (unbound, old) = (checked.snapshot(None), checked.snapshot(Some(500 * one)));
     checked.revision += 1;
     (0..300u64).for_each(|key| checked.put(&key.to_be_bytes(), 100));
@@ -181,23 +197,54 @@ fn the_writer_revokes_what_holds_back_too_much_and_frees_it_with_its_next_change
     assert!(check(&unbound) && check(&old) && check(&new), "500 are as many as it may");
     checked.remove(&500u64.to_be_bytes());
     assert!(check(&unbound) && check(&new) && !check(&old));
-    let never_sees = |shard| old.0.chunk(shard) == Err(Revoked);
-    assert!(old.0.shards().all(never_sees));
-    drop(unbound);
-    assert!(pre_images(&checked.table) > 200, "nobody has swept what the first one kept");
+    assert!(old.0.shards().all(|shard| old.0.chunk(shard) == Err(Revoked)));
     checked.revision += 1;
     (0..1000u64).for_each(|key| checked.remove(&key.to_be_bytes()));
-    assert!(!check(&new) && !check(&old), "the newer one holds all of them back by now");
-    for key in 0..300u64 {
+    assert!(check(&unbound) && !check(&new), "that one holds all of them back by now");
+}
+
+#[test]
+fn what_newer_snapshots_handed_down_counts_for_the_bound_and_what_they_took_along_does_not() {
+    let mut checked = Checked::default();
+    (0..100u8).for_each(|key| checked.put(&[key], 100));
+    let one = held_bytes_of(&checked, &[0]);
+    let old = checked.snapshot(Some(10 * one));
+    for round in 0..10u8 {
+        let newer = checked.snapshot(None);
         checked.revision += 1;
-        checked.put(&key.to_be_bytes(), 0);
+        checked.put(&[round], 100);
+        // Newer than the old one: nothing that it needs.
+        checked.put(b"often", 100);
+        drop(newer);
+        assert_eq!(pre_images(&checked.table), usize::from(round) + 1);
+        assert!(check(&old));
     }
-    assert_eq!(pre_images(&checked.table), 0);
+    checked.revision += 1;
+    checked.put(&[10], 100);
+    assert!(!check(&old), "the eleventh");
+}
+
+#[test]
+fn what_a_revoked_snapshot_kept_goes_with_the_next_changes_while_others_keep_theirs() {
+    let mut checked = Checked::default();
+    (0..3000u64).for_each(|key| checked.put(&key.to_be_bytes(), 0));
+    let one = held_bytes_of(&checked, &0u64.to_be_bytes());
+    let revoked = checked.snapshot(Some(999 * one));
+    checked.revision += 1;
+    (0..999u64).for_each(|key| checked.put(&key.to_be_bytes(), 0));
+    let kept = checked.snapshot(None);
+    checked.revision += 1;
+    for key in 1000..2000u64 {
+        checked.put(&key.to_be_bytes(), 0);
+        assert!(!check(&revoked), "by the first of these");
+    }
+    assert_eq!(unswept_pre_images(&kept.0), 1000);
+    assert!(check(&kept));
 }
 
 #[test]
 fn a_snapshot_goes_on_when_the_table_shows_another_or_is_closed() {
-    let mut checked = Checked { revision: 1, ..Checked::default() };
+    let mut checked = Checked::default();
     (0..100u8).for_each(|key| checked.put(&[key], 10));
     let before = checked.snapshot(None);
     checked.revision += 1;
@@ -220,7 +267,7 @@ fn a_snapshot_goes_on_when_the_table_shows_another_or_is_closed() {
 #[test]
 fn many_threads_walk_snapshots_and_end_them_while_one_writes() {
     const KEYS: u64 = 3_000;
-    let mut checked = Checked { revision: 1, ..Checked::default() };
+    let mut checked = Checked::default();
     (0..KEYS).for_each(|key| checked.put(&key.to_be_bytes(), 10));
     thread::scope(|scope| {
         let walkers: Vec<_> = (0..3)
@@ -241,4 +288,66 @@ fn many_threads_walk_snapshots_and_end_them_while_one_writes() {
         }
     });
     assert_eq!(pre_images(&checked.table), 0);
+}
+
+/// What is alive of it counts in the witness.
+struct Witnessed {
+    _witness: Arc<()>,
+}
+
+impl Representation for Witnessed {
+    fn value(&self, stored: &[u8]) -> Vec<u8> {
+        stored.to_vec()
+    }
+
+    fn value_bytes(&self, stored: &[u8]) -> usize {
+        stored.len()
+    }
+}
+
+#[test]
+fn what_was_shown_is_freed_in_parts_whoever_lets_go_of_it() {
+    const COUNT: usize = 20_000;
+    let witness = Arc::new(());
+    let alive = || Arc::strong_count(&witness) - 1;
+    let filled = || {
+        let table = Checked::default().table;
+        for key in 0..COUNT as u64 {
+            let witnessed = SharedRepresentation::new(Witnessed { _witness: witness.clone() });
+            let value = StoredValue::represented(Vec::new(), witnessed);
+            table.insert(Item::new(&key.to_be_bytes(), value, &Meta::created(1)));
+        }
+        table
+    };
+    let frees_in_parts = |reclaimer: &Reclaimer| {
+        assert_eq!(alive(), COUNT);
+        while {
+            let before = alive();
+            let is_more = reclaimer.free(1);
+            assert!(before - alive() < COUNT / 50, "more than a shard");
+            is_more
+        } {}
+        assert_eq!(alive(), 0);
+    };
+    let closed = filled();
+    closed.close();
+    frees_in_parts(closed.reclaimer());
+
+    let table = filled();
+    let reclaimer = table.reclaimer().clone();
+    drop(table);
+    frees_in_parts(&reclaimer);
+
+    let table = filled();
+    let snapshot = table.snapshot(1, None);
+    table.replace_with(&Checked::default().table);
+    assert!(!table.reclaimer().free(1000), "the snapshot has it");
+    drop(snapshot);
+    frees_in_parts(table.reclaimer());
+
+    let table = filled();
+    let snapshot = table.snapshot(1, None);
+    (0..COUNT as u64).for_each(|key| _ = table.remove(&key.to_be_bytes()));
+    drop(snapshot);
+    frees_in_parts(table.reclaimer());
 }

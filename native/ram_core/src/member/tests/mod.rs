@@ -1,5 +1,6 @@
 //! Whole members in the runtime of the test, which plays their peers and looks inside.
 
+mod deferred;
 mod leases;
 mod refusals;
 mod removal;

@@ -1,0 +1,456 @@
+use super::node::{Inner, Node};
+use super::sorted::{ENTRIES_MAX, Sorted};
+use super::*;
+use crate::item::Meta;
+use crate::snapshot::Revoked;
+use crate::value::{Representation, SharedRepresentation, StoredValue};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::Included;
+
+type Model = BTreeMap<Vec<u8>, u64>;
+type Bytes<'a> = Bound<&'a [u8]>;
+
+/// Xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+
+    /// Keys that begin alike for long, keys that end in zeros, the empty key, and keys apart.
+    fn key(&mut self, family: u64) -> Vec<u8> {
+        let short: Vec<u8> =
+            (0..self.below(6)).map(|_| [0, 1, 255][self.below(3) as usize]).collect();
+        match family {
+            0 => short,
+            1 => [b"all of them begin with that".as_slice(), &short].concat(),
+            2 => (self.below(3000) as u32).to_be_bytes().to_vec(),
+            _ => self.key(self.0 % 3),
+        }
+    }
+
+    fn bound<'a>(&mut self, key: &'a [u8]) -> Bytes<'a> {
+        [Included(key), Excluded(key), Unbounded][self.below(3) as usize]
+    }
+}
+
+fn item(key: &[u8], revision: u64) -> Item {
+    Item::new(key, StoredValue::plain(&revision.to_le_bytes()), &Meta::created(revision))
+}
+
+fn number(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+fn table(numbers: impl IntoIterator<Item = u32>) -> OrderedTable {
+    let table = OrderedTable::default();
+    numbers.into_iter().for_each(|key| table.insert(item(&number(key), 1)));
+    table
+}
+
+fn shuffled(count: u32) -> Vec<u32> {
+    let (mut random, mut numbers) = (Random(88172645463325252), Vec::from_iter(0..count));
+    (1..numbers.len()).for_each(|at| numbers.swap(at, random.below(at as u64 + 1) as usize));
+    numbers
+}
+
+fn pairs(items: &[Item]) -> Vec<(Vec<u8>, u64)> {
+    items.iter().map(|item| (item.key().to_vec(), item.revision())).collect()
+}
+
+fn wanted(
+    model: &Model,
+    from: Bytes,
+    to: Bytes,
+    is_reverse: bool,
+    limit: usize,
+) -> Vec<(Vec<u8>, u64)> {
+    let is_within = |key: &[u8]| {
+        (match from {
+            Included(from) => key >= from,
+            Excluded(from) => key > from,
+            Unbounded => true,
+        }) && match to {
+            Included(to) => key <= to,
+            Excluded(to) => key < to,
+            Unbounded => true,
+        }
+    };
+    let mut all: Vec<_> = model.iter().filter(|(key, _)| is_within(key)).collect();
+    if is_reverse {
+        all.reverse();
+    }
+    all.into_iter().take(limit).map(|(key, revision)| (key.clone(), *revision)).collect()
+}
+
+/// Checks what holds of every tree, and returns the number of items of each leaf.
+fn leaves(table: &OrderedTable) -> Vec<usize> {
+    fn visit(
+        node: &Node,
+        low: &[u8],
+        high: Option<&[u8]>,
+        depth: u32,
+        seen: &mut Vec<(u32, usize)>,
+    ) {
+        match node {
+            Node::Leaf(leaf) => {
+                let keys: Vec<&[u8]> = leaf.entries().iter().map(Item::key).collect();
+                assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
+                for (at, key) in keys.iter().enumerate() {
+                    assert!(low <= *key && high.is_none_or(|high| *key < high), "{key:?}");
+                    assert_eq!(leaf.place(key), Ok(at));
+                }
+                seen.push((depth, keys.len()));
+            }
+            Node::Inner(inner) => {
+                let mut bounds = vec![low];
+                bounds.extend(inner.separators());
+                assert_eq!(inner.children.len(), bounds.len());
+                assert!(bounds.is_sorted(), "{bounds:?}");
+                for (at, child) in inner.children.iter().enumerate() {
+                    visit(child, bounds[at], bounds.get(at + 1).copied().or(high), depth + 1, seen);
+                }
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    table.tree.read(|tree| visit(tree.as_ref().unwrap().root(), &[], None, 0, &mut seen));
+    assert!(seen.iter().all(|(depth, _)| *depth == seen[0].0), "{seen:?}");
+    assert!(seen.len() == 1 || seen.iter().all(|(_, items)| *items > 0), "{seen:?}");
+    seen.into_iter().map(|(_, items)| items).collect()
+}
+
+fn matches_the_model(table: &OrderedTable, model: &Model, random: &mut Random, family: u64) {
+    let (one, other) = (random.key(family), random.key(family));
+    let (from, to) = (random.bound(&one), random.bound(&other));
+    let (is_reverse, limit) = (random.below(2) == 0, random.below(40) as usize);
+    let found = table.range(from, to, is_reverse, limit).unwrap();
+    assert_eq!(pairs(&found), wanted(model, from, to, is_reverse, limit));
+    assert_eq!(table.get(&one).map(|item| item.revision()), model.get(&one).copied());
+    let key = |item: Option<Item>| item.map(|item| item.key().to_vec());
+    let first = |from, to, is_reverse| wanted(model, from, to, is_reverse, 1).pop().map(|it| it.0);
+    assert_eq!(key(table.next(&one)), first(Excluded(&one), Unbounded, false));
+    assert_eq!(key(table.prev(&one)), first(Unbounded, Excluded(&one), true));
+    assert_eq!(key(table.first()), first(Unbounded, Unbounded, false));
+    assert_eq!(key(table.last()), first(Unbounded, Unbounded, true));
+    let bytes: usize = model.keys().map(|key| key.len() + size_of::<u64>()).sum();
+    assert_eq!((table.entries(), table.bytes()), (model.len() as u64, bytes as u64));
+}
+
+fn snapshot_matches(snapshot: &OrderedSnapshot, model: &Model, random: &mut Random) {
+    let (is_reverse, limit) = (random.below(2) == 0, 1 + random.below(100) as usize);
+    let (mut all, mut last) = (Vec::new(), None::<Vec<u8>>);
+    loop {
+        let after = last.as_deref().map_or(Unbounded, Excluded);
+        let (from, to) = if is_reverse { (Unbounded, after) } else { (after, Unbounded) };
+        let block = pairs(&snapshot.range(from, to, is_reverse, limit).unwrap());
+        let Some((key, _)) = block.last() else { break };
+        last = Some(key.clone());
+        all.extend(block);
+    }
+    assert_eq!(all, wanted(model, Unbounded, Unbounded, is_reverse, usize::MAX));
+    assert_eq!(snapshot.entries(), model.len() as u64);
+}
+
+/// With this seed; what is compared is told where it differs.
+fn behaves_as_a_map(seed: u64) {
+    let (mut random, mut model, table) = (Random(seed), Model::new(), OrderedTable::default());
+    let mut snapshots: Vec<(OrderedSnapshot, Model)> = Vec::new();
+    let family = random.below(4);
+    // Grows for long, then shrinks for long.
+    for revision in 1..1500 {
+        let key = random.key(family);
+        let inserts = if revision < 800 { 75 } else { 30 };
+        match random.below(100) {
+            0 => {
+                snapshots.push((table.snapshot(revision - 1, None), model.clone()));
+            }
+            1 if !snapshots.is_empty() => {
+                let at = random.below(snapshots.len() as u64) as usize;
+                let (snapshot, model) = snapshots.swap_remove(at);
+                snapshot_matches(&snapshot, &model, &mut random);
+            }
+            2 => {
+                let other = random.key(family);
+                let (from, to) = (Included(key.as_slice()), Excluded(other.as_slice()));
+                let gone = wanted(&model, from, to, false, usize::MAX);
+                if gone.len() < 50 {
+                    gone.iter().for_each(|(key, _)| _ = model.remove(key));
+                    assert_eq!(remove_range(&table, from, to), gone.len() as u64);
+                }
+            }
+            dice if dice < inserts => {
+                table.insert(item(&key, revision));
+                model.insert(key, revision);
+            }
+            _ => {
+                table.remove(&key);
+                model.remove(&key);
+            }
+        }
+        matches_the_model(&table, &model, &mut random, family);
+        if revision % 50 == 0 {
+            leaves(&table);
+        }
+    }
+    snapshots.iter().for_each(|(snapshot, model)| snapshot_matches(snapshot, model, &mut random));
+    let gone = remove_range(&table, Unbounded, Unbounded);
+    assert_eq!((gone, leaves(&table)), (model.len() as u64, vec![0]));
+}
+
+/// All from one bound to the other; how many these were.
+fn remove_range(table: &OrderedTable, from: Bound<&[u8]>, to: Bound<&[u8]>) -> u64 {
+    std::iter::repeat_with(|| table.remove_some(from, to) as u64).take_while(|some| *some > 0).sum()
+}
+
+#[test]
+fn a_table_and_its_snapshots_do_as_a_map_and_its_copies_do() {
+    let first = std::env::var("RAM_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in first.map_or(1..=20, |seed: u64| seed..=seed) {
+        let run =
+            std::panic::catch_unwind(|| behaves_as_a_map(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        assert!(run.is_ok(), "RAM_SEED={seed} shows it again");
+    }
+}
+
+#[test]
+fn keys_in_order_either_way_fill_leaves_and_others_most_of_them() {
+    let count = 5000;
+    let fill = |table: OrderedTable| {
+        let leaves = leaves(&table).len();
+        f64::from(count) / (leaves * ENTRIES_MAX) as f64
+    };
+    let one_less_than_full = (ENTRIES_MAX - 1) as f64 / ENTRIES_MAX as f64 - 0.01;
+    assert!(fill(table(0..count)) > one_less_than_full);
+    assert!(fill(table((0..count).rev())) > one_less_than_full);
+    let random = fill(table(shuffled(count)));
+    assert!(random > 0.75, "{random}");
+}
+
+#[test]
+fn a_table_that_shrinks_merges_its_leaves() {
+    let table = table(shuffled(5000));
+    let before = leaves(&table).len();
+    for key in shuffled(5000).into_iter().filter(|key| key % 10 != 0) {
+        table.remove(&number(key));
+    }
+    let after = leaves(&table).len();
+    assert!(after * 3 < before, "{after} leaves of {before} for a tenth of the items");
+}
+
+#[test]
+fn a_search_reads_only_keys_that_are_alike_in_what_is_not_common_to_all() {
+    #[derive(Clone)]
+    struct Counted<'a>(Vec<u8>, &'a std::cell::Cell<usize>);
+    impl super::sorted::Keyed for Counted<'_> {
+        fn key(&self) -> &[u8] {
+            self.1.set(self.1.get() + 1);
+            &self.0
+        }
+    }
+    let (reads, mut node) = (std::cell::Cell::new(0), Sorted::default());
+    let key = |at: u32| [b"a long beginning".as_slice(), &number(at)].concat();
+    for at in 0..ENTRIES_MAX {
+        node.insert(at, Counted(key(at as u32), &reads));
+    }
+    reads.set(0);
+    assert_eq!(node.find(&key(5)).map(|found| found.0.clone()), Some(key(5)));
+    assert_eq!(reads.get(), 1);
+    // Another beginning takes that of the first one, to know which side it is on.
+    for (other, at) in [(&b"a long"[..], 0), (b"b", ENTRIES_MAX), (b"", 0)] {
+        assert!(node.find(other).is_none());
+        assert_eq!(node.place(other), Err(at), "{other:?}");
+    }
+}
+
+#[test]
+fn the_first_change_of_a_leaf_after_a_snapshot_copies_a_path_and_the_next_one_nothing() {
+    let mut tree = Tree::default();
+    (0..200).for_each(|key| _ = tree.insert(item(&number(key), 1)));
+    assert_eq!(tree.take_copied_bytes(), 0);
+    let (snapshot, mut depth, mut node) = (tree.clone(), 0, tree.root());
+    while let Node::Inner(inner) = node {
+        (depth, node) = (depth + 1, &inner.children[0]);
+    }
+    let path = depth * size_of::<Inner>() + size_of::<Sorted<Item>>();
+    tree.insert(item(&number(0), 2));
+    assert_eq!((depth, tree.take_copied_bytes()), (2, path as u64));
+    tree.insert(item(&number(1), 2));
+    tree.remove(b"none of that key");
+    assert_eq!(tree.take_copied_bytes(), 0);
+    assert_eq!(snapshot.get(&number(1)).unwrap().revision(), 1);
+    drop(snapshot);
+    tree.remove(&number(150));
+    assert_eq!(tree.take_copied_bytes(), 0);
+}
+
+/// Stands for a value, and is counted by the owners of what it holds.
+struct Witness(#[allow(dead_code)] Arc<()>);
+
+impl Representation for Witness {
+    fn value(&self, stored: &[u8]) -> Vec<u8> {
+        stored.to_vec()
+    }
+
+    fn value_bytes(&self, stored: &[u8]) -> usize {
+        stored.len()
+    }
+}
+
+fn witnessed(key: u32, revision: u64, witness: &Arc<()>) -> Item {
+    let representation = SharedRepresentation::new(Witness(witness.clone()));
+    Item::new(
+        &number(key),
+        StoredValue::represented(vec![0; 1000], representation),
+        &Meta::created(revision),
+    )
+}
+
+fn alive(witness: &Arc<()>) -> usize {
+    Arc::strong_count(witness) - 1
+}
+
+#[test]
+fn a_snapshot_that_holds_back_more_than_it_may_is_revoked_and_holds_nothing() {
+    let (table, witness) = (OrderedTable::default(), Arc::new(()));
+    (0..100).for_each(|key| table.insert(witnessed(key, 1, &witness)));
+    let bounded = table.snapshot(1, Some(60_000));
+    let later = table.snapshot(1, Some(60_000));
+    let unbounded = table.snapshot(1, None);
+    (0..30).for_each(|key| table.insert(item(&number(key), 2)));
+    assert_eq!(bounded.range(Unbounded, Unbounded, false, 200).unwrap().len(), 100);
+    // A key that is written again and again holds nothing back, but for its first value.
+    (3..1000).for_each(|revision| table.insert(witnessed(0, revision, &witness)));
+    assert!(bounded.get(&number(0)).is_ok());
+    drop(unbounded);
+    (30..80).for_each(|key| table.insert(item(&number(key), 1000)));
+    assert_eq!(bounded.get(&number(0)).err(), Some(Revoked));
+    assert_eq!(later.range(Unbounded, Unbounded, true, 1).err(), Some(Revoked));
+    while table.reclaimer.free(1) {}
+    // 80 to 99, and 0.
+    assert_eq!(alive(&witness), 21);
+    let newer = table.snapshot(1000, Some(60_000));
+    assert_eq!(newer.get(&number(30)).unwrap().unwrap().revision(), 1000);
+}
+
+#[test]
+fn a_snapshot_without_a_bound_outlives_everything() {
+    let table = table(0..1000);
+    let snapshot = table.snapshot(1, None);
+    assert_eq!(remove_range(&table, Unbounded, Unbounded), 1000);
+    table.close();
+    drop(table);
+    let range = snapshot.range(Included(&number(998)), Unbounded, false, 9).unwrap();
+    assert_eq!(pairs(&range), [(number(998).to_vec(), 1), (number(999).to_vec(), 1)]);
+}
+
+#[test]
+fn what_was_shown_is_freed_in_bounded_steps_whoever_lets_go_of_it() {
+    const COUNT: u32 = 2000;
+    let witness = Arc::new(());
+    let filled = || {
+        let table = OrderedTable::default();
+        (0..COUNT).for_each(|key| table.insert(witnessed(key, 1, &witness)));
+        table
+    };
+    let frees_in_steps = |reclaimer: &Reclaimer| {
+        while {
+            let before = alive(&witness);
+            let more = reclaimer.free(1);
+            assert!(before - alive(&witness) <= ENTRIES_MAX);
+            more
+        } {}
+        assert_eq!(alive(&witness), 0);
+    };
+    let closed = filled();
+    closed.close();
+    assert_eq!(alive(&witness), COUNT as usize);
+    frees_in_steps(&closed.reclaimer);
+
+    let table = filled();
+    let snapshot = table.snapshot(1, None);
+    let other = OrderedTable::default();
+    table.replace_with(&other);
+    drop(snapshot);
+    assert!(alive(&witness) + 10 * ENTRIES_MAX > COUNT as usize, "{}", alive(&witness));
+    frees_in_steps(&table.reclaimer);
+
+    let table = filled();
+    let reclaimer = table.reclaimer.clone();
+    drop(table);
+    assert_eq!(alive(&witness), COUNT as usize);
+    frees_in_steps(&reclaimer);
+
+    let table = filled();
+    table.close();
+    let shown = OrderedTable::new(table.reclaimer.clone());
+    (0..COUNT).for_each(|key| shown.insert(item(&number(key), 1)));
+    assert_eq!(alive(&witness), 0, "changes of another table free it too");
+}
+
+#[test]
+fn a_table_shows_what_took_its_place_and_nothing_when_it_is_closed() {
+    let (shown, other) = (table(0..10), table(5..8));
+    shown.replace_with(&other);
+    assert_eq!((shown.entries(), shown.bytes()), (3, 3 * 12));
+    assert_eq!(shown.first().unwrap().key(), number(5));
+    other.insert(item(&number(1), 2));
+    assert_eq!(other.with_item(&number(1), |_| ()), None);
+    assert!(
+        shown.get(&number(1)).is_none()
+            && other.snapshot(2, None).get(&number(5)).unwrap().is_none()
+    );
+    let may_read = |table: &OrderedTable, may| table.with_item_if(&number(5), || may, |_| ());
+    assert_eq!((may_read(&shown, true), may_read(&shown, false)), (Some(Some(())), Some(None)));
+    shown.close();
+    assert_eq!((may_read(&shown, true), shown.entries(), shown.bytes()), (None, 0, 0));
+    assert!(shown.range(Unbounded, Unbounded, false, 1).is_none() && shown.first().is_none());
+    assert_eq!(remove_range(&shown, Unbounded, Unbounded), 0);
+}
+
+#[test]
+fn readers_and_scans_see_one_moment_each_while_a_writer_writes() {
+    const KEYS: u32 = 300;
+    let table = &table(0..KEYS);
+    let is_over = &std::sync::atomic::AtomicBool::new(false);
+    let is_running = || !is_over.load(Ordering::Relaxed);
+    let (scans, to_scan) = std::sync::mpsc::sync_channel::<OrderedSnapshot>(4);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for snapshot in to_scan {
+                let all = snapshot.range(Unbounded, Unbounded, false, usize::MAX).unwrap();
+                let newest = all.iter().map(Item::revision).max();
+                assert_eq!(newest, Some(snapshot.revision()));
+                assert_eq!(all.len() as u64, snapshot.entries());
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut newest = 1;
+                while is_running() {
+                    // Every key was written in the last round or this one, in order.
+                    let all = table.range(Unbounded, Unbounded, false, usize::MAX).unwrap();
+                    let revisions: BTreeSet<u64> = all.iter().map(Item::revision).collect();
+                    assert!(revisions.len() <= KEYS as usize && all.len() >= KEYS as usize - 1);
+                    assert!(revisions.last() >= Some(&newest));
+                    newest = *revisions.last().unwrap();
+                }
+            });
+        }
+        for revision in 2..20_000 {
+            let key = number(revision as u32 % KEYS);
+            table.remove(&key);
+            table.insert(item(&key, revision));
+            if revision % 50 == 0 {
+                scans.send(table.snapshot(revision, None)).unwrap();
+            }
+        }
+        drop(scans);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(leaves(table).iter().sum::<usize>(), KEYS as usize);
+}
