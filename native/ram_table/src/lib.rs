@@ -14,9 +14,10 @@
 //!
 //! # Parts
 //!
-//! [`shards`]: the set, with a lock for each shard and reader stripe; the only unsafe code of the
-//! core. [`table`]: items, sizes, snapshots. [`value`]: what an item stores of a value. Nothing
-//! here knows of commands, logs or time.
+//! [`shards`]: the set, with a lock for each shard and reader stripe; [`striped`]: one value behind
+//! such locks. These two have the only unsafe code of the core. [`table`]: items, sizes, snapshots.
+//! [`ordered`]: the table whose keys are in order, a tree. [`value`]: what an item stores of a
+//! value. Nothing here knows of commands, logs or time.
 //!
 //! # Source
 //!

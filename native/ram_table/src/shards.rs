@@ -9,7 +9,7 @@
 //! What a lock guards is the map itself, the same one behind all locks, so that whoever holds all
 //! of them can put another in its place: to readers, all items change at once.
 //!
-//! The one file of this crate with `unsafe`: the items of a shard lie in a cell, and it is these
+//! A file with `unsafe`, as `striped.rs`: the items of a shard lie in a cell, and it is these
 //! locks that say who may read and who may change them. `tests/loom.rs` checks that in all orders.
 
 use foldhash::fast::RandomState;
