@@ -17,7 +17,7 @@ main([Count]) ->
     say(bytes, (ets:info(Table, memory) - Words) * erlang:system_info(wordsize) / N),
     [say(get, best(fun() -> gets(Table, N, Processes) end)) || Processes <- [1, 2]],
     say(range, best(fun() -> ranges(Table, N) end)),
-    say(scan, best(fun() -> timed(fun() -> ets:foldl(fun(_, Sum) -> Sum + 1 end, 0, Table) end) / N end)),
+    say(scan, best(fun() -> scan(Table) / N end)),
     halt().
 
 say(Name, Figure) -> io:format("~s ~.2f~n", [Name, float(Figure)]).
@@ -29,7 +29,8 @@ shuffled(N) -> [I || {_, I} <- lists:sort([{rand:uniform(), I} || I <- lists:seq
 %% Nanoseconds of one lookup, the mean of the processes.
 gets(Table, N, Processes) ->
     Self = self(),
-    Workers = [spawn_link(fun() -> Self ! {self(), gets(Table, N)} end) || _ <- lists:seq(1, Processes)],
+    Work = fun() -> Self ! {self(), gets(Table, N)} end,
+    Workers = [spawn_link(Work) || _ <- lists:seq(1, Processes)],
     lists:sum([receive {Worker, Time} -> Time end || Worker <- Workers]) / (?READS * Processes).
 
 gets(Table, N) ->
@@ -43,7 +44,11 @@ ranges(Table, N) ->
     timed(fun() -> lists:foreach(fun(Key) -> range(Table, Key, ?RANGE) end, Keys) end) / ?RANGES.
 
 range(_Table, _Key, 0) -> [];
-range(Table, Key, Left) -> [hd(ets:lookup(Table, Key)) | range(Table, ets:next(Table, Key), Left - 1)].
+range(Table, Key, Left) ->
+    [Entry] = ets:lookup(Table, Key),
+    [Entry | range(Table, ets:next(Table, Key), Left - 1)].
+
+scan(Table) -> timed(fun() -> ets:foldl(fun(_, Sum) -> Sum + 1 end, 0, Table) end).
 
 timed(Fun) ->
     Start = erlang:monotonic_time(nanosecond),
