@@ -70,6 +70,13 @@ fn check((snapshot, content): &(Snapshot, Content)) -> bool {
 fn pre_images(table: &HashTable) -> usize {
     let snapshot = table.snapshot(u64::MAX, None);
     while table.reclaimer().free(100) {}
+    let touched = |shard: &usize| snapshot.all.walk(*shard, |images, _| !images.0.is_empty());
+    let touched = snapshot.shards().filter(|shard| touched(shard).unwrap()).collect::<Vec<_>>();
+    let registry = snapshot.all.snapshots().unwrap().lock();
+    assert!(registry.begun.iter().all(|begun| !begun.has_ended), "one that is over is kept");
+    let mut registered = registry.touched.clone();
+    registered.sort_unstable();
+    assert_eq!(registered, touched, "each shard with pre-images once");
     unswept_pre_images(&snapshot)
 }
 
