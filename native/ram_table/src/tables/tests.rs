@@ -2,6 +2,7 @@ use super::*;
 use crate::item::{Item, Meta};
 use crate::table::Revoked;
 use crate::value::StoredValue;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -83,7 +84,9 @@ fn tables_that_replace_others_are_found_at_once_and_the_others_are_closed() {
     put(&tables, "old", b"k", 1);
     let (kept, default) = (tables.get("both").unwrap(), tables.get("").unwrap());
     let snapshot = tables.snapshot(1);
-    assert!(tables.replace_with(&other));
+    let replaced = Cell::new(false);
+    assert!(tables.consistent(|| replaced.set(tables.replace_with(&other))).is_none());
+    assert!(replaced.get());
     assert_eq!(tables.names(), ["both", "default", "new"]);
     assert_eq!(revision(&default, b"k"), Some(2), "the default table is the same one");
     assert_eq!(tables.with_table("both", |table| revision(table, b"k")), Some(Some(2)));
