@@ -108,6 +108,7 @@ fn leaves(table: &OrderedTable) -> Vec<usize> {
                 let mut bounds = vec![low];
                 bounds.extend(inner.separators());
                 assert_eq!(inner.children.len(), bounds.len());
+                assert!(depth > 0 || bounds.len() > 1, "a root with one child");
                 assert!(bounds.is_sorted(), "{bounds:?}");
                 for (at, child) in inner.children.iter().enumerate() {
                     visit(child, bounds[at], bounds.get(at + 1).copied().or(high), depth + 1, seen);
@@ -235,6 +236,10 @@ fn a_table_that_shrinks_merges_its_leaves() {
     }
     let after = leaves(&table).len();
     assert!(after * 3 < before, "{after} leaves of {before} for a tenth of the items");
+    for key in shuffled(5000).into_iter().filter(|key| key % 10 == 0) {
+        table.remove(&number(key));
+        leaves(&table);
+    }
 }
 
 #[test]
@@ -326,6 +331,37 @@ fn a_snapshot_that_holds_back_more_than_it_may_is_revoked_and_holds_nothing() {
     assert_eq!(alive(&witness), 21);
     let newer = table.snapshot(1000, Some(60_000)).unwrap();
     assert_eq!(newer.get(&number(30)).unwrap().unwrap().revision(), 1000);
+}
+
+#[test]
+fn a_snapshot_holds_back_the_nodes_that_were_copied_for_it_and_all_of_a_table_that_goes() {
+    let table = table(0..2000);
+    let leaf_bytes = size_of::<Sorted<Item>>() as u64;
+    let snapshot = table.snapshot(1, Some(100 * leaf_bytes)).unwrap();
+    let other = table.snapshot(1, Some(1_000_000)).unwrap();
+    // The items alone have a fifth of that.
+    (0..90).for_each(|leaf| table.insert(item(&number(leaf * ENTRIES_MAX as u32), 2)));
+    assert_eq!(snapshot.get(&number(0)).err(), Some(Revoked));
+    assert!(other.get(&number(0)).is_ok());
+    let small = table.snapshot(2, Some(10_000)).unwrap();
+    table.close();
+    assert!(small.get(&number(0)).is_err() && other.get(&number(0)).is_ok());
+}
+
+#[test]
+fn a_scan_that_is_revoked_sees_its_block_to_the_end_and_frees_nothing_but_in_steps() {
+    let (table, witness) = (OrderedTable::default(), Arc::new(()));
+    (0..1000).for_each(|key| table.insert(witnessed(key, 1, &witness)));
+    let snapshot = table.snapshot(1, Some(0)).unwrap();
+    let seen = snapshot.with_tree(|tree| {
+        table.close();
+        while table.reclaimer.free(1) {}
+        tree.get(&number(7)).map(Item::revision)
+    });
+    assert_eq!((seen, snapshot.get(&number(7)).err()), (Ok(Some(1)), Some(Revoked)));
+    assert_eq!(alive(&witness), 1000);
+    while table.reclaimer.free(1) {}
+    assert_eq!(alive(&witness), 0);
 }
 
 #[test]
