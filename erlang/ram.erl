@@ -1053,39 +1053,455 @@ checked_wait_ms(_) -> {error, "must be an integer of 0 to 604800000"}.
 checked_id(Cluster) when is_binary(Cluster) -> ok;
 checked_id(_) -> {error, "must be the id of the cluster, a binary (cluster in ram:status())"}.
 
-%%% Reads of one key or several
+%% @doc The value of a key with its metadata, or `error' when the key is absent.
+%%
+%% The metadata are `rev', the revision of the write that set it; `created_rev', that of the write
+%% which created the key; `version', how many writes of it there were since; `ttl' and `owner'.
+%%
+%% ```
+%% 1> ram:put(lamp, on).
+%% ok
+%% 2> ram:lookup(lamp).
+%% {ok,on,#{version => 1, ...}}
+%% 3> ram:lookup(switch).
+%% error
+%% '''
+-spec lookup(Key :: term()) -> {ok, Value :: term(), meta()} | error.
+lookup(Key) ->
+    ram_lookup:lookup(Key, []).
 
-lookup(Key) -> ram_lookup:lookup(Key, []).
-lookup(Key, Options) -> ram_lookup:lookup(Key, [Options]).
-member(Key) -> ram_lookup:member(Key, []).
-member(Key, Options) -> ram_lookup:member(Key, [Options]).
-get_many(Keys) -> ram_lookup:get_many(Keys, []).
-get_many(Keys, Options) -> ram_lookup:get_many(Keys, [Options]).
-size() -> ram_lookup:size([]).
-size(Options) -> ram_lookup:size([Options]).
-info(Name) -> ram_lookup:info(Name).
-tables() -> ram_lookup:tables().
-transaction(Fun) -> ram_transaction:run(Fun, []).
-transaction(Fun, Options) -> ram_transaction:run(Fun, [Options]).
-fold(Fun, Acc) -> ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc]}, []}).
-fold(Fun, Acc, Options) -> ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc, Options]}, [Options]}).
-foreach(Fun) -> ram_scan:foreach(Fun, []).
-foreach(Fun, Options) -> ram_scan:foreach(Fun, [Options]).
-to_list() -> ram_scan:to_list([]).
-to_list(Options) -> ram_scan:to_list([Options]).
-keys() -> ram_scan:keys([]).
-keys(Options) -> ram_scan:keys([Options]).
-select(Spec) -> ram_scan:select(Spec, []).
-select(Spec, Options) -> ram_scan:select(Spec, [Options]).
-range(From, To) -> ram_scan:range(From, To, []).
-range(From, To, Options) -> ram_scan:range(From, To, [Options]).
-prefix(Prefix) -> ram_scan:prefix(Prefix, []).
-prefix(Prefix, Options) -> ram_scan:prefix(Prefix, [Options]).
-first() -> ram_scan:first([]).
-first(Options) -> ram_scan:first([Options]).
-last() -> ram_scan:last([]).
-last(Options) -> ram_scan:last([Options]).
-next(Key) -> ram_scan:next(Key, []).
-next(Key, Options) -> ram_scan:next(Key, [Options]).
-prev(Key) -> ram_scan:prev(Key, []).
-prev(Key, Options) -> ram_scan:prev(Key, [Options]).
+%% @doc As lookup/1, with the options of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:put(lamp, off).
+%% ok
+%% 2> {ok, off, #{rev := Rev}} = ram:lookup(lamp, #{reads => quorum}).
+%% {ok,off,...}
+%% 3> {ok, off, _} = ram:lookup(lamp, #{reads => local, at_least => Rev}).
+%% {ok,off,...}
+%% '''
+-spec lookup(Key :: term(), read_options()) -> {ok, Value :: term(), meta()} | error.
+lookup(Key, Options) ->
+    ram_lookup:lookup(Key, [Options]).
+
+%% @doc Whether a key is there.
+%%
+%% ```
+%% 1> ram:member(unicorn).
+%% false
+%% '''
+-spec member(Key :: term()) -> boolean().
+member(Key) ->
+    ram_lookup:member(Key, []).
+
+%% @doc As member/1, with the options of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:member(unicorn, #{reads => local}).
+%% false
+%% '''
+-spec member(Key :: term(), read_options()) -> boolean().
+member(Key, Options) ->
+    ram_lookup:member(Key, [Options]).
+
+%% @doc The values of several keys at one revision; keys that are absent are left out.
+%%
+%% ```
+%% 1> ram:put_many([{red, 1}, {green, 2}]).
+%% ok
+%% 2> ram:get_many([red, green, infrared]).
+%% #{green => 2,red => 1}
+%% '''
+-spec get_many([Key :: term()]) -> #{Key :: term() => Value :: term()}.
+get_many(Keys) ->
+    ram_lookup:get_many(Keys, []).
+
+%% @doc As get_many/1, with the options of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:get_many([infrared], #{reads => quorum}).
+%% #{}
+%% '''
+-spec get_many([Key :: term()], read_options()) -> #{Key :: term() => Value :: term()}.
+get_many(Keys, Options) ->
+    ram_lookup:get_many(Keys, [Options]).
+
+%% @doc How many keys the default table has.
+%%
+%% ```
+%% 1> ram:put(one, 1), ram:size() > 0.
+%% true
+%% '''
+-spec size() -> non_neg_integer().
+size() ->
+    ram_lookup:size([]).
+
+%% @doc As size/0, with the options of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(drawer, #{type => set}).
+%% ok
+%% 2> ram:size(#{table => drawer}).
+%% 0
+%% '''
+-spec size(read_options()) -> non_neg_integer().
+size(Options) ->
+    ram_lookup:size([Options]).
+
+%% @doc What there is to know of a table: its type, how many keys it has, and the bytes of its keys and
+%% values; `error' when there is none of this name.
+%%
+%% ```
+%% 1> ram:create_table(shelf, #{type => ordered_set}).
+%% ok
+%% 2> ram:info(shelf).
+%% #{bytes => 0,size => 0,type => ordered_set}
+%% 3> ram:info(no_such_shelf).
+%% error
+%% '''
+-spec info(Table :: atom()) ->
+          #{type := set | ordered_set, size := non_neg_integer(), bytes := non_neg_integer()}
+        | error.
+info(Table) ->
+    ram_lookup:info(Table).
+
+%% @doc The names of all tables, sorted.
+%%
+%% ```
+%% 1> lists:member(default, ram:tables()).
+%% true
+%% '''
+-spec tables() -> [Table :: atom()].
+tables() ->
+    ram_lookup:tables().
+
+%% @doc Runs a fun that reads and writes by {@link ram_tx}, as if it was alone.
+%%
+%% All that it reads is of one revision. What it writes becomes visible when it has returned, all at
+%% once, if nothing that it read has changed meanwhile; else it runs again: so it should have no
+%% effects but these. After 16 times more it is `{aborted, conflict}'. What the fun raises is raised,
+%% and nothing is changed. Transactions are strictly serializable, with the ranges that they read: what
+%% others insert there is a change, too. One that only reads writes nothing. The read of a key costs a
+%% few microseconds, the end of one that wrote as much as a put. What must be decided on data alone is
+%% cheaper with txn/3.
+%%
+%% ```
+%% 1> ram:put_many([{account, 1}, {savings, 100}]).
+%% ok
+%% 2> ram:transaction(fun(Tx) ->
+%%        Savings = ram_tx:get(Tx, savings),
+%%        ram_tx:put(Tx, savings, Savings - 10),
+%%        ram_tx:put(Tx, account, ram_tx:get(Tx, account) + 10),
+%%        Savings
+%%    end).
+%% {ok,100}
+%% 3> ram:get_many([account, savings]).
+%% #{account => 11,savings => 90}
+%% '''
+-spec transaction(fun((ram_tx:tx()) -> Result)) -> {ok, Result} | {aborted, Reason :: term()}.
+transaction(Fun) ->
+    ram_transaction:run(Fun, []).
+
+%% @doc As transaction/1, with options: `retries', how often it runs again (16), and `timeout', in
+%% milliseconds, for all runs together.
+%%
+%% ```
+%% 1> ram:transaction(fun(Tx) -> ram_tx:abort(Tx, enough) end, #{retries => 3, timeout => 1000}).
+%% {aborted,enough}
+%% '''
+-spec transaction(fun((ram_tx:tx()) -> Result),
+            #{retries => non_neg_integer(), timeout => timeout()}) ->
+          {ok, Result} | {aborted, Reason :: term()}.
+transaction(Fun, Options) ->
+    ram_transaction:run(Fun, [Options]).
+
+%% @doc Folds over all entries of the default table, as they are at one revision; see {@link fold/3}.
+%%
+%% ```
+%% 1> ram:put_many([{{price, apple}, 2}, {{price, pear}, 3}]).
+%% ok
+%% 2> ram:fold(fun({{price, _}, Price}, Sum) -> Sum + Price; (_, Sum) -> Sum end, 0).
+%% 5
+%% '''
+-spec fold(fun(({Key :: term(), Value :: term()}, Acc) -> Acc), Acc) -> Acc.
+fold(Fun, Acc) ->
+    ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc]}, []}).
+
+%% @doc Folds over all entries of a table, as they are at one revision, while writes go on.
+%%
+%% Of an ordered table in the order of its keys, and with `reverse => true' from the last to the first.
+%% The fun runs in the calling process, and may take its time, up to a minute for a thousand entries.
+%% What changes meanwhile is kept for it, up to 256 MiB of a table: beyond that the oldest scan ends,
+%% and raises `{expired, Rev}'. The other options are those of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(ladder, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{1, a}, {2, b}], #{table => ladder}).
+%% ok
+%% 3> ram:fold(fun({_, V}, Acc) -> [V | Acc] end, [], #{table => ladder, reverse => true}).
+%% [a,b]
+%% '''
+-spec fold(fun(({Key :: term(), Value :: term()}, Acc) -> Acc), Acc, scan_options()) -> Acc.
+fold(Fun, Acc, Options) ->
+    ram_scan:fold(Fun, Acc, {{fold, [Fun, Acc, Options]}, [Options]}).
+
+%% @doc Calls a fun with each entry of the default table; see {@link fold/3}.
+%%
+%% ```
+%% 1> ram:foreach(fun({_Key, _Value}) -> counted end).
+%% ok
+%% '''
+-spec foreach(fun(({Key :: term(), Value :: term()}) -> term())) -> ok.
+foreach(Fun) ->
+    ram_scan:foreach(Fun, []).
+
+%% @doc As foreach/1, with the options of {@link fold/3}.
+%%
+%% ```
+%% 1> ram:foreach(fun({_Key, _Value}) -> counted end, #{reads => local}).
+%% ok
+%% '''
+-spec foreach(fun(({Key :: term(), Value :: term()}) -> term()), scan_options()) -> ok.
+foreach(Fun, Options) ->
+    ram_scan:foreach(Fun, [Options]).
+
+%% @doc All entries of the default table; see {@link to_list/1}.
+%%
+%% ```
+%% 1> ram:put(bell, ding), lists:member({bell, ding}, ram:to_list()).
+%% true
+%% '''
+-spec to_list() -> [{Key :: term(), Value :: term()}].
+to_list() ->
+    ram_scan:to_list([]).
+
+%% @doc All entries of a table at one revision, in the order of the keys if it is ordered.
+%%
+%% With `limit => N' the answer is `{Entries, Continuation}', with so many entries, or `{Entries, done}'
+%% with the last. The same call with `continuation => Continuation' goes on, at the same revision, for a
+%% minute after the last one; then it raises `{expired, Rev}'. Other options: `reverse', `keys_only',
+%% and those of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(week, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{1, monday}, {2, tuesday}, {3, wednesday}], #{table => week}).
+%% ok
+%% 3> {_, Continuation} = ram:to_list(#{table => week, limit => 2}).
+%% {[{1,monday},{2,tuesday}],...}
+%% 4> ram:to_list(#{table => week, limit => 2, continuation => Continuation}).
+%% {[{3,wednesday}],done}
+%% '''
+-spec to_list(page_options()) -> entries().
+to_list(Options) ->
+    ram_scan:to_list([Options]).
+
+%% @doc All keys of the default table; see {@link to_list/1}.
+%%
+%% ```
+%% 1> ram:put(bell, ding), lists:member(bell, ram:keys()).
+%% true
+%% '''
+-spec keys() -> [Key :: term()].
+keys() ->
+    ram_scan:keys([]).
+
+%% @doc As keys/0, with the options of {@link to_list/1}.
+%%
+%% ```
+%% 1> ram:create_table(ring, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{b, 2}, {a, 1}], #{table => ring}).
+%% ok
+%% 3> ram:keys(#{table => ring, reverse => true}).
+%% [b,a]
+%% '''
+-spec keys(page_options()) -> entries().
+keys(Options) ->
+    ram_scan:keys([Options]).
+
+%% @doc What a match specification of ets makes of the entries of the default table, which are
+%% `{Key, Value}'; see {@link select/2}.
+%%
+%% ```
+%% 1> ram:put_many([{{pet, cat}, 4}, {{pet, bird}, 2}]).
+%% ok
+%% 2> ram:select([{{{pet, '$1'}, '$2'}, [{'>', '$2', 3}], ['$1']}]).
+%% [cat]
+%% '''
+-spec select(ets:match_spec()) -> [term()].
+select(Spec) ->
+    ram_scan:select(Spec, []).
+
+%% @doc As select/1, with the options of {@link to_list/1}.
+%%
+%% All guards and bodies that ets takes are there; ets:fun2ms/1 makes such a specification of a fun. It
+%% runs in the calling process, over all entries of the table, as they are at one revision.
+%%
+%% ```
+%% 1> ram:select([{{'_', '$1'}, [{'is_float', '$1'}], ['$1']}], #{limit => 10}).
+%% {[],done}
+%% '''
+-spec select(ets:match_spec(), page_options()) -> entries().
+select(Spec, Options) ->
+    ram_scan:select(Spec, [Options]).
+
+%% @doc As range/3, of the default table, which has to be ordered: see the setting `default_table_type'.
+%%
+%% ```
+%% 1> try ram:range(1, 2) catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec range(From :: term(), To :: term()) -> [{Key :: term(), Value :: term()}].
+range(From, To) ->
+    ram_scan:range(From, To, []).
+
+%% @doc The entries of an ordered table from a key to another, both included, at one revision.
+%%
+%% Keys have Erlang's order, but 1 and 1.0 are two keys, 1 first, also inside of other terms. `$first'
+%% and `$last' stand for the ends of the table, `{key, K}' for any key literally. A range that is upside
+%% down holds nothing. The options are those of {@link to_list/1}. On a set it raises `badarg'.
+%%
+%% ```
+%% 1> ram:create_table(scores, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{{10, ada}, 1}, {{20, bob}, 2}, {{30, eve}, 3}], #{table => scores}).
+%% ok
+%% 3> ram:range({15, '_'}, '$last', #{table => scores, limit => 1, keys_only => true, reverse => true}).
+%% {[{30,eve}],...}
+%% 4> ram:range({10, a}, {20, z}, #{table => scores}).
+%% [{{10,ada},1},{{20,bob},2}]
+%% '''
+-spec range(From :: term(), To :: term(), page_options()) -> entries().
+range(From, To, Options) ->
+    ram_scan:range(From, To, [Options]).
+
+%% @doc As prefix/2, of the default table, which has to be ordered.
+%%
+%% ```
+%% 1> try ram:prefix("ab") catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec prefix(key_prefix()) -> [{Key :: term(), Value :: term()}].
+prefix(Prefix) ->
+    ram_scan:prefix(Prefix, []).
+
+%% @doc The entries of an ordered table whose keys begin with a list or a binary; or, with
+%% `{tuple, Size, FirstElements}', that are tuples of this size with these first elements.
+%%
+%% The options are those of {@link to_list/1}.
+%%
+%% ```
+%% 1> ram:create_table(paths, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{<<"/a/1">>, 1}, {<<"/a/2">>, 2}, {<<"/b">>, 3}, {{a, 1}, 4}], #{table => paths}).
+%% ok
+%% 3> ram:prefix(<<"/a/">>, #{table => paths}).
+%% [{<<"/a/1">>,1},{<<"/a/2">>,2}]
+%% 4> ram:prefix({tuple, 2, [a]}, #{table => paths}).
+%% [{{a,1},4}]
+%% '''
+-spec prefix(key_prefix(), page_options()) -> entries().
+prefix(Prefix, Options) ->
+    ram_scan:prefix(Prefix, [Options]).
+
+%% @doc As first/1, of the default table, which has to be ordered.
+%%
+%% ```
+%% 1> try ram:first() catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec first() -> {ok, {Key :: term(), Value :: term()}} | error.
+first() ->
+    ram_scan:first([]).
+
+%% @doc The first entry of an ordered table, or `error' when it is empty. The options are those of
+%% {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(first_shelf, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{a, 1}, {b, 2}], #{table => first_shelf}).
+%% ok
+%% 3> ram:first(#{table => first_shelf}).
+%% {ok,{a,1}}
+%% '''
+-spec first(read_options()) -> {ok, {Key :: term(), Value :: term()}} | error.
+first(Options) ->
+    ram_scan:first([Options]).
+
+%% @doc As last/1, of the default table, which has to be ordered.
+%%
+%% ```
+%% 1> try ram:last() catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec last() -> {ok, {Key :: term(), Value :: term()}} | error.
+last() ->
+    ram_scan:last([]).
+
+%% @doc The last entry of an ordered table, or `error' when it is empty. The options are those of
+%% {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(last_shelf, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{a, 1}, {b, 2}], #{table => last_shelf}).
+%% ok
+%% 3> ram:last(#{table => last_shelf}).
+%% {ok,{b,2}}
+%% '''
+-spec last(read_options()) -> {ok, {Key :: term(), Value :: term()}} | error.
+last(Options) ->
+    ram_scan:last([Options]).
+
+%% @doc As next/2, of the default table, which has to be ordered.
+%%
+%% ```
+%% 1> try ram:next(a) catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec next(Key :: term()) -> {ok, {Key :: term(), Value :: term()}} | error.
+next(Key) ->
+    ram_scan:next(Key, []).
+
+%% @doc The first entry behind a key of an ordered table, which need not be there, or `error'. The options are those
+%% of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(next_shelf, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{a, 1}, {b, 2}], #{table => next_shelf}).
+%% ok
+%% 3> ram:next(a, #{table => next_shelf}).
+%% {ok,{b,2}}
+%% '''
+-spec next(Key :: term(), read_options()) -> {ok, {Key :: term(), Value :: term()}} | error.
+next(Key, Options) ->
+    ram_scan:next(Key, [Options]).
+
+%% @doc As prev/2, of the default table, which has to be ordered.
+%%
+%% ```
+%% 1> try ram:prev(a) catch error:badarg -> no_order end.
+%% no_order
+%% '''
+-spec prev(Key :: term()) -> {ok, {Key :: term(), Value :: term()}} | error.
+prev(Key) ->
+    ram_scan:prev(Key, []).
+
+%% @doc The last entry before a key of an ordered table, which need not be there, or `error'. The options are those
+%% of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:create_table(prev_shelf, #{type => ordered_set}).
+%% ok
+%% 2> ram:put_many([{a, 1}, {b, 2}], #{table => prev_shelf}).
+%% ok
+%% 3> ram:prev(b, #{table => prev_shelf}).
+%% {ok,{a,1}}
+%% '''
+-spec prev(Key :: term(), read_options()) -> {ok, {Key :: term(), Value :: term()}} | error.
+prev(Key, Options) ->
+    ram_scan:prev(Key, [Options]).

@@ -7,8 +7,9 @@ use ram_core::reading::Freshness;
 use ram_core::scans::{SCAN_BYTES_MAX, Snapshots};
 use ram_lease::mode::Scope;
 use ram_store::answer::Failure;
+use ram_store::write::DEFAULT_TABLE;
 use ram_table::table::{Item, Table};
-use ram_table::tables::{TableType, Tables};
+use ram_table::tables::{DEFAULT_NAME, TableType, Tables};
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::sync::Arc;
 
@@ -216,6 +217,8 @@ pub fn begin_scan(tables: &Tables, which: &Which) -> ram_core::Result<(Snapshots
     };
     let begin = |name: String| {
         let snapshot = find_table(tables, &name)?.snapshot(revision, Some(SCAN_BYTES_MAX));
+        // As requests name the default table.
+        let name = if name == DEFAULT_NAME { DEFAULT_TABLE.into() } else { name };
         Ok((name, snapshot))
     };
     let snapshots: ram_core::Result<Snapshots> = names.into_iter().map(begin).collect();

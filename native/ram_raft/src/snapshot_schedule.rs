@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use crate::replica::Replica;
 use ram_log::Log;
+use ram_table::tables::Tables;
 
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// Of what tables leave over, in each interval.
+const PARTS_FREED_MAX: usize = 64;
 /// What a log may take beside a table that is small: a segment.
 const SLACK_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -24,6 +27,7 @@ pub async fn schedule(replica: Replica, every: u64) {
     let Replica { raft, log, applied, .. } = replica;
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
+        free_some(applied.tables()).await;
         let tables = applied.tables();
         let held_bytes = tables.bytes();
         let last = raft.metrics().borrow_watched().snapshot.map_or(0, |log_id| log_id.index());
@@ -38,6 +42,17 @@ pub async fn schedule(replica: Replica, every: u64) {
         {
             return;
         }
+    }
+}
+
+/// Frees what changes leave over when there are few: of tables that were dropped or replaced, and of
+/// scans that have ended. A part takes well below a millisecond.
+async fn free_some(tables: &Tables) {
+    for _ in 0..PARTS_FREED_MAX {
+        if !tables.reclaimer().free(1) {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 

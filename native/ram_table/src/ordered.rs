@@ -3,10 +3,10 @@
 //!
 //! # Guarantees
 //!
-//! - A read or a range sees the tree of one moment: it lies behind a big-reader lock (`striped.rs`).
+//! - A read or a range sees the tree of one moment: it has a lock (`striped.rs`).
 //! - A reader waits for a change, never for another reader's lock, a scan or the freeing of memory.
-//! - A snapshot is taken in one step, and read without any lock of the table. The writer never waits
-//!   for it: the first change of a node after it copies the node, which is at most a path.
+//! - A snapshot is taken in one step, and read without any lock of the table. The writer never
+//!   waits for it: the first change of a node after it copies the node, which is at most a path.
 //! - What a snapshot holds back is bounded: it is revoked when changes supersede more.
 //! - What was removed is freed in bounded steps ([`reclaim`](crate::reclaim)).
 //!

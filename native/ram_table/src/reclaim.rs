@@ -1,7 +1,7 @@
 //! Deferred reclamation: frees what nothing holds any more, a part at a time.
 //!
-//! A million items take a tenth of a second to free. Whoever lets go of them, as the writer that
-//! replaces a table or a scheduler whose process ends with a scan, gives them to the reclaimer. They
+//! A million items take a tenth of a second to free. Whoever lets go of them (the writer that
+//! replaces a table, a scheduler whose process ends with a scan) gives them to the reclaimer. They
 //! are freed by the next changes, a part with each, and by whoever calls [`Reclaimer::free`]: the
 //! owner of the tables does, on a thread that may take its time.
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Reclaimer {
 }
 
 impl Reclaimer {
-    /// Takes a map of which a snapshot has ended, to sweep it, and to free it if nobody else has it.
+    /// Takes a map of which a snapshot has ended: to sweep it, and to free it if it is nobody's.
     pub(crate) fn add_map(&self, map: All<Item>) {
         self.garbage.lock().push(Garbage::Unswept(map));
     }

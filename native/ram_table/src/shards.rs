@@ -13,7 +13,7 @@
 //! for the map, and for each shard the pre-images, which the lock of the walks guards. Nothing here
 //! looks into either.
 //!
-//! The one file of this crate with `unsafe`: the items of a shard lie in a cell, and it is these
+//! A file with `unsafe`, as `striped.rs`: the items of a shard lie in a cell, and it is these
 //! locks that say who may read and who may change them. `tests/loom.rs` checks that in all orders.
 
 use foldhash::fast::RandomState;

@@ -105,17 +105,17 @@ impl Registry {
     pub fn keep(&mut self, shard: usize, pre_images: &mut PreImages, old: Item) -> Option<Item> {
         let needs_it = |begun: &&mut Begun| old.revision() <= begun.revision;
         let live = self.begun.iter_mut().rev().filter(|begun| !begun.has_ended);
-        let (mut newest, mut revoked) = (None, false);
-        for begun in live.take_while(needs_it) {
-            newest = newest.or(Some(begun.number));
-            begun.held_bytes += held_bytes(&old);
+        let mut live = live.take_while(needs_it).peekable();
+        let Some(newest) = live.peek().map(|newest| newest.number) else { return Some(old) };
+        let (bytes, mut revoked) = (held_bytes(&old), false);
+        for begun in live {
+            begun.held_bytes += bytes;
             if begun.held_bytes_max.is_some_and(|max| begun.held_bytes > max) {
                 begun.has_ended = true;
                 begun.is_revoked.store(true, Ordering::Relaxed);
                 revoked = true;
             }
         }
-        let Some(newest) = newest else { return Some(old) };
         if pre_images.0.is_empty() {
             self.touched.push(shard);
         }

@@ -8,7 +8,8 @@
 //! Reads of several keys at once, of any tables, are [`consistent`](Tables::consistent) when no
 //! write was applied meanwhile: see [`sequence`](super::sequence).
 
-use std::collections::BTreeMap;
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +23,7 @@ pub use super::table::TableType;
 
 pub const DEFAULT_NAME: &str = "default";
 
-type Named = BTreeMap<Box<str>, Arc<Table>>;
+type Named = HashMap<Box<str>, Arc<Table>, RandomState>;
 
 #[derive(Debug)]
 pub struct Tables {
@@ -46,7 +47,7 @@ impl Tables {
     /// freed by that reclaimer.
     pub fn with_capacity(entries: usize, reclaimer: Arc<Reclaimer>) -> Self {
         let default = Table::new(TableType::Set, entries, Locks::Many, reclaimer.clone());
-        let named = Striped::new(Named::new());
+        let named = Striped::new(Named::default());
         let (sequence, revision) = (Sequence::default(), AtomicU64::new(0));
         Tables { default: Arc::new(default), named, sequence, revision, reclaimer }
     }
@@ -159,13 +160,12 @@ impl Tables {
     /// Begins a snapshot of `revision`, the newest one, of all tables. Called by the writer, or
     /// between two writes. It is never revoked.
     pub fn snapshot(&self, revision: u64) -> TablesSnapshot {
-        let default = (DEFAULT_NAME.into(), self.default.snapshot(revision, None));
-        let mut tables = vec![default];
-        self.named.read(|named| {
-            for (name, table) in named {
-                tables.push((name.clone(), table.snapshot(revision, None)));
-            }
+        let mut tables: Vec<(Box<str>, _)> = self.named.read(|named| {
+            let of = |table: &Table| table.snapshot(revision, None);
+            named.iter().map(|(name, table)| (name.clone(), of(table))).collect()
         });
+        tables.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        tables.insert(0, (DEFAULT_NAME.into(), self.default.snapshot(revision, None)));
         TablesSnapshot { revision, tables }
     }
 

@@ -61,7 +61,7 @@ impl OrderedSnapshot {
         self.with_tree(|tree| tree.range(Span { from, to, is_reverse }, limit))
     }
 
-    fn with_tree<R>(&self, read: impl FnOnce(&Tree) -> R) -> Result<R, Revoked> {
+    pub(super) fn with_tree<R>(&self, read: impl FnOnce(&Tree) -> R) -> Result<R, Revoked> {
         // It may be revoked meanwhile; then what is read here goes with this clone.
         let tree = self.held.0.lock().clone().ok_or(Revoked)?;
         let seen = read(&tree);

@@ -15,7 +15,13 @@ use std::ops::Range;
 
 /// The most entries of a node. Of fewer, a table takes more memory and a search more steps; of
 /// more, the first change of a leaf after a snapshot copies more.
-pub const ENTRIES_MAX: usize = if IS_MODEL || cfg!(test) { 8 } else { 64 };
+pub const ENTRIES_MAX: usize = if IS_MODEL {
+    8
+} else if cfg!(test) {
+    16
+} else {
+    64
+};
 
 const TAG_BYTES: usize = size_of::<u32>();
 

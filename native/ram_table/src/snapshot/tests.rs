@@ -70,6 +70,13 @@ fn check((snapshot, content): &(Snapshot, Content)) -> bool {
 fn pre_images(table: &HashTable) -> usize {
     let snapshot = table.snapshot(u64::MAX, None);
     while table.reclaimer().free(100) {}
+    let touched = |shard: &usize| snapshot.all.walk(*shard, |images, _| !images.0.is_empty());
+    let touched = snapshot.shards().filter(|shard| touched(shard).unwrap()).collect::<Vec<_>>();
+    let registry = snapshot.all.snapshots().unwrap().lock();
+    assert!(registry.begun.iter().all(|begun| !begun.has_ended), "one that is over is kept");
+    let mut registered = registry.touched.clone();
+    registered.sort_unstable();
+    assert_eq!(registered, touched, "each shard with pre-images once");
     unswept_pre_images(&snapshot)
 }
 
@@ -243,6 +250,19 @@ fn what_a_revoked_snapshot_kept_goes_with_the_next_changes_while_others_keep_the
 }
 
 #[test]
+fn a_scan_can_go_on_at_any_item_whatever_was_written_since_it_began() {
+    let mut checked = Checked::default();
+    (0..3000u64).for_each(|key| checked.put(&key.to_be_bytes(), 0));
+    let (snapshot, _) = checked.snapshot(None);
+    let chunks = || snapshot.shards().map(|shard| snapshot.chunk(shard).unwrap()).collect();
+    let before: Vec<_> = chunks();
+    checked.revision += 1;
+    (0..3000u64).filter(|key| key % 3 == 0).for_each(|key| checked.remove(&key.to_be_bytes()));
+    (1000..9000u64).for_each(|key| checked.put(&key.to_be_bytes(), 0));
+    assert_eq!(before, chunks());
+}
+
+#[test]
 fn a_snapshot_goes_on_when_the_table_shows_another_or_is_closed() {
     let mut checked = Checked::default();
     (0..100u8).for_each(|key| checked.put(&[key], 10));
@@ -332,6 +352,13 @@ fn what_was_shown_is_freed_in_parts_whoever_lets_go_of_it() {
     let closed = filled();
     closed.close();
     frees_in_parts(closed.reclaimer());
+
+    let closed = filled();
+    closed.close();
+    let locks = Locks::Few;
+    let other = HashTable::with_capacity(0, locks, closed.reclaimer().clone());
+    (0..1000u64).for_each(|_| _ = other.remove(b"k"));
+    assert_eq!(alive(), 0, "changes of another table free it too");
 
     let table = filled();
     let reclaimer = table.reclaimer().clone();

@@ -1,6 +1,10 @@
 use super::*;
 use crate::value::StoredValue;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 fn item(key: &[u8], revision: u64) -> Item {
     Item::new(key, StoredValue::plain(b"value"), &Meta::created(revision))
@@ -87,6 +91,26 @@ fn a_set_becomes_ordered_as_long_as_it_is_empty() {
     assert!(table.become_ordered(), "it is");
     assert!(matches!(table.typed(), Typed::Ordered(ordered) if ordered.get(b"b").is_some()));
     assert_eq!((content(&before), table.entries()), (vec![(b"a".to_vec(), 1)], 1));
+}
+
+/// Else one who asks late whether the next write is applied would read the empty set for it.
+#[test]
+fn a_set_becomes_ordered_when_those_who_read_it_are_done() {
+    let (table, (reading, is_read)) = (&Table::default(), channel());
+    let is_turned = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let may_read = || {
+                reading.send(()).unwrap();
+                thread::sleep(Duration::from_millis(20));
+                !is_turned.load(Ordering::SeqCst)
+            };
+            assert_eq!(table.with_item_if(b"a", may_read, |_| ()), Some(Some(())));
+        });
+        is_read.recv().unwrap();
+        assert!(table.become_ordered());
+        is_turned.store(true, Ordering::SeqCst);
+    });
 }
 
 #[test]

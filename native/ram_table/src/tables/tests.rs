@@ -2,6 +2,7 @@ use super::*;
 use crate::item::{Item, Meta};
 use crate::table::Revoked;
 use crate::value::StoredValue;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -67,7 +68,7 @@ fn a_snapshot_has_the_tables_of_its_revision_whatever_is_made_dropped_and_writte
     }
     let of = |name: &str, table_type, revision| (name.to_string(), table_type, revision);
     let (set, ordered) = (TableType::Set, TableType::OrderedSet);
-    assert_eq!(seen, [of("default", set, 1), of("a", ordered, 2), of("b", set, 3)]);
+    assert_eq!(seen, [of("a", ordered, 2), of("b", set, 3), of("default", set, 1)]);
     assert_eq!(snapshot.revision(), 3);
 }
 
@@ -83,7 +84,9 @@ fn tables_that_replace_others_are_found_at_once_and_the_others_are_closed() {
     put(&tables, "old", b"k", 1);
     let (kept, default) = (tables.get("both").unwrap(), tables.get("").unwrap());
     let snapshot = tables.snapshot(1);
-    assert!(tables.replace_with(&other));
+    let replaced = Cell::new(false);
+    assert!(tables.consistent(|| replaced.set(tables.replace_with(&other))).is_none());
+    assert!(replaced.get());
     assert_eq!(tables.names(), ["both", "default", "new"]);
     assert_eq!(revision(&default, b"k"), Some(2), "the default table is the same one");
     assert_eq!(tables.with_table("both", |table| revision(table, b"k")), Some(Some(2)));
