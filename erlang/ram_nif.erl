@@ -6,7 +6,7 @@
          member_set_cookie/2, member_rename/3, member_recover/3, member_erase/1,
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/6, put_large/6, delete/5, write_many/6, delete_range/6, change_table/4]).
--export([transaction/7, transaction_large/7]).
+-export([transaction/5, transaction_large/5]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
@@ -133,15 +133,16 @@ delete(_Member, _Ref, _Table, _Key, _TimeoutMs) -> ?NOT_LOADED.
                  Deletes :: [term()], non_neg_integer()) -> reply().
 write_many(_Member, _Ref, _Table, _Puts, _Deletes, _TimeoutMs) -> ?NOT_LOADED.
 
--spec transaction(member(), reference(), Table :: binary(), If :: [condition()],
-                  Then :: [command()], Otherwise :: [command()], non_neg_integer()) -> reply().
-transaction(_Member, _Ref, _Table, _If, _Then, _Otherwise, _TimeoutMs) -> ?NOT_LOADED.
+-spec transaction(member(), reference(), Table :: binary(),
+                  {If :: [condition()], Then :: [command()], Otherwise :: [command()]},
+                  non_neg_integer()) -> reply().
+transaction(_Member, _Ref, _Table, _Parts, _TimeoutMs) -> ?NOT_LOADED.
 
 %% Takes keys of any length, too.
--spec transaction_large(member(), reference(), Table :: binary(), If :: [condition()],
-                        Then :: [command()], Otherwise :: [command()], non_neg_integer()) ->
-          reply().
-transaction_large(_Member, _Ref, _Table, _If, _Then, _Otherwise, _TimeoutMs) -> ?NOT_LOADED.
+-spec transaction_large(member(), reference(), Table :: binary(),
+                        {If :: [condition()], Then :: [command()], Otherwise :: [command()]},
+                        non_neg_integer()) -> reply().
+transaction_large(_Member, _Ref, _Table, _Parts, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec delete_range(member(), reference(), Table :: binary(), From :: bound(), To :: bound(),
                    non_neg_integer()) -> reply().

@@ -315,16 +315,17 @@ plain({delete, none, Key}, {Member, TimeoutMs, Table}, Call) ->
 run(Target, Conditions, Then, Otherwise) ->
     Bytes = lists:sum([bytes(Part) || Part <- Conditions ++ Then ++ Otherwise]),
     Submit = case Bytes > ?LARGE_BYTES of
-                 true -> fun ram_nif:transaction_large/7;
-                 false -> fun ram_nif:transaction/7
+                 true -> fun ram_nif:transaction_large/5;
+                 false -> fun ram_nif:transaction/5
              end,
     run(Submit, Target, Conditions, Then, Otherwise).
 
 run(Submit, {Member, TimeoutMs, Table} = Target, Conditions, Then, Otherwise) ->
-    Request = fun(Ref) -> Submit(Member, Ref, Table, Conditions, Then, Otherwise, TimeoutMs) end,
+    Parts = {Conditions, Then, Otherwise},
+    Request = fun(Ref) -> Submit(Member, Ref, Table, Parts, TimeoutMs) end,
     case ram_request:call(Member, Request, TimeoutMs) of
         {error, {bad_key, long}} ->
-            run(fun ram_nif:transaction_large/7, Target, Conditions, Then, Otherwise);
+            run(fun ram_nif:transaction_large/5, Target, Conditions, Then, Otherwise);
         {ran, Succeeded, _Revision, forgotten} ->
             Ran = case Succeeded of true -> Then; false -> Otherwise end,
             case lists:all(fun(Command) -> element(1, Command) =:= get end, Ran) of

@@ -170,7 +170,9 @@ raise_overloaded(Run, Words) ->
 not_raised_here() ->
     [{{refused, <<"a test">>}, {put, [k, v]}, ["a test", "report"]},
      {{too_many_tables, 1024}, {create_table, [t, #{}]}, ["1024", "ram:drop_table/1"]},
-     {{results_too_large, 64}, {txn, [[], [], []]}, ["64 bytes", "fewer"]}].
+     {{results_too_large, 64}, {txn, [[], [], []]}, ["64 bytes", "fewer"]},
+     {{expired, 7}, {to_list, [#{}]}, ["revision 7", "begin another"]},
+     {{unreadable_key, <<7>>}, {keys, []}, ["OTP", "read it there"]}].
 
 raise_as_if(Run, {Reason, {Function, Arguments} = Call, Words}) ->
     raised_as(ram_peers:call(Run, 1, ram_load, exception_as_if, [Reason, Call]),

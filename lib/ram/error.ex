@@ -65,6 +65,8 @@ defmodule Ram.Error do
   defp failure?({:not_an_integer, _key}), do: true
   defp failure?({:results_too_large, _bytes_max}), do: true
   defp failure?({:conflict, _key}), do: true
+  defp failure?({:unreadable_key, _bytes}), do: true
+  defp failure?({:expired, _revision}), do: true
   defp failure?({:refused, _why}), do: true
   defp failure?(_reason), do: false
 end

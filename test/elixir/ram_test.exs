@@ -199,5 +199,7 @@ defmodule RamTest do
   defp example({:type, _, :binary, []}), do: "what went wrong there"
   defp example({:type, _, integer, []}) when integer in [:non_neg_integer, :pos_integer], do: 7
   defp example({:type, _, :term, []}), do: :whatever
+  defp example({:type, _, :atom, []}), do: :there
+  defp example({:remote_type, _, [{:atom, _, :ram}, {:atom, _, :rev}, []]}), do: 7
   defp example({:user_type, _, :cluster_error, []}), do: {:unreachable, [:there@example]}
 end

@@ -192,7 +192,12 @@ impl Store {
                 {
                     changes.run(&command).map(|()| false)
                 }
-                (_, decided) => decided,
+                (part, decided) => {
+                    if matches!(part, Part::Then(_) | Part::Otherwise(_)) {
+                        changes.pass_over();
+                    }
+                    decided
+                }
             };
         }
         let made = changes.into_made();

@@ -24,7 +24,7 @@ pub(crate) struct Changes<'s, 'a> {
     /// Where in `made` the change of a key is, by the address of its table.
     places: HashMap<(usize, &'a [u8]), usize>,
     has_changed: bool,
-    /// The commands that were run.
+    /// The commands of the transaction so far, those that are not run among them.
     commands: u32,
     results: Vec<Option<Found>>,
     results_bytes: usize,
@@ -133,6 +133,11 @@ impl<'s, 'a> Changes<'s, 'a> {
         }
         self.commands += 1;
         Ok(())
+    }
+
+    /// A command that is not run.
+    pub fn pass_over(&mut self) {
+        self.commands += 1;
     }
 
     pub fn into_made(self) -> Made<'a> {

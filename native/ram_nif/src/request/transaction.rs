@@ -2,6 +2,7 @@
 //! does not.
 //!
 //! ```text
+//! Parts      :: {[Condition], [Command], [Command]}
 //! Table      :: <<"name">>, <<>> for the default one; in a part also none: that of the transaction
 //! Condition  :: {Table, Key, absent | present | {value, Value} | {rev, '<' | '=' | '>', Revision}}
 //!             | {unchanged, Table, From, To, Revision, Entries}                      see `range`
@@ -40,11 +41,10 @@ macro_rules! transaction {
             member: &'a MemberResource,
             reference: Term<'a>,
             table: &'a str,
-            conditions: Vec<Term<'a>>,
-            then: Vec<Term<'a>>,
-            otherwise: Vec<Term<'a>>,
+            parts: (Vec<Term<'a>>, Vec<Term<'a>>, Vec<Term<'a>>),
             timeout_ms: u64,
         ) -> NifResult<Term<'a>> {
+            let (conditions, then, otherwise) = parts;
             let parts = Parts { table, conditions, then, otherwise };
             let encoded = parts.encode(env, member, $steps_max);
             let submit = |writing| submit(env, member, reference, writing, timeout_ms);

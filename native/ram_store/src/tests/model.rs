@@ -189,8 +189,10 @@ impl Model {
                     succeeded = succeeded && before.clone().holds(table, check)?;
                 }
                 let mut results = Vec::new();
-                for (at, step) in (if succeeded { then } else { otherwise }).iter().enumerate() {
-                    self.step(table, step, at as u32, &mut results)?;
+                let (steps, first) =
+                    if succeeded { (then, 0) } else { (otherwise, then.len() as u32) };
+                for (at, step) in (first..).zip(steps) {
+                    self.step(table, step, at, &mut results)?;
                 }
                 Ok(Answer::Ran { succeeded, revision, results: Some(results) })
             }
