@@ -64,7 +64,8 @@
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
--export_type([reads/0, read_options/0, read_status/0, lease_absence/0]).
+-export_type([reads/0, read_options/0, scan_options/0, page_options/0, entries/0, key_prefix/0,
+              read_status/0, lease_absence/0]).
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
@@ -72,8 +73,22 @@
 
 -type reads() :: lease | quorum | local.
 %% Who may answer a read: see {@link fetch/2}.
--type read_options() :: #{reads => reads()}.
-%% The options of {@link get/3} and {@link fetch/2}.
+-type read_options() :: #{reads => reads(), at_least => rev(), table => atom(),
+                          timeout => timeout()}.
+%% The options of reads: see {@link fetch/2}.
+-type scan_options() :: #{reverse => boolean(), reads => reads(), at_least => rev(),
+                          table => atom(), timeout => timeout()}.
+%% The options of {@link fold/3}.
+-type page_options() :: #{limit => pos_integer(), continuation => ram_scan:continuation(),
+                          reverse => boolean(), keys_only => boolean(), reads => reads(),
+                          at_least => rev(), table => atom(), timeout => timeout()}.
+%% The options of {@link to_list/1}.
+-type entries() :: [term()] | {[term()], ram_scan:continuation() | done}.
+%% What {@link to_list/1} and {@link range/3} answer: entries `{Key, Value}', or keys with
+%% `keys_only', or what a match specification makes of them; without `limit' a list.
+-type key_prefix() :: list() | binary()
+                    | {tuple, Size :: non_neg_integer(), FirstElements :: list()}.
+%% What keys begin with: see {@link prefix/2}.
 -type read_status() :: #{local := non_neg_integer(), waited := non_neg_integer(),
                          quorum := non_neg_integer(),
                          lease := held | {absent, lease_absence()}}.
@@ -406,7 +421,7 @@ get(Key, Default) ->
 %% ** exception error: bad argument
 %%      in function  ram:get/3
 %%         called as ram:get(hits,0,#{raeds => local})
-%%         *** argument 3: raeds is no option of this call; it knows reads
+%%         *** argument 3: raeds is no option of this call; it knows at_least, reads, table, timeout
 %% '''
 -spec get(Key :: term(), Default, read_options()) -> Value :: term() | Default.
 get(Key, Default, Options) ->
@@ -443,6 +458,9 @@ fetch(Key) ->
 %% majority too. It may be old: by moments, or by as long as this node is cut off. Of one key it
 %% never goes back in time on one node, restarts of the node apart.</li>
 %% </ul>
+%% `at_least' is a revision, of a write that this or another process made: the read waits until this
+%% node has applied it, also with `local'. `table' names another table than the default one,
+%% `timeout' is for how long it waits, in milliseconds.
 %%
 %% ```
 %% 1> ram:put(config, #{colour => blue}).

@@ -29,12 +29,23 @@ get(Key, Default) ->
 
 -spec get(term(), Default :: term(), ram:read_options()) -> term().
 get(Key, Default, Options) ->
-    Call = {get, [Key, Default, Options]},
-    {Member, _TimeoutMs, Reads} = Running = running(Options, Call),
-    case ram_nif:get_now(Member, Key, Default, Reads) of
-        'ram fetch' -> value(fetch_by(Running, Key, Call), Default);
-        Value -> Value
+    case is_plain(Options) of
+        true ->
+            Call = {get, [Key, Default, Options]},
+            {Member, _TimeoutMs, Reads} = Running = running(Options, Call),
+            case ram_nif:get_now(Member, Key, Default, Reads) of
+                'ram fetch' -> value(fetch_by(Running, Key, Call), Default);
+                Value -> Value
+            end;
+        false ->
+            ram_lookup:get(Key, Default, Options)
     end.
+
+%% No option, or only who may answer: these are as fast as reads without options.
+is_plain(#{reads := Reads} = Options) ->
+    map_size(Options) =:= 1 andalso ram_config:reads(Reads) =:= ok;
+is_plain(Options) ->
+    Options =:= #{}.
 
 now_or_later(Key, Default) ->
     case member() of
@@ -63,26 +74,17 @@ fetch(Key) ->
 
 -spec fetch(term(), ram:read_options()) -> {ok, term()} | error.
 fetch(Key, Options) ->
-    Call = {fetch, [Key, Options]},
-    fetch_by(running(Options, Call), Key, Call).
+    case is_plain(Options) of
+        true ->
+            Call = {fetch, [Key, Options]},
+            fetch_by(running(Options, Call), Key, Call);
+        false ->
+            ram_lookup:fetch(Key, Options)
+    end.
 
 running(Options, Call) ->
     {Member, TimeoutMs, Configured} = ram_request:running(Call),
-    {Member, TimeoutMs, reads(Options, Configured, Call)}.
-
-reads(#{reads := Reads} = Options, Configured, Call) when map_size(Options) =:= 1 ->
-    case ram_config:reads(Reads) of
-        ok -> Reads;
-        {error, _} -> checked_reads(Options, Configured, Call)
-    end;
-reads(Options, Configured, _Call) when Options =:= #{} ->
-    Configured;
-reads(Options, Configured, Call) ->
-    checked_reads(Options, Configured, Call).
-
-checked_reads(Options, Configured, Call) ->
-    Checked = ram_arguments:options(Options, #{reads => fun ram_config:reads/1}, Call),
-    maps:get(reads, Checked, Configured).
+    {Member, TimeoutMs, maps:get(reads, Options, Configured)}.
 
 fetch_by({Member, _TimeoutMs, Reads} = Running, Key, Call) ->
     fetched(ram_nif:fetch_now(Member, Key, Reads), Running, Key, Call).

@@ -189,7 +189,7 @@ limited(empty, _Make, _What, _Limit, _Asked, _Call) ->
     {[], done};
 limited({at_end, _} = Bounds, Make, _What, _Limit, Asked, Call) ->
     {whole(Bounds, Make, Asked, Call), done};
-limited(Bounds, Make, What, Limit, Asked, Call) ->
+limited(_Bounds, Make, What, Limit, Asked, Call) ->
     {_Member, Scan, Revision} = open_table(Asked, Call),
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, maps:update_with(more, fun(M) -> M#{limit => Limit} end, Asked), Call).

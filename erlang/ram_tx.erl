@@ -8,12 +8,17 @@
 %% `keys_only'.
 -module(ram_tx).
 
--export([get/2, get/3, get/4, fetch/2, fetch/3, put/3, put/4, delete/2, delete/3, range/4, abort/2]).
+-export([get/2, get/3, get/4, fetch/2, fetch/3, put/3, put/4, delete/2, delete/3]).
+-export([range/4, abort/2]).
+
+-export_type([tx/0]).
 
 -compile({no_auto_import, [get/1, get/2, put/2]}).
 
 -type tx() :: ram_transaction:tx().
+%% A transaction whose fun is running.
 -type options() :: #{table => atom()}.
+%% Without a table it is the default one.
 
 %% @equiv get(Tx, Key, undefined)
 -spec get(tx(), Key :: term()) -> Value :: term() | undefined.
