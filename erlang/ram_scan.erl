@@ -60,8 +60,7 @@ to_list(Options) ->
 
 -spec keys([map()]) -> [term()] | {[term()], continuation() | done}.
 keys(Options) ->
-    Call = {keys, Options},
-    listed(all, same, maps:put(keys_only, true, options(Options)), Call).
+    listed(all, keys, options(Options), {keys, Options}).
 
 -spec select(ets:match_spec(), [map()]) -> [term()] | {[term()], continuation() | done}.
 select(Spec, Options) ->
@@ -144,7 +143,7 @@ list(Bounds, Make, Options, Call) ->
 listed(Bounds, Make, Options, Call) ->
     Checks = #{limit => fun check_limit/1, reverse => fun check_boolean/1,
                keys_only => fun check_boolean/1, continuation => fun check_continuation/1},
-    #{more := More} = Asked = ram_options:read(Options, Checks, Call),
+    #{more := More} = Asked = of_make(Make, ram_options:read(Options, Checks, Call)),
     What = {Bounds, made_of(Make), maps:without([limit, continuation], More)},
     case More of
         #{continuation := #ram_continuation{what = What} = Continuation} ->
@@ -159,7 +158,12 @@ listed(Bounds, Make, Options, Call) ->
     end.
 
 made_of({select, Spec, _Compiled}) -> {select, Spec};
-made_of(same) -> same.
+made_of(Make) -> Make.
+
+%% Keys are all that is wanted, and entries what a match specification is of.
+of_make(keys, #{more := More} = Asked) -> Asked#{more := More#{keys_only => true}};
+of_make({select, _, _}, #{more := More} = Asked) -> Asked#{more := More#{keys_only => false}};
+of_make(same, Asked) -> Asked.
 
 whole(empty, _Make, _Asked, _Call) ->
     [];
@@ -206,11 +210,10 @@ go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _},
         end,
     Results = lists:append(lists:reverse(Pages)),
     case split(Limit, Results) of
-        {Items, []} when Next =:= done -> close(Open), ended(Items, More);
+        %% A continuation from before may be used again.
+        {Items, []} when Next =:= done -> {Items, done};
         {Items, Rest} -> {Items, Continuation#ram_continuation{found = Rest, cursor = Next}}
     end.
-
-ended(Items, _More) -> {Items, done}.
 
 length_at_least(_Found, infinity) -> false;
 length_at_least(Found, Limit) -> length(Found) >= Limit.
@@ -224,7 +227,8 @@ gather(_Scan, done, _Bounds, _Make, _Options, _Limit, Pages, _Call) ->
     {Pages, done};
 gather(Scan, Cursor, Bounds, Make, {Reverse, KeysOnly, _} = Options, Limit, Pages, Call) ->
     Room = case Make of
-               same when is_integer(Limit) -> min(?PAGE_ITEMS, Limit - count(Pages));
+               {select, _, _} -> ?PAGE_ITEMS;
+               _ when is_integer(Limit) -> min(?PAGE_ITEMS, Limit - count(Pages));
                _ -> ?PAGE_ITEMS
            end,
     {Items, Next} = page(Scan, Cursor, Bounds, {Reverse, KeysOnly, Room}, Call),
@@ -237,8 +241,8 @@ gather(Scan, Cursor, Bounds, Make, {Reverse, KeysOnly, _} = Options, Limit, Page
 count(Pages) ->
     lists:sum([length(Page) || Page <- Pages]).
 
-made(same, Items) -> Items;
-made({select, _Spec, Compiled}, Items) -> ets:match_spec_run(Items, Compiled).
+made({select, _Spec, Compiled}, Items) -> ets:match_spec_run(Items, Compiled);
+made(_Make, Items) -> Items.
 
 %%% Pages
 

@@ -51,6 +51,7 @@ pub enum Cursor {
 }
 
 /// What a page holds, and where the next begins; `None`: it was the last.
+#[derive(Debug)]
 pub struct Page {
     pub items: Vec<Item>,
     pub next: Option<Cursor>,
@@ -225,5 +226,102 @@ impl Scans {
     pub fn close(&self) {
         let scans = std::mem::take(&mut *self.0.lock());
         scans.iter().filter_map(Weak::upgrade).for_each(|scan| scan.close());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ram_table::table::Meta;
+    use ram_table::tables::{TableType, Tables};
+    use ram_table::value::StoredValue;
+
+    const ALL: KeyBounds<'static> = (Bound::Unbounded, Bound::Unbounded);
+
+    fn put(tables: &Tables, key: u32, revision: u64) {
+        for name in ["hash", "ordered"] {
+            let (key, meta) = (key.to_be_bytes(), Meta::created(revision));
+            let item = Item::new(&key, StoredValue::plain(b""), &meta);
+            tables.get(name).unwrap().insert(item);
+        }
+    }
+
+    fn filled(entries: u32) -> Tables {
+        let tables = Tables::default();
+        tables.create("hash", TableType::Set);
+        tables.create("ordered", TableType::OrderedSet);
+        (0..entries).for_each(|key| put(&tables, key, 1));
+        tables
+    }
+
+    fn scan(scans: &Scans, tables: &Tables, revision: u64, held_bytes_max: u64) -> Arc<Scan> {
+        let begin = |name: &str| {
+            let table = tables.get(name).unwrap();
+            (name.to_owned(), table.snapshot(revision, Some(held_bytes_max)))
+        };
+        scans.open(["hash", "ordered"].map(begin).into(), revision)
+    }
+
+    fn keys(scan: &Scan, table: &str, limit: usize) -> Vec<Vec<u8>> {
+        let (mut keys, mut next) = (Vec::new(), Some(Cursor::Start));
+        while let Some(cursor) = next {
+            let page = scan.page(table, &cursor, ALL, false, limit).unwrap();
+            assert!(page.items.len() <= limit);
+            assert!(page.next.is_none() || page.items.len() == limit, "only the last is short");
+            keys.extend(page.items.iter().map(|item| item.key().to_vec()));
+            next = page.next;
+        }
+        keys
+    }
+
+    #[test]
+    fn pages_of_any_size_are_the_table_as_it_was_whatever_is_written_between_them() {
+        let (scans, tables) = (Scans::default(), filled(3000));
+        let scan = scan(&scans, &tables, 1, u64::MAX);
+        for (revision, limit) in [1, 7, 1000, 2999, 3000, 5000].into_iter().enumerate() {
+            for table in ["hash", "ordered"] {
+                let mut found = keys(&scan, table, limit);
+                if table == "hash" {
+                    found.sort();
+                }
+                assert!(found.into_iter().eq((0..3000u32).map(|key| key.to_be_bytes().to_vec())));
+            }
+            (0..4000).step_by(3).for_each(|key| put(&tables, key, revision as u64 + 2));
+        }
+        assert_eq!(scan.get("hash", &0u32.to_be_bytes()).unwrap().unwrap().unwrap().revision(), 1);
+        assert!(scan.get("ordered", &3999u32.to_be_bytes()).unwrap().unwrap().is_none());
+        assert!(scan.get("none", b"k").unwrap().is_none());
+        assert_eq!((scan.is_ordered("hash"), scan.is_ordered("none")), (Ok(Some(false)), Ok(None)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scan_that_nobody_uses_is_over_and_one_that_is_used_goes_on() {
+        let (scans, tables) = (Scans::default(), filled(10));
+        let (used, idle) = (scan(&scans, &tables, 1, u64::MAX), scan(&scans, &tables, 1, u64::MAX));
+        drop(scan(&scans, &tables, 1, u64::MAX));
+        assert_eq!(scans.count(), 2);
+        let sweeping = tokio::spawn(scans.clone().sweep());
+        for _ in 0..4 {
+            tokio::time::sleep(SCAN_IDLE / 2).await;
+            assert!(used.get("hash", b"k").is_ok());
+        }
+        assert_eq!(idle.get("hash", b"k").unwrap_err(), Expired);
+        assert!(idle.page("ordered", &Cursor::Start, ALL, false, 1).is_err());
+        assert_eq!(keys(&used, "ordered", 3).len(), 10);
+        sweeping.abort();
+        scans.close();
+        assert!(used.get("hash", b"k").is_err());
+    }
+
+    #[test]
+    fn a_scan_that_holds_too_much_back_is_over() {
+        let (scans, tables) = (Scans::default(), filled(1000));
+        let scan = scan(&scans, &tables, 1, 10_000);
+        assert_eq!(keys(&scan, "ordered", 100).len(), 1000);
+        (0..1000).for_each(|key| put(&tables, key, 2));
+        for table in ["hash", "ordered"] {
+            assert!(scan.get(table, &1u32.to_be_bytes()).is_err(), "{table}");
+            assert!(scan.page(table, &Cursor::Start, ALL, false, 10).is_err(), "{table}");
+        }
     }
 }
