@@ -303,6 +303,7 @@ not_ordered(Name, Call) ->
     Why = io_lib:format("the table ~ts is a set, and has no order", [Name]),
     ram_error:badarg(Call, length(Arguments), Why).
 
+-spec wrong(call(), pos_integer(), string(), term()) -> no_return().
 wrong(Call, Position, Must, Term) ->
     ram_error:badarg(Call, Position, io_lib:format("~ts, and is ~0tP", [Must, Term, ?DEPTH])).
 

@@ -257,6 +257,7 @@ state({ram_tx, Ref}, Call) ->
 state(_Other, Call) ->
     no_transaction(Call).
 
+-spec no_transaction(call()) -> no_return().
 no_transaction(Call) ->
     ram_error:badarg(Call, 1, "must be the transaction whose fun is running in this process").
 
