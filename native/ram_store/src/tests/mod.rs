@@ -4,6 +4,8 @@ mod commands;
 mod content;
 mod dump;
 mod model;
+mod plan;
+mod ranges;
 mod retries;
 mod tables;
 mod together;
