@@ -28,8 +28,8 @@ pub fn find_table(tables: &Tables, name: &str) -> ram_core::Result<Arc<Table>> {
     Ok(tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))?)
 }
 
-/// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none | ask
-/// | {error, Reason}`
+/// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none |
+/// ask | {error, Reason}`
 #[rustler::nif]
 fn lookup_now<'a>(
     env: Env<'a>,

@@ -35,7 +35,8 @@ pub fn looked_up_all<'a>(env: Env<'a>, items: Vec<Option<Item>>) -> Term<'a> {
 
 /// `{items, [{K, V} | K], IsMore}`. Where this OTP has no term for a key, or a value has to be
 /// decoded by the caller, `{'ram encoded', K, Binary}` or `{'ram unreadable', KeyBinary}` stands in
-/// the list, and it is `{mixed, Items, IsMore}`. Those beyond the limit only tell that there is more.
+/// the list, and it is `{mixed, Items, IsMore}`. Those beyond the limit only tell that there is
+/// more.
 pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, limit: usize, keys_only: bool) -> Term<'a> {
     let is_more = items.len() > limit;
     items.truncate(limit);
