@@ -1,5 +1,5 @@
-//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl, ram_lookup.erl and
-//! ram_write.erl.
+//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl, ram_lookup.erl
+//! and ram_write.erl.
 //!
 //! Each takes the caller's reference, puts the request into the member's queue and returns `{ok,
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was

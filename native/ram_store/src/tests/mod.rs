@@ -3,6 +3,7 @@
 mod commands;
 mod content;
 mod dump;
+mod formats;
 mod model;
 mod plan;
 mod ranges;
