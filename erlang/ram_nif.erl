@@ -10,7 +10,7 @@
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
--export([lookup/6, get_many/6, range/7, info/5, tables/4, scan/5]).
+-export([lookup/6, get_many/6, range/6, info/5, tables/4, scan/5]).
 -export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
@@ -235,9 +235,9 @@ get_many(_Member, _Ref, _Table, _Keys, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
           entries() | ask | {error, term()}.
 range_now(_Member, _Table, _Range, _Options, _Fresh) -> ?NOT_LOADED.
 
--spec range(member(), reference(), Table :: binary(), key_range(), page_options(), fresh(),
+-spec range(member(), reference(), Table :: binary(), {key_range(), page_options()}, fresh(),
             non_neg_integer()) -> reply().
-range(_Member, _Ref, _Table, _Range, _Options, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
+range(_Member, _Ref, _Table, _RangeAndOptions, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec info_now(member(), Table :: binary(), fresh()) ->
           {ok, set | ordered_set, Entries :: non_neg_integer(), Bytes :: non_neg_integer()}

@@ -253,7 +253,7 @@ page_options(#{more := More}) ->
 short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked, Call) ->
     Now = fun(Fresh) -> ram_nif:range_now(Member, Table, Bounds, Options, Fresh) end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
-                    ram_nif:range(Member, Ref, Table, Bounds, Options, Fresh, TimeoutMs)
+                    ram_nif:range(Member, Ref, Table, {Bounds, Options}, Fresh, TimeoutMs)
             end,
     case ram_lookup:ask(Asked, Now, Later, 1) of
         {items, Items, IsMore} -> {Items, IsMore};

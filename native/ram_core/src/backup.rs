@@ -1,9 +1,9 @@
 //! The backup service: writes this member's table into a file, or restores one; one at a time.
 //!
-//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot of
-//! the tables between two log entries, and writes it while writes go on. A restore checks the whole
-//! file before the first put; then its entries are ordinary writes, so many in flight that others
-//! find room in the queue.
+//! A backup waits until this member has applied all that was acknowledged before, takes a snapshot
+//! of the tables between two log entries, and writes it while writes go on. A restore checks the
+//! whole file before the first put; then its entries are ordinary writes, so many in flight that
+//! others find room in the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -31,6 +31,7 @@ use ram_raft::types::Member;
 use ram_store::answer::Answer;
 use ram_store::write::{self, Command, Condition, Encoded, State};
 use ram_table::table::Item;
+use ram_table::tables::Tables;
 
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
@@ -126,9 +127,8 @@ impl Handle {
         look: impl FnOnce(Option<&Item>) -> Option<T>,
     ) -> Result<Option<T>> {
         let may_read = || self.reads.read_path(mode, key) == ReadPath::Now;
-        let looked =
-            self.applied.table().with_item_if(key, may_read, look).ok_or(Error::Stopped)?;
-        let answer = looked.flatten();
+        let looked = self.applied.table().with_item_if(key, may_read, look);
+        let answer = looked_at(self.applied.tables(), looked)?.flatten();
         if answer.is_some() {
             self.reads.counts.count_local();
         }
@@ -323,9 +323,37 @@ impl Writing<'_> {
     }
 }
 
+/// What was found in a table of these, if it showed anything. If not, it may have been replaced or
+/// turned into an ordered one at that moment: then only the slow way knows.
+fn looked_at<T>(tables: &Tables, looked: Option<Option<T>>) -> Result<Option<T>> {
+    match looked {
+        None if tables.is_closed() => Err(Error::Stopped),
+        looked => Ok(looked.flatten()),
+    }
+}
+
 fn enqueue<T>(queue: &mpsc::Sender<T>, item: T) -> Result<()> {
     queue.try_send(item).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => Error::Overloaded,
         mpsc::error::TrySendError::Closed(_) => Error::Stopped,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ram_table::tables::TableType;
+
+    #[test]
+    fn a_table_that_was_turned_when_it_was_looked_at_is_asked_the_slow_way_until_all_are_closed() {
+        let tables = Tables::default();
+        let ram_table::table::Typed::Hash(seen) = tables.default_table().typed() else { panic!() };
+        assert!(tables.default_table().become_ordered());
+        assert_eq!(tables.default_table().table_type(), TableType::OrderedSet);
+        let look = || seen.with_item_if(b"k", || true, |item| item.is_none());
+        assert_eq!(looked_at(&tables, look()), Ok(None));
+        assert_eq!(looked_at(&tables, Some(Some(1))), Ok(Some(1)));
+        tables.close();
+        assert_eq!(looked_at(&tables, look()), Err(Error::Stopped));
+    }
 }

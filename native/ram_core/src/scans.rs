@@ -1,8 +1,9 @@
 //! Scans: tables at one revision, read page by page by callers on any thread while writes go on.
 //!
-//! A scan holds a snapshot of each of its tables: of one for a scan, of all for a transaction. What the table's writer has to keep for it is bounded: beyond
-//! [`SCAN_BYTES_MAX`] the oldest snapshots are revoked, and one that nobody has used for
-//! [`SCAN_IDLE`] is dropped. Either way the scan has expired, and its next page says so.
+//! A scan holds a snapshot of each of its tables: of one for a scan, of all for a transaction. What
+//! the table's writer has to keep for it is bounded: beyond [`SCAN_BYTES_MAX`] the oldest snapshots
+//! are revoked, and one that nobody has used for [`SCAN_IDLE`] is dropped. Either way the scan has
+//! expired, and its next page says so.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -34,7 +35,14 @@ struct State {
     snapshots: Option<Arc<Snapshots>>,
     last_used: Instant,
     /// The chunk of a hash table that was read last: its pages follow each other.
-    chunk: Option<((String, usize), Arc<[Item]>)>,
+    chunk: Option<Chunk>,
+}
+
+/// All items of a shard.
+struct Chunk {
+    table: String,
+    shard: usize,
+    items: Arc<[Item]>,
 }
 
 /// Where in a scan a page begins.
@@ -149,18 +157,17 @@ impl Scan {
         (table, shard): (&str, usize),
         read: impl FnOnce() -> Result<Vec<Item>, Revoked>,
     ) -> Result<Arc<[Item]>, Expired> {
-        if let Some(((known_table, known_shard), chunk)) = &self.state.lock().chunk
-            && known_table == table
-            && *known_shard == shard
+        if let Some(chunk) = &self.state.lock().chunk
+            && (chunk.table.as_str(), chunk.shard) == (table, shard)
         {
-            return Ok(chunk.clone());
+            return Ok(chunk.items.clone());
         }
-        let chunk: Arc<[Item]> = read()?.into();
+        let items: Arc<[Item]> = read()?.into();
         let mut state = self.state.lock();
         if state.snapshots.is_some() {
-            state.chunk = Some(((table.to_owned(), shard), chunk.clone()));
+            state.chunk = Some(Chunk { table: table.to_owned(), shard, items: items.clone() });
         }
-        Ok(chunk)
+        Ok(items)
     }
 
     fn used(&self) -> Result<Arc<Snapshots>, Expired> {

@@ -20,10 +20,11 @@ impl Kind {
         }
     }
 
-    /// The version of what is written.
+    /// The version of what is written, that of the blocks' content included; a backup's first block
+    /// has another one, of its content.
     pub(super) fn version(self) -> u32 {
         match self {
-            Kind::Snapshot => 3,
+            Kind::Snapshot => 4,
             Kind::Backup => 1,
         }
     }

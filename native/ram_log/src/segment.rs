@@ -42,7 +42,9 @@ const _: () = {
 };
 
 const MAGIC: &[u8; 8] = b"RAMLOG\r\n";
-const VERSION: u32 = 2;
+/// Of the records and of what is in them: an entry that a version cannot apply ends its member, so
+/// it refuses the folder.
+const VERSION: u32 = 3;
 
 /// The file name of segment `number`.
 pub(super) fn segment_name(number: u64) -> String {

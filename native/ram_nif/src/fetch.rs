@@ -9,11 +9,11 @@ use rustler::codegen_runtime::inventory;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
+use crate::arguments::encode_key;
 use crate::config::Mode;
 use crate::key;
 use crate::member::MemberResource;
 use crate::raw::{self, Entry};
-use crate::request::encode_key;
 use crate::terms;
 use crate::value::{self, Found};
 

@@ -2,14 +2,13 @@
 
 #![deny(unsafe_code)]
 
+mod arguments;
 mod config;
 mod fetch;
 mod key;
 mod logging;
 mod lookup;
 mod member;
-
-mod range;
 #[allow(unsafe_code)]
 mod raw;
 mod reply;

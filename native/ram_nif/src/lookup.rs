@@ -3,7 +3,6 @@
 //!
 //! Of a table that is not there the answer is `{error, {no_table, Name}}`.
 
-use ram_core::reading::Freshness;
 use ram_core::scans::{SCAN_BYTES_MAX, Snapshots};
 use ram_lease::mode::Scope;
 use ram_store::answer::Failure;
@@ -13,11 +12,11 @@ use ram_table::tables::{DEFAULT_NAME, TableType, Tables};
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::sync::Arc;
 
-use crate::config::Mode;
+use crate::arguments::{
+    Asked, KeyRange, RangeOptions, decode_range, encode_key, encode_keys, table_name,
+};
 use crate::key;
 use crate::member::MemberResource;
-use crate::range::{KeyRange, decode_range};
-use crate::request::encode_key;
 use crate::scan;
 use crate::terms;
 
@@ -25,46 +24,12 @@ mod atoms {
     rustler::atoms! { all, ask }
 }
 
-/// Items that a range is answered with in one call: below a millisecond.
-const ITEMS_MAX: usize = 1000;
-
-/// `{Reads, AtLeast}`
-pub struct Asked(pub Freshness);
-
-impl<'a> Decoder<'a> for Asked {
-    fn decode(term: Term<'a>) -> NifResult<Self> {
-        let (Mode(mode), at_least) = term.decode()?;
-        Ok(Asked(Freshness { mode, at_least }))
-    }
-}
-
-/// The name of a table, UTF-8; empty for the default one.
-pub fn table_name<'a>(name: &'a Binary) -> NifResult<&'a str> {
-    std::str::from_utf8(name).map_err(|_| rustler::Error::BadArg)
-}
-
 pub fn find_table(tables: &Tables, name: &str) -> ram_core::Result<Arc<Table>> {
     Ok(tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))?)
 }
 
-/// What a range is asked with: `{Reverse, KeysOnly, Limit}`.
-#[derive(Clone, Copy)]
-pub struct RangeOptions {
-    pub reverse: bool,
-    pub keys_only: bool,
-    /// One more is looked for, so that the caller knows whether there is more.
-    pub limit: usize,
-}
-
-impl<'a> Decoder<'a> for RangeOptions {
-    fn decode(term: Term<'a>) -> NifResult<Self> {
-        let (reverse, keys_only, limit): (bool, bool, usize) = term.decode()?;
-        Ok(RangeOptions { reverse, keys_only, limit: limit.min(ITEMS_MAX) })
-    }
-}
-
-/// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none | ask
-/// | {error, Reason}`
+/// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none |
+/// ask | {error, Reason}`
 #[rustler::nif]
 fn lookup_now<'a>(
     env: Env<'a>,
@@ -124,7 +89,7 @@ fn range_now<'a>(
     let looked = member
         .node
         .look_now(freshness, Scope::All, |tables| in_range(tables, name, &range, options));
-    Ok(answer(env, looked, |items| terms::items(env, items, options)))
+    Ok(answer(env, looked, |items| terms::items(env, items, options.limit, options.keys_only)))
 }
 
 /// `info_now(Member, Table, Asked) -> {ok, set | ordered_set, Entries, Bytes} | ask | {error,
@@ -160,22 +125,6 @@ fn scan_now<'a>(
 fn tables_now<'a>(env: Env<'a>, member: &'a MemberResource, Asked(freshness): Asked) -> Term<'a> {
     let looked = member.node.look_now(freshness, Scope::All, |tables| Ok(tables.names()));
     answer(env, looked, |names| terms::names(env, &names))
-}
-
-pub fn encode_keys<'a>(
-    env: Env<'a>,
-    member: &MemberResource,
-    keys: Vec<Term<'a>>,
-) -> NifResult<Result<Vec<Vec<u8>>, Term<'a>>> {
-    let mut encoded = Vec::with_capacity(keys.len());
-    for key in keys {
-        let mut bytes = Vec::with_capacity(32);
-        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
-            return Ok(Err(wrong));
-        }
-        encoded.push(bytes);
-    }
-    Ok(Ok(encoded))
 }
 
 pub fn items(tables: &Tables, name: &str, keys: &[Vec<u8>]) -> ram_core::Result<Vec<Option<Item>>> {

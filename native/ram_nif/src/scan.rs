@@ -7,11 +7,9 @@ use std::sync::Arc;
 use ram_core::scans::{Cursor, Page, Scan};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
-use crate::lookup::{RangeOptions, table_name};
+use crate::arguments::{RangeOptions, decode_range, encode_key, table_name};
 use crate::member::MemberResource;
-use crate::range::decode_range;
 use crate::raw::{Type, binary};
-use crate::request::encode_key;
 use crate::terms;
 
 /// A scan that its caller holds; without a caller it is closed.
@@ -27,8 +25,8 @@ pub fn opened<'a>(env: Env<'a>, scan: Arc<Scan>) -> Term<'a> {
     (atoms::ok(), SCANS.term(env, scan), revision).encode(env)
 }
 
-/// `scan_page(Member, {Scan, Table}, Cursor, Range | all, {Reverse, KeysOnly, Limit}) -> {items | mixed,
-/// Items, NextCursor | done} | expired | {error, Reason}`. The first cursor is `start`.
+/// `scan_page(Member, {Scan, Table}, Cursor, Range | all, {Reverse, KeysOnly, Limit}) -> {items |
+/// mixed, Items, NextCursor | done} | expired | {error, Reason}`. The first cursor is `start`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn scan_page<'a>(
     env: Env<'a>,

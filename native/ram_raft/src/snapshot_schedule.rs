@@ -45,8 +45,8 @@ pub async fn schedule(replica: Replica, every: u64) {
     }
 }
 
-/// Frees what changes leave over when there are few: of tables that were dropped or replaced, and of
-/// scans that have ended. A part takes well below a millisecond.
+/// Frees what changes leave over when there are few: of tables that were dropped or replaced, and
+/// of scans that have ended. A part takes well below a millisecond.
 async fn free_some(tables: &Tables) {
     for _ in 0..PARTS_FREED_MAX {
         if !tables.reclaimer().free(1) {

@@ -181,8 +181,8 @@ impl Table {
         }
     }
 
-    /// The first so many items of an ordered table from one bound to the other, or, in reverse, from
-    /// the other one; of one moment. A set has no order, and a closed table no items.
+    /// The first so many items of an ordered table from one bound to the other, or, in reverse,
+    /// from the other one; of one moment. A set has no order, and a closed table no items.
     pub fn range(&self, (from, to): KeyRange<'_>, is_reverse: bool, limit: usize) -> Vec<Item> {
         match self.typed() {
             Typed::Hash(_) => Vec::new(),

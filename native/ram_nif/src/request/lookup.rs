@@ -6,11 +6,9 @@ use ram_table::tables::Tables;
 use rustler::{Binary, Env, NifResult, Term};
 
 use super::{READ_LOST, deadline, queue};
-use crate::lookup::{
-    Asked, RangeOptions, Which, begin_scan, encode_keys, find_table, in_range, items, table_name,
-};
+use crate::arguments::{Asked, RangeOptions, decode_range, encode_keys, table_name, with_key};
+use crate::lookup::{Which, begin_scan, find_table, in_range, items};
 use crate::member::MemberResource;
-use crate::range::decode_range;
 use crate::scan;
 use crate::terms;
 
@@ -56,7 +54,7 @@ fn lookup<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    super::key::with_key(env, member, key, |key| {
+    with_key(env, member, key, |key| {
         let scoped = key.clone();
         let (scope, bytes) = (&[&scoped[..]], key.len());
         let lookup = Lookup { freshness, scope: Scope::Keys(scope), bytes, timeout_ms };
@@ -94,8 +92,7 @@ fn range<'a>(
     member: &'a MemberResource,
     reference: Term<'a>,
     table: Binary<'a>,
-    keys: Term<'a>,
-    options: RangeOptions,
+    (keys, options): (Term<'a>, RangeOptions),
     Asked(freshness): Asked,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
@@ -107,7 +104,7 @@ fn range<'a>(
     let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
     let look = move |tables: &Tables| in_range(tables, &name, &range, options);
     Ok(look_later(env, member, reference, lookup, look, move |env, found| {
-        terms::items(env, found, options)
+        terms::items(env, found, options.limit, options.keys_only)
     }))
 }
 

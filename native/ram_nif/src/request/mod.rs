@@ -1,10 +1,10 @@
-//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl and ram_write.erl.
+//! The requests of a running member: counterpart of ram_request.erl, ram_read.erl, ram_lookup.erl
+//! and ram_write.erl.
 //!
 //! Each takes the caller's reference, puts the request into the member's queue and returns `{ok,
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was
 //! not queued and no message will come. Nothing here waits.
 
-mod key;
 mod lookup;
 mod members;
 mod range;
@@ -19,14 +19,12 @@ use ram_table::table::Item;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::time::{Duration, Instant};
 
-pub use key::encode_key;
-
+use crate::arguments::with_key;
 use crate::config::Mode;
 use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;
 use crate::value;
-use key::with_key;
 
 fn deadline(timeout_ms: u64) -> Instant {
     Instant::now() + timeout(timeout_ms)

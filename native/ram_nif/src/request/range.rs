@@ -5,8 +5,8 @@ use ram_store::write::Range;
 use rustler::{Atom, Env, Term};
 use std::ops::Bound;
 
-use super::key::encode_key;
 use super::refusal::Refusal;
+use crate::arguments::encode_key;
 use crate::member::MemberResource;
 
 mod atoms {

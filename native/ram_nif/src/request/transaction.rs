@@ -16,10 +16,10 @@ use ram_store::write::{Command, Comparison, Condition, Place, State, Write};
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 
-use super::key::encode_key;
 use super::range;
 use super::refusal::{Refusal, refused};
 use super::write::submit;
+use crate::arguments::encode_key;
 use crate::key::STEPS_MAX;
 use crate::member::MemberResource;
 use crate::value;

@@ -7,9 +7,9 @@ use ram_store::answer::Answer;
 use ram_store::write::{Command, Write};
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
-use super::key::{encode_key, with_key};
 use super::refusal::refused;
 use super::{CHANGE_LOST, deadline, queue, range};
+use crate::arguments::{encode_key, with_key};
 use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;

@@ -5,7 +5,6 @@ use ram_table::tables::TableType;
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::key;
-use crate::lookup::RangeOptions;
 use crate::raw::binary;
 use crate::value::{self, Found};
 
@@ -36,11 +35,12 @@ pub fn looked_up_all<'a>(env: Env<'a>, items: Vec<Option<Item>>) -> Term<'a> {
 
 /// `{items, [{K, V} | K], IsMore}`. Where this OTP has no term for a key, or a value has to be
 /// decoded by the caller, `{'ram encoded', K, Binary}` or `{'ram unreadable', KeyBinary}` stands in
-/// the list, and it is `{mixed, Items, IsMore}`.
-pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, options: RangeOptions) -> Term<'a> {
-    let is_more = items.len() > options.limit;
-    items.truncate(options.limit);
-    let (kind, items) = entries(env, &items, options.keys_only);
+/// the list, and it is `{mixed, Items, IsMore}`. Those beyond the limit only tell that there is
+/// more.
+pub fn items<'a>(env: Env<'a>, mut items: Vec<Item>, limit: usize, keys_only: bool) -> Term<'a> {
+    let is_more = items.len() > limit;
+    items.truncate(limit);
+    let (kind, items) = entries(env, &items, keys_only);
     (kind, items, is_more).encode(env)
 }
 

@@ -107,8 +107,8 @@ pub fn bad_key(env: Env, why: Atom) -> Term {
     (atoms::error(), (atoms::bad_key(), why)).encode(env)
 }
 
-/// `{ok, Revision} | {ran, Succeeded, Revision, [Result] | forgotten} | {deleted, Revision, Count} |
-/// {error, Reason}`
+/// `{ok, Revision} | {ran, Succeeded, Revision, [Result] | forgotten} | {deleted, Revision, Count}
+/// | {error, Reason}`
 pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     match answer {
         Ok(Answer::Done { revision }) => (atoms::ok(), revision).encode(env),

@@ -3,7 +3,10 @@
 mod commands;
 mod content;
 mod dump;
+mod formats;
 mod model;
+mod plan;
+mod ranges;
 mod retries;
 mod tables;
 mod together;

@@ -68,7 +68,7 @@ fn a_snapshot_has_the_tables_of_its_revision_whatever_is_made_dropped_and_writte
     }
     let of = |name: &str, table_type, revision| (name.to_string(), table_type, revision);
     let (set, ordered) = (TableType::Set, TableType::OrderedSet);
-    assert_eq!(seen, [of("a", ordered, 2), of("b", set, 3), of("default", set, 1)]);
+    assert_eq!(seen, [of("default", set, 1), of("a", ordered, 2), of("b", set, 3)]);
     assert_eq!(snapshot.revision(), 3);
 }
 

@@ -60,3 +60,20 @@ pub fn with_key<'a>(
 ) -> NifResult<Term<'a>> {
     Ok(encoded_key(env, member, key)?.map_or_else(|wrong| wrong, with))
 }
+
+/// The encoded keys, or what is wrong with one of them.
+pub fn encode_keys<'a>(
+    env: Env<'a>,
+    member: &MemberResource,
+    keys: Vec<Term<'a>>,
+) -> NifResult<Result<Vec<Vec<u8>>, Term<'a>>> {
+    let mut encoded = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut bytes = Vec::with_capacity(32);
+        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
+            return Ok(Err(wrong));
+        }
+        encoded.push(bytes);
+    }
+    Ok(Ok(encoded))
+}

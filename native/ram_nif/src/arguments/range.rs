@@ -5,9 +5,9 @@ use std::ops::Bound;
 use ram_core::Error;
 use rustler::{Atom, Env, NifResult, Term};
 
+use super::encode_key;
 use crate::key::{self, KeyError};
 use crate::member::MemberResource;
-use crate::request::encode_key;
 use crate::terms;
 
 mod atoms {

@@ -1,0 +1,76 @@
+//! What is written to disk and wire keeps its bytes as long as the versions stay.
+
+use super::*;
+use crate::codec;
+
+/// FNV-1a (Fowler, Noll, Vo).
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
+/// A write of each kind, with parts of each kind.
+fn writes() -> Vec<Encoded> {
+    let (key, other) = (b"k", in_table("o", b"k"));
+    let states = [State::Absent, State::Present, State::Value(b"v")];
+    let comparisons = [Comparison::Less, Comparison::Equal, Comparison::Greater];
+    let revisions = comparisons.map(|comparison| State::Revision(comparison, 300));
+    let range: Range = (Bound::Included(b"a"), Bound::Excluded(b"z"));
+    let open: Range = (Bound::Unbounded, Bound::Unbounded);
+    let mut conditions: Vec<Condition> =
+        states.into_iter().chain(revisions).map(|is| key_is(key, is)).collect();
+    conditions.push(Condition::Unchanged { table: Some("o"), range, revision: 9, entries: 1 });
+    let commands = [put(key, b"v"), delete(key), get(key), count(key, b"n")];
+    vec![
+        batch("", &commands[..2]),
+        transaction("t", &conditions, &commands, &[Command::Get { at: other }]),
+        delete_range("o", open),
+        create("o", true),
+        drop_table("t"),
+    ]
+}
+
+fn outcomes() -> Vec<Outcome> {
+    let name = || "t".to_owned();
+    let failures = [
+        Failure::NoTable(name()),
+        Failure::TableExists,
+        Failure::TooManyTables { tables_max: 1 },
+        Failure::NotOrdered(name()),
+        Failure::NotANumber { command: 1 },
+        Failure::ResultsTooLarge { bytes_max: 1 },
+        Failure::RangesTooLarge { entries_max: 1 },
+    ];
+    let mut answers: Vec<Answer> = failures.into_iter().map(Answer::Failed).collect();
+    let forgotten = Answer::Ran { succeeded: false, revision: 1, results: None };
+    let deleted = Answer::Deleted { revision: 1, entries: 2 };
+    let ran = ran(true, 1, &[None, found(b"v", 1)]);
+    answers.extend([done(1), ran, forgotten, deleted, Answer::Deferred]);
+    let opened = Outcome::SessionOpened { session: 1 };
+    vec![Outcome::Answers(answers), opened, Outcome::SessionUnknown, Outcome::Nothing]
+}
+
+/// Two tables, an item of a version above 1, a session with answers.
+fn dumped() -> Vec<u8> {
+    let mut client = Client::new();
+    client.answer(create("o", true));
+    client.answer(batch("o", &[put(b"k", b"v")]));
+    client.run(&[put(b"k", b"1"), put(b"k", b"2")]);
+    dump::blocks_of(&client.store).concat()
+}
+
+/// Who means to change the bytes raises the version of the wire (`ram_net::handshake`) and those of
+/// segments and snapshots (`ram_log`), for the last one that of backups (`ram_core::backup_file`).
+#[test]
+fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_files_stand_for() {
+    let stamp = Stamp { session: 300, sequence: 2, acked_below: 1 };
+    let proposals = [group::open_session(), group(stamp, &writes())].concat();
+    let formats = [proposals, codec::encode(&outcomes()), dumped()];
+    let sums = [
+        (121, 10_379_567_835_962_818_448),
+        (51, 8_862_555_256_748_982_069),
+        (42, 2_751_743_207_449_341_194),
+    ];
+    assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);
+}
