@@ -152,8 +152,8 @@ listed(Bounds, Make, Options, Call) ->
         #{continuation := _OfAnother} ->
             ram_error:badarg(Call, length(ram_error:arguments(Call)),
                              "the option continuation is of another call or other options");
-        #{limit := Limit} ->
-            limited(Bounds, Make, What, Limit, Asked, Call);
+        #{limit := _} ->
+            limited(Bounds, Make, What, Asked, Call);
         #{} ->
             whole(Bounds, Make, Asked, Call)
     end.
@@ -185,14 +185,14 @@ scanned(Bounds, Make, Asked, Call) ->
         close(Scan)
     end.
 
-limited(empty, _Make, _What, _Limit, _Asked, _Call) ->
+limited(empty, _Make, _What, _Asked, _Call) ->
     {[], done};
-limited({at_end, _} = Bounds, Make, _What, _Limit, Asked, Call) ->
+limited({at_end, _} = Bounds, Make, _What, Asked, Call) ->
     {whole(Bounds, Make, Asked, Call), done};
-limited(_Bounds, Make, What, Limit, Asked, Call) ->
+limited(_Bounds, Make, What, Asked, Call) ->
     {_Member, Scan, Revision} = open_table(Asked, Call),
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
-    go_on(Continuation, Make, maps:update_with(more, fun(M) -> M#{limit => Limit} end, Asked), Call).
+    go_on(Continuation, Make, Asked, Call).
 
 go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _}, found = Found,
                         cursor = Cursor} = Continuation, Make, Asked, Call) ->
@@ -206,11 +206,9 @@ go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _},
         end,
     Results = lists:append(lists:reverse(Pages)),
     case split(Limit, Results) of
-        {Items, []} when Next =:= done -> close(Open), ended(Items, More);
+        {Items, []} when Next =:= done -> close(Open), {Items, done};
         {Items, Rest} -> {Items, Continuation#ram_continuation{found = Rest, cursor = Next}}
     end.
-
-ended(Items, _More) -> {Items, done}.
 
 length_at_least(_Found, infinity) -> false;
 length_at_least(Found, Limit) -> length(Found) >= Limit.
