@@ -38,6 +38,7 @@ end_per_testcase(_Case, Config) ->
 every_call_is_the_top_of_what_it_raises(Config) ->
     Run = run(Config),
     Count = fun erlang:'-'/1,
+    Spec = [{'_', [], ['$_']}],
     [begin
          {Reason, [Top | Callers], Text} = exception(Run, Function, Arguments),
          ?assertMatch({noproc, {ram, Function, Arguments, _}}, {Reason, Top}),
@@ -59,8 +60,8 @@ every_call_is_the_top_of_what_it_raises(Config) ->
                  {info, [t]}, {tables, []}, {transaction, [Count]}, {transaction, [Count, #{}]},
                  {foreach, [Count]}, {foreach, [Count, #{}]}, {to_list, []}, {to_list, [#{}]},
                  {fold, [fun erlang:'-'/2, 0]}, {fold, [fun erlang:'-'/2, 0, #{}]}, {keys, []},
-                 {keys, [#{}]}, {select, [[]]}, {select, [[], #{}]}, {range, [a, b]},
-                 {range, [a, b, #{}]}, {prefix, [""]}, {prefix, ["", #{}]}, {first, []},
+                 {keys, [#{}]}, {select, [Spec]}, {select, [Spec, #{}]},
+                 {range, [a, b]}, {range, [a, b, #{}]}, {prefix, [""]}, {prefix, ["", #{}]}, {first, []},
                  {first, [#{}]}, {last, []}, {last, [#{}]}, {next, [k]}, {next, [k, #{}]},
                  {prev, [k]}, {prev, [k, #{}]},
                  {update, [k, 1, Count]}, {put_many, [[]]}, {put_many, [[{k, v}]]},
