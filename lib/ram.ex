@@ -165,10 +165,10 @@ defmodule Ram do
   @doc """
   The value of a key with its metadata (`t:meta/0`), or `:error` when the key is absent.
 
-      iex> Ram.put(:lamp, :on)
-      iex> {:ok, :on, %{version: 1, rev: rev}} = Ram.lookup(:lamp)
-      iex> {:ok, :on, %{created_rev: ^rev}} = Ram.lookup(:lamp, reads: :local, at_least: rev)
-      iex> Ram.lookup(:switch)
+      iex> Ram.put(:lantern, :on)
+      iex> {:ok, :on, %{version: 1, rev: rev}} = Ram.lookup(:lantern)
+      iex> {:ok, :on, %{created_rev: ^rev}} = Ram.lookup(:lantern, reads: :local, at_least: rev)
+      iex> Ram.lookup(:darkness)
       :error
   """
   @spec lookup(key(), [read_option()]) :: {:ok, value(), meta()} | :error

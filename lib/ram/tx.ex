@@ -6,10 +6,10 @@ defmodule Ram.Tx do
   when the function has returned, all of them at once; or never. The first argument is the one that
   the function was called with, and only the process that runs it may use it.
 
-      iex> Ram.put(:hits, 41)
+      iex> Ram.put(:goals, 41)
       iex> Ram.transaction(fn tx ->
-      ...>   Ram.Tx.put(tx, :hits, Ram.Tx.get(tx, :hits) + 1)
-      ...>   Ram.Tx.get(tx, :hits)
+      ...>   Ram.Tx.put(tx, :goals, Ram.Tx.get(tx, :goals) + 1)
+      ...>   Ram.Tx.get(tx, :goals)
       ...> end)
       {:ok, 42}
 
@@ -34,9 +34,9 @@ defmodule Ram.Tx do
   @doc """
   The value of a key, or `default` when the key is absent.
 
-      iex> Ram.transaction(&Ram.Tx.get(&1, :nothing))
+      iex> Ram.transaction(&Ram.Tx.get(&1, :griffin))
       {:ok, nil}
-      iex> Ram.transaction(&Ram.Tx.get(&1, :nothing, 0, table: :default))
+      iex> Ram.transaction(&Ram.Tx.get(&1, :griffin, 0, table: :default))
       {:ok, 0}
   """
   @spec get(t(), Ram.key(), default, [option()]) :: Ram.value() | default when default: term()
@@ -48,7 +48,7 @@ defmodule Ram.Tx do
   @doc """
   The value of a key as `{:ok, value}`, or `:error` when the key is absent.
 
-      iex> Ram.transaction(&Ram.Tx.fetch(&1, :nothing))
+      iex> Ram.transaction(&Ram.Tx.fetch(&1, :griffin))
       {:ok, :error}
   """
   @spec fetch(t(), Ram.key(), [option()]) :: {:ok, Ram.value()} | :error
@@ -60,9 +60,9 @@ defmodule Ram.Tx do
   @doc """
   Sets the value of a key.
 
-      iex> Ram.transaction(&Ram.Tx.put(&1, :lamp, :on))
+      iex> Ram.transaction(&Ram.Tx.put(&1, :bulb, :on))
       {:ok, :ok}
-      iex> Ram.get(:lamp)
+      iex> Ram.get(:bulb)
       :on
   """
   @spec put(t(), Ram.key(), Ram.value(), [option()]) :: :ok
@@ -74,10 +74,10 @@ defmodule Ram.Tx do
   @doc """
   Deletes a key; one that is absent is no error.
 
-      iex> Ram.put(:lamp, :on)
-      iex> Ram.transaction(&Ram.Tx.delete(&1, :lamp))
+      iex> Ram.put(:bulb, :on)
+      iex> Ram.transaction(&Ram.Tx.delete(&1, :bulb))
       {:ok, :ok}
-      iex> Ram.fetch(:lamp)
+      iex> Ram.fetch(:bulb)
       :error
   """
   @spec delete(t(), Ram.key(), [option()]) :: :ok
