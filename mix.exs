@@ -49,7 +49,10 @@ defmodule Ram.MixProject do
     [
       main: "readme",
       extras: ["README.md", "CHANGELOG.md", "SECURITY.md" | pages()],
-      groups_for_modules: ["Elixir": [Ram, Ram.Cluster, Ram.Error], Erlang: [:ram, :ram_error]]
+      groups_for_modules: [
+        "Elixir": [Ram, Ram.Cluster, Ram.Error, Ram.Tx],
+        Erlang: [:ram, :ram_error, :ram_tx]
+      ]
     ]
   end
 

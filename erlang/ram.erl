@@ -22,7 +22,9 @@
 %%     newer one put it, as a native record (OTP 29) or another kind of term that came later. The
 %%     value stays as it is, and nodes that know such terms read it. Nothing happened.</li>
 %% <li>`{no_table, Name}', `{not_an_integer, Key}', `{too_many_tables, TablesMax}',
-%%     `{results_too_large, BytesMax}', `{conflict, Key}': see the calls. Nothing happened.</li>
+%%     `{results_too_large, BytesMax}', `{ranges_too_large, EntriesMax}', `{conflict, Key}',
+%%     `{expired, Rev}': see the calls. Nothing happened.</li>
+%% <li>`{unreadable_key, Bytes}': as `unreadable_value', of a key that a scan met.</li>
 %% <li>`{unreadable_result, Key}': as `unreadable_value', of the old value that a write answers
 %%     with: the write is done.</li>
 %% <li>`badarg': a wrong argument, with an explanation.</li>
@@ -1166,8 +1168,8 @@ size() ->
 size(Options) ->
     ram_lookup:size([Options]).
 
-%% @doc What there is to know of a table: its type, how many keys it has, and the bytes of its keys and
-%% values; `error' when there is none of this name.
+%% @doc What there is to know of a table: its type, how many keys it has, and the bytes of its keys
+%% and values; `error' when there is none of this name.
 %%
 %% ```
 %% 1> ram:create_table(shelf, #{type => ordered_set}).
@@ -1195,13 +1197,17 @@ tables() ->
 
 %% @doc Runs a fun that reads and writes by {@link ram_tx}, as if it was alone.
 %%
-%% All that it reads is of one revision. What it writes becomes visible when it has returned, all at
-%% once, if nothing that it read has changed meanwhile; else it runs again: so it should have no
-%% effects but these. After 16 times more it is `{aborted, conflict}'. What the fun raises is raised,
-%% and nothing is changed. Transactions are strictly serializable, with the ranges that they read: what
-%% others insert there is a change, too. One that only reads writes nothing. The read of a key costs a
-%% few microseconds, the end of one that wrote as much as a put. What must be decided on data alone is
-%% cheaper with txn/3.
+%% All that it reads is of one revision. What it writes becomes visible when it has returned, all
+%% at once, if nothing that it read has changed meanwhile; else it runs again: so it should have no
+%% effects but these. After 16 times more it is `{aborted, conflict}'. What the fun raises is
+%% raised, and nothing is changed. Transactions are strictly serializable, with the ranges that they
+%% read: what others insert there is a change, too. One that only reads writes nothing. The read of
+%% a key costs a few microseconds, the end of one that wrote as much as a put. What must be decided
+%% on data alone is cheaper with txn/3.
+%%
+%% The ranges that it reads may have 65536 entries together, if it writes too: more raises
+%% `{ranges_too_large, EntriesMax}', and nothing is changed. A transaction inside of another raises
+%% `badarg'.
 %%
 %% ```
 %% 1> ram:put_many([{account, 1}, {savings, 100}]).
@@ -1224,7 +1230,8 @@ transaction(Fun) ->
 %% milliseconds, for all runs together.
 %%
 %% ```
-%% 1> ram:transaction(fun(Tx) -> ram_tx:abort(Tx, enough) end, #{retries => 3, timeout => 1000}).
+%% 1> ram:transaction(fun(Tx) -> ram_tx:abort(Tx, enough) end,
+%%                    #{retries => 3, timeout => 1000}).
 %% {aborted,enough}
 %% '''
 -spec transaction(fun((ram_tx:tx()) -> Result),
@@ -1233,7 +1240,8 @@ transaction(Fun) ->
 transaction(Fun, Options) ->
     ram_transaction:run(Fun, [Options]).
 
-%% @doc Folds over all entries of the default table, as they are at one revision; see {@link fold/3}.
+%% @doc Folds over all entries of the default table, as they are at one revision; see
+%% {@link fold/3}.
 %%
 %% ```
 %% 1> ram:put_many([{{price, apple}, 2}, {{price, pear}, 3}]).
@@ -1247,10 +1255,10 @@ fold(Fun, Acc) ->
 
 %% @doc Folds over all entries of a table, as they are at one revision, while writes go on.
 %%
-%% Of an ordered table in the order of its keys, and with `reverse => true' from the last to the first.
-%% The fun runs in the calling process, and may take its time, up to a minute for a thousand entries.
-%% What changes meanwhile is kept for it, up to 256 MiB of a table: beyond that the oldest scan ends,
-%% and raises `{expired, Rev}'. The other options are those of {@link fetch/2}.
+%% Of an ordered table in the order of its keys, and with `reverse => true' from the last to the
+%% first. The fun runs in the calling process, and may take its time, up to a minute for a thousand
+%% entries. What changes meanwhile is kept for it, up to 256 MiB of a table: beyond that the oldest
+%% scan ends, and raises `{expired, Rev}'. The other options are those of {@link fetch/2}.
 %%
 %% ```
 %% 1> ram:create_table(ladder, #{type => ordered_set}).
@@ -1296,10 +1304,10 @@ to_list() ->
 
 %% @doc All entries of a table at one revision, in the order of the keys if it is ordered.
 %%
-%% With `limit => N' the answer is `{Entries, Continuation}', with so many entries, or `{Entries, done}'
-%% with the last. The same call with `continuation => Continuation' goes on, at the same revision, for a
-%% minute after the last one; then it raises `{expired, Rev}'. Other options: `reverse', `keys_only',
-%% and those of {@link fetch/2}.
+%% With `limit => N' the answer is `{Entries, Continuation}', with so many entries, or
+%% `{Entries, done}' with the last. The same call with `continuation => Continuation' goes on, at
+%% the same revision, for a minute after the last one; then it raises `{expired, Rev}'. Other
+%% options: `reverse', `keys_only', and those of {@link fetch/2}.
 %%
 %% ```
 %% 1> ram:create_table(week, #{type => ordered_set}).
@@ -1354,8 +1362,8 @@ select(Spec) ->
 
 %% @doc As select/1, with the options of {@link to_list/1}.
 %%
-%% All guards and bodies that ets takes are there; ets:fun2ms/1 makes such a specification of a fun. It
-%% runs in the calling process, over all entries of the table, as they are at one revision.
+%% All guards and bodies that ets takes are there; ets:fun2ms/1 makes such a specification of a fun.
+%% It runs in the calling process, over all entries of the table, as they are at one revision.
 %%
 %% ```
 %% 1> ram:select([{{'_', '$1'}, [{'is_float', '$1'}], ['$1']}], #{limit => 10}).
@@ -1365,7 +1373,7 @@ select(Spec) ->
 select(Spec, Options) ->
     ram_scan:select(Spec, [Options]).
 
-%% @doc As range/3, of the default table, which has to be ordered: see the setting `default_table_type'.
+%% @doc As range/3, of the default table, which has to be ordered.
 %%
 %% ```
 %% 1> try ram:range(1, 2) catch error:badarg -> no_order end.
@@ -1377,16 +1385,18 @@ range(From, To) ->
 
 %% @doc The entries of an ordered table from a key to another, both included, at one revision.
 %%
-%% Keys have Erlang's order, but 1 and 1.0 are two keys, 1 first, also inside of other terms. `$first'
-%% and `$last' stand for the ends of the table, `{key, K}' for any key literally. A range that is upside
-%% down holds nothing. The options are those of {@link to_list/1}. On a set it raises `badarg'.
+%% Keys have Erlang's order, but 1 and 1.0 are two keys, 1 first, also inside of other terms.
+%% `$first' and `$last' stand for the ends of the table, `{key, K}' for any key literally. A range
+%% that is upside down holds nothing. The options are those of {@link to_list/1}. On a set it raises
+%% `badarg'.
 %%
 %% ```
 %% 1> ram:create_table(scores, #{type => ordered_set}).
 %% ok
 %% 2> ram:put_many([{{10, ada}, 1}, {{20, bob}, 2}, {{30, eve}, 3}], #{table => scores}).
 %% ok
-%% 3> ram:range({15, '_'}, '$last', #{table => scores, limit => 1, keys_only => true, reverse => true}).
+%% 3> ram:range({15, '_'}, '$last',
+%%              #{table => scores, limit => 1, keys_only => true, reverse => true}).
 %% {[{30,eve}],...}
 %% 4> ram:range({10, a}, {20, z}, #{table => scores}).
 %% [{{10,ada},1},{{20,bob},2}]
@@ -1413,7 +1423,8 @@ prefix(Prefix) ->
 %% ```
 %% 1> ram:create_table(paths, #{type => ordered_set}).
 %% ok
-%% 2> ram:put_many([{<<"/a/1">>, 1}, {<<"/a/2">>, 2}, {<<"/b">>, 3}, {{a, 1}, 4}], #{table => paths}).
+%% 2> ram:put_many([{<<"/a/1">>, 1}, {<<"/a/2">>, 2}, {<<"/b">>, 3}, {{a, 1}, 4}],
+%%                 #{table => paths}).
 %% ok
 %% 3> ram:prefix(<<"/a/">>, #{table => paths}).
 %% [{<<"/a/1">>,1},{<<"/a/2">>,2}]
@@ -1484,8 +1495,8 @@ last(Options) ->
 next(Key) ->
     ram_scan:next(Key, []).
 
-%% @doc The first entry behind a key of an ordered table, which need not be there, or `error'. The options are those
-%% of {@link fetch/2}.
+%% @doc The first entry behind a key of an ordered table, which need not be there, or `error'. The
+%% options are those of {@link fetch/2}.
 %%
 %% ```
 %% 1> ram:create_table(next_shelf, #{type => ordered_set}).
@@ -1509,8 +1520,8 @@ next(Key, Options) ->
 prev(Key) ->
     ram_scan:prev(Key, []).
 
-%% @doc The last entry before a key of an ordered table, which need not be there, or `error'. The options are those
-%% of {@link fetch/2}.
+%% @doc The last entry before a key of an ordered table, which need not be there, or `error'. The
+%% options are those of {@link fetch/2}.
 %%
 %% ```
 %% 1> ram:create_table(prev_shelf, #{type => ordered_set}).

@@ -27,9 +27,10 @@
       | {batch_too_large, BytesMax :: pos_integer()}
         %% This node's OTP has no term for the value: a newer one put it. Nothing happened.
       | {unreadable_value, Key :: term()}
-        %% As much for a key, whose bytes these are.
-      | {unreadable_key, binary()}
-        %% The scan of this revision was not used for a minute, or held too much back.
+        %% As much for a key that a scan met, as its encoded bytes. Nothing happened.
+      | {unreadable_key, Bytes :: binary()}
+        %% The scan of this revision was not used for a minute, or held too much back. Nothing
+        %% happened.
       | {expired, ram:rev()}
         %% The write is done, and this node's OTP has no term for the value that it answered with.
       | {unreadable_result, Key :: term()}
@@ -37,6 +38,8 @@
       | {too_many_tables, TablesMax :: pos_integer()}
       | {not_an_integer, Key :: term()}         % a counter; nothing was changed
       | {results_too_large, BytesMax :: pos_integer()}
+        %% The ranges that a transaction read have more entries together; nothing was changed.
+      | {ranges_too_large, EntriesMax :: pos_integer()}
         %% Others changed the key whenever the fun had run, as often as `retries' allows.
       | {conflict, Key :: term()}
         %% A defect of ram that the leader detected. Nothing happened.
@@ -140,6 +143,7 @@ outcome(exists) -> not_applied;
 outcome({too_many_tables, _TablesMax}) -> not_applied;
 outcome({not_an_integer, _Key}) -> not_applied;
 outcome({results_too_large, _BytesMax}) -> not_applied;
+outcome({ranges_too_large, _EntriesMax}) -> not_applied;
 outcome({conflict, _Key}) -> not_applied;
 %% A defect: the leader could not read the write, and did not take it.
 outcome({refused, _Why}) -> not_applied;
@@ -286,6 +290,9 @@ of_write({not_an_integer, Key}) ->
 of_write({results_too_large, Max}) ->
     print("the values that the call would be answered with have more than ~b bytes; nothing "
           "happened; ask for fewer at once", [Max]);
+of_write({ranges_too_large, Max}) ->
+    print("the ranges that the transaction read have more than ~b entries together; nothing was "
+          "changed; read smaller ranges, or fewer entries by the option limit", [Max]);
 of_write({conflict, Key}) ->
     print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
           "nothing was changed; call again, or allow more", [Key, ?DEPTH]);

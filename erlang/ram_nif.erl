@@ -195,9 +195,9 @@ restore(_Member, _Ref, _Path, _TimeoutMs) -> ?NOT_LOADED.
 -spec cancel(member(), non_neg_integer()) -> boolean().
 cancel(_Member, _Id) -> ?NOT_LOADED.
 
-%%% Reads with options: `ask' means that this node may not answer at this moment, and the function of
-%%% the same name without `_now' has to be asked. Tables are named by their UTF-8, the default one by
-%%% an empty binary.
+%%% Reads with options: `ask' means that this node may not answer at this moment, and the function
+%%% of the same name without `_now' has to be asked. Tables are named by their UTF-8, the default
+%%% one by an empty binary.
 
 -type fresh() :: {ram:reads(), AtLeast :: non_neg_integer()}.
 -type item() :: none

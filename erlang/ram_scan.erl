@@ -151,8 +151,8 @@ listed(Bounds, Make, Options, Call) ->
         #{continuation := _OfAnother} ->
             ram_error:badarg(Call, length(ram_error:arguments(Call)),
                              "the option continuation is of another call or other options");
-        #{limit := Limit} ->
-            limited(Bounds, Make, What, Limit, Asked, Call);
+        #{limit := _} ->
+            limited(Bounds, Make, What, Asked, Call);
         #{} ->
             whole(Bounds, Make, Asked, Call)
     end.
@@ -189,14 +189,14 @@ scanned(Bounds, Make, Asked, Call) ->
         close(Scan)
     end.
 
-limited(empty, _Make, _What, _Limit, _Asked, _Call) ->
+limited(empty, _Make, _What, _Asked, _Call) ->
     {[], done};
-limited({at_end, _} = Bounds, Make, _What, _Limit, Asked, Call) ->
+limited({at_end, _} = Bounds, Make, _What, Asked, Call) ->
     {whole(Bounds, Make, Asked, Call), done};
-limited(_Bounds, Make, What, Limit, Asked, Call) ->
+limited(_Bounds, Make, What, Asked, Call) ->
     {_Member, Scan, Revision} = open_table(Asked, Call),
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
-    go_on(Continuation, Make, maps:update_with(more, fun(M) -> M#{limit => Limit} end, Asked), Call).
+    go_on(Continuation, Make, Asked, Call).
 
 go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _}, found = Found,
                         cursor = Cursor} = Continuation, Make, Asked, Call) ->

@@ -6,7 +6,8 @@
 %% Keys are proven unchanged by their revision, or as still absent; a range by the count of its
 %% entries and that none of them is newer, so there are no phantoms. One that only read has happened
 %% when it began, which was a linearizable read, and writes no entry. (Kung and Robinson, "On
-%% Optimistic Methods for Concurrency Control", 1981, with backward validation in the state machine.)
+%% Optimistic Methods for Concurrency Control", 1981, with backward validation in the state
+%% machine.)
 %%
 %% The state of a transaction is in the dictionary of the process that runs it.
 -module(ram_transaction).
@@ -36,7 +37,8 @@
 run(Fun, Options) ->
     Call = {transaction, [Fun | Options]},
     is_function(Fun, 1)
-        orelse ram_arguments:wrong(Call, 1, "must be a fun of one argument, and is ~0tP", [Fun, 12]),
+        orelse ram_arguments:wrong(Call, 1, "must be a fun of one argument, and is ~0tP",
+                                   [Fun, 12]),
     is_running() andalso
         ram_error:badarg(Call, 1, "is called inside of a transaction, which cannot be"),
     Checks = #{retries => fun check_retries/1},
@@ -118,7 +120,8 @@ fetch(Tx, Key, {Options, Call}) ->
         #{} -> read(Tx, State, Table, {Key, Encoded}, Call)
     end.
 
-read(Tx, #state{member = Member, scan = Scan, reads = Reads} = State, Table, {Key, Encoded}, Call) ->
+read(Tx, State, Table, {Key, Encoded}, Call) ->
+    #state{member = Member, scan = Scan, reads = Reads} = State,
     {Condition, Answer} =
         case ram_nif:scan_get(Member, {Scan, Table}, Key) of
             none -> {absent, error};
@@ -182,8 +185,8 @@ needed(Limit, Own) -> Limit + Own.
 ends(From, To, Call) ->
     case ram_scan:bounds(From, To) of
         {at_end, _} ->
-            ram_error:badarg(Call, 2, "the ends of a range inside of a transaction must be keys, or "
-                             "$first before $last");
+            ram_error:badarg(Call, 2, "the ends of a range inside of a transaction must be keys, "
+                             "or $first before $last");
         empty ->
             ram_error:badarg(Call, 2, "the range holds nothing");
         Bounds ->

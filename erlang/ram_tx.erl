@@ -20,17 +20,27 @@
 -type options() :: #{table => atom()}.
 %% Without a table it is the default one.
 
-%% @equiv get(Tx, Key, undefined)
+%% @doc The value of a key, or `undefined' when the key is absent.
+%%
+%% ```
+%% 1> ram:transaction(fun(Tx) -> ram_tx:get(Tx, nothing) end).
+%% {ok,undefined}
+%% '''
 -spec get(tx(), Key :: term()) -> Value :: term() | undefined.
 get(Tx, Key) ->
     value(ram_transaction:fetch(Tx, Key, {[], {?MODULE, get, [Tx, Key]}}), undefined).
 
-%% @equiv get(Tx, Key, Default, #{})
+%% @doc The value of a key, or `Default' when the key is absent.
+%%
+%% ```
+%% 1> ram:transaction(fun(Tx) -> ram_tx:get(Tx, hits, 0) end).
+%% {ok,0}
+%% '''
 -spec get(tx(), Key :: term(), Default) -> Value :: term() | Default.
 get(Tx, Key, Default) ->
     value(ram_transaction:fetch(Tx, Key, {[], {?MODULE, get, [Tx, Key, Default]}}), Default).
 
-%% @doc The value of a key, or `Default' when the key is absent.
+%% @doc As get/3, with the option `table'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) -> ram_tx:get(Tx, hits, 0, #{table => default}) end).
@@ -44,12 +54,17 @@ get(Tx, Key, Default, Options) ->
 value({ok, Value}, _Default) -> Value;
 value(error, Default) -> Default.
 
-%% @equiv fetch(Tx, Key, #{})
+%% @doc The value of a key, or `error' when the key is absent.
+%%
+%% ```
+%% 1> ram:put(colour, blue), ram:transaction(fun(Tx) -> ram_tx:fetch(Tx, colour) end).
+%% {ok,{ok,blue}}
+%% '''
 -spec fetch(tx(), Key :: term()) -> {ok, Value :: term()} | error.
 fetch(Tx, Key) ->
     ram_transaction:fetch(Tx, Key, {[], {?MODULE, fetch, [Tx, Key]}}).
 
-%% @doc The value of a key, or `error' when the key is absent.
+%% @doc As fetch/2, with the option `table'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) -> ram_tx:fetch(Tx, nothing, #{table => default}) end).
@@ -59,12 +74,17 @@ fetch(Tx, Key) ->
 fetch(Tx, Key, Options) ->
     ram_transaction:fetch(Tx, Key, {[Options], {?MODULE, fetch, [Tx, Key, Options]}}).
 
-%% @equiv put(Tx, Key, Value, #{})
+%% @doc Sets the value of a key.
+%%
+%% ```
+%% 1> ram:transaction(fun(Tx) -> ram_tx:put(Tx, lamp, on), ram_tx:get(Tx, lamp) end).
+%% {ok,on}
+%% '''
 -spec put(tx(), Key :: term(), Value :: term()) -> ok.
 put(Tx, Key, Value) ->
     ram_transaction:put(Tx, Key, Value, {[], {?MODULE, put, [Tx, Key, Value]}}).
 
-%% @doc Sets the value of a key.
+%% @doc As put/3, with the option `table'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) ->
@@ -79,12 +99,17 @@ put(Tx, Key, Value, Options) ->
     Call = {?MODULE, put, [Tx, Key, Value, Options]},
     ram_transaction:put(Tx, Key, Value, {[Options], Call}).
 
-%% @equiv delete(Tx, Key, #{})
+%% @doc Deletes a key; one that is absent is no error.
+%%
+%% ```
+%% 1> ram:transaction(fun(Tx) -> ram_tx:delete(Tx, lamp), ram_tx:fetch(Tx, lamp) end).
+%% {ok,error}
+%% '''
 -spec delete(tx(), Key :: term()) -> ok.
 delete(Tx, Key) ->
     ram_transaction:delete(Tx, Key, {[], {?MODULE, delete, [Tx, Key]}}).
 
-%% @doc Deletes a key.
+%% @doc As delete/2, with the option `table'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) -> ram_tx:delete(Tx, from, #{table => default}) end).

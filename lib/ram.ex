@@ -50,7 +50,29 @@ defmodule Ram do
     * `:local`: what this node has, at once, without a majority too. It may be old.
   """
   @type reads :: :ram.reads()
-  @type read_option :: {:reads, reads()}
+  @typedoc """
+  Options of reads: who may answer; a revision that is waited for on this node (`at_least`), so that
+  its write is seen, also with `reads: :local`; `table` and `timeout`.
+  """
+  @type read_option :: {:reads, reads()} | {:at_least, rev()} | table_option()
+  @typedoc """
+  Options of scans: those of reads, and
+
+    * `limit`: the answer is `{items, continuation}`, with so many, or `{items, :done}` with the
+      last.
+    * `continuation`: the same call goes on, at the same revision, for a minute after the last one;
+      then it is a `Ram.Error` with the reason `{:expired, rev}`.
+    * `reverse`: from the last key of an ordered table to the first.
+    * `keys_only`: keys in place of pairs.
+  """
+  @type scan_option ::
+          {:limit, pos_integer()}
+          | {:continuation, :ram_scan.continuation()}
+          | {:reverse, boolean()}
+          | {:keys_only, boolean()}
+          | read_option()
+  @typedoc "What scans answer: a list, or with `limit` a part of it and how to go on."
+  @type entries :: [term()] | {[term()], :ram_scan.continuation() | :done}
   @typedoc "A revision: names a write. Later writes have larger ones."
   @type rev :: :ram.rev()
   @typedoc """
@@ -138,6 +160,48 @@ defmodule Ram do
       {:ok, value} -> value
       :error -> raise KeyError, key: key, message: "key #{inspect(key)} not found in ram"
     end
+  end
+
+  @doc """
+  The value of a key with its metadata (`t:meta/0`), or `:error` when the key is absent.
+
+      iex> Ram.put(:lantern, :on)
+      iex> {:ok, :on, %{version: 1, rev: rev}} = Ram.lookup(:lantern)
+      iex> {:ok, :on, %{created_rev: ^rev}} = Ram.lookup(:lantern, reads: :local, at_least: rev)
+      iex> Ram.lookup(:darkness)
+      :error
+  """
+  @spec lookup(key(), [read_option()]) :: {:ok, value(), meta()} | :error
+  def lookup(key, options \\ [])
+  def lookup(key, []), do: raising(:ram.lookup(key))
+  def lookup(key, options), do: raising(:ram.lookup(key, Map.new(options)))
+
+  @doc """
+  Whether a key is there.
+
+      iex> Ram.member(:unicorn)
+      false
+      iex> Ram.put(:horse, nil)
+      iex> Ram.member(:horse, reads: :quorum)
+      true
+  """
+  @spec member(key(), [read_option()]) :: boolean()
+  def member(key, options \\ [])
+  def member(key, []), do: raising(:ram.member(key))
+  def member(key, options), do: raising(:ram.member(key, Map.new(options)))
+
+  @doc """
+  The values of several keys, any enumerable of them, at one revision; those that are absent are
+  left out.
+
+      iex> Ram.put_many(red: 1, green: 2)
+      iex> Ram.get_many([:red, :green, :infrared])
+      %{red: 1, green: 2}
+  """
+  @spec get_many(Enumerable.t(), [read_option()]) :: %{key() => value()}
+  def get_many(keys, options \\ []) do
+    {keys, options} = {Enum.to_list(keys), Map.new(options)}
+    raising(:ram.get_many(keys, options))
   end
 
   @doc """
@@ -413,6 +477,200 @@ defmodule Ram do
     raising(:ram.txn(conditions, operations, otherwise, options))
   end
 
+  @doc """
+  Runs a function that reads and writes by `Ram.Tx`, as if it was alone.
+
+  All that it reads is of one revision. What it writes becomes visible when it has returned, all at
+  once, if nothing that it read has changed meanwhile, ranges included; else it runs again, so it
+  should have no other effects. `Ram.Tx.abort/2` ends it with nothing changed, and so does what it
+  raises. What is decided on data alone is cheaper with `txn/4`.
+
+      iex> Ram.put_many(account: 1, savings: 100)
+      iex> Ram.transaction(fn tx ->
+      ...>   savings = Ram.Tx.get(tx, :savings)
+      ...>   Ram.Tx.put(tx, :savings, savings - 10)
+      ...>   Ram.Tx.put(tx, :account, Ram.Tx.get(tx, :account) + 10)
+      ...>   savings
+      ...> end)
+      {:ok, 100}
+      iex> Ram.get_many([:account, :savings])
+      %{account: 11, savings: 90}
+
+  Options:
+
+    * `retries`: how often it runs again (16); beyond that it is `{:aborted, :conflict}`.
+    * `timeout`: in milliseconds, for all runs together.
+  """
+  @spec transaction((Ram.Tx.t() -> result), [
+          {:retries, non_neg_integer()} | {:timeout, timeout()}
+        ]) :: {:ok, result} | {:aborted, reason :: term()}
+        when result: term()
+  def transaction(fun, options \\ [])
+  def transaction(fun, []), do: raising(:ram.transaction(fun))
+  def transaction(fun, options), do: raising(:ram.transaction(fun, Map.new(options)))
+
+  ## Scans
+
+  @doc """
+  Calls `fun` with each `{key, value}` of a table and an accumulator, which it returns.
+
+  The table is as it was at one revision, while writes go on; an ordered one in the order of its
+  keys. `fun` runs in the calling process and may take its time, up to a minute for a thousand
+  entries. Up to 256 MiB of what changes meanwhile are kept for it: beyond that the oldest scan is a
+  `Ram.Error` with the reason `{:expired, rev}`. Options: `reverse`, and those of reads.
+
+      iex> Ram.create_table(:prices)
+      iex> Ram.put_many([apple: 2, pear: 3], table: :prices)
+      iex> Ram.fold(fn {_fruit, price}, sum -> sum + price end, 0, table: :prices)
+      5
+  """
+  @spec fold(({key(), value()}, acc -> acc), acc, [{:reverse, boolean()} | read_option()]) :: acc
+        when acc: term()
+  def fold(fun, acc, options \\ [])
+  def fold(fun, acc, []), do: raising(:ram.fold(fun, acc))
+  def fold(fun, acc, options), do: raising(:ram.fold(fun, acc, Map.new(options)))
+
+  @doc """
+  Calls `fun` with each `{key, value}` of a table; see `fold/3`.
+
+      iex> Ram.create_table(:guests, type: :ordered_set)
+      iex> Ram.put_many([ada: 1, bob: 2], table: :guests)
+      iex> Ram.foreach(&send(self(), &1), table: :guests, reverse: true)
+      :ok
+      iex> for _ <- 1..2, do: receive(do: (guest -> guest))
+      [bob: 2, ada: 1]
+  """
+  @spec foreach(({key(), value()} -> term()), [{:reverse, boolean()} | read_option()]) :: :ok
+  def foreach(fun, options \\ [])
+  def foreach(fun, []), do: raising(:ram.foreach(fun))
+  def foreach(fun, options), do: raising(:ram.foreach(fun, Map.new(options)))
+
+  @doc """
+  All `{key, value}` of a table at one revision, in the order of the keys if it is ordered.
+
+  Options: `t:scan_option/0`.
+
+      iex> Ram.create_table(:week, type: :ordered_set)
+      iex> Ram.put_many([{1, :monday}, {2, :tuesday}, {3, :wednesday}], table: :week)
+      iex> {days, more} = Ram.to_list(table: :week, limit: 2)
+      iex> days
+      [{1, :monday}, {2, :tuesday}]
+      iex> Ram.to_list(table: :week, limit: 2, continuation: more)
+      {[{3, :wednesday}], :done}
+  """
+  @spec to_list([scan_option()]) :: entries()
+  def to_list(options \\ []) do
+    options = Map.new(options)
+    raising(:ram.to_list(options))
+  end
+
+  @doc """
+  All keys of a table; options as those of `to_list/1`.
+
+      iex> Ram.create_table(:ring, type: :ordered_set)
+      iex> Ram.put_many([b: 2, a: 1], table: :ring)
+      iex> Ram.keys(table: :ring, reverse: true)
+      [:b, :a]
+  """
+  @spec keys([scan_option()]) :: entries()
+  def keys(options \\ []) do
+    options = Map.new(options)
+    raising(:ram.keys(options))
+  end
+
+  @doc """
+  What a match specification of `:ets` makes of the `{key, value}` of a table.
+
+  Options as those of `to_list/1`. It goes over all of the table.
+
+      iex> Ram.create_table(:pets)
+      iex> Ram.put_many([cat: 4, bird: 2], table: :pets)
+      iex> Ram.select([{{:"$1", :"$2"}, [{:>, :"$2", 3}], [:"$1"]}], table: :pets)
+      [:cat]
+  """
+  @spec select(:ets.match_spec(), [scan_option()]) :: entries()
+  def select(spec, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.select(spec, options))
+  end
+
+  @doc """
+  The `{key, value}` of an ordered table from one key to another, both included.
+
+  Keys have Erlang's order, and `1` comes before `1.0`. `:"$first"` and `:"$last"` stand for the
+  ends of the table, `{:key, key}` for any key literally. Options as those of `to_list/1`.
+
+      iex> Ram.create_table(:scores, type: :ordered_set)
+      iex> Ram.put_many([{10, :ada}, {20, :bob}, {30, :eve}], table: :scores)
+      iex> Ram.range(10, 20, table: :scores)
+      [{10, :ada}, {20, :bob}]
+      iex> Ram.range(15, :"$last", table: :scores, reverse: true, keys_only: true)
+      [30, 20]
+  """
+  @spec range(from :: key(), to :: key(), [scan_option()]) :: entries()
+  def range(from, to, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.range(from, to, options))
+  end
+
+  @doc """
+  The `{key, value}` of an ordered table whose keys begin with a list or a binary; or, with
+  `{:tuple, size, first_elements}`, that are tuples of this size with these first elements.
+
+  Options as those of `to_list/1`.
+
+      iex> Ram.create_table(:paths, type: :ordered_set)
+      iex> Ram.put_many([{"/a/1", 1}, {"/a/2", 2}, {"/b", 3}, {{:a, 1}, 4}], table: :paths)
+      iex> Ram.prefix("/a/", table: :paths)
+      [{"/a/1", 1}, {"/a/2", 2}]
+      iex> Ram.prefix({:tuple, 2, [:a]}, table: :paths)
+      [{{:a, 1}, 4}]
+  """
+  @spec prefix(:ram.key_prefix(), [scan_option()]) :: entries()
+  def prefix(prefix, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.prefix(prefix, options))
+  end
+
+  @doc """
+  The first `{key, value}` of an ordered table, or `:error` when it is empty.
+
+      iex> Ram.create_table(:steps, type: :ordered_set)
+      iex> Ram.first(table: :steps)
+      :error
+      iex> Ram.put_many([a: 1, b: 2], table: :steps)
+      iex> {Ram.first(table: :steps), Ram.last(table: :steps)}
+      {{:ok, {:a, 1}}, {:ok, {:b, 2}}}
+      iex> {Ram.next(:a, table: :steps), Ram.prev(:a, table: :steps)}
+      {{:ok, {:b, 2}}, :error}
+  """
+  @spec first([read_option()]) :: {:ok, {key(), value()}} | :error
+  def first(options \\ []) do
+    options = Map.new(options)
+    raising(:ram.first(options))
+  end
+
+  @doc "The last `{key, value}` of an ordered table, or `:error` when it is empty."
+  @spec last([read_option()]) :: {:ok, {key(), value()}} | :error
+  def last(options \\ []) do
+    options = Map.new(options)
+    raising(:ram.last(options))
+  end
+
+  @doc "The first `{key, value}` behind a key, which need not be there, of an ordered table."
+  @spec next(key(), [read_option()]) :: {:ok, {key(), value()}} | :error
+  def next(key, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.next(key, options))
+  end
+
+  @doc "The last `{key, value}` before a key, which need not be there, of an ordered table."
+  @spec prev(key(), [read_option()]) :: {:ok, {key(), value()}} | :error
+  def prev(key, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.prev(key, options))
+  end
+
   ## Tables
 
   @doc """
@@ -449,6 +707,43 @@ defmodule Ram do
   @doc "As `drop_table/1`; raises the `Ram.Error`."
   @spec drop_table!(atom()) :: :ok
   def drop_table!(name), do: bang(drop_table(name))
+
+  @doc """
+  The names of all tables, sorted.
+
+      iex> :default in Ram.tables()
+      true
+  """
+  @spec tables() :: [atom()]
+  def tables, do: raising(:ram.tables())
+
+  @doc """
+  What there is to know of a table: its type, how many keys it has, and the bytes of its keys and
+  values; `:error` when there is none of this name.
+
+      iex> Ram.create_table(:shelf, type: :ordered_set)
+      iex> Ram.info(:shelf)
+      %{type: :ordered_set, size: 0, bytes: 0}
+      iex> Ram.info(:no_such_shelf)
+      :error
+  """
+  @spec info(atom()) ::
+          %{type: :set | :ordered_set, size: non_neg_integer(), bytes: non_neg_integer()} | :error
+  def info(name), do: raising(:ram.info(name))
+
+  @doc """
+  How many keys a table has; options as those of reads.
+
+      iex> Ram.create_table(:drawer)
+      iex> Ram.put(:sock, 2, table: :drawer)
+      iex> Ram.size(table: :drawer)
+      1
+  """
+  @spec size([read_option()]) :: non_neg_integer()
+  def size(options \\ []) do
+    options = Map.new(options)
+    raising(:ram.size(options))
+  end
 
   @doc """
   Whether a write that failed so may have happened: the `outcome` of a `Ram.Error`, also for a bare

@@ -31,24 +31,33 @@ end_per_suite(Config) ->
     ram_case:stop(Config).
 
 every_function_is_documented_with_a_specification_and_an_example(_Config) ->
-    Exports = [Export || {Name, _} = Export <- ram:module_info(exports), Name =/= module_info],
-    Documented = [{{Name, Arity}, is_map_key(signature, Meta), examples(Doc) =/= []}
-                  || {{function, Name, Arity}, _, _, #{<<"en">> := Doc}, Meta} <- entries(ram)],
-    ?assertEqual([{Export, true, true} || Export <- lists:sort(Exports)],
-                 lists:sort([Each || {Export, _, _} = Each <- Documented,
-                                     lists:member(Export, Exports)])).
+    [begin
+         Exports = [Export || {Name, _} = Export <- Module:module_info(exports),
+                              Name =/= module_info],
+         Documented = [{{Name, Arity}, is_map_key(signature, Meta), examples(Doc) =/= []}
+                       || {{function, Name, Arity}, _, _, #{<<"en">> := Doc}, Meta} <-
+                              entries(Module)],
+         ?assertEqual({Module, [{Export, true, true} || Export <- lists:sort(Exports)]},
+                      {Module, lists:sort([Each || {Export, _, _} = Each <- Documented,
+                                                   lists:member(Export, Exports)])})
+     end || Module <- [ram, ram_tx]].
 
 types_that_are_exported_are_documented(_Config) ->
     [?assertMatch({Type, [_ | _]},
                   {Type, [Doc || {{type, Name, 0}, _, _, #{<<"en">> := Doc}, _} <- entries(ram),
                                  Name =:= Type]})
-     || Type <- [reads, read_options, read_status, lease_absence]].
+     || {Type, 0} <- exported_types(ram)].
+
+exported_types(Module) ->
+    {ok, {_, [{abstract_code, {_, Forms}}]}} =
+        beam_lib:chunks(code:which(Module), [abstract_code]),
+    lists:append([Types || {attribute, _, export_type, Types} <- Forms]).
 
 modules_inside_are_not_documented_for_users(_Config) ->
     Chunks = filelib:wildcard(filename:join([code:lib_dir(ram), "doc", "chunks", "*.chunk"])),
     Names = [filename:basename(Chunk, ".chunk") || Chunk <- Chunks],
-    ?assertEqual([], Names -- ["ram", "ram_error", "ram_mnesia"]),
-    ?assert(lists:member("ram_error", Names)).
+    ?assertEqual([], Names -- ["ram", "ram_error", "ram_mnesia", "ram_tx"]),
+    ?assertEqual([], ["ram_error", "ram_tx"] -- Names).
 
 %% The shell sessions among the blocks of code. EDoc indents their lines by two blanks.
 examples({pre, _Attributes, Content}) ->
@@ -126,9 +135,9 @@ the_examples_happen(Config) ->
     ?assertEqual([], Wrong).
 
 documented() ->
-    [{Name, Doc} || Module <- [ram, ram_error],
+    [{Name, Doc} || Module <- [ram, ram_error, ram_tx],
                     {{function, Name, _}, _, _, #{<<"en">> := Doc}, _} <- entries(Module)]
-        ++ [{Module, Doc} || Module <- [ram, ram_error],
+        ++ [{Module, Doc} || Module <- [ram, ram_error, ram_tx],
                              {ok, #docs_v1{module_doc = #{<<"en">> := Doc}}} <-
                                  [code:get_doc(Module)]].
 

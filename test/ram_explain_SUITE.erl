@@ -38,6 +38,7 @@ end_per_testcase(_Case, Config) ->
 every_call_is_the_top_of_what_it_raises(Config) ->
     Run = run(Config),
     Count = fun erlang:'-'/1,
+    Spec = [{'_', [], ['$_']}],
     [begin
          {Reason, [Top | Callers], Text} = exception(Run, Function, Arguments),
          ?assertMatch({noproc, {ram, Function, Arguments, _}}, {Reason, Top}),
@@ -54,6 +55,16 @@ every_call_is_the_top_of_what_it_raises(Config) ->
                  {update_counter, [k, 1, 0, #{}]}, {txn, [[], [], []]}, {txn, [[], [], [], #{}]},
                  {put_many, [[], #{}]}, {delete_many, [[k], #{}]}, {delete_range, [a, b]},
                  {delete_range, [a, b, #{}]}, {create_table, [t, #{}]}, {drop_table, [t]},
+                 {lookup, [k]}, {lookup, [k, #{}]}, {member, [k]}, {member, [k, #{}]},
+                 {get_many, [[k]]}, {get_many, [[k], #{}]}, {size, []}, {size, [#{}]},
+                 {info, [t]}, {tables, []}, {transaction, [Count]}, {transaction, [Count, #{}]},
+                 {foreach, [Count]}, {foreach, [Count, #{}]}, {to_list, []}, {to_list, [#{}]},
+                 {fold, [fun erlang:'-'/2, 0]}, {fold, [fun erlang:'-'/2, 0, #{}]}, {keys, []},
+                 {keys, [#{}]}, {select, [Spec]}, {select, [Spec, #{}]},
+                 {range, [a, b]}, {range, [a, b, #{}]}, {prefix, [""]}, {prefix, ["", #{}]},
+                 {first, []},
+                 {first, [#{}]}, {last, []}, {last, [#{}]}, {next, [k]}, {next, [k, #{}]},
+                 {prev, [k]}, {prev, [k, #{}]},
                  {update, [k, 1, Count]}, {put_many, [[]]}, {put_many, [[{k, v}]]},
                  {delete_many, [[k]]}, {backup, ["/nowhere/f"]}, {restore, ["/nowhere/f"]},
                  {nodes, []}, {leader, []}, {add_node, [a@b]}, {remove_node, [a@b]},
@@ -171,6 +182,7 @@ not_raised_here() ->
     [{{refused, <<"a test">>}, {put, [k, v]}, ["a test", "report"]},
      {{too_many_tables, 1024}, {create_table, [t, #{}]}, ["1024", "ram:drop_table/1"]},
      {{results_too_large, 64}, {txn, [[], [], []]}, ["64 bytes", "fewer"]},
+     {{ranges_too_large, 9}, {transaction, [fun erlang:'-'/1]}, ["9 entries", "limit"]},
      {{expired, 7}, {to_list, [#{}]}, ["revision 7", "begin another"]},
      {{unreadable_key, <<7>>}, {keys, []}, ["OTP", "read it there"]}].
 

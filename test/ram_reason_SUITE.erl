@@ -44,7 +44,7 @@ provoked(failure) ->
      {unreadable_value, ram_values_SUITE,
       a_value_of_a_newer_otp_is_kept_for_those_who_can_read_it},
      {refused, ram_outcome_SUITE, outcome_tells_what_certainly_did_not_happen_from_the_rest}
-     | provoked_by_writes()];
+     | provoked_by_writes() ++ provoked_by_scans()];
 %% Returned by operations on the cluster.
 provoked(cluster_error) ->
     [{unreachable, ram_cluster_SUITE,
@@ -80,6 +80,12 @@ provoked_by_writes() ->
      {not_an_integer, ram_modify_SUITE, what_is_no_integer_is_not_counted},
      {results_too_large, ram_txn_SUITE, results_beyond_the_limit_are_refused},
      {conflict, ram_modify_SUITE, update_gives_up_after_its_retries}].
+
+provoked_by_scans() ->
+    [{expired, ram_scan_limits_SUITE, a_scan_that_holds_too_much_back_expires},
+     {unreadable_key, ram_scan_limits_SUITE, a_key_of_a_newer_otp_is_told_by_its_bytes},
+     {ranges_too_large, ram_scan_limits_SUITE,
+      a_transaction_that_reads_too_large_ranges_changes_nothing}].
 
 every_reason_has_its_test(_Config) ->
     [begin

@@ -38,13 +38,13 @@ defmodule Ram.Error do
 
   @doc false
   # What a call of :ram raised, as Elixir raises it. All else stays as it is: a wrong argument,
-  # which Elixir makes an ArgumentError with its explanation, and what the function of an update
-  # raises.
+  # which Elixir makes an ArgumentError with its explanation, and what the function of an update or
+  # a transaction raises.
   @spec reraise(term(), Exception.stacktrace()) :: no_return()
   def reraise(reason, stacktrace) do
     if failure?(reason) do
       # The user's call first, without the way inside of ram.
-      callers = Enum.drop_while(stacktrace, &(elem(&1, 0) != Ram))
+      callers = Enum.drop_while(stacktrace, &(elem(&1, 0) not in [Ram, Ram.Tx]))
       :erlang.raise(:error, exception(reason), callers)
     else
       :erlang.raise(:error, reason, stacktrace)
@@ -64,6 +64,7 @@ defmodule Ram.Error do
   defp failure?({:too_many_tables, _tables_max}), do: true
   defp failure?({:not_an_integer, _key}), do: true
   defp failure?({:results_too_large, _bytes_max}), do: true
+  defp failure?({:ranges_too_large, _entries_max}), do: true
   defp failure?({:conflict, _key}), do: true
   defp failure?({:unreadable_key, _bytes}), do: true
   defp failure?({:expired, _revision}), do: true

@@ -3,6 +3,7 @@ defmodule RamTest do
 
   doctest Ram
   doctest Ram.Error
+  doctest Ram.Tx
 
   setup do
     on_exit(fn -> Ram.start_cluster!([node()]) end)
@@ -63,6 +64,38 @@ defmodule RamTest do
     assert catch_throw(Ram.update(:k, 0, fn _ -> throw(:ball) end)) == :ball
     assert catch_error(Ram.update(:k, 0, fn _ -> :erlang.error(:mine) end)) == :mine
     assert Ram.get(:k) == 1
+  end
+
+  test "what the function of a transaction raises is raised as it is, and nothing is changed" do
+    Ram.put(:k, 1)
+    stop = fn how -> Ram.transaction(fn tx -> Ram.Tx.put(tx, :k, 2) && how.() end) end
+    error = assert_raise RuntimeError, fn -> stop.(fn -> raise "no" end) end
+    assert Exception.message(error) == "no"
+    assert catch_throw(stop.(fn -> throw(:ball) end)) == :ball
+    error = assert_raise Ram.Error, fn -> stop.(fn -> Ram.get(1, 2, table: :nowhere) end) end
+    assert error.reason == {:no_table, :nowhere}
+    assert Ram.get(:k) == 1
+  end
+
+  test "inside of a transaction a failure is a Ram.Error, too" do
+    failed = fn tx ->
+      try do
+        Ram.Tx.get(tx, 1, nil, table: :nowhere)
+      rescue
+        error in Ram.Error -> {error.reason, hd(__STACKTRACE__)}
+      end
+    end
+
+    assert {:ok, {{:no_table, :nowhere}, {Ram.Tx, :get, _, _}}} = Ram.transaction(failed)
+    assert_argument("1st argument", "transaction", fn -> Ram.Tx.get({:ram_tx, make_ref()}, 1) end)
+
+    assert_argument("4th argument", "limit", fn ->
+      Ram.transaction(&Ram.Tx.range(&1, 1, 2, limit: 0))
+    end)
+
+    assert_argument("1st argument", "inside", fn ->
+      Ram.transaction(fn _ -> Ram.transaction(& &1) end)
+    end)
   end
 
   test "a value that is too large is refused, with its outcome" do
@@ -157,6 +190,8 @@ defmodule RamTest do
     here = for {name, _arity} <- Ram.__info__(:functions), uniq: true, do: name
     there = for {name, _arity} <- :ram.module_info(:exports), uniq: true, do: name
     assert there -- [:module_info | here] == []
+    there = :ram_tx.module_info(:exports) -- [module_info: 0, module_info: 1]
+    assert there -- Ram.Tx.__info__(:functions) == []
   end
 
   # The reasons are told by their type; a new one is not forgotten here.
