@@ -13,6 +13,8 @@
 -define(TIMEOUT_MS, 30000).
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
+%% For how long the word of a member that has ended may be on its way.
+-define(EVENT_MS, 5000).
 
 -type result() :: ok | {error, ram_error:cluster_error()}.
 
@@ -160,14 +162,18 @@ remove(Node) ->
     case change({remove, atom_to_binary(Node)}, ?TIMEOUT_MS) of
         ok when Node =:= node() -> erased(Node, ram_node:erase(Node, Own));
         ok -> erase_removed(Node, Cluster, ram_cluster:find_running(Node));
-        {error, noproc} when Node =:= node() -> left(ram_node:describe(Node));
+        {error, noproc} when Node =:= node() -> left(Node, ?EVENT_MS);
         {error, Reason} -> {error, ram_error:cluster(Reason)}
     end.
 
 %% The peers of this node may tell it of its removal before the answer comes; its data are set aside
-%% then.
-left(none) -> ok;
-left(_) -> {error, noproc}.
+%% then. The word that its member has ended is on its way to ram_node while that still has it.
+left(Node, LeftMs) ->
+    case ram_node:describe(Node) of
+        none -> ok;
+        #{running := true} when LeftMs > 0 -> receive after 20 -> left(Node, LeftMs - 20) end;
+        _ -> {error, noproc}
+    end.
 
 %% The incarnation on the node may be another than the one that was removed.
 erase_removed(Node, Cluster, #{cluster := Cluster, id := Id}) ->
