@@ -156,7 +156,7 @@ write(Tx, Key, Change, {Options, Call}) ->
 %% @doc What was there, with the changes of the transaction.
 -spec range(tx(), term(), term(), map(), call()) -> [term()].
 range(Tx, From, To, Options, Call) ->
-    #state{scan = Scan, writes = Writes} = State = state(Tx, Call),
+    #state{scan = Scan} = State = state(Tx, Call),
     Checked = ram_arguments:options(Options, ram_scan:range_checks(), Call),
     Table = ram_options:table(maps:get(table, Checked, default)),
     case ram_nif:scan_type(Scan, Table) of
@@ -164,34 +164,36 @@ range(Tx, From, To, Options, Call) ->
         set -> ram_scan:not_ordered(maps:get(table, Checked, default), Call);
         Missing -> failed(Tx, Missing, Table, Call)
     end,
-    {Lower, Upper} = Bounds = ends(From, To, Call),
-    Own = [{Encoded, Write} || {Encoded, Write} <- maps:to_list(maps:get(Table, Writes, #{})),
-                               is_above(Encoded, Lower), is_below(Encoded, Upper)],
-    Reverse = maps:get(reverse, Checked, false),
-    Limit = maps:get(limit, Checked, infinity),
-    {Found, Seen} = found(Tx, State, Table, {Bounds, Reverse, needed(Limit, length(Own))}, Call),
-    keep(Tx, State#state{ranges = [Seen | State#state.ranges]}),
-    Merged = merged(Found, Own, Reverse),
-    Items = lists:sublist(Merged, case Limit of infinity -> length(Merged); _ -> Limit end),
+    Items = case ram_scan:bounds(From, To) of
+                empty ->
+                    [];
+                {at_end, Reverse} ->
+                    One = Checked#{reverse => Reverse, limit => 1},
+                    items(Tx, State, Table, {unbounded, unbounded}, One, Call);
+                Bounds ->
+                    items(Tx, State, Table, Bounds, Checked, Call)
+            end,
     case maps:get(keys_only, Checked, false) of
         true -> [Key || {Key, _Value} <- Items];
         false -> Items
     end.
 
+items(Tx, #state{writes = Writes} = State, Table, {Lower, Upper} = Bounds, Options, Call) ->
+    Own = [{Encoded, Write} || {Encoded, Write} <- maps:to_list(maps:get(Table, Writes, #{})),
+                               is_above(Encoded, Lower), is_below(Encoded, Upper)],
+    Reverse = maps:get(reverse, Options, false),
+    Limit = maps:get(limit, Options, infinity),
+    {Found, Seen} = found(Tx, State, Table, {Bounds, Reverse, needed(Limit, length(Own))}, Call),
+    keep(Tx, State#state{ranges = [Seen | State#state.ranges]}),
+    Merged = merged(Found, Own, Reverse),
+    case Limit of
+        infinity -> Merged;
+        _ -> lists:sublist(Merged, Limit)
+    end.
+
 %% Own deletes hide some of what is found.
 needed(infinity, _Own) -> infinity;
 needed(Limit, Own) -> Limit + Own.
-
-ends(From, To, Call) ->
-    case ram_scan:bounds(From, To) of
-        {at_end, _} ->
-            ram_error:badarg(Call, 2, "the ends of a range inside of a transaction must be keys, "
-                             "or $first before $last");
-        empty ->
-            ram_error:badarg(Call, 2, "the range holds nothing");
-        Bounds ->
-            Bounds
-    end.
 
 is_above(_Encoded, unbounded) -> true;
 is_above(Encoded, {including, Key}) -> Encoded >= ram_nif:key_encode(Key).

@@ -123,6 +123,9 @@ own_writes(I) ->
         Reversed = ram_tx:range(Tx, Key(0), Key(9), ?ORDERED#{reverse => true}),
         Some = lists:sublist(All, 2),
         Some = ram_tx:range(Tx, Key(0), Key(9), ?ORDERED#{limit => 2}),
+        [] = ram_tx:range(Tx, Key(9), Key(0), ?ORDERED),
+        [] = ram_tx:range(Tx, '$last', '$first', ?ORDERED),
+        [_] = ram_tx:range(Tx, '$first', '$first', ?ORDERED),
         {ok, 2} = ram:fetch(Key(2), ?ORDERED),
         error = ram:fetch(Key(2.5), ?ORDERED),
         done
