@@ -108,19 +108,21 @@ confirmed(Error, _Nodes, _Serving) ->
 is_member(#{} = Description) -> ram_cluster:holds_cluster(Description);
 is_member(_None) -> false.
 
-%% @doc The description of the node that this runs on, after the application was started there.
+%% @doc The description of the node that this runs on, after the application was started there for
+%% a caller on another node.
 -spec start_and_describe() -> ram_node:description().
 start_and_describe() ->
-    case application:ensure_all_started(ram) of
-        {ok, _} -> ram_cluster:find(node(), ?BUSY_MS);
-        {error, Why} -> {error, {not_started, node(), Why}}
-    end.
+    described_after(ram_cluster:start_here()).
+
+described_after({ok, _Started}) -> ram_cluster:find(node(), ?BUSY_MS);
+described_after({error, {unreachable, _}} = Error) -> Error;
+described_after({error, Why}) -> {error, {not_started, node(), Why}}.
 
 %% This node comes first: if it serves, it confirms the cluster.
 -spec describe_all([node()]) -> found().
 describe_all(Nodes) ->
     {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
-    Own = [{Node, start_and_describe()} || Node <- Here],
+    Own = [{Node, described_after(application:ensure_all_started(ram))} || Node <- Here],
     Answers = call_all(Others, ?MODULE, start_and_describe, [], ?DESCRIBE_MS),
     Own ++ lists:zipwith(fun described/2, Others, Answers).
 

@@ -7,8 +7,8 @@
 -export([stop/1, recover/2]).
 -export([nodes/0, leader/0, status/0]).
 %% For ram_bootstrap and ram_membership.
--export([at/4, start_application/1, find/1, find/2, find_running/1, join/3, cancel_join/2,
-         holds_cluster/1, failed/2, first_error/1]).
+-export([at/4, start_application/1, start_here/0, find/1, find/2, find_running/1, join/3,
+         cancel_join/2, holds_cluster/1, failed/2, first_error/1]).
 
 %% A node may have to catch up with all the data before it is a member.
 -define(CATCH_UP_MS, 600000).
@@ -231,12 +231,23 @@ name_of_leader(#{leader := Id, members := Members}) ->
 
 -spec start_application([node()]) -> result().
 start_application(Nodes) ->
-    Results = [{Node, at(Node, application, ensure_all_started, [ram])} || Node <- Nodes],
+    Results = [{Node, at(Node, ?MODULE, start_here, [])} || Node <- Nodes],
     NotStarted = [{Node, Why} || {Node, {error, Why}} <- Results],
     case {[Node || {Node, {unreachable, _}} <- NotStarted], NotStarted} of
         {[], []} -> ok;
         {[], [{Node, Why} | _]} -> {error, {not_started, Node, Why}};
         {Unreachable, _} -> {error, {unreachable, Unreachable}}
+    end.
+
+%% @doc Starts the application on this node for a caller on another one. A node that boots can be
+%% reached, and its settings may not be there yet, as those of runtime.exs in a release of Mix:
+%% then it counts as not reached, unless its own boot has started the application.
+-spec start_here() -> {ok, [atom()]} | {error, term()}.
+start_here() ->
+    {_Internal, Boot} = init:get_status(),
+    case Boot =:= started orelse lists:keymember(ram, 1, application:which_applications()) of
+        true -> application:ensure_all_started(ram);
+        false -> {error, {unreachable, [node()]}}
     end.
 
 %% @doc Calls a function on a node; a failure of the call is a value.

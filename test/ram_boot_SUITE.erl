@@ -9,6 +9,7 @@
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([nodes_that_start_seconds_apart_and_each_ask_for_all_end_with_one_cluster/1,
+         a_node_that_boots_is_left_alone_until_its_settings_are_there/1,
          a_node_that_does_not_come_is_waited_for_as_long_as_asked_and_told_of/1,
          a_member_that_serves_answers_ok_while_another_is_down/1,
          a_member_answers_ok_to_a_list_that_is_older_than_an_addition/1,
@@ -78,6 +79,34 @@ nodes_that_start_seconds_apart_and_each_ask_for_all_end_with_one_cluster(Config)
     ram_peers:all_agree(Run, [1, 2, 3]),
     ok = call(Run, 2, put, [k, v]),
     ?assertEqual(v, call(Run, 3, get, [k])).
+
+%% A release of Mix reads runtime.exs while the node boots, and can be reached already.
+a_node_that_boots_is_left_alone_until_its_settings_are_there(Config) ->
+    Run = run(Config),
+    [Here, _, Booting] = All = ram_peers:nodes(Run),
+    ok = ram_peers:halt(Run, 3),
+    Boot = boot_file(filename:join(ram_peers:folder(Run), "late"), 7777),
+    Peer = spawn_link(fun() -> ram_peers:start_node(Run#{args := ["-boot", Boot]}, 3) end),
+    Reached = fun() -> ram_peers:call(Run, 1, net_adm, ping, [Booting]) =:= pong end,
+    ram_peers:eventually(Reached),
+    BootStatus = fun() -> ram_peers:call(Run, 1, erpc, call, [Booting, init, get_status, []]) end,
+    ?assertMatch({Here, {_, Status}} when Status =/= started, {Here, BootStatus()}),
+    ?assertEqual(ok, call(Run, 1, start_cluster, [All])),
+    ram_peers:eventually(fun() -> not is_process_alive(Peer) end),
+    ?assertEqual(7777, ram_peers:call(Run, 3, ram_request, timeout_ms, [])).
+
+%% The boot of a plain node, which is given the setting just before it has booted, seconds after the
+%% distribution was there.
+boot_file(Name, CallTimeoutMs) ->
+    {ok, Plain} = file:read_file(filename:join([code:root_dir(), "bin", "start_clean.boot"])),
+    {script, Of, Instructions} = binary_to_term(Plain),
+    {Before, [Started]} = lists:splitwith(fun(One) -> One =/= {progress, started} end,
+                                          Instructions),
+    Set = [ram, call_timeout_ms, CallTimeoutMs, [{persistent, true}]],
+    Late = [{apply, {timer, sleep, [5000]}}, {apply, {application, set_env, Set}}],
+    Script = {script, Of, Before ++ Late ++ [Started]},
+    ok = file:write_file(Name ++ ".boot", term_to_binary(Script)),
+    Name.
 
 a_node_that_does_not_come_is_waited_for_as_long_as_asked_and_told_of(Config) ->
     Run = run(Config),
