@@ -16,7 +16,7 @@
 
 -define(KIB, 1024).
 -define(MIB, (1 bsl 20)).
--define(DELETES, 2200000).
+-define(DELETES, 2000000).
 %% The keys and the call are the caller's: 200 MiB. What is in the queues, in the log and on its way
 %% to others is 16 MiB a call, some times over.
 -define(DELETES_BYTES_MAX, (700 * ?MIB)).

@@ -108,7 +108,7 @@ neighbours_are_found_whether_the_key_is_there_or_not(Config) ->
     end),
     with_table(Run, ordered_set, [{gone, 1}], fun(Table) ->
         ok = call(Run, 1, delete, [gone, #{table => Table}]),
-        [?assertEqual(error, call(Run, 3, Function, [#{table => Table}])) || Function <- [first, last]]
+        [?assertEqual(error, call(Run, 3, End, [#{table => Table}])) || End <- [first, last]]
     end).
 
 %% Each write moves something from a key to another, so the sum of all is the same at any revision.
