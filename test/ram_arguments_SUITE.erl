@@ -5,13 +5,15 @@
 -import(ram_case, [run/1]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
--export([wrong_arguments_and_options_are_named/1]).
+-export([wrong_arguments_and_options_are_named/1, the_library_refuses_lists_that_end_wrongly/1]).
+%% Run on the nodes.
+-export([improper_lists/0]).
 
 suite() ->
     [{timetrap, {minutes, 1}}].
 
 all() ->
-    ram_case:all(?MODULE).
+    ram_case:all(?MODULE, [improper_lists]).
 
 init_per_suite(Config) ->
     ram_calls:prepare(Config).
@@ -31,6 +33,29 @@ wrong_arguments_and_options_are_named(Config) ->
      end || {Function, Arguments, Position, Words} <- of_one_key(Local) ++ of_funs(Local)
                                                      ++ of_many_keys_and_tables(Local)],
     ?assertEqual(error, ram_peers:call(Run, 1, fetch, [k])).
+
+%% The modules of Erlang check before; whoever calls the library himself shall not make it panic.
+the_library_refuses_lists_that_end_wrongly(Config) ->
+    Answers = ram_peers:call(run(Config), 1, ?MODULE, improper_lists, []),
+    [?assertEqual({Function, badarg}, {Function, Answer}) || {Function, Answer} <- Answers].
+
+improper_lists() ->
+    {Member, _, _} = ram_request:member(),
+    Ref = make_ref(),
+    Page = {false, false, 1},
+    Prefix = {prefix, {tuple, 2, [a | b]}},
+    [{Function, try apply(ram_nif, Function, [Member | Arguments]) catch error:Why -> Why end}
+     || {Function, Arguments} <-
+            [{write_many, [Ref, <<>>, [{k, <<131, 97, 1>>} | l], [], 1]},
+             {write_many, [Ref, <<>>, [], [k | l], 1]},
+             {transaction, [Ref, <<>>, {[{none, k, absent} | l], [], []}, 1]},
+             {transaction_large, [Ref, <<>>, {[], [{get, none, k} | l], []}, 1]},
+             {get_many_now, [<<>>, [k | l], {lease, 0}]},
+             {get_many, [Ref, <<>>, [k | l], {lease, 0}, 1]},
+             {range_now, [<<>>, Prefix, Page, {lease, 0}]},
+             {range, [Ref, <<>>, {Prefix, Page}, {lease, 0}, 1]},
+             {reach, [Ref, [{1, <<"localhost:1">>} | l], 1]},
+             {change, [Ref, {initialize, [{1, <<"a@b">>, <<"localhost:1">>} | l]}, 1]}]].
 
 %% The call, which of its arguments is wrong, and words that say so.
 of_one_key(Local) ->

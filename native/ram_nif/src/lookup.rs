@@ -13,7 +13,7 @@ use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
 use std::sync::Arc;
 
 use crate::arguments::{
-    Asked, KeyRange, RangeOptions, decode_range, encode_key, encode_keys, table_name,
+    Asked, KeyRange, List, RangeOptions, decode_range, encode_key, encode_keys, table_name,
 };
 use crate::key;
 use crate::member::MemberResource;
@@ -56,7 +56,7 @@ fn get_many_now<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     table: Binary<'a>,
-    keys: Vec<Term<'a>>,
+    List(keys): List<Term<'a>>,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
     let keys = match encode_keys(env, member, keys)? {

@@ -15,6 +15,16 @@ use crate::config::Mode;
 /// Items that a range is answered with in one call: below a millisecond.
 const ITEMS_MAX: usize = 1000;
 
+/// A proper list. rustler's decoder of lists alone panics at the end of an improper one.
+pub struct List<T>(pub Vec<T>);
+
+impl<'a, T: Decoder<'a>> Decoder<'a> for List<T> {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        term.list_length()?;
+        term.decode().map(List)
+    }
+}
+
 /// `{Reads, AtLeast}`
 pub struct Asked(pub Freshness);
 

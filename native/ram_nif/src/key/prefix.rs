@@ -42,7 +42,9 @@ fn push_tuple(
     steps_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), KeyError> {
-    let elements: Vec<Term> = first.decode().map_err(|_| KeyError::Unsupported)?;
+    // The decoder alone panics at the end of an improper list.
+    let proper = first.list_length().and_then(|_| first.decode());
+    let elements: Vec<Term> = proper.map_err(|_| KeyError::Unsupported)?;
     if elements.len() > size as usize {
         return Err(KeyError::Unsupported);
     }

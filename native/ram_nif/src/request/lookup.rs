@@ -6,7 +6,9 @@ use ram_table::tables::Tables;
 use rustler::{Binary, Env, NifResult, Term};
 
 use super::{READ_LOST, deadline, queue};
-use crate::arguments::{Asked, RangeOptions, decode_range, encode_keys, table_name, with_key};
+use crate::arguments::{
+    Asked, List, RangeOptions, decode_range, encode_keys, table_name, with_key,
+};
 use crate::lookup::{Which, begin_scan, find_table, in_range, items};
 use crate::member::MemberResource;
 use crate::scan;
@@ -69,7 +71,7 @@ fn get_many<'a>(
     member: &'a MemberResource,
     reference: Term<'a>,
     table: Binary<'a>,
-    keys: Vec<Term<'a>>,
+    List(keys): List<Term<'a>>,
     Asked(freshness): Asked,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {

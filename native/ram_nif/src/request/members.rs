@@ -7,6 +7,7 @@ use rustler::{Atom, Env, NifResult, Term};
 use std::collections::BTreeMap;
 
 use super::{CHANGE_LOST, deadline, queue};
+use crate::arguments::List;
 use crate::member::MemberResource;
 use crate::terms;
 
@@ -46,7 +47,7 @@ fn decode_change(change: Term) -> NifResult<Change> {
         is(kind, atoms::remove())?;
         return Ok(Change::Member(MemberChange::Remove { name }));
     }
-    let (kind, members): (Atom, Vec<(u64, String, String)>) = change.decode()?;
+    let (kind, List(members)): (Atom, List<(u64, String, String)>) = change.decode()?;
     is(kind, atoms::initialize())?;
     let members = members.into_iter();
     let members: BTreeMap<u64, Member> =

@@ -19,7 +19,7 @@ use ram_table::table::Item;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::time::{Duration, Instant};
 
-use crate::arguments::with_key;
+use crate::arguments::{List, with_key};
 use crate::config::Mode;
 use crate::member::MemberResource;
 use crate::reply::Ticket;
@@ -136,7 +136,7 @@ fn reach<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
-    peers: Vec<(u64, String)>,
+    List(peers): List<(u64, String)>,
     limit_ms: u64,
 ) -> Term<'a> {
     queue(env, member, (reference, READ_LOST), |ticket| {

@@ -19,7 +19,7 @@ use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 use super::range;
 use super::refusal::{Refusal, refused};
 use super::write::submit;
-use crate::arguments::encode_key;
+use crate::arguments::{List, encode_key};
 use crate::key::STEPS_MAX;
 use crate::member::MemberResource;
 use crate::value;
@@ -41,10 +41,10 @@ macro_rules! transaction {
             member: &'a MemberResource,
             reference: Term<'a>,
             table: &'a str,
-            parts: (Vec<Term<'a>>, Vec<Term<'a>>, Vec<Term<'a>>),
+            parts: (List<Term<'a>>, List<Term<'a>>, List<Term<'a>>),
             timeout_ms: u64,
         ) -> NifResult<Term<'a>> {
-            let (conditions, then, otherwise) = parts;
+            let (List(conditions), List(then), List(otherwise)) = parts;
             let parts = Parts { table, conditions, then, otherwise };
             let encoded = parts.encode(env, member, $steps_max);
             let submit = |writing| submit(env, member, reference, writing, timeout_ms);

@@ -9,7 +9,7 @@ use rustler::{Atom, Binary, Env, NifResult, Term};
 
 use super::refusal::refused;
 use super::{CHANGE_LOST, deadline, queue, range};
-use crate::arguments::{encode_key, with_key};
+use crate::arguments::{List, encode_key, with_key};
 use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;
@@ -79,8 +79,8 @@ fn write_many<'a>(
     member: &'a MemberResource,
     reference: Term<'a>,
     table: &'a str,
-    puts: Vec<(Term<'a>, Binary<'a>)>,
-    deletes: Vec<Term<'a>>,
+    List(puts): List<(Term<'a>, Binary<'a>)>,
+    List(deletes): List<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let count = u32::try_from(puts.len() + deletes.len()).map_err(|_| rustler::Error::BadArg)?;
