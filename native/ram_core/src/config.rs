@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use ram_lease::clock::of_another;
 use ram_lease::mode::ReadMode;
 use ram_limits::{COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, SETTING_MAX};
+use ram_table::table::TableType;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
@@ -133,6 +134,9 @@ pub struct Config {
     /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
     /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
     pub snapshot_every: u64,
+    /// What the default table is in a cluster that this member makes; `None`: a set. In one that it
+    /// joins it is what it is, and a member that was set to another type says so.
+    pub default_table_type: Option<TableType>,
     pub limits: Limits,
 }
 
@@ -201,6 +205,7 @@ pub(crate) mod tests {
             reads: ReadMode::Lease,
             read_lease: None,
             snapshot_every: 1000,
+            default_table_type: None,
             limits: Limits::default(),
         }
     }

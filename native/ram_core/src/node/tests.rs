@@ -18,7 +18,7 @@ use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member;
 use ram_store::answer::Answer;
 use ram_store::write::Command;
-use ram_table::table::Item;
+use ram_table::table::{Item, TableType};
 use ram_table::value::Plain;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ fn alone(on_event: OnEvent) -> Node {
 }
 
 fn member() -> Member {
-    Member { name: config().name, address: "127.0.0.1:1".into() }
+    Member::new(config().name, "127.0.0.1:1")
 }
 
 fn put(node: &Node, deadline: Instant) -> Result<Answer> {
@@ -235,7 +235,7 @@ fn changed(node: &Node, change: MemberChange) -> Result<()> {
 
 /// An address at which nothing listens, of a member that was not there before.
 fn absent() -> Member {
-    Member { name: "ram2@here".into(), address: "127.0.0.1:1".into() }
+    Member::new("ram2@here", "127.0.0.1:1")
 }
 
 #[test]
@@ -326,4 +326,17 @@ fn a_member_that_others_know_is_not_renamed_and_serves_on() {
     assert_eq!(refused.err(), Some(Error::Joined));
     put(&node, Instant::now() + LIMIT).unwrap();
     assert_eq!(node.status().unwrap().cluster, ClusterId([7; 16]));
+}
+
+#[test]
+fn a_cluster_is_made_with_the_default_table_that_its_first_member_is_set_to() {
+    for (set_to, expected) in [
+        (None, TableType::Set),
+        (Some(TableType::Set), TableType::Set),
+        (Some(TableType::OrderedSet), TableType::OrderedSet),
+    ] {
+        let node = made(Config { default_table_type: set_to, ..config() });
+        assert_eq!(node.applied().table().table_type(), expected);
+        node.stop();
+    }
 }
