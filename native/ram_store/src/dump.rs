@@ -53,7 +53,9 @@ pub struct TableHead<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
+    #[serde(serialize_with = "codec::bytes")]
     pub key: &'a [u8],
+    #[serde(serialize_with = "codec::bytes")]
     pub value: &'a [u8],
     pub revision: u64,
     /// How many revisions before that it was created.
