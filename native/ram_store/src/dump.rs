@@ -162,14 +162,14 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
 pub fn read_list<T: DeserializeOwned, E: From<DecodeError>>(
     what: &'static str,
     mut next: impl FnMut() -> Result<Option<Vec<u8>>, E>,
-    mut take: impl FnMut(T),
+    mut take: impl FnMut(T) -> Result<(), DecodeError>,
 ) -> Result<(), E> {
     loop {
         let items: Vec<T> = codec::decode(what, &required(what, next()?)?)?;
         if items.is_empty() {
             return Ok(());
         }
-        items.into_iter().for_each(&mut take);
+        items.into_iter().try_for_each(&mut take)?;
     }
 }
 
