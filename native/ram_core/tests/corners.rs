@@ -69,7 +69,7 @@ fn change(node: &Node, change: Change) {
 fn write(node: &Node, commands: &[Command<'_>]) -> Result<Answer> {
     let head = Write::Batch { table: "", commands: commands.len() as u32 };
     answered(|deadline, reply| {
-        let mut writing = node.writing(&head);
+        let mut writing = node.writing(&head)?;
         commands.iter().try_for_each(|command| writing.command(command))?;
         writing.submit(deadline, reply)
     })
