@@ -10,7 +10,7 @@ use ram_store::answer::{Answer, Failure, Found as Held};
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
-pub use lookup::{entries, info, items, looked_up, looked_up_all, names};
+pub use lookup::{Info, entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
 use crate::raw::binary;
