@@ -22,8 +22,9 @@
 %%     newer one put it, as a native record (OTP 29) or another kind of term that came later. The
 %%     value stays as it is, and nodes that know such terms read it. Nothing happened.</li>
 %% <li>`{no_table, Name}', `{not_an_integer, Key}', `{too_many_tables, TablesMax}',
-%%     `{results_too_large, BytesMax}', `{ranges_too_large, EntriesMax}', `{conflict, Key}',
-%%     `{expired, Rev}': see the calls. Nothing happened.</li>
+%%     `{results_too_large, BytesMax}', `{ranges_too_large, EntriesMax}',
+%%     `{compared_too_large, StepsMax}', `{conflict, Key}', `{expired, Rev}': see the calls.
+%%     Nothing happened.</li>
 %% <li>`{unreadable_key, Bytes}': as `unreadable_value', of a key that a scan met.</li>
 %% <li>`{unreadable_result, Key}': as `unreadable_value', of the old value that a write answers
 %%     with: the write is done.</li>

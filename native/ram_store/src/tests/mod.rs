@@ -21,7 +21,7 @@ use crate::sessions::{
 use crate::write::{Command, Comparison, Condition, Encoded, Place, Range, State, Write};
 use bytes::Bytes;
 use ram_limits::{
-    ANSWER_VALUES_BYTES_MAX, GROUP_WRITES_MAX,
+    ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, GROUP_WRITES_MAX,
     NUMBER_BYTES_MAX, RANGE_ENTRIES_MAX, RESULTS_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX,
     TRANSACTION_PARTS_MAX,
 };
