@@ -21,8 +21,8 @@
 //! value (a string takes 3 bytes a character), and what is kept of a map that is open is 32 bytes a
 //! pair.
 //!
-//! What a comparison may take is counted in steps: a term is one, and so are `COMPARED_STEP_BYTES` of
-//! both values, and of the keys of a map each time that they are looked at to sort them.
+//! What a comparison may take is counted in steps: a term is one, and so are `COMPARED_STEP_BYTES`
+//! of both values, and of the keys of a map each time that they are looked at to sort them.
 
 use ram_limits::COMPARED_STEP_BYTES;
 
