@@ -138,6 +138,25 @@ impl Handle {
         Ok(answer)
     }
 
+    /// As [`Handle::look`], in the table of this name, which may be that of the default table.
+    /// `None` also where there is none.
+    pub fn look_in<T>(
+        &self,
+        table: &str,
+        mode: ReadMode,
+        key: &[u8],
+        look: impl FnOnce(Option<&Item>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let may_read = || self.reads.read_path(mode, key) == ReadPath::Now;
+        let tables = self.applied.tables();
+        let looked = tables.with_table(table, |table| table.with_item_if(key, may_read, look));
+        let answer = looked_at(tables, looked.flatten())?.flatten();
+        if answer.is_some() {
+            self.reads.counts.count_local();
+        }
+        Ok(answer)
+    }
+
     /// Calls `reply` with what the key holds, as soon as this mode allows.
     pub fn read(
         &self,

@@ -8,7 +8,7 @@ use super::{Event, Node, OnEvent, Open};
 use crate::Reply;
 use crate::config::Config;
 use crate::config::tests::timed;
-use crate::handle::Change;
+use crate::handle::{Change, Writing};
 use crate::identity::ClusterId;
 use crate::{Error, Result};
 use ram_lease::lease::NoLeaseReason;
@@ -17,7 +17,7 @@ use ram_log::{Disk, MemoryDisk};
 use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member;
 use ram_store::answer::Answer;
-use ram_store::write::Command;
+use ram_store::write::{Command, Write};
 use ram_table::table::{Item, TableType};
 use ram_table::value::Plain;
 
@@ -339,4 +339,29 @@ fn a_cluster_is_made_with_the_default_table_that_its_first_member_is_set_to() {
         assert_eq!(node.applied().table().table_type(), expected);
         node.stop();
     }
+}
+
+#[test]
+fn a_key_of_a_table_is_looked_at_in_the_call_where_its_mode_allows() {
+    let node = made(config());
+    let write = |writing: Writing<'_>| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = Box::new(move |answer| _ = sender.send(answer));
+        writing.submit(Instant::now() + LIMIT, reply).unwrap();
+        receiver.recv_timeout(LIMIT).expect("an answer").unwrap()
+    };
+    write(node.writing(&Write::CreateTable { table: "t", ordered: true }).unwrap());
+    let mut put = node.writing(&Write::Batch { table: "t", commands: 1 }).unwrap();
+    put.command(&Command::put(b"k", b"v")).unwrap();
+    write(put);
+    let value = |item: Option<&Item>| Some(item.map(|item| item.value().to_vec()));
+    let look = |table, mode, key| node.look_in(table, mode, key, value);
+    assert_eq!(look("t", ReadMode::Local, b"k"), Ok(Some(Some(b"v".to_vec()))));
+    assert_eq!(look("t", ReadMode::Local, b"other"), Ok(Some(None)));
+    assert_eq!(look("", ReadMode::Local, b"k"), Ok(Some(None)));
+    assert_eq!(look("nowhere", ReadMode::Local, b"k"), Ok(None));
+    assert_eq!(look("t", ReadMode::Quorum, b"k"), Ok(None));
+    assert_eq!(look("t", ReadMode::Lease, b"k"), Ok(None), "no lease is asked for here");
+    node.stop();
+    assert_eq!(look("t", ReadMode::Local, b"k"), Err(Error::Stopped));
 }
