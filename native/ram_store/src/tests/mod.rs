@@ -1,6 +1,7 @@
 //! The store, fed with proposals.
 
 mod commands;
+mod comparing;
 mod content;
 mod dump;
 mod formats;
