@@ -35,10 +35,10 @@
 main() ->
     [Rounds, Seconds, Folder, Chart, Page] = init:get_plain_arguments(),
     try run(list_to_integer(Rounds), list_to_integer(Seconds), Folder) of
-        Measured ->
+        {Measured, Million} ->
             Command = ["make bench ROUNDS=", Rounds, " SECONDS=", Seconds,
                        [[" OUT=", Page] || Page =/= ""]],
-            ok = ram_bench_page:write(Measured, Command, Chart, Page),
+            ok = ram_bench_page:write({Measured, Million}, Command, Chart, Page),
             halt(0)
     catch
         Class:Reason:Stack ->
@@ -46,12 +46,14 @@ main() ->
             halt(1)
     end.
 
--spec run(pos_integer(), pos_integer(), file:filename()) -> [measured()].
+-spec run(pos_integer(), pos_integer(), file:filename()) ->
+          {[measured()], ram_bench_million:measured()}.
 run(Rounds, Seconds, Folder) when Rounds > 0, Seconds > 0 ->
     Begin = erlang:monotonic_time(second),
     Clusters = start(Folder),
     try
-        lists:append([round(Clusters, Round, Rounds, Seconds) || Round <- lists:seq(1, Rounds)])
+        Measured = [round(Clusters, Round, Rounds, Seconds) || Round <- lists:seq(1, Rounds)],
+        {lists:append(Measured), ram_bench_million:run(maps:get(disk, Clusters), Rounds)}
     after
         lists:foreach(fun ram_peers:stop/1, maps:values(Clusters)),
         say("took ~b s", [erlang:monotonic_time(second) - Begin])
@@ -96,11 +98,23 @@ cells(Value) ->
     All = [ram_disk, ram_memory, mnesia_dirty, mnesia_transaction, ets],
     Operations = [{put, All}, {get, All -- [ram_memory]}, {mix, All -- [ram_memory]}
                   | [{counter, All -- [ram_memory, ets]} || Value =:= 16]],
-    [#{operation => Operation, workers => Workers, value => Value,
-       systems => Systems ++ [ram_quorum || without_leases(Operation, Workers, Value)]}
-     || {Operation, Systems} <- Operations, Workers <- [1, 100]]
-        ++ [#{operation => hot_get, workers => 100, value => Value, systems => [ram_disk]}
-            || Value =:= 16].
+    Plan = [[{Operation, Workers,
+              Systems ++ [ram_quorum || without_leases(Operation, Workers, Value)]}
+             | beside(Operation, Workers, Value)]
+            || {Operation, Systems} <- Operations, Workers <- [1, 100]],
+    [#{operation => Operation, workers => Workers, value => Value, systems => Systems}
+     || {Operation, Workers, Systems} <- lists:append(Plan)].
+
+%% What is measured right after a workload, since it is compared with it, or with each other.
+beside(put, 1, 16) ->
+    [{update_counter, 1, [ram_disk]}, {put, 10, [ram_disk]}, {update_counter, 10, [ram_disk]},
+     {counter, 10, [ram_disk]}];
+beside(put, 100, 16) ->
+    [{put_many, 100, [ram_disk]}, {txn, 100, [ram_disk]}];
+beside(get, 100, 16) ->
+    [{ordered_get, 100, [ram_disk, ets]}, {hot_get, 100, [ram_disk]}];
+beside(_Operation, _Workers, _Value) ->
+    [].
 
 %% What leases cost a write, and what a read costs without.
 without_leases(put, 1, 16) -> true;
@@ -160,7 +174,8 @@ figures(Results, #{cpu_us := CpuBefore, path := Before}, #{cpu_us := CpuAfter, p
 
 %% Whether the counter shows every update that was answered, once, on every node. For ram it must;
 %% mnesia's dirty counter is given some time and may then be wrong.
-counted_to(Run, System, #{counter := [Before | _]}, Results, counter) ->
+counted_to(Run, System, #{counter := [Before | _]}, Results, Operation)
+  when Operation =:= counter; Operation =:= update_counter ->
     Count = lists:sum([ram_bench_buckets:total(Of) || #{counted := Of} <- Results]),
     Shown = fun() -> [on(Run, I, ram_bench_system, counter, [System]) || I <- ?NODES] end,
     Exact = fun() -> lists:usort(Shown()) =:= [Before + Count] end,
@@ -186,8 +201,9 @@ whole_path(System, Operation, Count, Workers, #{path := Before}, #{path := After
 
 %% So many writes at least. Those of a mix are 5 of 100 by chance; half of that is certain enough.
 writes(mix, Count) -> Count div 40;
-writes(Operation, Count) when Operation =:= put; Operation =:= counter -> Count;
-writes(_Get, _Count) -> 0.
+writes(Operation, _Count) when Operation =:= get; Operation =:= hot_get;
+                               Operation =:= ordered_get -> 0;
+writes(_Write, Count) -> Count.
 
 path(System, Count, #{path := Before}, #{path := After}) ->
     case is_ram(System) of

@@ -11,8 +11,11 @@
 
 %% `ram_quorum' is `ram_disk' without leases: reads ask a quorum.
 -type name() :: ram_disk | ram_quorum | ram_memory | mnesia_dirty | mnesia_transaction | ets.
-%% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100.
--type operation() :: put | get | mix | counter | hot_get | hot_put.
+%% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100. `counter' is update/3
+%% of the key that `update_counter' counts too. `put_many' is of three keys, `txn' has a condition
+%% for each of them besides; `ordered_get' is of a table that keeps its keys in order.
+-type operation() :: put | get | mix | counter | update_counter | put_many | txn | ordered_get
+                   | hot_get | hot_put.
 %% A binary of so many bytes, a nested term of 50 words, or one with nine atoms.
 -type value() :: 16 | 1024 | term | atoms.
 
@@ -20,6 +23,8 @@
 -define(CHUNK, 500).
 -define(TABLE, ?MODULE).
 -define(ETS, ram_bench_ets).
+-define(ETS_ORDERED, ram_bench_ets_ordered).
+-define(ORDERED, #{table => ordered}).
 -define(IS_RAM(System), (System =:= ram_disk orelse System =:= ram_quorum
                          orelse System =:= ram_memory)).
 
@@ -37,6 +42,8 @@ start_local() ->
 own_table() ->
     ?ETS = ets:new(?ETS, [set, public, named_table,
                           {read_concurrency, true}, {write_concurrency, true}]),
+    ?ETS_ORDERED = ets:new(?ETS_ORDERED, [ordered_set, public, named_table,
+                                          {read_concurrency, true}, {write_concurrency, true}]),
     ok = proc_lib:init_ack({ok, self()}),
     receive stop -> ok end.
 
@@ -44,7 +51,8 @@ own_table() ->
 -spec start(ram_disk | ram_quorum | ram_memory | mnesia, [node()]) -> ok.
 start(System, Nodes) when ?IS_RAM(System) ->
     Storage = case System of ram_memory -> memory; _ -> disk end,
-    ok = ram:start_cluster(Nodes, #{storage => Storage});
+    ok = ram:start_cluster(Nodes, #{storage => Storage}),
+    ram:create_table(ordered, #{type => ordered_set});
 start(mnesia, [_ | Others] = Nodes) ->
     {ok, Joined} = mnesia:change_config(extra_db_nodes, Others),
     [] = Others -- Joined,
@@ -57,8 +65,11 @@ start(mnesia, [_ | Others] = Nodes) ->
 fill(System, Kind) when ?IS_RAM(System) ->
     Value = value(Kind),
     ok = ram:put(hot, Value),
-    [ok = ram:put_many([{Key, Value} || Key <- lists:seq(First, First + ?CHUNK - 1)])
-     || First <- lists:seq(1, ?KEYS, ?CHUNK)],
+    [ok = ram:put_many([{Key, Value} || Key <- lists:seq(First, First + ?CHUNK - 1)], Table)
+     || First <- lists:seq(1, ?KEYS, ?CHUNK), Table <- [#{}, ?ORDERED]],
+    ok;
+fill(ets, Kind) ->
+    [lists:foreach(call(ets, Put, Kind), lists:seq(1, ?KEYS)) || Put <- [put, ordered_put]],
     ok;
 fill(System, Kind) ->
     Put = call(System, put, Kind),
@@ -66,7 +77,7 @@ fill(System, Kind) ->
 
 %% @doc What a worker calls with a random number, again and again; it fails unless it is answered
 %% as it should.
--spec call(name(), operation(), value()) -> fun((non_neg_integer()) -> term()).
+-spec call(name(), operation() | ordered_put, value()) -> fun((non_neg_integer()) -> term()).
 call(System, mix, Kind) ->
     {Get, Put} = {call(System, get, Kind), call(System, put, Kind)},
     %% Of other digits than those that make the key.
@@ -83,11 +94,27 @@ call(mnesia_transaction, Operation, Kind) ->
 call(ets, put, Kind) ->
     Value = value(Kind),
     fun(N) -> true = ets:insert(?ETS, {key(N), own(Value)}) end;
+call(ets, ordered_put, Kind) ->
+    Value = value(Kind),
+    fun(N) -> true = ets:insert(?ETS_ORDERED, {key(N), own(Value)}) end;
+call(ets, ordered_get, _Kind) ->
+    fun(N) -> [_] = ets:lookup(?ETS_ORDERED, key(N)) end;
 call(ets, get, _Kind) ->
     fun(N) -> [_] = ets:lookup(?ETS, key(N)) end.
 
 ram(put, Value) -> fun(N) -> ok = ram:put(key(N), own(Value)) end;
 ram(get, _Value) -> fun(N) -> true = ram:get(key(N)) =/= undefined end;
+ram(ordered_get, _Value) ->
+    fun(N) -> true = ram:get(key(N), undefined, ?ORDERED) =/= undefined end;
+ram(put_many, Value) ->
+    fun(N) -> ok = ram:put_many([{Key, own(Value)} || Key <- three(N)]) end;
+ram(txn, Value) ->
+    fun(N) ->
+            Keys = three(N),
+            {true, [ok, ok, ok], _Rev} = ram:txn([{Key, present} || Key <- Keys],
+                                                 [{put, Key, own(Value)} || Key <- Keys], [])
+    end;
+ram(update_counter, _Value) -> fun(_N) -> true = is_integer(ram:update_counter(counter, 1)) end;
 ram(hot_put, Value) -> fun(_N) -> ok = ram:put(hot, Value) end;
 ram(hot_get, _Value) -> fun(_N) -> true = ram:get(hot) =/= undefined end;
 ram(counter, _Value) -> fun(_N) -> ok = ram:update(counter, 1, fun(Sum) -> Sum + 1 end) end.
@@ -111,6 +138,9 @@ mnesia_inside(counter, _Value) ->
     end.
 
 key(N) -> 1 + N rem ?KEYS.
+
+%% Three keys that follow each other.
+three(N) -> [key(N), key(N + 1), key(N + 2)].
 
 %% As in use, every key has a binary of its own: one that all keys of an ets table share would
 %% always be in the cache of the processor.

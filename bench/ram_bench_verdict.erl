@@ -2,7 +2,7 @@
 %% system that is named, and whether the limit is met.
 -module(ram_bench_verdict).
 
--export([median/1, medians/1, ratio/4, verdicts/1]).
+-export([median/1, medians/1, ratio/4, verdicts/1, of_million/1]).
 -export_type([verdict/0]).
 
 %% What is compared, the figure, what is wanted, and whether it is so.
@@ -59,7 +59,16 @@ verdicts(Medians) ->
                  M
          end,
     To = fun(Figure, Measured, Base) -> ratio(Figure, Measured, Base, Medians) end,
-    writes(Of, To) ++ reads(Of, To).
+    writes(Of, To) ++ atomic(Of) ++ reads(Of, To) ++ ordered(Of, To).
+
+%% @doc Those of the table of a million entries.
+-spec of_million(ram_bench_million:measured()) -> [verdict()].
+of_million(#{memory := {Ram, Ets}, range := Range, fold := Fold, longest_put_us := LongestUs}) ->
+    [most("memory of a million in an ordered_set, to ets", Ram / Ets, 1.0, "at most 1.0"),
+     least("range of 100 of a million, ranges/s to ets", Range, 0.7, "at least 0.7 times"),
+     most("fold of a million while 100 processes write, time to ets", Fold, 2.5, "at most 2.5"),
+     most("longest put while a million are folded, beside without, ms", LongestUs / 1000, 50,
+          "at most 50 more")].
 
 writes(Of, To) ->
     Many = Of(put, 16, 100, ram_disk),
@@ -76,6 +85,27 @@ writes(Of, To) ->
            2 * 16, "at least 32, two nodes' share"),
      least("hot counter, 100 workers a node, updates/s", Rate, 2000, "at least 2000"),
      {"hot counter, exact on all nodes", atom_to_list(Exact), "true", Exact}].
+
+atomic(Of) ->
+    #{rate := Counts, p99 := CountP99, exact := Exact} = Of(update_counter, 16, 10, ram_disk),
+    #{rate := Updates, p99 := UpdateP99} = Of(counter, 16, 10, ram_disk),
+    P50 = fun(Operation) -> maps:get(p50, Of(Operation, 16, 1, ram_disk)) end,
+    Rate = fun(Operation) -> maps:get(rate, Of(Operation, 16, 100, ram_disk)) end,
+    [least("update_counter, 10 workers a node, counts/s", Counts, 40000, "at least 40000"),
+     most("update_counter, 10 workers a node, p99, ms", CountP99 / 1000, 10, "at most 10"),
+     {"update_counter, exact on all nodes", atom_to_list(Exact), "true", Exact},
+     most("update_counter, 1 worker, p50, to put", P50(update_counter) / P50(put), 1.1,
+          "at most 1.1"),
+     least("hot counter by update/3, 10 workers a node, updates/s", Updates, 15000,
+           "at least 15000"),
+     most("hot counter by update/3, 10 workers a node, p99, ms", UpdateP99 / 1000, 15,
+          "at most 15"),
+     least("txn of 3 conditions and 3 puts, 100 workers a node, to put_many of 3",
+           Rate(txn) / Rate(put_many), 0.6, "at least 0.6 times")].
+
+ordered(Of, To) ->
+    [least("get of an ordered_set, 100 workers a node, to ets",
+           To(rate, Of(ordered_get, 16, 100, ram_disk), ets), 0.8, "at least 0.8 times")].
 
 reads(Of, To) ->
     Many = Of(get, 16, 100, ram_disk),

@@ -22,8 +22,9 @@
 %%     newer one put it, as a native record (OTP 29) or another kind of term that came later. The
 %%     value stays as it is, and nodes that know such terms read it. Nothing happened.</li>
 %% <li>`{no_table, Name}', `{not_an_integer, Key}', `{too_many_tables, TablesMax}',
-%%     `{results_too_large, BytesMax}', `{ranges_too_large, EntriesMax}', `{conflict, Key}',
-%%     `{expired, Rev}': see the calls. Nothing happened.</li>
+%%     `{results_too_large, BytesMax}', `{ranges_too_large, EntriesMax}',
+%%     `{compared_too_large, StepsMax}', `{conflict, Key}', `{expired, Rev}': see the calls.
+%%     Nothing happened.</li>
 %% <li>`{unreadable_key, Bytes}': as `unreadable_value', of a key that a scan met.</li>
 %% <li>`{unreadable_result, Key}': as `unreadable_value', of the old value that a write answers
 %%     with: the write is done.</li>
@@ -987,7 +988,8 @@ backup(File) ->
 %%
 %% The file is one that this node can read. The whole of it is verified before the first put: if it
 %% was cut, or a byte in it has changed, nothing is restored; `{error, {file, Text}}' tells where.
-%% `{error, not_empty}' when the cluster holds any key. Nobody should write until it returns: the
+%% `{error, not_empty}' when the cluster holds any key. The default table keeps the type that the
+%% cluster was made with (setting `default_table_type'), whatever that of the backup was. Nobody should write until it returns: the
 %% entries are put one after the other, over what others write.
 %%
 %% `{error, {partly, Restored, Total, Reason}}' when the cluster or the file failed half-way: at

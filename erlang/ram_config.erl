@@ -62,6 +62,8 @@ defaults() ->
       %% The library finds one that the other times allow.
       read_lease_ms => nil,
       snapshot_every => 20000,
+      %% A set, and nothing is said where the cluster has another one.
+      default_table_type => nil,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
       queue_bytes_max => 64 bsl 20, queue_requests_max => 65536, frame_bytes_max => 64 bsl 20}.
 
@@ -87,6 +89,10 @@ set({reads, Reads}, Config) ->
         ok -> Config#{reads := Reads};
         {error, Why} -> wrong(reads, Why)
     end;
+set({default_table_type, Type}, Config) when Type =:= set; Type =:= ordered_set ->
+    Config#{default_table_type := Type};
+set({default_table_type, _}, _Config) ->
+    wrong(default_table_type, "must be set or ordered_set");
 set({election_timeout_ms, {Min, Max}}, Config)
   when is_integer(Min), is_integer(Max), Min > 0, Max > Min ->
     Config#{election_timeout_min_ms := Min, election_timeout_max_ms := Max};
@@ -114,7 +120,8 @@ numbers() ->
      batch_bytes_max, queue_bytes_max, queue_requests_max, frame_bytes_max].
 
 known() ->
-    Keys = [data_dir, storage, listen, advertise, reads, election_timeout_ms, release_cursor_count],
+    Keys = [data_dir, storage, listen, advertise, reads, default_table_type, election_timeout_ms,
+            release_cursor_count],
     lists:join(", ", [atom_to_list(Key) || Key <- lists:sort(Keys ++ numbers())]).
 
 %% The default for calls outlasts an election, or losing the leader would cost errors and not time.

@@ -40,6 +40,8 @@
       | {results_too_large, BytesMax :: pos_integer()}
         %% The ranges that a transaction read have more entries together; nothing was changed.
       | {ranges_too_large, EntriesMax :: pos_integer()}
+        %% Comparing the expected values takes more steps; nothing was changed.
+      | {compared_too_large, StepsMax :: pos_integer()}
         %% Others changed the key whenever the fun had run, as often as `retries' allows.
       | {conflict, Key :: term()}
         %% A defect of ram that the leader detected. Nothing happened.
@@ -144,6 +146,7 @@ outcome({too_many_tables, _TablesMax}) -> not_applied;
 outcome({not_an_integer, _Key}) -> not_applied;
 outcome({results_too_large, _BytesMax}) -> not_applied;
 outcome({ranges_too_large, _EntriesMax}) -> not_applied;
+outcome({compared_too_large, _StepsMax}) -> not_applied;
 outcome({conflict, _Key}) -> not_applied;
 %% A defect: the leader could not read the write, and did not take it.
 outcome({refused, _Why}) -> not_applied;
@@ -293,6 +296,9 @@ of_write({results_too_large, Max}) ->
 of_write({ranges_too_large, Max}) ->
     print("the ranges that the transaction read have more than ~b entries together; nothing was "
           "changed; read smaller ranges, or fewer entries by the option limit", [Max]);
+of_write({compared_too_large, Max}) ->
+    print("to compare the values that are expected takes more than ~b steps, of a term or 512 "
+          "bytes each; nothing was changed; of a large value expect {rev, Rev}", [Max]);
 of_write({conflict, Key}) ->
     print("others changed ~0tP whenever the fun had run, as often as the option retries allows; "
           "nothing was changed; call again, or allow more", [Key, ?DEPTH]);

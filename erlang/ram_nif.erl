@@ -7,7 +7,7 @@
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/6, put_large/6, delete/5, write_many/6, delete_range/6, change_table/4]).
 -export([transaction/5, transaction_large/5]).
--export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
+-export([long_key/2, fetch_now/3, get_now/4, get_in_now/5, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
 -export([lookup/6, get_many/6, range/6, info/5, tables/4, scan/5]).
@@ -167,6 +167,10 @@ fetch_now(_Member, _Key, _Reads) -> ?NOT_LOADED.
 %% The value, or the default; or `'ram fetch'': fetch_now/3 has to be asked.
 -spec get_now(member(), term(), Default :: term(), ram:reads()) -> term().
 get_now(_Member, _Key, _Default, _Reads) -> ?NOT_LOADED.
+
+%% As get_now/4, of a table; or `'ram fetch'': lookup_now/4 has to be asked.
+-spec get_in_now(member(), Table :: binary(), term(), Default :: term(), ram:reads()) -> term().
+get_in_now(_Member, _Table, _Key, _Default, _Reads) -> ?NOT_LOADED.
 
 -spec read(member(), reference(), term(), ram:reads(), non_neg_integer()) -> reply().
 read(_Member, _Ref, _Key, _Reads, _TimeoutMs) -> ?NOT_LOADED.

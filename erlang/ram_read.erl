@@ -27,7 +27,13 @@ get(Key, Default) ->
         Value -> Value
     end.
 
+%% Most reads of another table have no other option.
 -spec get(term(), Default :: term(), ram:read_options()) -> term().
+get(Key, Default, #{table := Table} = Options) when map_size(Options) =:= 1, is_atom(Table) ->
+    case now_or_later_in(Table, Key, Default) of
+        'ram fetch' -> ram_lookup:get(Key, Default, Options);
+        Value -> Value
+    end;
 get(Key, Default, Options) ->
     case is_plain(Options) of
         true ->
@@ -51,6 +57,14 @@ now_or_later(Key, Default) ->
     case member() of
         {Member, _TimeoutMs, Reads} -> ram_nif:get_now(Member, Key, Default, Reads);
         undefined -> 'ram fetch'
+    end.
+
+now_or_later_in(Table, Key, Default) ->
+    case member() of
+        {Member, _TimeoutMs, Reads} ->
+            ram_nif:get_in_now(Member, ram_options:table(Table), Key, Default, Reads);
+        undefined ->
+            'ram fetch'
     end.
 
 get_later(Key, Default, Call) ->

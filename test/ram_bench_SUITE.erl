@@ -3,15 +3,31 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
--export([all/0]).
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([percentiles_are_within_one_percent_of_those_of_the_sorted_samples/1,
          latencies_beyond_the_last_bucket_are_counted_in_it/1,
          the_whole_path_is_accepted/1,
          a_short_cut_is_refused/1,
-         a_figure_is_the_median_of_its_rounds/1]).
+         a_figure_is_the_median_of_its_rounds/1,
+         what_is_called_is_answered_by_ram_and_by_ets/1,
+         a_table_of_many_entries_is_measured/1,
+         a_figure_beyond_its_limit_is_named/1]).
+-export([called/2]).
+
+suite() ->
+    [{timetrap, {minutes, 2}}].
 
 all() ->
     ram_case:all(?MODULE).
+
+init_per_testcase(Case, Config) when Case =:= what_is_called_is_answered_by_ram_and_by_ets;
+                                     Case =:= a_table_of_many_entries_is_measured ->
+    ram_case:start(Config, 1);
+init_per_testcase(_Case, Config) ->
+    Config.
+
+end_per_testcase(_Case, Config) ->
+    ram_case:stop(Config).
 
 percentiles_are_within_one_percent_of_those_of_the_sorted_samples(_Config) ->
     Seed = ram_property:seed(),
@@ -81,3 +97,41 @@ a_figure_is_the_median_of_its_rounds(_Config) ->
     ?assertEqual({5.0, 3.0}, {Ram, Ets}),
     ?assertEqual(5.0 / 3.0, ram_bench_verdict:ratio(rate, First, ets, Medians)),
     ?assertEqual(none, ram_bench_verdict:ratio(rate, First, mnesia_dirty, Medians)).
+
+%% Each function checks its answer.
+what_is_called_is_answered_by_ram_and_by_ets(Config) ->
+    Run = ram_case:run(Config),
+    System = fun(Function, Arguments) ->
+                     ram_peers:call(Run, 1, ram_bench_system, Function, Arguments)
+             end,
+    ok = System(start_local, []),
+    ok = System(start, [ram_memory, ram_peers:nodes(Run)]),
+    [ok = System(fill, [Name, 16]) || Name <- [ram_memory, ets]],
+    [ram_peers:call(Run, 1, ?MODULE, called, [Name, Operation])
+     || {Name, Operations} <- [{ram_memory, [put, get, mix, counter, update_counter, put_many, txn,
+                                             ordered_get, hot_put, hot_get]},
+                               {ets, [put, get, mix, ordered_get]}],
+        Operation <- Operations],
+    %% By update/3 and by update_counter/2.
+    ?assertEqual(20, System(counter, [ram_memory])).
+
+%% @doc On the node.
+called(System, Operation) ->
+    Call = ram_bench_system:call(System, Operation, 16),
+    lists:foreach(Call, lists:seq(1, 10)).
+
+a_table_of_many_entries_is_measured(Config) ->
+    Run = ram_case:run(Config),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    #{memory := {Ram, Ets}, range := Range, fold := Fold, longest_put_us := Longest} =
+        ram_bench_million:run(Run, 1, 5000),
+    ?assert(Ets > 0, {Ram, Ets}),
+    ?assert(Range > 0 andalso Fold > 0, {Range, Fold}),
+    ?assert(is_integer(Longest) andalso Longest >= 0, Longest).
+
+a_figure_beyond_its_limit_is_named(_Config) ->
+    Met = fun(Million) -> [Is || {_, _, _, Is} <- ram_bench_verdict:of_million(Million)] end,
+    Good = #{memory => {90, 96}, range => 0.7, fold => 2.5, longest_put_us => 50000},
+    ?assertEqual([true, true, true, true], Met(Good)),
+    ?assertEqual([false, false, false, false],
+                 Met(#{memory => {97, 96}, range => 0.69, fold => 2.51, longest_put_us => 50001})).

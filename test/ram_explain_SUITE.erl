@@ -182,6 +182,7 @@ not_raised_here() ->
     [{{refused, <<"a test">>}, {put, [k, v]}, ["a test", "report"]},
      {{too_many_tables, 1024}, {create_table, [t, #{}]}, ["1024", "ram:drop_table/1"]},
      {{results_too_large, 64}, {txn, [[], [], []]}, ["64 bytes", "fewer"]},
+     {{compared_too_large, 9}, {txn, [[], [], []]}, ["9 steps", "{rev, Rev}"]},
      {{ranges_too_large, 9}, {transaction, [fun erlang:'-'/1]}, ["9 entries", "limit"]},
      {{expired, 7}, {to_list, [#{}]}, ["revision 7", "begin another"]},
      {{unreadable_key, <<7>>}, {keys, []}, ["OTP", "read it there"]}].

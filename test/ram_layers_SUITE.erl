@@ -42,7 +42,7 @@ calls() ->
      {ram_description, [ram_nif]},
      {ram_node, [ram_config, ram_nif]},
      {ram_owner, [ram_distribution, ram_nif]},
-     {ram_read, [ram_config, ram_error, ram_lookup, ram_nif, ram_request]},
+     {ram_read, [ram_config, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
      {ram_tx, [ram_transaction]},
      {ram_transaction, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                         ram_scan, ram_txn, ram_write]},

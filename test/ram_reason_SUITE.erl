@@ -79,6 +79,7 @@ provoked_by_writes() ->
      {too_many_tables, ram_tables_SUITE, a_table_beyond_the_limit_is_refused},
      {not_an_integer, ram_modify_SUITE, what_is_no_integer_is_not_counted},
      {results_too_large, ram_txn_SUITE, results_beyond_the_limit_are_refused},
+     {compared_too_large, ram_txn_SUITE, values_that_cost_too_much_to_compare_are_refused},
      {conflict, ram_modify_SUITE, update_gives_up_after_its_retries}].
 
 provoked_by_scans() ->

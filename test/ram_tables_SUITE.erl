@@ -9,7 +9,8 @@
 -export([tables_hold_their_own_keys/1,
          tables_are_made_and_dropped_on_all_nodes/1,
          a_table_beyond_the_limit_is_refused/1,
-         a_table_that_is_not_there_is_named/1]).
+         a_table_that_is_not_there_is_named/1,
+         a_key_of_any_table_is_read_in_the_call_or_later/1]).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -82,3 +83,34 @@ a_table_that_is_not_there_is_named(Config) ->
     ?assertEqual({no_table, nowhere},
                  raised(Run, 1, txn, [[{in, nowhere, {k, absent}}], [], []])),
     ?assertEqual(not_applied, call(Run, 1, outcome, [{no_table, nowhere}])).
+
+%% What is not answered in the call is large, looks like the answer for that, or is no key.
+a_key_of_any_table_is_read_in_the_call_or_later(Config) ->
+    Run = run(Config),
+    Long = lists:seq(1, 5000),
+    [begin
+         In = #{table => Table},
+         ok = call(Run, I, put, [Key, Value, In]),
+         [?assertEqual({Table, Value, {ok, Value}},
+                       {Table, call(Run, J, get, [Key, none, In]), call(Run, J, fetch, [Key, In])})
+          || J <- [1, 2, 3]],
+         ok = call(Run, I, delete, [Key, In]),
+         [?assertEqual({Table, Default}, {Table, call(Run, J, get, [Key, Default, In])})
+          || J <- [1, 2, 3], Default <- [none, 'ram fetch']]
+     end || I <- ram_calls:nodes(Run), Table <- [default, things, ordered],
+            {Key, Value} <- [{k, 1}, {Long, 2}, {k, 'ram fetch'}, {k, undefined},
+                             {k, binary:copy(<<"v">>, 100000)},
+                             {k, maps:from_keys(lists:seq(1, 100), 1)}]],
+    Counted = fun() -> maps:get(local, maps:get(reads, call(Run, 1, status, []))) end,
+    ok = call(Run, 1, put, [counted, 1, #{table => ordered}]),
+    Before = Counted(),
+    [1 = call(Run, 1, get, [counted, none, #{table => ordered}]) || _ <- lists:seq(1, 100)],
+    ?assertEqual(Before + 100, Counted()),
+    [?assertEqual(badarg, raised(Run, 1, get, [fun() -> k end, none, #{table => Table}]))
+     || Table <- [things, ordered]],
+    ?assertEqual(badarg, raised(Run, 1, get, [k, none, #{table => "things"}])),
+    ok = call(Run, 1, create_table, [gone, #{}]),
+    ok = call(Run, 1, put, [k, v, #{table => gone}]),
+    ok = call(Run, 2, drop_table, [gone]),
+    [?assertEqual({no_table, gone}, raised(Run, J, get, [k, none, #{table => gone}]))
+     || J <- [1, 2, 3]].

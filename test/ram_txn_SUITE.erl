@@ -17,6 +17,7 @@
          nobody_sees_a_part_of_it/1,
          as_many_parts_as_promised_are_done_and_no_more/1,
          results_beyond_the_limit_are_refused/1,
+         values_that_cost_too_much_to_compare_are_refused/1,
          what_is_sent_has_the_limit_of_a_batch/1,
          a_wrong_part_is_named/1,
          no_transfer_is_done_twice_or_half_when_the_leader_is_lost/1]).
@@ -238,6 +239,25 @@ put_large(Bytes) ->
 same(Key, Times) ->
     {true, Results, _} = ram:txn([], [{get, Key} || _ <- lists:seq(1, Times)], []),
     Results =:= [ram:fetch(Key) || _ <- lists:seq(1, Times)].
+
+%% The pairs of the same map in another order, as another node may have them.
+values_that_cost_too_much_to_compare_are_refused(Config) ->
+    Run = run(Config),
+    Maps = fun(Size, Last) -> (maps:from_keys(lists:seq(1, Size), 7))#{last => Last} end,
+    Expect = fun(K, V) -> [[{K, '=:=', V}], [{get, K}], []] end,
+    ok = call(Run, 1, put_many, [[{medium, Maps(20000, 1)}, {large, Maps(50000, 1)}]]),
+    ?assertMatch({true, _, _}, call(Run, 1, txn, Expect(large, Maps(50000, 1)))),
+    ?assertMatch({false, _, _}, call(Run, 1, txn, Expect(large, Maps(50001, 1)))),
+    ?assertMatch({false, _, _}, call(Run, 1, txn, Expect(medium, Maps(20000, 2)))),
+    Reason = {compared_too_large, 131072},
+    ?assertEqual(Reason, raised(Run, 1, txn, Expect(large, Maps(50000, 2)))),
+    Put = [large, new, #{expect => {value, Maps(50000, 2)}}],
+    ?assertEqual(Reason, raised(Run, 2, put, Put)),
+    %% Many small ones, of a large value.
+    Many = [{large, '=:=', #{last => N}} || N <- lists:seq(1, 4096)],
+    ?assertMatch({false, _, _}, call(Run, 3, txn, [Many, [], []])),
+    ?assertEqual(not_applied, call(Run, 1, outcome, [Reason])),
+    ?assertMatch({true, _, _}, call(Run, 1, txn, Expect(large, Maps(50000, 1)))).
 
 what_is_sent_has_the_limit_of_a_batch(Config) ->
     Run = run(Config),

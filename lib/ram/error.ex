@@ -65,6 +65,7 @@ defmodule Ram.Error do
   defp failure?({:not_an_integer, _key}), do: true
   defp failure?({:results_too_large, _bytes_max}), do: true
   defp failure?({:ranges_too_large, _entries_max}), do: true
+  defp failure?({:compared_too_large, _steps_max}), do: true
   defp failure?({:conflict, _key}), do: true
   defp failure?({:unreadable_key, _bytes}), do: true
   defp failure?({:expired, _revision}), do: true

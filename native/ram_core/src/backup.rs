@@ -24,7 +24,7 @@ use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
 use ram_store::answer::Answer;
 use ram_store::write;
-use ram_table::tables::TablesSnapshot;
+use ram_table::tables::{TableType, TablesSnapshot};
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -110,13 +110,29 @@ impl BackupService {
             file = same;
             match writes {
                 None => return Ok(()),
-                Some(Restoring::Table { name, ordered }) => puts.create(&name, ordered).await?,
+                Some(Restoring::Table { name, ordered }) => {
+                    self.compare_default_table(&name, ordered);
+                    puts.create(&name, ordered).await?;
+                }
                 Some(Restoring::Puts(writes)) => {
                     for write in writes {
                         puts.put(write).await?;
                     }
                 }
             }
+        }
+    }
+
+    /// The default table is what the cluster was made with, whatever the backup had: so a table
+    /// gets another type by way of a backup.
+    fn compare_default_table(&self, name: &str, ordered: bool) {
+        let backed_up = if ordered { TableType::OrderedSet } else { TableType::Set };
+        let table_type = self.applied.table().table_type();
+        if name.is_empty() && backed_up != table_type {
+            tracing::warn!(
+                "the default table of the backup is a {backed_up}; that of this cluster is a \
+                 {table_type}, and stays so"
+            );
         }
     }
 

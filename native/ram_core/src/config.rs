@@ -1,5 +1,6 @@
 //! The configuration of a member, checked before anything is opened.
 
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use crate::{Error, Result};
 use ram_lease::clock::of_another;
 use ram_lease::mode::ReadMode;
 use ram_limits::{COMMAND_OVERHEAD_BYTES, COMMANDS_BYTES_MAX, FRAME_BYTES_MIN, SETTING_MAX};
+use ram_store::write::Range;
+use ram_table::table::TableType;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
@@ -78,6 +81,14 @@ impl Limits {
         }
         Ok(())
     }
+
+    /// May this range be named? Its ends are keys.
+    pub fn check_range(&self, range: &Range<'_>) -> Result<()> {
+        [range.0, range.1].iter().try_for_each(|end| match end {
+            Bound::Included(key) | Bound::Excluded(key) => self.check(key, None),
+            Bound::Unbounded => Ok(()),
+        })
+    }
 }
 
 /// The refusal of a number names the nearest that would do.
@@ -133,6 +144,9 @@ pub struct Config {
     /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
     /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
     pub snapshot_every: u64,
+    /// What the default table is in a cluster that this member makes; `None`: a set. In one that it
+    /// joins it is what it is, and a member that was set to another type says so.
+    pub default_table_type: Option<TableType>,
     pub limits: Limits,
 }
 
@@ -201,6 +215,7 @@ pub(crate) mod tests {
             reads: ReadMode::Lease,
             read_lease: None,
             snapshot_every: 1000,
+            default_table_type: None,
             limits: Limits::default(),
         }
     }
@@ -219,5 +234,18 @@ pub(crate) mod tests {
         assert!(told.starts_with("election_timeout_ms") && told.ends_with("160"), "{told}");
         let told = refused(4, 120, 200);
         assert!(told.starts_with("heartbeat_ms") && told.contains('5'), "{told}");
+    }
+
+    #[test]
+    fn the_ends_of_a_range_are_keys_and_bounded_like_them() {
+        let limits = Limits { key_bytes_max: 3, ..Limits::default() };
+        let (right, wrong) = ([1; 3], [1; 4]);
+        let check = |from, to| limits.check_range(&(from, to));
+        let too_large = Err(Error::KeyTooLarge { bytes_max: 3 });
+        assert_eq!(check(Bound::Unbounded, Bound::Unbounded), Ok(()));
+        assert_eq!(check(Bound::Included(&right), Bound::Excluded(&right)), Ok(()));
+        assert_eq!(check(Bound::Included(&wrong), Bound::Unbounded), too_large);
+        assert_eq!(check(Bound::Excluded(&wrong), Bound::Included(&right)), too_large);
+        assert_eq!(check(Bound::Included(&right), Bound::Excluded(&wrong)), too_large);
     }
 }

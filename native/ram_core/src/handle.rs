@@ -106,14 +106,17 @@ impl Handle {
         deadline: std::time::Instant,
         reply: Reply<Answer>,
     ) -> Result<()> {
-        let mut writing = self.writing(&write::Write::Batch { table: "", commands: 1 });
+        let mut writing = self.writing(&write::Write::Batch { table: "", commands: 1 })?;
         writing.command(command)?;
         writing.submit(deadline, reply)
     }
 
     /// A write with this head: its parts follow, as many as the head says.
-    pub fn writing(&self, head: &write::Write<'_>) -> Writing<'_> {
-        Writing { handle: self, encoded: Encoded::of(head) }
+    pub fn writing(&self, head: &write::Write<'_>) -> Result<Writing<'_>> {
+        if let write::Write::DeleteRange { range, .. } = head {
+            self.config.limits.check_range(range)?;
+        }
+        Ok(Writing { handle: self, encoded: Encoded::of(head) })
     }
 
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
@@ -129,6 +132,25 @@ impl Handle {
         let may_read = || self.reads.read_path(mode, key) == ReadPath::Now;
         let looked = self.applied.table().with_item_if(key, may_read, look);
         let answer = looked_at(self.applied.tables(), looked)?.flatten();
+        if answer.is_some() {
+            self.reads.counts.count_local();
+        }
+        Ok(answer)
+    }
+
+    /// As [`Handle::look`], in the table of this name, which may be that of the default table.
+    /// `None` also where there is none.
+    pub fn look_in<T>(
+        &self,
+        table: &str,
+        mode: ReadMode,
+        key: &[u8],
+        look: impl FnOnce(Option<&Item>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let may_read = || self.reads.read_path(mode, key) == ReadPath::Now;
+        let tables = self.applied.tables();
+        let looked = tables.with_table(table, |table| table.with_item_if(key, may_read, look));
+        let answer = looked_at(tables, looked.flatten())?.flatten();
         if answer.is_some() {
             self.reads.counts.count_local();
         }
@@ -306,9 +328,10 @@ impl Writing<'_> {
 
     pub fn condition(&mut self, condition: &Condition<'_>) -> Result<()> {
         let limits = &self.handle.config.limits;
-        if let Condition::Key { at, is } = condition {
-            let value = if let State::Value(value) = is { Some(*value) } else { None };
-            limits.check(at.key, value)?;
+        match condition {
+            Condition::Key { at, is: State::Value(value) } => limits.check(at.key, Some(value))?,
+            Condition::Key { at, .. } => limits.check(at.key, None)?,
+            Condition::Unchanged { range, .. } => limits.check_range(range)?,
         }
         self.encoded.condition(condition);
         limits.check_batch(self.encoded.bytes().len())

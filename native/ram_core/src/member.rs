@@ -1,5 +1,6 @@
 //! The life of a member: open, serve, close. It runs where its opener awaits it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -24,7 +25,10 @@ use ram_raft::lease_renewal;
 use ram_raft::removal;
 use ram_raft::replica::Replica;
 use ram_raft::snapshot_schedule;
+use ram_raft::state_machine::Applied;
+use ram_raft::types::Member as Peer;
 use ram_raft::vote_hold;
+use ram_table::table::TableType;
 
 /// Changes of the cluster under way from here; more wait in their queue.
 const CHANGES_AT_ONCE_MAX: usize = 64;
@@ -106,7 +110,10 @@ async fn serve(
     };
     tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
     tasks.spawn(scans.sweep());
-    tasks.spawn(change_all(queues.changes, raft.clone(), reads.clone(), route));
+    let founds_ordered = config.default_table_type == Some(TableType::OrderedSet);
+    let found = Founding { raft: raft.clone(), reads: reads.clone(), founds_ordered };
+    tasks.spawn(change_all(queues.changes, found, route));
+    tasks.spawn(compare_default_table(config.default_table_type, replica.applied.clone()));
     tasks.spawn(members.clone().finish_changes());
     // Members take theirs at different times: a snapshot costs processor and disk.
     let every = config.snapshot_every + config.snapshot_every * (replica.id % 64) / 64;
@@ -174,23 +181,56 @@ async fn panicked(tasks: &mut JoinSet<()>) -> String {
     std::future::pending().await
 }
 
-async fn change_all(
-    mut queue: tokio::sync::mpsc::Receiver<Queued>,
+/// Makes this member the first of a new cluster.
+#[derive(Clone)]
+struct Founding {
     raft: Raft,
     reads: Reads,
+    /// The default table is.
+    founds_ordered: bool,
+}
+
+impl Founding {
+    async fn found(self, mut members: BTreeMap<u64, Peer>) -> Result<()> {
+        members.values_mut().for_each(|member| member.founds_ordered = self.founds_ordered);
+        let founded = leader::initialize(&self.raft, &self.reads, members).await;
+        founded.map_err(|_| Error::Stopped)
+    }
+}
+
+/// Warns when the default table is not what this node is set to: it is what it was made.
+async fn compare_default_table(set_to: Option<TableType>, applied: Applied) {
+    let mut index = applied.watch();
+    // The first entry, or a snapshot in its place, says what it is.
+    let is_founded = |_: &u64| applied.membership().nodes().next().is_some();
+    if index.wait_for(is_founded).await.is_err() {
+        return;
+    }
+    let table_type = applied.table().table_type();
+    if let Some(set_to) = set_to
+        && set_to != table_type
+    {
+        tracing::warn!(
+            "default_table_type is {set_to} here, but the default table of this cluster is a \
+             {table_type}: it was made so, and stays so"
+        );
+    }
+}
+
+async fn change_all(
+    mut queue: tokio::sync::mpsc::Receiver<Queued>,
+    founding: Founding,
     route: Route,
 ) {
     let places = Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX));
     // Nobody closes the places.
     while let Ok(place) = places.clone().acquire_owned().await {
         let Some(Queued { change, deadline, reply }) = queue.recv().await else { return };
-        let (raft, reads, route) = (raft.clone(), reads.clone(), route.clone());
+        let (founding, route) = (founding.clone(), route.clone());
         tokio::spawn(async move {
             let _place = place;
             let changed = match change {
-                Change::Initialize(members) => {
-                    leader::initialize(&raft, &reads, members).await.map_err(|_| Error::Stopped)
-                }
+                Change::Initialize(members) => founding.found(members).await,
                 Change::Member(change) => route.change_member(change, deadline).await,
             };
             reply(changed);

@@ -189,7 +189,7 @@ pub async fn recover(
     let address = net_options(config, &identity).advertised(identity.port);
     let address = address.map_err(|error| listen_error(&error))?;
     let log = Log::open(disk.clone(), LogOptions::default()).map_err(Error::failed)?;
-    let member = Peer { name: identity.name.clone(), address };
+    let member = Peer::new(identity.name.clone(), address);
     let sole = recover::make_sole_voter(LogStore::new(log.clone()), identity.id, member).await;
     log.close().map_err(Error::failed)?;
     let sole = sole.map_err(Error::failed)?;

@@ -95,10 +95,10 @@ impl Route {
                 Refusal::UnknownMember => Err(Error::UnknownMember(name())),
                 Refusal::LastMember => Err(Error::LastMember(name())),
                 Refusal::Removed => Err(Error::Removed(name())),
-                Refusal::NotReached { member: Member { name, address }, cause } => {
+                Refusal::NotReached { member: Member { name, address, .. }, cause } => {
                     Err(Error::NotReached { name, address, cause })
                 }
-                Refusal::NotCaughtUp { member: Member { name, address }, why } => {
+                Refusal::NotCaughtUp { member: Member { name, address, .. }, why } => {
                     Err(Error::NotCaughtUp { name, address, why })
                 }
                 Refusal::NotLeader

@@ -46,6 +46,7 @@ fn config(name: &str, folder: &Path, limits: Limits) -> Config {
         reads: ReadMode::Quorum,
         read_lease: None,
         snapshot_every: 1,
+        default_table_type: None,
         limits,
     }
 }
@@ -68,7 +69,7 @@ fn change(node: &Node, change: Change) {
 fn write(node: &Node, commands: &[Command<'_>]) -> Result<Answer> {
     let head = Write::Batch { table: "", commands: commands.len() as u32 };
     answered(|deadline, reply| {
-        let mut writing = node.writing(&head);
+        let mut writing = node.writing(&head)?;
         commands.iter().try_for_each(|command| writing.command(command))?;
         writing.submit(deadline, reply)
     })
@@ -104,7 +105,7 @@ fn has_snapshot_alone(config: &Config) -> bool {
 fn as_member(node: &Node) -> (u64, Member) {
     let status = node.status().unwrap();
     let name = node.config().name.clone();
-    (status.id, Member { name, address: status.address })
+    (status.id, Member::new(name, status.address))
 }
 
 /// All that the limits promise, on two members, of which the second comes late.

@@ -38,6 +38,14 @@ pub const TRANSACTION_PARTS_MAX: usize = 4096;
 /// at before it is run.
 pub const RANGE_ENTRIES_MAX: usize = 64 * KIB;
 
+/// What the values are allowed to cost that one transaction compares, all together: a step is a
+/// term that has to be looked at, or [`COMPARED_STEP_BYTES`] of a value that have to be copied. A
+/// member decides a transaction in one go; so many steps take it some hundredths of a second.
+pub const COMPARED_STEPS_MAX: usize = 128 * KIB;
+
+/// Copying them takes about as long as looking at a term.
+pub const COMPARED_STEP_BYTES: usize = 512;
+
 /// The longest value that is counted. The longest integer of Erlang has half of that.
 pub const NUMBER_BYTES_MAX: usize = MIB;
 

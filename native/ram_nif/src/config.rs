@@ -2,12 +2,13 @@
 
 use ram_core::config::{Config, Limits, Storage};
 use ram_lease::mode::ReadMode;
+use ram_table::tables::TableType;
 use rustler::{Binary, Decoder, NifMap, NifResult, Term};
 use std::path::PathBuf;
 use std::time::Duration;
 
 mod atoms {
-    rustler::atoms! { lease, quorum, local }
+    rustler::atoms! { lease, quorum, local, set, ordered_set }
 }
 
 /// `lease | quorum | local`
@@ -22,6 +23,17 @@ impl<'a> Decoder<'a> for Mode {
         ];
         let named = modes.iter().find(|(name, _)| *name == term);
         named.map(|(_, mode)| Mode(*mode)).ok_or(rustler::Error::BadArg)
+    }
+}
+
+/// `set | ordered_set`
+struct Type(TableType);
+
+impl<'a> Decoder<'a> for Type {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let types = [(atoms::set(), TableType::Set), (atoms::ordered_set(), TableType::OrderedSet)];
+        let named = types.iter().find(|(name, _)| *name == term);
+        named.map(|(_, table_type)| Type(*table_type)).ok_or(rustler::Error::BadArg)
     }
 }
 
@@ -44,6 +56,8 @@ pub struct StartConfig<'a> {
     /// Of what the other times allow, when it is `nil`.
     read_lease_ms: Option<u64>,
     snapshot_every: u64,
+    /// A set, when it is `nil`.
+    default_table_type: Option<Type>,
     key_bytes_max: usize,
     value_bytes_max: usize,
     batch_bytes_max: usize,
@@ -68,6 +82,7 @@ impl StartConfig<'_> {
             reads: self.reads.0,
             read_lease: self.read_lease_ms.map(Duration::from_millis),
             snapshot_every: self.snapshot_every,
+            default_table_type: self.default_table_type.as_ref().map(|named| named.0),
             limits: Limits {
                 key_bytes_max: self.key_bytes_max,
                 value_bytes_max: self.value_bytes_max,

@@ -6,10 +6,10 @@
 
 use ram_table::table::Item;
 use rustler::codegen_runtime::inventory;
-use rustler::{Encoder, Env, NifResult, Term};
+use rustler::{Binary, Encoder, Env, NifResult, Term};
 use std::cell::RefCell;
 
-use crate::arguments::encode_key;
+use crate::arguments::{encode_key, table_name};
 use crate::config::Mode;
 use crate::key;
 use crate::member::MemberResource;
@@ -47,26 +47,41 @@ macro_rules! entry {
 }
 
 entry!(get_now / 4, c"get_now");
+entry!(get_in_now / 5, c"get_in_now");
 entry!(fetch_now / 3, c"fetch_now");
 
 /// `get_now(Member, Key, Default, Reads) -> Value | Default | 'ram fetch'`. `'ram fetch'`: this is
 /// no read, `fetch_now` tells what there is; which may be that the value, or the default, is this
 /// very atom.
 fn get_now<'a>(env: Env<'a>, [member, key, default, reads]: [Term<'a>; 4]) -> NifResult<Term<'a>> {
-    let otherwise = atoms::fetch().to_term(env);
-    let read = |item: Option<&Item>| {
-        let term = match item {
-            None => default,
-            Some(item) if value::is_short(item) => match value::found(env, item) {
-                Found::Term(term) => term,
-                Found::Encoded(_) => return None,
-            },
-            Some(_) => return None,
-        };
-        (atoms::fetch() != term).then_some(term)
+    let read = |item: Option<&Item>| value_or(env, item, default);
+    let found = with_item(env, member, None, key, reads, read)?;
+    Ok(found.ok().flatten().unwrap_or(atoms::fetch().to_term(env)))
+}
+
+/// `get_in_now(Member, Table, Key, Default, Reads)`: as `get_now`, in a table; `'ram fetch'`:
+/// `lookup_now` tells what there is, or that there is no such table.
+fn get_in_now<'a>(
+    env: Env<'a>,
+    [member, table, key, default, reads]: [Term<'a>; 5],
+) -> NifResult<Term<'a>> {
+    let table: Binary = table.decode()?;
+    let read = |item: Option<&Item>| value_or(env, item, default);
+    let found = with_item(env, member, Some(table_name(&table)?), key, reads, read)?;
+    Ok(found.ok().flatten().unwrap_or(atoms::fetch().to_term(env)))
+}
+
+/// The value, or the default, if it is made at once.
+fn value_or<'a>(env: Env<'a>, item: Option<&Item>, default: Term<'a>) -> Option<Term<'a>> {
+    let term = match item {
+        None => default,
+        Some(item) if value::is_short(item) => match value::found(env, item) {
+            Found::Term(term) => term,
+            Found::Encoded(_) => return None,
+        },
+        Some(_) => return None,
     };
-    let found = with_item(env, member, key, reads, read)?;
-    Ok(found.ok().flatten().unwrap_or(otherwise))
+    (atoms::fetch() != term).then_some(term)
 }
 
 enum Read<'a> {
@@ -86,7 +101,7 @@ fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult
             Some(item) => Read::Long(item.clone()),
         })
     };
-    let found = match with_item(env, member, key, reads, read)? {
+    let found = match with_item(env, member, None, key, reads, read)? {
         Ok(Some(Read::Found(found))) => found,
         Ok(Some(Read::Long(item))) => value::found(env, &item),
         Ok(Some(Read::Absent)) => return Ok(atoms::error().encode(env)),
@@ -99,10 +114,12 @@ fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult
     })
 }
 
-/// What `read` returns of the item of a key, if this node may answer; or `{error, Reason}`.
+/// What `read` returns of the item of a key, in the default table or another, if this node may
+/// answer; or `{error, Reason}`.
 fn with_item<'a, T>(
     env: Env<'a>,
     member: Term<'a>,
+    table: Option<&str>,
     key: Term<'a>,
     reads: Term<'a>,
     read: impl FnOnce(Option<&Item>) -> Option<T>,
@@ -114,7 +131,10 @@ fn with_item<'a, T>(
         if let Err(wrong) = encode_key(env, member, key, key::STEPS_MAX, buffer)? {
             return Ok(Err(wrong));
         }
-        let found = member.node.look(mode, buffer, read);
+        let found = match table {
+            None => member.node.look(mode, buffer, read),
+            Some(table) => member.node.look_in(table, mode, buffer, read),
+        };
         Ok(found.map_err(|cause| terms::error(env, &cause)))
     })
 }

@@ -47,7 +47,8 @@ fn key_decode<'a>(env: Env<'a>, key: Binary<'a>) -> NifResult<Term<'a>> {
 /// What the replicated state knows of values, for tests of it against the virtual machine.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn value_same(one: Binary, other: Binary) -> bool {
-    CompiledTerms.same(&one, &other)
+    let mut steps_left = usize::MAX;
+    CompiledTerms.same(&one, &other, &mut steps_left) == Some(true)
 }
 
 /// What is no value stands for that of an absent key, and what is no pair for no limit.

@@ -102,8 +102,8 @@ fn info_now<'a>(
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?;
-    let looked = member.node.look_now(freshness, Scope::All, |tables| find_table(tables, name));
-    Ok(answer(env, looked, |table| terms::info(env, &table)))
+    let looked = member.node.look_now(freshness, Scope::All, |tables| info_of(tables, name));
+    Ok(answer(env, looked, |info| terms::info(env, info)))
 }
 
 /// `scan_now(Member, Table | all, Asked) -> {ok, Scan, Revision} | ask | {error, Reason}`
@@ -125,6 +125,12 @@ fn scan_now<'a>(
 fn tables_now<'a>(env: Env<'a>, member: &'a MemberResource, Asked(freshness): Asked) -> Term<'a> {
     let looked = member.node.look_now(freshness, Scope::All, |tables| Ok(tables.names()));
     answer(env, looked, |names| terms::names(env, &names))
+}
+
+/// All of one moment.
+pub fn info_of(tables: &Tables, name: &str) -> ram_core::Result<terms::Info> {
+    let table = find_table(tables, name)?;
+    Ok((table.table_type(), table.entries(), table.bytes()))
 }
 
 pub fn items(tables: &Tables, name: &str, keys: &[Vec<u8>]) -> ram_core::Result<Vec<Option<Item>>> {

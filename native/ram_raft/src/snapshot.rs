@@ -80,7 +80,10 @@ pub fn read(
 ) -> io::Result<(Head, Store)> {
     let mut reader = file.open()?;
     let mut head = Head { meta: read_meta(&mut reader)?, ..Head::default() };
-    let remove = |id| _ = head.removed.insert(id);
+    let remove = |id| {
+        head.removed.insert(id);
+        Ok(())
+    };
     dump::read_list("removed members", || next(&mut reader), remove)?;
     let store = Store::load(|| go_on().and_then(|()| next(&mut reader)), values)?;
     Ok((head, store))

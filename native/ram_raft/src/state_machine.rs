@@ -175,6 +175,15 @@ impl StateMachine {
         }
     }
 
+    /// The first entry of all decides what the default table is: before the first write, for every
+    /// member, and with the cluster itself, so that there is none without it.
+    fn found_with(&mut self, membership: &Membership) {
+        let is_first = self.last_applied.is_none();
+        if is_first && membership.nodes().any(|(_, member)| member.founds_ordered) {
+            self.store.order_default_table();
+        }
+    }
+
     fn change_membership(&mut self, membership: StoredMembership) {
         let ids = |membership: &StoredMembership| -> BTreeSet<u64> {
             membership.membership().nodes().map(|(id, _)| *id).collect()
@@ -231,6 +240,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                     applied.map_err(|why| cannot_apply(&log_id, &why))?
                 }
                 EntryPayload::Membership(membership) => {
+                    self.found_with(&membership);
                     self.change_membership(StoredMembership::new(Some(log_id), membership));
                     Outcome::Nothing
                 }

@@ -7,7 +7,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt;
 use openraft::{EntryPayload, StorageError};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::entry;
 use super::log_store::LogStore;
 use super::state_machine::StateMachine;
-use super::types::{Entry, Payload, TypeConfig, Vote};
+use super::types::{Entry, Member, Membership, Payload, TypeConfig, Vote};
 use super::worker::Worker;
 use ram_lease::Reads;
 use ram_lease::clock::BootClock;
@@ -23,6 +23,7 @@ use ram_lease::grants::{Ack, Ask, Grant, LeaseTimeouts};
 use ram_log::{Disk, DiskFile, FlushMode, Log, LogOptions, MemoryDisk, RealDisk};
 use ram_store::group::{self, Stamp};
 use ram_store::write::{Command, Encoded, Write};
+use ram_table::table::TableType;
 use ram_table::value::Plain;
 
 /// Ends the threads of one store; the folder goes with it.
@@ -250,4 +251,30 @@ async fn a_snapshot_that_is_replaced_while_it_is_looked_up_is_looked_up_again() 
     }
     let current = machine.get_current_snapshot().await.unwrap().unwrap();
     assert_eq!(current.snapshot.index, 2);
+}
+
+/// The entry at this index that makes a member the only one.
+fn membership(index: u64, founds_ordered: bool) -> Entry {
+    let member = Member { founds_ordered, ..Member::new("a@b", "here:1") };
+    let membership = Membership::new(vec![[1].into()], BTreeMap::from([(1, member)]));
+    Entry {
+        log_id: entry::log_id(1, index),
+        payload: EntryPayload::Membership(membership.unwrap()),
+    }
+}
+
+async fn type_after(entries: Vec<Entry>) -> TableType {
+    let (_guard, _store, mut machine) = build(Arc::new(MemoryDisk::default()), None);
+    let entries = entries.into_iter().map(|entry| Ok((entry, None)));
+    machine.apply(stream::iter(entries)).await.unwrap();
+    machine.applied().table().table_type()
+}
+
+#[tokio::test]
+async fn the_first_entry_of_all_decides_what_the_default_table_is_and_no_later_one() {
+    let (set, ordered) = (TableType::Set, TableType::OrderedSet);
+    assert_eq!(type_after(vec![membership(0, false)]).await, set);
+    assert_eq!(type_after(vec![membership(0, true)]).await, ordered);
+    assert_eq!(type_after(vec![membership(0, false), membership(1, true)]).await, set);
+    assert_eq!(type_after(vec![membership(0, true), membership(1, false)]).await, ordered);
 }

@@ -32,6 +32,15 @@ pub struct Member {
     pub name: String,
     /// Where it listened when it joined; the address book of `ram_net` knows newer ones.
     pub address: String,
+    /// In the first entry of a cluster: its default table is ordered. Elsewhere it means nothing.
+    pub founds_ordered: bool,
+}
+
+impl Member {
+    /// One that joins, or founds a cluster whose default table is a set.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Member {
+        Member { name: name.into(), address: address.into(), founds_ordered: false }
+    }
 }
 
 /// A proposal of the store, encoded once by the node that made it.

@@ -147,7 +147,7 @@ impl Client {
     }
 
     fn plain(&self, command: &Command<'_>) -> ram_core::Result<Writing<'_>> {
-        let mut writing = self.handle.writing(&Write::Batch { table: "", commands: 1 });
+        let mut writing = self.handle.writing(&Write::Batch { table: "", commands: 1 })?;
         writing.command(command)?;
         Ok(writing)
     }
@@ -159,7 +159,7 @@ impl Client {
         command: &Command<'_>,
     ) -> ram_core::Result<Writing<'_>> {
         let head = Write::Transaction { table: "", conditions: 1, then: 1, otherwise: 0 };
-        let mut writing = self.handle.writing(&head);
+        let mut writing = self.handle.writing(&head)?;
         writing.condition(&Condition::Key { at: Place::of(key), is })?;
         writing.command(command)?;
         Ok(writing)

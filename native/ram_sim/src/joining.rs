@@ -115,5 +115,5 @@ impl Joining {
 
 fn member(host: usize) -> Member {
     debug_assert!(address(host).starts_with(&host_name(host)));
-    Member { name: node_name(host), address: address(host) }
+    Member::new(node_name(host), address(host))
 }

@@ -129,6 +129,7 @@ impl Plan {
             reads: self.reads,
             read_lease: None,
             snapshot_every: self.snapshot_every,
+            default_table_type: None,
             limits: Limits::default(),
         }
     }

@@ -41,6 +41,8 @@ pub enum Failure {
     ResultsTooLarge { bytes_max: u64 },
     #[error("the ranges that it rests on have more than {entries_max} entries")]
     RangesTooLarge { entries_max: u64 },
+    #[error("comparing its values takes more than {steps_max} steps")]
+    ComparedTooLarge { steps_max: u64 },
 }
 
 /// What a key holds.

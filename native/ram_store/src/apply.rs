@@ -17,10 +17,13 @@ use crate::changes::{Changes, Made, Stopped};
 use crate::codec::DecodeError;
 use crate::group::{Group, PARTS_AT_ONCE};
 use crate::write::{Command, Comparison, Condition, Part, Parts, Place, Range, State, Write};
-use ram_limits::{ANSWER_VALUES_BYTES_MAX, RANGE_ENTRIES_MAX, TABLES_MAX};
+use ram_limits::{
+    ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, RANGE_ENTRIES_MAX, TABLES_MAX,
+};
 use ram_sabotage::{Fault, armed};
 use ram_table::table::{Item, Table};
 use ram_table::tables::TableType;
+use ram_table::value::Values;
 
 /// The writes of a group, and how far they are applied.
 pub(crate) struct Run<'a> {
@@ -171,7 +174,7 @@ impl Store {
 
     fn transaction<'a>(&mut self, run: &mut Run<'a>, table: &'a str) -> Result<usize, DecodeError> {
         let mut decided = self.named(table).map(|_| true).map_err(Stopped::from);
-        let mut entries_left = RANGE_ENTRIES_MAX as u64;
+        let mut budget = Budget::default();
         let mut changes = Changes::new(self, table, run.bytes_left());
         let mut walked = 1;
         // All parts are walked through, also those that are of no account.
@@ -183,7 +186,7 @@ impl Store {
             };
             decided = match (part, decided) {
                 (Part::Condition(condition), Ok(true)) => {
-                    self.holds(table, &condition, &mut entries_left).map_err(Stopped::from)
+                    self.holds(table, &condition, &mut budget).map_err(Stopped::from)
                 }
                 (Part::Then(command), Ok(true)) => changes.run(&command).map(|()| true),
                 (Part::Otherwise(command), Ok(false)) => changes.run(&command).map(|()| false),
@@ -222,12 +225,12 @@ impl Store {
         (made.results, self.end_write(made.has_changed))
     }
 
-    /// Takes what it looks at from the entries of ranges that are left to look at.
+    /// Takes what it looks at from the budget.
     fn holds(
         &self,
         table: &str,
         condition: &Condition<'_>,
-        entries_left: &mut u64,
+        budget: &mut Budget,
     ) -> Result<bool, Failure> {
         match *condition {
             Condition::Key { at, is } => {
@@ -235,7 +238,9 @@ impl Store {
                 Ok(match (is, current) {
                     (State::Absent, current) => current.is_none(),
                     (State::Present, current) => current.is_some(),
-                    (State::Value(value), Some(item)) => self.values.same(&item.value(), value),
+                    (State::Value(value), Some(item)) => {
+                        budget.compare(self.values.as_ref(), &item, value)?
+                    }
                     (State::Revision(comparison, revision), Some(item)) => {
                         compare(item.revision(), comparison, revision)
                     }
@@ -244,10 +249,7 @@ impl Store {
             }
             Condition::Unchanged { table: named, range, revision, entries } => {
                 let table = self.ordered(named.unwrap_or(table))?;
-                let entries_max = RANGE_ENTRIES_MAX as u64;
-                *entries_left = entries_left
-                    .checked_sub(entries)
-                    .ok_or(Failure::RangesTooLarge { entries_max })?;
+                budget.look_at(entries)?;
                 let found = table.range(range, false, entries as usize + 1);
                 let is_old = |item: &Item| item.revision() <= revision;
                 Ok(found.len() as u64 == entries && found.iter().all(is_old))
@@ -291,6 +293,44 @@ impl Store {
         let dropped = self.tables.drop_table(name);
         let revision = self.end_write(dropped.is_some());
         dropped.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into()))
+    }
+}
+
+/// What the conditions of a transaction may look at, together.
+struct Budget {
+    /// Of ranges.
+    entries: u64,
+    /// Of comparing values.
+    steps: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget { entries: RANGE_ENTRIES_MAX as u64, steps: COMPARED_STEPS_MAX }
+    }
+}
+
+impl Budget {
+    fn look_at(&mut self, entries: u64) -> Result<(), Failure> {
+        let entries_max = RANGE_ENTRIES_MAX as u64;
+        let left = self.entries.checked_sub(entries);
+        self.entries = left.ok_or(Failure::RangesTooLarge { entries_max })?;
+        Ok(())
+    }
+
+    /// Is the item's value this one? A single value may have any number of bytes.
+    fn compare(&mut self, values: &dyn Values, item: &Item, value: &[u8]) -> Result<bool, Failure> {
+        let too_large = || Failure::ComparedTooLarge { steps_max: COMPARED_STEPS_MAX as u64 };
+        let copied = item.value_bytes() / COMPARED_STEP_BYTES;
+        let is_first = self.steps == COMPARED_STEPS_MAX;
+        let copied = if is_first { copied.min(self.steps) } else { copied };
+        self.steps = self.steps.checked_sub(copied).ok_or_else(too_large)?;
+        // Its own budget, where the first has many bytes: most of them are not terms.
+        let mut steps = if is_first { COMPARED_STEPS_MAX } else { self.steps };
+        let before = steps;
+        let same = values.same(&item.value(), value, &mut steps).ok_or_else(too_large)?;
+        self.steps = self.steps.saturating_sub(before - steps);
+        Ok(same)
     }
 }
 

@@ -6,7 +6,7 @@
 //! Decoding is bounded: no length read from the input may claim more than `DECODED_BYTES_MAX`.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use thiserror::Error;
 
 use ram_limits::DECODED_BYTES_MAX;
@@ -34,6 +34,12 @@ impl From<DecodeError> for std::io::Error {
 
 fn format() -> Format {
     bincode::config::standard().with_limit::<DECODED_BYTES_MAX>()
+}
+
+/// For serde, of a field that is bytes: all in one go, where those of a slice go one by one. The
+/// encoding is the same.
+pub(crate) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// Appends the encoding of `value` to `out`.

@@ -53,7 +53,9 @@ pub struct TableHead<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
+    #[serde(serialize_with = "codec::bytes")]
     pub key: &'a [u8],
+    #[serde(serialize_with = "codec::bytes")]
     pub value: &'a [u8],
     pub revision: u64,
     /// How many revisions before that it was created.
@@ -160,14 +162,14 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
 pub fn read_list<T: DeserializeOwned, E: From<DecodeError>>(
     what: &'static str,
     mut next: impl FnMut() -> Result<Option<Vec<u8>>, E>,
-    mut take: impl FnMut(T),
+    mut take: impl FnMut(T) -> Result<(), DecodeError>,
 ) -> Result<(), E> {
     loop {
         let items: Vec<T> = codec::decode(what, &required(what, next()?)?)?;
         if items.is_empty() {
             return Ok(());
         }
-        items.into_iter().for_each(&mut take);
+        items.into_iter().try_for_each(&mut take)?;
     }
 }
 

@@ -104,6 +104,14 @@ impl Store {
         self.tables.default_table()
     }
 
+    /// The default table is an ordered one, from now on and for ever. Before the first write: a
+    /// table that has an entry stays what it is.
+    pub fn order_default_table(&mut self) {
+        self.tables.begin_write();
+        self.table().become_ordered();
+        self.tables.end_write(self.metadata.revision);
+    }
+
     pub fn metadata(&self) -> &StateMetadata {
         &self.metadata
     }

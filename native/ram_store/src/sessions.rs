@@ -20,7 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::codec::DecodeError;
 use crate::group::Stamp;
+use ram_limits::GROUP_WRITES_MAX;
 use ram_sabotage::{Fault, armed};
 
 pub const SESSIONS_MAX: usize = 64;
@@ -145,19 +147,53 @@ impl Sessions {
         })
     }
 
-    pub fn restore(&mut self, part: Part) {
+    /// # Errors
+    ///
+    /// No sessions have such a part: they are bounded, and so is what is restored.
+    pub fn restore(&mut self, part: Part) -> Result<(), DecodeError> {
         match part {
+            Part::Session { .. } if self.sessions.len() >= SESSIONS_MAX => {
+                Err(impossible("there are too many"))
+            }
             Part::Session { id, last_used_index, acked_below } => {
                 let session = Session { last_used_index, acked_below, ..Session::default() };
-                self.sessions.insert(id, session);
+                match self.sessions.insert(id, session) {
+                    Some(_) => Err(impossible("one is there twice")),
+                    None => Ok(()),
+                }
             }
             Part::Group { session, sequence, answers } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.answers.insert(sequence, answers.into());
-                }
+                let session = self.sessions.get_mut(&session);
+                session.ok_or(impossible("a group is of none"))?.restore(sequence, answers)
             }
         }
     }
+}
+
+impl Session {
+    fn restore(&mut self, sequence: u64, answers: Vec<Remembered>) -> Result<(), DecodeError> {
+        if self.answers.len() >= GROUPS_MAX {
+            return Err(impossible("one has too many groups"));
+        }
+        if answers.len() > GROUP_WRITES_MAX {
+            return Err(impossible("a group has too many answers"));
+        }
+        let bytes: usize = answers.iter().map(Remembered::results_bytes).sum();
+        if bytes > RESULTS_REMEMBERED_BYTES_MAX {
+            return Err(impossible("the answers of a group are too large"));
+        }
+        if sequence < self.acked_below {
+            return Err(impossible("a group was acknowledged"));
+        }
+        match self.answers.insert(sequence, answers.into()) {
+            Some(_) => Err(impossible("a group is there twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn impossible(why: &str) -> DecodeError {
+    DecodeError::new("sessions", why)
 }
 
 impl Remembered {
@@ -170,14 +206,21 @@ impl Remembered {
             Answer::Deferred => return Remembered::Deferred,
             Answer::Ran { .. } | Answer::Failed(_) => {}
         }
-        let bytes = size_of::<Answer>() + answer.variable_bytes();
-        if let Some(left) = bytes_left.checked_sub(bytes) {
+        if let Some(left) = bytes_left.checked_sub(whole_bytes(answer)) {
             *bytes_left = left;
             return Remembered::Whole(Box::new(answer.clone()));
         }
         match *answer {
             Answer::Ran { succeeded, revision, .. } => Remembered::Ran { succeeded, revision },
             _ => Remembered::Deferred,
+        }
+    }
+
+    /// Beside the 24 that all take.
+    fn results_bytes(&self) -> usize {
+        match self {
+            Remembered::Whole(answer) => whole_bytes(answer),
+            _ => 0,
         }
     }
 
@@ -192,6 +235,10 @@ impl Remembered {
             Remembered::Whole(ref answer) => Answer::clone(answer),
         }
     }
+}
+
+fn whole_bytes(answer: &Answer) -> usize {
+    size_of::<Answer>() + answer.variable_bytes()
 }
 
 // What the bound at the door of this module rests on.

@@ -55,6 +55,7 @@ pub enum Write<'a> {
 pub struct Place<'a> {
     /// `None`: the table of the write.
     pub table: Option<&'a str>,
+    #[serde(serialize_with = "codec::bytes")]
     pub key: &'a [u8],
 }
 
@@ -63,6 +64,7 @@ pub enum Command<'a> {
     /// `value` means nothing here.
     Put {
         at: Place<'a>,
+        #[serde(serialize_with = "codec::bytes")]
         value: &'a [u8],
     },
     Delete {
@@ -76,6 +78,7 @@ pub enum Command<'a> {
     /// the values: see [`Values::count`](ram_table::value::Values::count).
     Count {
         at: Place<'a>,
+        #[serde(serialize_with = "codec::bytes")]
         count: &'a [u8],
     },
 }
@@ -101,7 +104,7 @@ pub enum Condition<'a> {
 pub enum State<'a> {
     Absent,
     Present,
-    Value(&'a [u8]),
+    Value(#[serde(serialize_with = "codec::bytes")] &'a [u8]),
     /// Does not hold where the key is absent.
     Revision(Comparison, u64),
 }

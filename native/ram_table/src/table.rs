@@ -1,5 +1,6 @@
 //! A table, of either type: read by anyone at any time, written by the thread that applies.
 
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +18,16 @@ pub enum TableType {
     Set,
     /// A tree, in the order of the keys' bytes.
     OrderedSet,
+}
+
+impl fmt::Display for TableType {
+    /// By the name that callers have for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TableType::Set => "set",
+            TableType::OrderedSet => "ordered_set",
+        })
+    }
 }
 
 /// Both ends, of encoded keys.

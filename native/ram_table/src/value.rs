@@ -17,8 +17,9 @@ use triomphe::Arc;
 pub trait Values: Send + Sync {
     fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a>;
 
-    /// Are these two encodings of the same value?
-    fn same(&self, one: &[u8], other: &[u8]) -> bool;
+    /// Are these two encodings of the same value? Takes from `steps_left` what it costs to know;
+    /// `None`: that was not enough. Equal bytes cost nothing.
+    fn same(&self, one: &[u8], other: &[u8], steps_left: &mut usize) -> Option<bool>;
 
     /// The number that `count` makes of the value of a key. `None`: the value is no number.
     fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>>;
@@ -34,8 +35,8 @@ impl Values for Plain {
         StoredValue::plain(value)
     }
 
-    fn same(&self, one: &[u8], other: &[u8]) -> bool {
-        one == other
+    fn same(&self, one: &[u8], other: &[u8], _steps_left: &mut usize) -> Option<bool> {
+        Some(one == other)
     }
 
     fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>> {

@@ -69,7 +69,7 @@ fn unmade_on(folder: &Path) -> Node {
 fn alone_on(folder: &Path) -> Node {
     let node = unmade_on(folder);
     let status = node.status().unwrap();
-    let member = Member { name: config(folder).name, address: status.address };
+    let member = Member::new(config(folder).name, status.address);
     let members = BTreeMap::from([(status.id, member)]);
     answered(|deadline, done| node.change(Change::Initialize(members), deadline, done));
     node

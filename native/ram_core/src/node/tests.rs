@@ -8,7 +8,7 @@ use super::{Event, Node, OnEvent, Open};
 use crate::Reply;
 use crate::config::Config;
 use crate::config::tests::timed;
-use crate::handle::Change;
+use crate::handle::{Change, Writing};
 use crate::identity::ClusterId;
 use crate::{Error, Result};
 use ram_lease::lease::NoLeaseReason;
@@ -17,8 +17,8 @@ use ram_log::{Disk, MemoryDisk};
 use ram_raft::rpc::MemberChange;
 use ram_raft::types::Member;
 use ram_store::answer::Answer;
-use ram_store::write::Command;
-use ram_table::table::Item;
+use ram_store::write::{Command, Write};
+use ram_table::table::{Item, TableType};
 use ram_table::value::Plain;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ fn alone(on_event: OnEvent) -> Node {
 }
 
 fn member() -> Member {
-    Member { name: config().name, address: "127.0.0.1:1".into() }
+    Member::new(config().name, "127.0.0.1:1")
 }
 
 fn put(node: &Node, deadline: Instant) -> Result<Answer> {
@@ -235,7 +235,7 @@ fn changed(node: &Node, change: MemberChange) -> Result<()> {
 
 /// An address at which nothing listens, of a member that was not there before.
 fn absent() -> Member {
-    Member { name: "ram2@here".into(), address: "127.0.0.1:1".into() }
+    Member::new("ram2@here", "127.0.0.1:1")
 }
 
 #[test]
@@ -326,4 +326,42 @@ fn a_member_that_others_know_is_not_renamed_and_serves_on() {
     assert_eq!(refused.err(), Some(Error::Joined));
     put(&node, Instant::now() + LIMIT).unwrap();
     assert_eq!(node.status().unwrap().cluster, ClusterId([7; 16]));
+}
+
+#[test]
+fn a_cluster_is_made_with_the_default_table_that_its_first_member_is_set_to() {
+    for (set_to, expected) in [
+        (None, TableType::Set),
+        (Some(TableType::Set), TableType::Set),
+        (Some(TableType::OrderedSet), TableType::OrderedSet),
+    ] {
+        let node = made(Config { default_table_type: set_to, ..config() });
+        assert_eq!(node.applied().table().table_type(), expected);
+        node.stop();
+    }
+}
+
+#[test]
+fn a_key_of_a_table_is_looked_at_in_the_call_where_its_mode_allows() {
+    let node = made(config());
+    let write = |writing: Writing<'_>| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = Box::new(move |answer| _ = sender.send(answer));
+        writing.submit(Instant::now() + LIMIT, reply).unwrap();
+        receiver.recv_timeout(LIMIT).expect("an answer").unwrap()
+    };
+    write(node.writing(&Write::CreateTable { table: "t", ordered: true }).unwrap());
+    let mut put = node.writing(&Write::Batch { table: "t", commands: 1 }).unwrap();
+    put.command(&Command::put(b"k", b"v")).unwrap();
+    write(put);
+    let value = |item: Option<&Item>| Some(item.map(|item| item.value().to_vec()));
+    let look = |table, mode, key| node.look_in(table, mode, key, value);
+    assert_eq!(look("t", ReadMode::Local, b"k"), Ok(Some(Some(b"v".to_vec()))));
+    assert_eq!(look("t", ReadMode::Local, b"other"), Ok(Some(None)));
+    assert_eq!(look("", ReadMode::Local, b"k"), Ok(Some(None)));
+    assert_eq!(look("nowhere", ReadMode::Local, b"k"), Ok(None));
+    assert_eq!(look("t", ReadMode::Quorum, b"k"), Ok(None));
+    assert_eq!(look("t", ReadMode::Lease, b"k"), Ok(None), "no lease is asked for here");
+    node.stop();
+    assert_eq!(look("t", ReadMode::Local, b"k"), Err(Error::Stopped));
 }

@@ -9,7 +9,7 @@ use super::{READ_LOST, deadline, queue};
 use crate::arguments::{
     Asked, List, RangeOptions, decode_range, encode_keys, table_name, with_key,
 };
-use crate::lookup::{Which, begin_scan, find_table, in_range, items};
+use crate::lookup::{Which, begin_scan, find_table, in_range, info_of, items};
 use crate::member::MemberResource;
 use crate::scan;
 use crate::terms;
@@ -121,8 +121,8 @@ fn info<'a>(
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
     let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
-    let look = move |tables: &Tables| find_table(tables, &name);
-    Ok(look_later(env, member, reference, lookup, look, |env, table| terms::info(env, &table)))
+    let look = move |tables: &Tables| info_of(tables, &name);
+    Ok(look_later(env, member, reference, lookup, look, terms::info))
 }
 
 #[rustler::nif]

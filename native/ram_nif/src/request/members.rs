@@ -37,7 +37,7 @@ fn decode_change(change: Term) -> NifResult<Change> {
     };
     if let Ok((kind, id, name, address)) = change.decode::<(Atom, u64, String, String)>() {
         is(kind, atoms::add())?;
-        return Ok(Change::Member(MemberChange::Add { id, member: Member { name, address } }));
+        return Ok(Change::Member(MemberChange::Add { id, member: Member::new(name, address) }));
     }
     if let Ok((kind, id, name)) = change.decode::<(Atom, u64, String)>() {
         is(kind, atoms::remove_one())?;
@@ -51,6 +51,6 @@ fn decode_change(change: Term) -> NifResult<Change> {
     is(kind, atoms::initialize())?;
     let members = members.into_iter();
     let members: BTreeMap<u64, Member> =
-        members.map(|(id, name, address)| (id, Member { name, address })).collect();
+        members.map(|(id, name, address)| (id, Member::new(name, address))).collect();
     Ok(Change::Initialize(members))
 }

@@ -77,7 +77,7 @@ impl<'a> Parts<'a> {
             otherwise: count(&self.otherwise)?,
         };
         let parts = self.conditions.len() + self.then.len() + self.otherwise.len();
-        let (writing, steps_max) = (member.node.writing(&head), steps_max / parts.max(1));
+        let (writing, steps_max) = (member.node.writing(&head)?, steps_max / parts.max(1));
         let mut encoder = Encoder { env, member, steps_max, writing, key: Vec::new() };
         self.conditions.iter().try_for_each(|condition| encoder.condition(*condition))?;
         self.then.iter().try_for_each(|command| encoder.command(*command))?;

@@ -65,9 +65,10 @@ fn one<'a>(
     (table, command): (&str, &Command<'_>),
     timeout_ms: u64,
 ) -> Term<'a> {
-    let mut writing = member.node.writing(&Write::Batch { table, commands: 1 });
-    match writing.command(command) {
-        Ok(()) => submit(env, member, reference, writing, timeout_ms),
+    let writing = member.node.writing(&Write::Batch { table, commands: 1 });
+    let written = writing.and_then(|mut writing| writing.command(command).map(|()| writing));
+    match written {
+        Ok(writing) => submit(env, member, reference, writing, timeout_ms),
         Err(cause) => terms::error(env, &cause),
     }
 }
@@ -84,7 +85,10 @@ fn write_many<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let count = u32::try_from(puts.len() + deletes.len()).map_err(|_| rustler::Error::BadArg)?;
-    let mut writing = member.node.writing(&Write::Batch { table, commands: count });
+    let mut writing = match member.node.writing(&Write::Batch { table, commands: count }) {
+        Ok(writing) => writing,
+        Err(cause) => return Ok(terms::error(env, &cause)),
+    };
     let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
     let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
     let mut encoded = Vec::new();
@@ -116,9 +120,10 @@ fn delete_range<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let mut keys = range::Keys::default();
-    let written = keys.encode(env, member, (from, to), usize::MAX).map(|range| {
-        let writing = member.node.writing(&Write::DeleteRange { table, range });
-        submit(env, member, reference, writing, timeout_ms)
+    let range = keys.encode(env, member, (from, to), usize::MAX);
+    let written = range.and_then(|range| {
+        let writing = member.node.writing(&Write::DeleteRange { table, range })?;
+        Ok(submit(env, member, reference, writing, timeout_ms))
     });
     refused(env, written)
 }
@@ -132,8 +137,10 @@ fn change_table<'a>(
     change: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    let writing = member.node.writing(&decode_table(change)?);
-    Ok(submit(env, member, reference, writing, timeout_ms))
+    match member.node.writing(&decode_table(change)?) {
+        Ok(writing) => Ok(submit(env, member, reference, writing, timeout_ms)),
+        Err(cause) => Ok(terms::error(env, &cause)),
+    }
 }
 
 fn decode_table(change: Term) -> NifResult<Write> {

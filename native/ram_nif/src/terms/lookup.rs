@@ -1,6 +1,6 @@
 //! What lookups are answered with.
 
-use ram_table::table::{Item, Table};
+use ram_table::table::Item;
 use ram_table::tables::TableType;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -68,13 +68,16 @@ fn entry<'a>(env: Env<'a>, item: &Item, keys_only: bool, is_mixed: &mut bool) ->
     }
 }
 
+/// What a table is, its entries, and the bytes of these.
+pub type Info = (TableType, u64, u64);
+
 /// `{ok, set | ordered_set, Entries, Bytes}`
-pub fn info<'a>(env: Env<'a>, table: &Table) -> Term<'a> {
-    let table_type = match table.table_type() {
+pub fn info<'a>(env: Env<'a>, (table_type, entries, bytes): Info) -> Term<'a> {
+    let table_type = match table_type {
         TableType::Set => atoms::set(),
         TableType::OrderedSet => atoms::ordered_set(),
     };
-    (atoms::ok(), table_type, table.entries(), table.bytes()).encode(env)
+    (atoms::ok(), table_type, entries, bytes).encode(env)
 }
 
 /// `{ok, [Name]}`

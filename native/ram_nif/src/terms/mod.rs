@@ -10,7 +10,7 @@ use ram_store::answer::{Answer, Failure, Found as Held};
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
-pub use lookup::{entries, info, items, looked_up, looked_up_all, names};
+pub use lookup::{Info, entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
 use crate::raw::binary;
@@ -24,7 +24,7 @@ mod atoms {
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
         not_erased, refused, overloaded, timeout, noproc, removed, failed, file, not_empty,
         partly, no_table, exists, too_many_tables, not_ordered, not_an_integer, results_too_large,
-        ranges_too_large,
+        ranges_too_large, compared_too_large,
         // events
         ram_member,
         // why a peer is not reached
@@ -92,6 +92,9 @@ fn unfit<'a>(env: Env<'a>, failure: &Failure) -> Term<'a> {
         Failure::NotANumber { command } => (atoms::not_an_integer(), *command).encode(env),
         Failure::RangesTooLarge { entries_max } => {
             (atoms::ranges_too_large(), *entries_max).encode(env)
+        }
+        Failure::ComparedTooLarge { steps_max } => {
+            (atoms::compared_too_large(), *steps_max).encode(env)
         }
         Failure::ResultsTooLarge { bytes_max } => {
             (atoms::results_too_large(), *bytes_max).encode(env)

@@ -20,24 +20,65 @@
 //! once more, for each key that it is in. The canonical form is at most three times as long as the
 //! value (a string takes 3 bytes a character), and what is kept of a map that is open is 32 bytes a
 //! pair.
+//!
+//! What a comparison may take is counted in steps: a term is one, and so are `COMPARED_STEP_BYTES`
+//! of both values, and of the keys of a map each time that they are looked at to sort them.
+
+use ram_limits::COMPARED_STEP_BYTES;
 
 use super::extent::{self, Extents, length};
 use crate::key::etf;
 use crate::key::form::{self, Cursor, MAP_KEY_DEPTH_MAX, push_count, tag};
 
-/// Are these two the external term format of the same term?
-pub fn same(one: &[u8], other: &[u8]) -> bool {
+/// Are these two the external term format of the same term? `None`: the steps that are left do not
+/// suffice to know.
+pub fn same(one: &[u8], other: &[u8], steps_left: &mut usize) -> Option<bool> {
     if one == other {
-        return true;
+        return Some(true);
     }
-    match (one, other) {
-        // A binary is written in one way alone, and it may be long.
-        ([etf::VERSION, etf::BINARY, ..], [etf::VERSION, etf::BINARY, ..]) => false,
-        _ => canonical(one).is_some_and(|one| canonical(other).is_some_and(|other| one == other)),
+    if differ_at_the_head(one, other) {
+        return Some(false);
+    }
+    let bytes = one.len().saturating_add(other.len());
+    *steps_left = steps_left.checked_sub(bytes / COMPARED_STEP_BYTES)?;
+    // The shorter first: where that has no form, the longer need not be looked at.
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    let short = match canonical(short, steps_left) {
+        Ok(canonical) => canonical,
+        Err(Unequal::NoForm) => return Some(false),
+        Err(Unequal::Steps) => return None,
+    };
+    match canonical(long, steps_left) {
+        Ok(long) => Some(short == long),
+        Err(Unequal::NoForm) => Some(false),
+        Err(Unequal::Steps) => None,
     }
 }
 
-fn canonical(value: &[u8]) -> Option<Vec<u8>> {
+/// What is written in one way alone, and tells large terms of which one was changed.
+fn differ_at_the_head(one: &[u8], other: &[u8]) -> bool {
+    match (one, other) {
+        ([etf::VERSION, etf::BINARY, ..], [etf::VERSION, etf::BINARY, ..]) => true,
+        ([etf::VERSION, etf::MAP, size @ ..], [etf::VERSION, etf::MAP, other_size @ ..]) => {
+            size.first_chunk::<4>() != other_size.first_chunk::<4>()
+        }
+        _ => false,
+    }
+}
+
+/// Why there is no canonical form.
+enum Unequal {
+    NoForm,
+    Steps,
+}
+
+fn canonical(value: &[u8], steps_left: &mut usize) -> Result<Vec<u8>, Unequal> {
+    let written = write_canonical(value, steps_left);
+    written.ok_or(if *steps_left == 0 { Unequal::Steps } else { Unequal::NoForm })
+}
+
+/// `None` also when no step is left.
+fn write_canonical(value: &[u8], steps_left: &mut usize) -> Option<Vec<u8>> {
     if value.first() != Some(&etf::VERSION) {
         return None;
     }
@@ -48,6 +89,7 @@ fn canonical(value: &[u8]) -> Option<Vec<u8>> {
         open: Vec::new(),
         in_keys: 0,
         extents: Extents::default(),
+        steps_left,
     };
     walk.term()?;
     while let Some(open) = walk.open.pop() {
@@ -64,6 +106,7 @@ struct Walk<'a> {
     /// How many of `open` are writing keys.
     in_keys: usize,
     extents: Extents,
+    steps_left: &'a mut usize,
 }
 
 /// A term with parts, and what is left of them.
@@ -131,8 +174,16 @@ impl Walk<'_> {
         }
     }
 
+    /// `None`, and none is left, when there are not so many.
+    fn take_steps(&mut self, steps: usize) -> Option<()> {
+        let left = self.steps_left.checked_sub(steps);
+        *self.steps_left = left.unwrap_or(0);
+        left.map(|_| ())
+    }
+
     /// Writes a leaf, or the beginning of a term that has parts.
     fn term(&mut self) -> Option<()> {
+        self.take_steps(1)?;
         let rest = self.value.get(self.at..)?;
         let head = extent::head(rest)?;
         let bytes = rest.get(..head.bytes)?;
@@ -188,18 +239,20 @@ impl Walk<'_> {
     fn sort(&mut self, mut map: Box<Map>) -> Option<()> {
         self.in_keys -= 1;
         map.next = 0;
+        let keys_from = map.pairs.first().map_or(self.out.len(), |pair| pair.from);
+        let looked_at = 1 + map.pairs.len().checked_ilog2().unwrap_or(0) as usize;
+        self.take_steps((self.out.len() - keys_from) / COMPARED_STEP_BYTES * looked_at)?;
         let out = &self.out;
         let key = |pair: &Pair| out.get(pair.from..pair.to).unwrap_or_default();
         let is_ascending =
             |pairs: &[Pair]| pairs.is_sorted_by(|left, right| key(left) < key(right));
         if !is_ascending(&map.pairs) {
-            let first = map.pairs.first()?.from;
             map.pairs.sort_unstable_by(|left, right| key(left).cmp(key(right)));
             // Two keys that are the same: this is no map.
             is_ascending(&map.pairs).then_some(())?;
-            let mut sorted = Vec::with_capacity(out.len() - first);
+            let mut sorted = Vec::with_capacity(out.len() - keys_from);
             map.pairs.iter().for_each(|pair| sorted.extend_from_slice(key(pair)));
-            self.out.truncate(first);
+            self.out.truncate(keys_from);
             self.out.extend_from_slice(&sorted);
         }
         self.open.push(Open::Values(map));

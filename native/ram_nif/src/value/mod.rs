@@ -39,8 +39,8 @@ impl Values for CompiledTerms {
         compile::compile(value)
     }
 
-    fn same(&self, one: &[u8], other: &[u8]) -> bool {
-        equal::same(one, other)
+    fn same(&self, one: &[u8], other: &[u8], steps_left: &mut usize) -> Option<bool> {
+        equal::same(one, other, steps_left)
     }
 
     fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>> {

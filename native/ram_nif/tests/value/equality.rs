@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::key::form::MAP_KEY_DEPTH_MAX;
-use super::{list, map, same};
+use super::{list, map, same, value, values_same};
 
 /// All those of a row are the same, and nothing of another row is.
 fn assert_classes(rows: &[&[&[u8]]]) {
@@ -188,9 +188,9 @@ fn what_is_malformed_is_the_same_as_its_own_bytes_alone() {
     for [one, other] in malformed {
         assert!(!same(one, other), "{one:02x?} and {other:02x?}");
     }
-    assert!(!super::value::equal::same(b"\x82\x61\0", b"\x82\x62\0\0\0\0"));
-    assert!(super::value::equal::same(b"\x82\x61\0", b"\x82\x61\0"));
-    assert!(super::value::equal::same(b"", b""));
+    assert!(!values_same(b"\x82\x61\0", b"\x82\x62\0\0\0\0"));
+    assert!(values_same(b"\x82\x61\0", b"\x82\x61\0"));
+    assert!(values_same(b"", b""));
 }
 
 #[test]
@@ -224,6 +224,48 @@ fn large_maps_are_compared_in_little_time() {
     assert!(same(&up, &down));
     assert!(!same(&up, &changed));
     assert_within(started, 30);
+}
+
+/// The steps that it takes to compare these, if so many are enough.
+fn steps(one: &[u8], other: &[u8], most: usize) -> Option<usize> {
+    let mut left = most;
+    let same = super::value::equal::same(&value(one), &value(other), &mut left);
+    same.map(|_| most - left)
+}
+
+#[test]
+fn what_takes_more_steps_than_there_are_is_not_known() {
+    let [up, down, changed] = opposite_maps(1000);
+    for (one, other) in [(&up, &down), (&up, &changed)] {
+        let taken = steps(one, other, usize::MAX).unwrap();
+        assert!((4000..6000).contains(&taken), "{taken}");
+        assert_eq!(steps(one, other, taken), Some(taken));
+        for less in [0, 1, taken / 2, taken - 1] {
+            assert_eq!(steps(one, other, less), None, "{less} of {taken}");
+        }
+    }
+}
+
+#[test]
+fn equal_bytes_binaries_and_maps_of_other_sizes_take_no_steps() {
+    let [up, _, _] = opposite_maps(1000);
+    let [less, _, _] = opposite_maps(999);
+    let binary = |last: u8| [&b"\x6D\0\0\x10\0"[..], &[last; 4096]].concat();
+    for (one, other) in [(&up, &up), (&up, &less), (&binary(1), &binary(2))] {
+        assert_eq!(steps(one, other, 0), Some(0));
+    }
+}
+
+/// The keys, each in the next one, are sorted again at each level.
+#[test]
+fn keys_that_are_sorted_again_and_again_are_counted_each_time() {
+    let leaf = |last: u8| [&b"\x6D\0\x01\0\0"[..], &[last; 65536]].concat();
+    let level = |key: &[u8]| [&b"\x74\0\0\0\x01"[..], key, b"\x6A"].concat();
+    let nested = |levels: usize, last: u8| (0..levels).fold(leaf(last), |key, _| level(&key));
+    let taken = |levels: usize| steps(&nested(levels, 1), &nested(levels, 2), usize::MAX).unwrap();
+    // Of 64 KiB in each of the two.
+    let a_level = 2 * 65536 / 512;
+    assert!(taken(16) - taken(1) > 15 * a_level, "{} {}", taken(16), taken(1));
 }
 
 /// Where every level would be read, or sorted, once for each one above it, this took hours.

@@ -109,8 +109,8 @@ impl Values for Turned {
         )
     }
 
-    fn same(&self, one: &[u8], other: &[u8]) -> bool {
-        one == other
+    fn same(&self, one: &[u8], other: &[u8], _: &mut usize) -> Option<bool> {
+        Some(one == other)
     }
 
     fn count(&self, current: Option<&[u8]>, count: &[u8]) -> Option<Vec<u8>> {

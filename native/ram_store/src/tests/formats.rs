@@ -41,6 +41,7 @@ fn outcomes() -> Vec<Outcome> {
         Failure::NotANumber { command: 1 },
         Failure::ResultsTooLarge { bytes_max: 1 },
         Failure::RangesTooLarge { entries_max: 1 },
+        Failure::ComparedTooLarge { steps_max: 1 },
     ];
     let mut answers: Vec<Answer> = failures.into_iter().map(Answer::Failed).collect();
     let forgotten = Answer::Ran { succeeded: false, revision: 1, results: None };
@@ -69,7 +70,7 @@ fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_fil
     let formats = [proposals, codec::encode(&outcomes()), dumped()];
     let sums = [
         (121, 10_379_567_835_962_818_448),
-        (51, 8_862_555_256_748_982_069),
+        (54, 6_598_634_467_748_143_355),
         (42, 2_751_743_207_449_341_194),
     ];
     assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);

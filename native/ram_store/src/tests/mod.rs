@@ -1,6 +1,7 @@
 //! The store, fed with proposals.
 
 mod commands;
+mod comparing;
 mod content;
 mod dump;
 mod formats;
@@ -15,12 +16,15 @@ mod transactions;
 use super::*;
 use crate::answer::{Answer, Failure, Found, Outcome};
 use crate::group::{self, Stamp};
-use crate::sessions::{GROUPS_MAX, SESSIONS_MAX};
+use crate::sessions::{
+    GROUPS_MAX, Part, RESULTS_REMEMBERED_BYTES_MAX, Remembered, SESSIONS_MAX, Sessions,
+};
 use crate::write::{Command, Comparison, Condition, Encoded, Place, Range, State, Write};
 use bytes::Bytes;
 use ram_limits::{
-    ANSWER_VALUES_BYTES_MAX, GROUP_WRITES_MAX, NUMBER_BYTES_MAX, RANGE_ENTRIES_MAX,
-    RESULTS_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TRANSACTION_PARTS_MAX,
+    ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, GROUP_WRITES_MAX,
+    NUMBER_BYTES_MAX, RANGE_ENTRIES_MAX, RESULTS_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX,
+    TRANSACTION_PARTS_MAX,
 };
 use ram_table::item::{Item, Meta};
 use ram_table::table::{Revoked, TableSnapshot};

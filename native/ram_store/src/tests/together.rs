@@ -235,7 +235,7 @@ fn sessions_restored_from_their_parts_remember_every_kind_of_answer() {
     let sessions = &client.store.metadata().sessions;
     for part in sessions.parts() {
         let bytes = codec::encode(&part);
-        restored.restore(codec::decode("a part", &bytes).unwrap());
+        restored.restore(codec::decode("a part", &bytes).unwrap()).unwrap();
     }
     assert_eq!(&restored, sessions);
 }

@@ -347,8 +347,8 @@ fn what_is_longer_than_a_number_can_be_is_none_and_is_not_looked_at() {
         fn store<'a>(&self, value: &'a [u8]) -> StoredValue<'a> {
             StoredValue::plain(value)
         }
-        fn same(&self, one: &[u8], other: &[u8]) -> bool {
-            one == other
+        fn same(&self, one: &[u8], other: &[u8], _: &mut usize) -> Option<bool> {
+            Some(one == other)
         }
         fn count(&self, current: Option<&[u8]>, _: &[u8]) -> Option<Vec<u8>> {
             current.map(<[u8]>::to_vec)

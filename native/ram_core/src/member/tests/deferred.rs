@@ -10,7 +10,7 @@ use ram_store::write::{Command, Condition, Place, State, Write};
 fn put_new(handle: &Handle, key: &[u8], told: &Arc<Mutex<Vec<Answer>>>) {
     let (at, told) = (Place::of(key), told.clone());
     let head = Write::Transaction { table: "", conditions: 1, then: 1, otherwise: 1 };
-    let mut writing = handle.writing(&head);
+    let mut writing = handle.writing(&head).unwrap();
     writing.condition(&Condition::Key { at, is: State::Absent }).unwrap();
     writing.command(&Command::put(key, b"new")).unwrap();
     writing.command(&Command::Get { at }).unwrap();

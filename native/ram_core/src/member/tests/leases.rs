@@ -42,7 +42,7 @@ pub(super) fn members(of: &Member) -> Membership {
 }
 
 fn members_with(of: &Member, peers: &[u64]) -> Membership {
-    let peer = |id: &u64| (*id, Peer { name: "peer@here".into(), address: "127.0.0.1:1".into() });
+    let peer = |id: &u64| (*id, Peer::new("peer@here", "127.0.0.1:1"));
     let own = (of.parts.identity.id, as_peer(of));
     Membership::from(peers.iter().map(peer).chain([own]).collect::<BTreeMap<_, _>>())
 }

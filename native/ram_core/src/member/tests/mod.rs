@@ -58,7 +58,7 @@ fn memory() -> Arc<dyn Disk> {
 
 fn as_peer(member: &Member) -> Peer {
     let (name, address) = (member.config.name.clone(), member.parts.replica.net.advertised());
-    Peer { name, address }
+    Peer::new(name, address)
 }
 
 async fn wait_until(what: &str, is_so: impl Fn() -> bool) {

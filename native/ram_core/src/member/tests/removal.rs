@@ -25,7 +25,7 @@ impl Three {
         let (id, net) = (member.parts.identity.id, member.parts.replica.net.clone());
         let (peer, other) =
             (Player::beside(&member, PEER).await, Player::beside(&member, OTHER).await);
-        let named = |player: &Player| Peer { name: "p@h".into(), address: player.net.advertised() };
+        let named = |player: &Player| Peer::new("p@h", player.net.advertised());
         let (own, cookie) = (as_peer(&member), member.config.cookie.clone());
         let all = [(id, own), (PEER, named(&peer)), (OTHER, named(&other))];
         let served = serve(member);

@@ -246,7 +246,7 @@ async fn no_piece_of_a_snapshot_is_written_or_read_on_the_thread_of_heartbeats()
     assert_eq!(watched.threads(), ["ram-transfer"]);
 
     watched.threads.lock().clear();
-    let peer = Peer { name: "peer@here".into(), address: player.net.advertised() };
+    let peer = Peer::new("peer@here", player.net.advertised());
     let told = (
         Terms::begin(None, reads.clock.clone(), Duration::from_secs(1)),
         Heard::new(reads.clock.clone()),
