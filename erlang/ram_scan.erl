@@ -165,7 +165,9 @@ of_make(keys, #{more := More} = Asked) -> Asked#{more := More#{keys_only => true
 of_make({select, _, _}, #{more := More} = Asked) -> Asked#{more := More#{keys_only => false}};
 of_make(same, Asked) -> Asked.
 
-whole(empty, _Make, _Asked, _Call) ->
+%% A range that is upside down too is one of an ordered table that is there.
+whole(empty, _Make, Asked, Call) ->
+    {_First, _IsMore} = short(all_keys(), {false, true, 1}, Asked, Call),
     [];
 whole({at_end, Reverse}, _Make, Asked, Call) ->
     {_, KeysOnly, _} = page_options(Asked),
@@ -189,12 +191,14 @@ scanned(Bounds, Make, Asked, Call) ->
         close(Scan)
     end.
 
-limited(empty, _Make, _What, _Asked, _Call) ->
-    {[], done};
-limited({at_end, _} = Bounds, Make, _What, Asked, Call) ->
+limited(Bounds, Make, _What, Asked, Call) when Bounds =:= empty; element(1, Bounds) =:= at_end ->
     {whole(Bounds, Make, Asked, Call), done};
-limited(_Bounds, Make, What, Asked, Call) ->
-    {_Member, Scan, Revision} = open_table(Asked, Call),
+limited(Bounds, Make, What, Asked, Call) ->
+    {_Member, {Opened, Table} = Scan, Revision} = Open = open_table(Asked, Call),
+    case Bounds =:= all orelse ram_nif:scan_type(Opened, Table) of
+        set -> close(Open), not_ordered(maps:get(name, Asked), Call);
+        _Ordered -> ok
+    end,
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, Asked, Call).
 

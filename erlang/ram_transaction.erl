@@ -17,6 +17,8 @@
 -export_type([tx/0]).
 
 -define(RETRIES, 16).
+%% The longest time that a process can wait, of 49 days.
+-define(FOREVER_MS, 16#FFFFFFFF).
 
 -opaque tx() :: {ram_tx, reference()}.
 
@@ -89,7 +91,8 @@ commit(#state{member = Member, reads = Reads, ranges = Ranges, writes = Writes},
                                          {_, Write} <- maps:to_list(Of)],
     Conditions = maps:values(Reads) ++ Ranges,
     ram_txn:check_parts(Conditions, Commands, Call),
-    case ram_write:run({Member, LeftMs, <<>>}, Conditions, Commands, []) of
+    LimitMs = min(LeftMs, ?FOREVER_MS),
+    case ram_write:run({Member, LimitMs, <<>>}, Conditions, Commands, []) of
         {ran, true, _Revision, _} -> ok;
         {ran, false, _Revision, _} -> conflict;
         {error, Reason} -> ram_write:failed(Reason, Commands, Call)

@@ -241,6 +241,8 @@ what_makes_no_sense_is_refused(Config) ->
              {to_list, [#{reverse => 1}]}, {to_list, [#{continuation => done}]},
              {to_list, [#{table => "name"}]}, {to_list, [#{at_least => 0}]},
              {fold, [not_a_fun, 0]}, {foreach, [fun lists:map/2]}, {keys, [[]]},
+             {range, ['$last', 1]}, {range, [1, '$first', #{table => things, limit => 1}]},
+             {range, [1, 2, #{limit => 1}]}, {prefix, [<<"a">>, #{table => things, limit => 1}]},
              {get_many, [not_a_list]}, {get_many, [[a | b]]}, {info, ["name"]},
              {range, [1, 2, ?ORDERED#{unknown => 1}]}]],
     {_, Continuation} = call(Run, 1, to_list, [?ORDERED#{limit => 1}]),
@@ -251,6 +253,7 @@ what_makes_no_sense_is_refused(Config) ->
     end,
     [?assertEqual({no_table, none}, raised(Run, 2, Function, Arguments))
      || {Function, Arguments} <- [{to_list, [#{table => none}]}, {first, [#{table => none}]},
-                                  {get_many, [[a], #{table => none}]}, {size, [#{table => none}]}]],
+                                  {get_many, [[a], #{table => none}]}, {size, [#{table => none}]},
+                                  {range, ['$last', a, #{table => none}]}]],
     ?assertEqual({timeout, {ram, ram_peers:node(Run, 1)}},
                  raised(Run, 1, lookup, [a, #{at_least => 1 bsl 50, timeout => 50}])).
