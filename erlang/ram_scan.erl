@@ -263,7 +263,7 @@ short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked
         {items, Items, IsMore} -> {Items, IsMore};
         {mixed, Items, IsMore} -> {decoded(Items, Call), IsMore};
         {error, {not_ordered, _}} -> not_ordered(Name, Call);
-        Failed -> ram_lookup:checked(Failed, Call)
+        Failed -> failed(Failed, Call)
     end.
 
 open_table(#{table := Table} = Asked, Call) ->
@@ -287,8 +287,16 @@ page({Member, Scan, Revision}, Cursor, Bounds, Options, Call) ->
         {items, Items, Next} -> {Items, Next};
         {mixed, Items, Next} -> {decoded(Items, Call), Next};
         expired -> ram_error:failure({expired, Revision}, Call);
-        Failed -> ram_lookup:checked(Failed, Call)
+        Failed -> failed(Failed, Call)
     end.
+
+%% Of a range either end may be the wrong key.
+-spec failed({error, term()}, call()) -> no_return().
+failed({error, {bad_key, Why}}, {range, [From | _]} = Call) ->
+    Position = case ram_request:is_key(literal(From)) of true -> 2; false -> 1 end,
+    ram_request:bad_key(Why, Position, "", Call);
+failed(Failed, Call) ->
+    ram_lookup:checked(Failed, Call).
 
 %% @doc With values that are decoded in the calling process.
 -spec decoded([term()], call()) -> [term()].

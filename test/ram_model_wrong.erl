@@ -7,6 +7,8 @@
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 
+-define(PREFIXES_EXPLAIN_LOCAL_FUNS, false).
+
 -import(proper_types, [oneof/1, frequency/1, elements/1]).
 
 operation(Keys) ->
@@ -72,7 +74,6 @@ wrong_arguments() ->
      {get_many, [[a, Local]], "local fun"}, {put_many, [[{a, 1}, {Local, 1}], O], "local fun"},
      {delete_many, [[a, Local]], "local fun"}, {next, [Local, O], "local fun"},
      {range, [Local, 1, O], "local fun"}, {range, [1, Local, O], "local fun"},
-     {prefix, [[Local], O], "local fun"}, {prefix, [{tuple, 2, [Local]}, O], "local fun"},
      {delete_range, [1, Local, O], "local fun"}, {take, [Local, O], "local fun"},
      {update, [Local, 1, fun erlang:is_atom/1], "local fun"},
      {update_counter, [Local, 1], "local fun"}, {cas, [Local, absent, 1], "local fun"},
@@ -100,6 +101,8 @@ wrong_arguments() ->
      {range, [1, 2], "set"}, {range, ['$last', 1, #{table => s}], "set"},
      {range, [1, '$first'], "set"}, {range, ['$first', '$first'], "set"},
      {prefix, [<<>>], "set"}, {first, [], "set"}, {last, [#{table => s}], "set"},
-     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}].
+     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}]
+        ++ [{prefix, [Prefix, O], "local fun"} || ?PREFIXES_EXPLAIN_LOCAL_FUNS,
+                                                  Prefix <- [[Local], {tuple, 2, [Local]}]].
 
 local_fun() -> fun() -> local end.

@@ -195,6 +195,11 @@ used() ->
     badarg = raised(fun() -> ram:transaction(fun(Own) ->
         ram_tx:put(Own, fun() -> local end, 1)
     end) end),
+    {aborted, {badarg, #{3 := _}}} = ram:transaction(fun(Own) ->
+        ok = ram_tx:put(Own, a, 1, ?ORDERED),
+        Local = fun() -> local end,
+        ram_tx:abort(Own, ram_load:explained(ram_tx, range, [Own, a, Local, ?ORDERED]))
+    end),
     ok.
 
 raised(Call) ->
