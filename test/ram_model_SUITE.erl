@@ -25,7 +25,7 @@ end_per_suite(Config) ->
     ram_case:stop(Config).
 
 one_process_sees_the_model_whatever_node_it_asks(_Config) ->
-    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS).
+    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
 
 processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
     ram_property:check(ram_model_prop:parallel(revisions), ?PARALLEL_TESTS).

@@ -28,12 +28,22 @@ use(Run) ->
 %%% Properties
 
 sequential() ->
-    ?FORALL(Keys, ram_model_gen:key_sets(),
-            ?FORALL(Commands, proper_statem:commands(?MODULE, {{keys, Keys}, new()}), begin
+    ?FORALL({Keys, Fill}, {ram_model_gen:key_sets(), proper_types:boolean()}, begin
+        Filling = filling(Keys, Fill),
+        Initial = {{keys, Keys}, lists:foldl(fun after_it/2, new(), Filling)},
+        ?FORALL(Commands, proper_statem:commands(?MODULE, Initial), begin
                 empty(),
+                _ = [ok = perform(1, Operation) || Operation <- Filling],
                 {History, _State, Result} = proper_statem:run_commands(?MODULE, Commands),
                 holds(Result =:= ok, {Result, lists:sublist(lists:reverse(History), 1)})
-            end)).
+        end)
+    end).
+
+%% What a run begins with: empty tables, or all keys in each.
+filling(_Keys, false) -> [];
+filling(Keys, true) ->
+    Entries = lists:zip(Keys, lists:seq(1, length(Keys))),
+    [{put_many, [Entries], #{table => Table}} || Table <- [default | maps:keys(?TABLES)]].
 
 %% @doc Of a kind of operations that ram_model_gen:at_once/1 makes.
 parallel(Kind) ->
@@ -66,7 +76,9 @@ precondition(_State, _Call) ->
     true.
 
 next_state({Of, Model}, _Answer, {call, _, perform, [_Node, Operation]}) ->
-    {Of, element(2, ram_model:run(Operation, Model))}.
+    {Of, after_it(Operation, Model)}.
+
+after_it(Operation, Model) -> element(2, ram_model:run(Operation, Model)).
 
 postcondition({_Of, Model}, {call, _, perform, [_Node, Operation]}, Answer) ->
     ram_model:agrees(element(1, ram_model:run(Operation, Model)), Answer).

@@ -8,7 +8,7 @@
 %% @doc Throws `not_ordered' where a set has no answer.
 -spec answer(atom(), [term()], map(), {set | ordered_set, content()}) -> term().
 answer(fold, [], Options, Of) ->
-    reversed(all(maps:with([reverse], Options), Of));
+    all(maps:with([reverse], Options), Of);
 answer(fold, [crash], _Options, {_, Content}) ->
     case map_size(Content) of 0 -> []; _ -> {raised, crash} end;
 answer(foreach, [], Options, Of) ->
@@ -47,9 +47,6 @@ shown(Options, Entries) ->
         #{} -> Shown
     end.
 
-reversed({any_order, Items}) -> {any_order, Items};
-reversed(Items) -> lists:reverse(Items).
-
 one([]) -> error;
 one([Entry | _]) -> {ok, Entry}.
 
@@ -87,9 +84,10 @@ begins(Key, {tuple, Size, First}) ->
 begins(Key, Prefix) when is_bitstring(Key), is_binary(Prefix) ->
     Bits = bit_size(Prefix),
     case Key of <<First:Bits/bitstring, _/bitstring>> -> First =:= Prefix; _ -> false end;
-begins(Key, []) when is_list(Key) -> true;
-begins([Element | Key], [Same | Prefix]) when Element =:= Same -> begins(Key, Prefix);
-begins(_Key, _Prefix) -> false.
+begins(Key, Prefix) when is_list(Key), is_list(Prefix) ->
+    lists:prefix(Prefix, Key);
+begins(_Key, _Prefix) ->
+    false.
 
 sorted(Content) ->
     Before = fun({One, _}, {Other, _}) -> not is_before(Other, One) end,

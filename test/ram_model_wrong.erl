@@ -7,8 +7,6 @@
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 
--define(PREFIXES_EXPLAIN_LOCAL_FUNS, false).
-
 -import(proper_types, [oneof/1, frequency/1, elements/1]).
 
 operation(Keys) ->
@@ -95,14 +93,20 @@ wrong_arguments() ->
      {create_table, ["t", #{}], "name"}, {create_table, ['', #{}], "name"},
      {drop_table, [7], "name"}, {drop_table, [default], "default"}, {info, ["t"], "name"},
      {select, [a], "match specification"}, {select, [[{'_', [], ['$1']}], O], "specification"},
-     {prefix, [a, O], "prefix"}, {prefix, [<<1:3>>, O], "binary"}, {prefix, [[a | b], O], "list"},
+     {prefix, [a, O], "binary"}, {prefix, [<<1:3>>, O], "binary"}, {prefix, [[a | b], O], "list"},
      {prefix, [{tuple, 1, [a, b]}, O], "tuple"}, {prefix, [{tuple, -1, []}, O], "tuple"},
      {delete_range, ['$first', '$first', O], "end"}, {delete_range, ['$last', '$last', O], "end"},
      {range, [1, 2], "set"}, {range, ['$last', 1, #{table => s}], "set"},
      {range, [1, '$first'], "set"}, {range, ['$first', '$first'], "set"},
      {prefix, [<<>>], "set"}, {first, [], "set"}, {last, [#{table => s}], "set"},
-     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}]
-        ++ [{prefix, [Prefix, O], "local fun"} || ?PREFIXES_EXPLAIN_LOCAL_FUNS,
-                                                  Prefix <- [[Local], {tuple, 2, [Local]}]].
+     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}] ++ local_funs_in_prefixes().
+
+-ifdef(PREFIXES_EXPLAIN_LOCAL_FUNS).
+local_funs_in_prefixes() ->
+    [{prefix, [Prefix, #{table => o}], "local fun"}
+     || Prefix <- [[local_fun()], {tuple, 2, [local_fun()]}]].
+-else.
+local_funs_in_prefixes() -> [].
+-endif.
 
 local_fun() -> fun() -> local end.
