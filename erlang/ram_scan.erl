@@ -65,10 +65,15 @@ keys(Options) ->
 -spec select(ets:match_spec(), [map()]) -> [term()] | {[term()], continuation() | done}.
 select(Spec, Options) ->
     Call = {select, [Spec | Options]},
-    Compiled = try ets:match_spec_compile(Spec)
-               catch error:badarg -> wrong(Call, 1, "must be a match specification of ets", Spec)
-               end,
-    listed(all, {select, Spec, Compiled}, options(Options), Call).
+    listed(all, {select, Spec, compiled(Spec, Call)}, options(Options), Call).
+
+%% One without a clause matches nothing; ets selects by it, and does not compile it.
+compiled([], _Call) ->
+    none;
+compiled(Spec, Call) ->
+    try ets:match_spec_compile(Spec)
+    catch error:badarg -> wrong(Call, 1, "must be a match specification of ets", Spec)
+    end.
 
 -spec range(term(), term(), [map()]) ->
           [term()] | {[term()], continuation() | done}.
@@ -245,6 +250,7 @@ gather(Scan, Cursor, Bounds, Make, {Reverse, KeysOnly, _} = Options, Limit, Page
 count(Pages) ->
     lists:sum([length(Page) || Page <- Pages]).
 
+made({select, [], none}, _Items) -> [];
 made({select, _Spec, Compiled}, Items) -> ets:match_spec_run(Items, Compiled);
 made(_Make, Items) -> Items.
 

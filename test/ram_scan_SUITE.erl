@@ -245,12 +245,13 @@ what_makes_no_sense_is_refused(Config) ->
              {range, [1, 2, #{limit => 1}]}, {prefix, [<<"a">>, #{table => things, limit => 1}]},
              {get_many, [not_a_list]}, {get_many, [[a | b]]}, {info, ["name"]},
              {range, [1, 2, ?ORDERED#{unknown => 1}]}]],
-    {_, Continuation} = call(Run, 1, to_list, [?ORDERED#{limit => 1}]),
-    case Continuation of
-        done -> ok;
-        _ -> ?assertEqual(badarg, raised(Run, 1, keys, [?ORDERED#{limit => 1,
-                                                                  continuation => Continuation}]))
-    end,
+    ok = call(Run, 1, put_many, [[{Key, 1} || Key <- [a, b]], ?ORDERED]),
+    {[_], Continuation} = call(Run, 1, to_list, [?ORDERED#{limit => 1}]),
+    [?assertEqual({Function, badarg},
+                  {Function, raised(Run, 1, Function,
+                                    [Options#{limit => 1, continuation => Continuation}])})
+     || {Function, Options} <- [{keys, ?ORDERED}, {to_list, ?ORDERED#{reverse => true}},
+                                {to_list, #{table => things}}, {to_list, #{}}]],
     [?assertEqual({no_table, none}, raised(Run, 2, Function, Arguments))
      || {Function, Arguments} <- [{to_list, [#{table => none}]}, {first, [#{table => none}]},
                                   {get_many, [[a], #{table => none}]}, {size, [#{table => none}]},
