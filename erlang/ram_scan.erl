@@ -19,7 +19,7 @@
 %% What is left: results that were found, and where to go on.
 -record(ram_continuation, {scan :: {reference(), Table :: binary()},
                            revision :: pos_integer(),
-                           what :: term(),              % the call and its arguments
+                           what :: term(),              % the table, the call and its arguments
                            found = [] :: [term()],
                            cursor :: term()}).
 
@@ -148,8 +148,9 @@ list(Bounds, Make, Options, Call) ->
 listed(Bounds, Make, Options, Call) ->
     Checks = #{limit => fun check_limit/1, reverse => fun check_boolean/1,
                keys_only => fun check_boolean/1, continuation => fun check_continuation/1},
-    #{more := More} = Asked = of_make(Make, ram_options:read(Options, Checks, Call)),
-    What = {Bounds, made_of(Make), maps:without([limit, continuation], More)},
+    #{table := Table, more := More} = Asked =
+        of_make(Make, ram_options:read(Options, Checks, Call)),
+    What = {Table, Bounds, made_of(Make), maps:without([limit, continuation], More)},
     case More of
         #{continuation := #ram_continuation{what = What} = Continuation} ->
             go_on(Continuation, Make, Asked, Call);
@@ -207,7 +208,7 @@ limited(Bounds, Make, What, Asked, Call) ->
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, Asked, Call).
 
-go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _}, found = Found,
+go_on(#ram_continuation{scan = Scan, revision = Revision, what = {_, Bounds, _, _}, found = Found,
                         cursor = Cursor} = Continuation, Make, Asked, Call) ->
     #{member := Member, more := More} = Asked,
     Limit = maps:get(limit, More, infinity),

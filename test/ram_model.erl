@@ -43,7 +43,7 @@ run({Function, Arguments, Given}, State) ->
         throw:{{raised, _} = Raised, After} -> {Raised, After}
     end.
 
-%%% One key
+%%% Calls: of one key, of several, of a whole table
 
 call(put, [Key, Value], Options, State) ->
     change(fun(T, S) -> put(T, Key, Value, S) end, Key, Options, State);
@@ -66,71 +66,78 @@ call(update_counter, [Key, Count, Default], Options, State) ->
     is_integer(Number) orelse raise({not_an_integer, Key}),
     {Number, written(State, put(Table, Key, Number, State))};
 call(update, Arguments, Options, State) ->
-    Runs = case Options of #{retries := N} when is_integer(N) -> N + 1; _ -> infinity end,
-    update(1, Runs, Arguments, Options, State);
+    update(1, runs(Options), Arguments, Options, State);
 call(get_and_update, Arguments, Options, State) ->
-    Runs = case Options of #{retries := N} when is_integer(N) -> N + 1; _ -> infinity end,
-    get_and_update(1, Runs, Arguments, Options, State);
-call(get, [Key], Options, State) ->
-    call(get, [Key, undefined], Options, State);
-call(get, [Key, Default], Options, State) ->
+    get_and_update(1, runs(Options), Arguments, Options, State);
+call(Function, Arguments, Options, State) ->
+    read(Function, Arguments, Options, State).
+
+runs(#{retries := Retries}) when is_integer(Retries) -> Retries + 1;
+runs(_Infinity) -> infinity.
+
+read(get, [Key], Options, State) ->
+    read(get, [Key, undefined], Options, State);
+read(get, [Key, Default], Options, State) ->
     case entry(table(Options), Key, State) of
         none -> {Default, State};
         {Value, _, _, _} -> {Value, State}
     end;
-call(fetch, [Key], Options, State) ->
+read(fetch, [Key], Options, State) ->
     {found(entry(table(Options), Key, State)), State};
-call(lookup, [Key], Options, State) ->
+read(lookup, [Key], Options, State) ->
     {current(entry(table(Options), Key, State)), State};
-call(member, [Key], Options, State) ->
+read(member, [Key], Options, State) ->
     {entry(table(Options), Key, State) =/= none, State};
-call(get_many, [Keys], Options, State) ->
+read(get_many, [Keys], Options, State) ->
     {_, Content} = content(table(Options), State),
     {maps:map(fun(_, {Value, _, _, _}) -> Value end, maps:with(Keys, Content)), State};
-call(size, [], Options, State) ->
+read(size, [], Options, State) ->
     {_, Content} = content(table(Options), State),
     {map_size(Content), State};
-%%% Several keys
-call(put_many, [Entries], Options, State) ->
+read(Function, Arguments, Options, State) ->
+    several(Function, Arguments, Options, State).
+
+several(put_many, [Entries], Options, State) ->
     Table = table(Options),
     Put = fun({Key, Value}, S) -> put(Table, Key, Value, S) end,
     many(Entries, Put, Options, State);
-call(delete_many, [Keys], Options, State) ->
+several(delete_many, [Keys], Options, State) ->
     Table = table(Options),
     many(Keys, fun(Key, S) -> remove(Table, Key, S) end, Options, State);
-call(delete_range, [From, To], Options, State) ->
+several(delete_range, [From, To], Options, State) ->
     Table = table(Options),
     Keys = [Key || {Key, _} <- ram_model_scan:range(From, To, ordered(Table, State))],
     Remove = fun(Key, S) -> remove(Table, Key, S) end,
     {length(Keys), written(State, lists:foldl(Remove, State, Keys))};
-call(txn, [If, Then, Else], Options, State) ->
+several(txn, [If, Then, Else], Options, State) ->
     ram_model_txn:txn(If, Then, Else, table(Options), State);
-call(transaction, [Steps], Options, State) ->
+several(transaction, [Steps], Options, State) ->
     ram_model_txn:transaction(Steps, maps:get(retries, Options, 16), State);
-%%% Tables
-call(create_table, [Name], Options, #{tables := Tables} = State) ->
+several(Function, Arguments, Options, State) ->
+    table(Function, Arguments, Options, State).
+
+table(create_table, [Name], Options, #{tables := Tables} = State) ->
     case Tables of
         #{Name := _} -> {{error, exists}, State};
         #{} ->
             Table = {maps:get(type, Options, set), #{}},
             {ok, written(State, State#{tables := Tables#{Name => Table}, changed => true})}
     end;
-call(drop_table, [Name], _Options, #{tables := Tables} = State) ->
+table(drop_table, [Name], _Options, #{tables := Tables} = State) ->
     case Tables of
         #{Name := _} ->
             Dropped = State#{tables := maps:remove(Name, Tables), changed => true},
             {ok, written(State, Dropped)};
         #{} -> {{error, no_table}, State}
     end;
-call(tables, [], _Options, #{tables := Tables} = State) ->
+table(tables, [], _Options, #{tables := Tables} = State) ->
     {lists:sort(maps:keys(Tables)), State};
-call(info, [Name], _Options, #{tables := Tables} = State) ->
+table(info, [Name], _Options, #{tables := Tables} = State) ->
     case Tables of
         #{Name := {Type, Content}} -> {{Type, map_size(Content), Content =/= #{}}, State};
         #{} -> {error, State}
     end;
-%%% Scans
-call(Function, Arguments, Options, State) ->
+table(Function, Arguments, Options, State) ->
     Scanned = content(table(Options), State),
     Answer = try ram_model_scan:answer(Function, Arguments, Options, Scanned)
              catch throw:not_ordered -> raise(badarg)

@@ -99,7 +99,8 @@ wrong_arguments() ->
      {range, [1, 2], "set"}, {range, ['$last', 1, #{table => s}], "set"},
      {range, [1, '$first'], "set"}, {range, ['$first', '$first'], "set"},
      {prefix, [<<>>], "set"}, {first, [], "set"}, {last, [#{table => s}], "set"},
-     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}] ++ local_funs_in_prefixes().
+     {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}
+     | local_funs_in_prefixes()].
 
 -ifdef(PREFIXES_EXPLAIN_LOCAL_FUNS).
 local_funs_in_prefixes() ->

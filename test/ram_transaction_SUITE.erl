@@ -67,7 +67,8 @@ of_two_who_rely_on_each_other_one_gives_way(Config) ->
     [begin
          ok = call(Run, 1, put_many, [[{{on_call, Round, Who}, true} || Who <- [ada, bob]]]),
          Self = self(),
-         Leavers = [spawn_link(fun() -> Self ! {self(), call(Run, I, ?MODULE, leave, [Round, Who])} end)
+         Leaves = fun(I, Who) -> Self ! {self(), call(Run, I, ?MODULE, leave, [Round, Who])} end,
+         Leavers = [spawn_link(fun() -> Leaves(I, Who) end)
                     || {I, Who} <- [{2, ada}, {3, bob}]],
          _ = [receive {Leaver, {ok, _}} -> ok end || Leaver <- Leavers],
          OnCall = call(Run, 1, get_many, [[{on_call, Round, Who} || Who <- [ada, bob]]]),
@@ -90,7 +91,8 @@ what_is_inserted_into_a_range_that_was_read_is_noticed(Config) ->
     [begin
          Booked = on_all(Run, book, [Round, rand:uniform(3)]),
          ?assertEqual({Round, 1}, {Round, length([ok || {ok, booked} <- Booked])}),
-         ?assertEqual(1, length(call(Run, 1, range, [{slot, Round, 0}, {slot, Round, 100}, ?ORDERED])))
+         Slots = [{slot, Round, 0}, {slot, Round, 100}, ?ORDERED],
+         ?assertEqual(1, length(call(Run, 1, range, Slots)))
      end || Round <- lists:seq(1, ram_case:amount(20, 200))].
 
 book(Round, Limit) ->
