@@ -35,6 +35,8 @@ run({pages, Scan, Rest, Writes}, State) ->
     {First, State} = run(Scan, State),
     {Answers, After} = lists:mapfoldl(fun run/2, State, Writes),
     {{pages, First, Rest, Answers}, After};
+run({_Function, _Arguments, #{at_least := ahead}}, State) ->
+    {{raised, timeout}, State};
 run({Function, Arguments, Given}, State) ->
     Options = case Given of none -> #{}; _ -> Given end,
     try call(Function, Arguments, Options, State)

@@ -2,10 +2,13 @@
 %% prints the seed; RAM_SEED=<integer> runs the same cases again.
 -module(ram_model_SUITE).
 
+-include_lib("stdlib/include/assert.hrl").
+
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([one_process_sees_the_model_whatever_node_it_asks/1,
          processes_at_once_see_one_model_whatever_nodes_they_ask/1,
-         updates_at_once_are_those_of_some_order/1]).
+         updates_at_once_are_those_of_some_order/1,
+         each_wrong_option_and_argument_is_refused_and_changes_nothing/1]).
 
 -define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
 -define(PARALLEL_TESTS, ram_case:amount(40, 500)).
@@ -32,3 +35,6 @@ processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
 
 updates_at_once_are_those_of_some_order(_Config) ->
     ram_property:check(ram_model_prop:parallel(updates), ?PARALLEL_TESTS).
+
+each_wrong_option_and_argument_is_refused_and_changes_nothing(_Config) ->
+    [?assertEqual({Node, []}, {Node, ram_model_prop:not_refused(Node)}) || Node <- [1, 2, 3]].

@@ -2,7 +2,10 @@
 %% are counted from the one at which a run began; and of what ram answers the answer of the model.
 -module(ram_model_call).
 
--export([perform/2, empty/1]).
+-export([perform/2, empty/1, not_refused/1]).
+
+%% So many revisions no run makes.
+-define(AHEAD, 1000000).
 
 -type base() :: ram:rev().
 
@@ -14,6 +17,21 @@ empty(Tables) ->
     ok = ram:delete_many(ram:keys()),
     {true, [], Rev} = ram:txn([], [], []),
     Rev.
+
+%% @doc Of these wrong calls those that are not refused with an explanation, or change something.
+-spec not_refused([ram_model:operation()]) -> [{ram_model:operation(), term()}].
+not_refused(Wrong) ->
+    Before = all_there_is(),
+    Told = [{Call, Answer} || Call <- Wrong,
+                              (Answer = perform(1, Call)) =/= badarg_is_explained],
+    case all_there_is() of
+        Before -> Told;
+        After -> [{Wrong, {changed, Before, After}} | Told]
+    end.
+
+all_there_is() ->
+    Tables = ram:tables(),
+    {ram:txn([], [], []), [{Table, lists:sort(ram:to_list(#{table => Table}))} || Table <- Tables]}.
 
 -spec perform(base(), ram_model:operation()) -> term().
 perform(_Base, {wrong, Function, Arguments, Word}) ->
@@ -94,6 +112,8 @@ arguments(_Base, _Function, Arguments) ->
     Arguments.
 
 options(_Base, none) -> [];
+options(Base, #{at_least := ahead} = Options) ->
+    [Options#{at_least := Base + ?AHEAD}];
 options(Base, #{expect := Expected} = Options) ->
     [Options#{expect := absolute(Base, Expected)}];
 options(_Base, Options) ->

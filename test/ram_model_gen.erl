@@ -50,8 +50,17 @@ rev(Rev) -> range(max(0, Rev - 6), Rev + 1).
 
 read(Key) ->
     oneof([{get, [Key], none}, read(get, [Key, value()]), read(fetch, [Key]), read(lookup, [Key]),
-           read(member, [Key]), read(get_many, [few(Key)]), read(size, []),
-           read(lookup, [Key])]).
+           read(member, [Key]), read(get_many, [few(Key)]), read(size, []), read(lookup, [Key]),
+           ahead(Key)]).
+
+%% Of a revision that is not there yet, which nobody waits for.
+ahead(Key) ->
+    ?LET({{Function, Arguments}, Reads},
+         {oneof([{get, [Key, 1]}, {fetch, [Key]}, {lookup, [Key]}, {size, []}, {to_list, []},
+                 {first, []}, {range, ['$last', '$first']}, {fold, []}]),
+          elements([lease, quorum, local])},
+         {Function, Arguments,
+          #{table => o, reads => Reads, at_least => ahead, timeout => 5}}).
 
 read(Function, Arguments) ->
     call(Function, Arguments, fresh()).
@@ -127,9 +136,24 @@ transaction(Key) ->
     Beside = {outside, range(1, 2), elements([default, o]), Key, value()},
     Steps = frequency([{6, few(frequency([{3, Step}, {1, Limited}]))},
                        {4, few(frequency([{3, Step}, {1, Ranges}, {1, Beside}]))},
+                       {4, overtaken(Key)}, {4, ?LAZY(ranges_over_own_writes(Key))},
                        {1, ?LET({First, End}, {few(Step), Last}, First ++ [End])}]),
     ?LET({Of, Retries}, {Steps, options([{retries, range(0, 2)}, {timeout, timeout()}])},
          {transaction, [Of], shortest(Retries)}).
+
+%% What it reads of a table is changed beside it.
+overtaken(Key) ->
+    ?LET({Table, K}, {elements([default, o, o]), Key},
+         [oneof([{fetch, Table, K} | [{range, o, '$first', '$last', #{}} || Table =:= o]]),
+          {outside, range(1, 2), Table, K, value()},
+          oneof([{put, Table, Key, value()}, {delete, Table, Key}])]).
+
+ranges_over_own_writes(Key) ->
+    Write = oneof([{put, o, Key, value()}, {delete, o, Key}]),
+    ?LET(Bounds, bounds(Key),
+         [Write, Write, {delete, o, Key},
+          list_to_tuple([range, o] ++ Bounds
+                        ++ [options([{reverse, boolean()}, {limit, range(1, 3)}])])]).
 
 %%% Tables and scans
 
@@ -226,10 +250,10 @@ given(Options, More) -> maps:merge(Options, More).
 at_once(revisions) ->
     {Key, Rev} = {elements([a, b]), 3},
     Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value()}},
-                      {3, {put, default, Key, value()}}, {1, {range, o, '$first', '$last', #{}}}]),
+                      {3, {put, default, Key, value()}}, {2, {range, o, '$first', '$last', #{}}}]),
     Transaction = {transaction, [few(Step)], #{retries => 1000}},
     frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}},
-               {1, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {2, Transaction},
+               {1, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},
                {1, {to_list, [], #{table => o}}}, {1, {delete_range, [a, Key], #{table => o}}},
                {1, {range, [Key, '$last'], #{table => o, reads => quorum}}},
                {1, {put_many, [[{a, value()}, {b, value()}]], #{return => rev}}},
@@ -242,7 +266,7 @@ at_once(updates) ->
                {1, {get, [Key, none], none}}, {1, {delete, [Key], none}}, {1, {take, [Key], none}},
                {3, {update, [Key, value(), oneof(Changes)], none}},
                {3, {update, [Key, value(), oneof(Changes)], #{return => new}}},
-               {2, {get_and_update, [Key, oneof([keep, delete | Changes])], none}},
+               {4, {get_and_update, [Key, oneof([keep, delete, wrap | Changes])], none}},
                {2, {update_counter, [Key, range(-3, 3)], none}},
                {1, {put_new, [Key, value()], none}},
                {1, {get_many, [[a, b]], none}}, {1, {put_many, [[{a, 1}, {b, value()}]], none}}]).
@@ -255,6 +279,7 @@ write_at_once(Key, Rev) ->
            call_on(default, delete, [Key], [return([rev, old]), {expect, expected(Rev)}]),
            call_on(default, take, [Key], [Table]),
            {get_and_update, [Key, oneof([keep, delete, wrap, {set, value()}])], none},
+           {get_and_update, [Key, wrap], none},
            {update_counter, [Key, {range(-3, 3), 5, 0}, range(0, 1)], none}]).
 
 txn_at_once(Key, Rev) ->

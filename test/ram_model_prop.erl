@@ -9,7 +9,7 @@
 -module(ram_model_prop).
 -behaviour(proper_statem).
 
--export([sequential/0, parallel/1, use/1]).
+-export([sequential/0, parallel/1, not_refused/1, use/1]).
 -export([initial_state/0, command/1, precondition/2, postcondition/3, next_state/3]).
 -export([perform/2]).
 
@@ -53,6 +53,13 @@ parallel(Kind) ->
         {Before, Parallel, Result} = proper_statem:run_parallel_commands(?MODULE, Commands),
         holds(Result =:= ok, {Result, Before, Parallel})
     end).
+
+%% @doc Of all calls with one thing that is wrong those that a node does not refuse, or that change
+%% something.
+not_refused(Node) ->
+    empty(),
+    ok = perform(Node, {put_many, [[{a, 1}, {b, 2}]], #{table => o}}),
+    on(Node, not_refused, [ram_model_wrong:all(a)]).
 
 holds(true, _What) -> true;
 holds(false, What) -> ct:log("~p", [What]), false.

@@ -3,7 +3,7 @@
 %% with a word that the explanation has to have.
 -module(ram_model_wrong).
 
--export([operation/1]).
+-export([operation/1, all/1]).
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 
@@ -18,21 +18,33 @@ operation(Keys) ->
                              || {Function, Arguments, Word} <- wrong_arguments()])}]).
 
 wrong_option(Function, Arguments) ->
-    Known = ram_model_gen:known(Function),
-    Unknown = [Option || Option <- [expec, "table"] ++ maps:keys(values()),
-                         not lists:member(Option, Known)],
-    Right = case lists:member(table, Known) of
+    ?LET({Option, Value}, elements(wrong_options(Function)),
+         with_option(Function, Arguments, Option, Value)).
+
+with_option(Function, Arguments, Option, Value) ->
+    Right = case lists:member(table, ram_model_gen:known(Function)) of
                 true -> #{table => o};
                 false -> #{timeout => 60000}
             end,
-    ?LET({Option, Value},
-         oneof([?LET(Option, elements(Of), {Option, elements(element(Part, of_option(Option)))})
-                || {Of, Part} <- [{Known, 2}, {Unknown, 1}]]),
-         {wrong, Function, Arguments ++ [Right#{Option => wrong_for(Function, Option, Value)}],
-          lists:flatten(io_lib:format("~0tp", [Option]))}).
+    {wrong, Function, Arguments ++ [Right#{Option => Value}],
+     lists:flatten(io_lib:format("~0tp", [Option]))}.
 
-of_option(Option) ->
-    maps:get(Option, values(), {[1], [1]}).
+%% Each option that the call knows with each value that is wrong, and each that it does not know
+%% with values that others take.
+wrong_options(Function) ->
+    Known = ram_model_gen:known(Function),
+    Unknown = [Option || Option <- [expec, "table" | maps:keys(values())],
+                         not lists:member(Option, Known)],
+    [{Option, wrong_for(Function, Option, Value)}
+     || {Of, Part} <- [{Known, 2}, {Unknown, 1}], Option <- Of,
+        Value <- element(Part, maps:get(Option, values(), {[1], [1]}))].
+
+%% @doc All of them, on a key.
+-spec all(term()) -> [ram_model:operation()].
+all(Key) ->
+    [with_option(Function, Arguments, Option, Value)
+     || {Function, Arguments} <- calls(Key), {Option, Value} <- wrong_options(Function)]
+        ++ [{wrong, Function, Arguments, Word} || {Function, Arguments, Word} <- wrong_arguments()].
 
 %% Values that are right, and some that no call takes.
 values() ->

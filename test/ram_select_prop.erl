@@ -19,6 +19,8 @@
 -define(TABLES, #{s => set, o => ordered_set}).
 -define(SPECS, 8).
 -define(MANY, 2500).
+%% How much of a term is printed.
+-define(DEPTH, 200).
 
 -import(proper_types, [oneof/1, frequency/1, range/2, elements/1, vector/2]).
 
@@ -37,7 +39,7 @@ many_entries(Run) ->
             agree(ram_peers:call(Run, 1, ?MODULE, compare, [Entries, Asked]))).
 
 agree([]) -> true;
-agree(Differ) -> ct:log("~0tp", [Differ]), false.
+agree(Differ) -> ct:log("~0tP", [Differ, ?DEPTH]), false.
 
 %% @doc What differs between the answers of ets and of ram.
 compare(Entries, Asked) ->
