@@ -96,7 +96,12 @@ count() ->
 value() ->
     frequency([{3, range(-3, 3)},
                {3, oneof([undefined, error, 0.0, 1.0, <<"v">>, [], {ok, 1}, #{1 => 1.0},
-                          1 bsl 70])}]).
+                          1 bsl 70])},
+               {1, proper_types:exactly(deep())}]).
+
+%% One that the caller decodes, since the library does not build it.
+deep() ->
+    lists:foldl(fun(_, Inner) -> {Inner} end, bottom, lists:seq(1, 200)).
 
 %%% Several keys
 

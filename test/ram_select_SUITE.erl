@@ -6,7 +6,7 @@
 -export([a_match_specification_selects_what_it_does_in_ets/1,
          it_does_so_where_a_scan_takes_several_pages/1]).
 
--define(FEW_TESTS, ram_case:amount(150, 5000)).
+-define(FEW_TESTS, ram_case:amount(100, 5000)).
 -define(MANY_TESTS, ram_case:amount(20, 200)).
 
 suite() ->
