@@ -16,7 +16,7 @@
 -type entry() :: {Value :: term(), Rev :: integer(), Created :: integer(), Version :: integer()}.
 -type operation() :: {Function :: atom(), Arguments :: [term()], Options :: map() | none}
                    | {pages, operation(), Rest :: pos_integer() | infinity, [operation()]}
-                   | {wrong, atom(), [term()], Word :: string()}.
+                   | {wrong | wrong_inside, atom(), [term()], Word :: string()}.
 
 -spec new() -> state().
 new() -> new(#{s => set, o => ordered_set}).

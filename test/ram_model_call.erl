@@ -35,16 +35,10 @@ all_there_is() ->
 
 -spec perform(base(), ram_model:operation()) -> term().
 perform(_Base, {wrong, Function, Arguments, Word}) ->
-    try ram_load:explained(ram, Function, Arguments) of
-        {badarg, #{} = Why} ->
-            case string:find(lists:join(" ", maps:values(Why)), Word) of
-                nomatch -> {says_nothing_of, Word, Why};
-                _ -> badarg_is_explained
-            end;
-        Other -> Other
-    catch
-        Class:Reason -> {not_explained, Class, Reason}
-    end;
+    refused(ram, Function, Arguments, Word);
+perform(_Base, {wrong_inside, Function, Arguments, Word}) ->
+    {ok, Told} = ram:transaction(fun(Tx) -> refused(ram_tx, Function, [Tx | Arguments], Word) end),
+    Told;
 perform(Base, {pages, {Function, Arguments, Options}, Rest, Writes}) ->
     Call = fun(More) -> guarded(fun() -> apply(ram, Function, Arguments ++ [More]) end) end,
     First = Call(Options),
@@ -55,6 +49,18 @@ perform(Base, {Function, Arguments, Options}) ->
     Real = arguments(Base, Function, Arguments) ++ options(Base, Options),
     Answer = guarded(fun() -> answered(Function, Real) end),
     told(Base, Function, Options, Answer).
+
+refused(Module, Function, Arguments, Word) ->
+    try ram_load:explained(Module, Function, Arguments) of
+        {badarg, #{} = Why} ->
+            case string:find(lists:join(" ", maps:values(Why)), Word) of
+                nomatch -> {says_nothing_of, Word, Why};
+                _ -> badarg_is_explained
+            end;
+        Other -> Other
+    catch
+        Class:Reason -> {not_explained, Class, Reason}
+    end.
 
 guarded(Do) ->
     try Do()

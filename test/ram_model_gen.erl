@@ -258,10 +258,10 @@ at_once(revisions) ->
                       {3, {put, default, Key, value()}}, {2, {range, o, '$first', '$last', #{}}}]),
     Transaction = {transaction, [few(Step)], #{retries => 1000}},
     frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}},
-               {1, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},
+               {3, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},
                {1, {to_list, [], #{table => o}}}, {1, {delete_range, [a, Key], #{table => o}}},
                {1, {range, [Key, '$last'], #{table => o, reads => quorum}}},
-               {1, {put_many, [[{a, value()}, {b, value()}]], #{return => rev}}},
+               {3, {put_many, [[{a, value()}, {b, value()}]], #{return => rev}}},
                {1, {create_table, [t], #{type => ordered_set}}}, {1, {drop_table, [t], none}},
                {1, {put, [Key, value()], #{table => t, return => rev}}}]);
 at_once(updates) ->

@@ -1,6 +1,7 @@
 %% Calls of ram with one thing that is wrong: an option that it does not know, a value that an
 %% option cannot have, an argument of another kind. Each is `{wrong, Function, Arguments, Word}',
-%% with a word that the explanation has to have.
+%% with a word that the explanation has to have; or `{wrong_inside, ...}', a call of ram_tx, whose
+%% first argument is not among these.
 -module(ram_model_wrong).
 
 -export([operation/1, all/1]).
@@ -44,7 +45,8 @@ wrong_options(Function) ->
 all(Key) ->
     [with_option(Function, Arguments, Option, Value)
      || {Function, Arguments} <- calls(Key), {Option, Value} <- wrong_options(Function)]
-        ++ [{wrong, Function, Arguments, Word} || {Function, Arguments, Word} <- wrong_arguments()].
+        ++ [{wrong, Function, Arguments, Word} || {Function, Arguments, Word} <- wrong_arguments()]
+        ++ [{wrong_inside, Function, Arguments, Word} || {Function, Arguments, Word} <- inside()].
 
 %% Values that are right, and some that no call takes.
 values() ->
@@ -121,5 +123,22 @@ local_funs_in_prefixes() ->
 -else.
 local_funs_in_prefixes() -> [].
 -endif.
+
+inside() ->
+    Local = local_fun(),
+    [{Function, Arguments ++ [Options], Word}
+     || {Function, Arguments} <- [{get, [k, 1]}, {fetch, [k]}, {put, [k, 1]}, {delete, [k]}],
+        {Options, Word} <- [{#{tabel => o}, "tabel"}, {#{table => "o"}, "table"},
+                            {#{table => ''}, "table"}, {#{timeout => 1}, "timeout"},
+                            {#{reads => local}, "reads"}, {[], "map of options"}]]
+        ++ [{range, [1, 2, Options#{table => o}], Word}
+            || {Options, Word} <- [{#{limit => 0}, "limit"}, {#{limit => all}, "limit"},
+                                   {#{reverse => 1}, "reverse"}, {#{keys_only => 1}, "keys_only"},
+                                   {#{continuation => done}, "continuation"}]]
+        ++ [{range, [1, 2, #{}], "set"}, {range, ['$last', 1, #{table => s}], "set"},
+            {range, [1, 2, o], "map of options"}, {range, [1, Local, #{table => o}], "local fun"},
+            {range, [{key, Local}, 1, #{table => o}], "local fun"}, {get, [Local], "local fun"},
+            {fetch, [{Local}, #{table => o}], "local fun"}, {put, [[Local], 1], "local fun"},
+            {delete, [Local, #{table => o}], "local fun"}].
 
 local_fun() -> fun() -> local end.
