@@ -19,7 +19,7 @@
 %% What is left: results that were found, and where to go on.
 -record(ram_continuation, {scan :: {reference(), Table :: binary()},
                            revision :: pos_integer(),
-                           what :: term(),              % the call and its arguments
+                           what :: term(),              % the table, the call and its arguments
                            found = [] :: [term()],
                            cursor :: term()}).
 
@@ -65,10 +65,15 @@ keys(Options) ->
 -spec select(ets:match_spec(), [map()]) -> [term()] | {[term()], continuation() | done}.
 select(Spec, Options) ->
     Call = {select, [Spec | Options]},
-    Compiled = try ets:match_spec_compile(Spec)
-               catch error:badarg -> wrong(Call, 1, "must be a match specification of ets", Spec)
-               end,
-    listed(all, {select, Spec, Compiled}, options(Options), Call).
+    listed(all, {select, Spec, compiled(Spec, Call)}, options(Options), Call).
+
+%% One without a clause matches nothing; ets selects by it, and does not compile it.
+compiled([], _Call) ->
+    none;
+compiled(Spec, Call) ->
+    try ets:match_spec_compile(Spec)
+    catch error:badarg -> wrong(Call, 1, "must be a match specification of ets", Spec)
+    end.
 
 -spec range(term(), term(), [map()]) ->
           [term()] | {[term()], continuation() | done}.
@@ -143,8 +148,9 @@ list(Bounds, Make, Options, Call) ->
 listed(Bounds, Make, Options, Call) ->
     Checks = #{limit => fun check_limit/1, reverse => fun check_boolean/1,
                keys_only => fun check_boolean/1, continuation => fun check_continuation/1},
-    #{more := More} = Asked = of_make(Make, ram_options:read(Options, Checks, Call)),
-    What = {Bounds, made_of(Make), maps:without([limit, continuation], More)},
+    #{table := Table, more := More} = Asked =
+        of_make(Make, ram_options:read(Options, Checks, Call)),
+    What = {Table, Bounds, made_of(Make), maps:without([limit, continuation], More)},
     case More of
         #{continuation := #ram_continuation{what = What} = Continuation} ->
             go_on(Continuation, Make, Asked, Call);
@@ -165,7 +171,9 @@ of_make(keys, #{more := More} = Asked) -> Asked#{more := More#{keys_only => true
 of_make({select, _, _}, #{more := More} = Asked) -> Asked#{more := More#{keys_only => false}};
 of_make(same, Asked) -> Asked.
 
-whole(empty, _Make, _Asked, _Call) ->
+%% A range that is upside down too is one of an ordered table that is there.
+whole(empty, _Make, Asked, Call) ->
+    {_First, _IsMore} = short(all_keys(), {false, true, 1}, Asked, Call),
     [];
 whole({at_end, Reverse}, _Make, Asked, Call) ->
     {_, KeysOnly, _} = page_options(Asked),
@@ -189,16 +197,18 @@ scanned(Bounds, Make, Asked, Call) ->
         close(Scan)
     end.
 
-limited(empty, _Make, _What, _Asked, _Call) ->
-    {[], done};
-limited({at_end, _} = Bounds, Make, _What, Asked, Call) ->
+limited(Bounds, Make, _What, Asked, Call) when Bounds =:= empty; element(1, Bounds) =:= at_end ->
     {whole(Bounds, Make, Asked, Call), done};
-limited(_Bounds, Make, What, Asked, Call) ->
-    {_Member, Scan, Revision} = open_table(Asked, Call),
+limited(Bounds, Make, What, Asked, Call) ->
+    {_Member, {Opened, Table} = Scan, Revision} = Open = open_table(Asked, Call),
+    case Bounds =:= all orelse ram_nif:scan_type(Opened, Table) of
+        set -> close(Open), not_ordered(maps:get(name, Asked), Call);
+        _Ordered -> ok
+    end,
     Continuation = #ram_continuation{scan = Scan, revision = Revision, what = What, cursor = start},
     go_on(Continuation, Make, Asked, Call).
 
-go_on(#ram_continuation{scan = Scan, revision = Revision, what = {Bounds, _, _}, found = Found,
+go_on(#ram_continuation{scan = Scan, revision = Revision, what = {_, Bounds, _, _}, found = Found,
                         cursor = Cursor} = Continuation, Make, Asked, Call) ->
     #{member := Member, more := More} = Asked,
     Limit = maps:get(limit, More, infinity),
@@ -241,6 +251,7 @@ gather(Scan, Cursor, Bounds, Make, {Reverse, KeysOnly, _} = Options, Limit, Page
 count(Pages) ->
     lists:sum([length(Page) || Page <- Pages]).
 
+made({select, [], none}, _Items) -> [];
 made({select, _Spec, Compiled}, Items) -> ets:match_spec_run(Items, Compiled);
 made(_Make, Items) -> Items.
 
@@ -259,7 +270,7 @@ short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked
         {items, Items, IsMore} -> {Items, IsMore};
         {mixed, Items, IsMore} -> {decoded(Items, Call), IsMore};
         {error, {not_ordered, _}} -> not_ordered(Name, Call);
-        Failed -> ram_lookup:checked(Failed, Call)
+        Failed -> failed(Failed, Call)
     end.
 
 open_table(#{table := Table} = Asked, Call) ->
@@ -283,8 +294,16 @@ page({Member, Scan, Revision}, Cursor, Bounds, Options, Call) ->
         {items, Items, Next} -> {Items, Next};
         {mixed, Items, Next} -> {decoded(Items, Call), Next};
         expired -> ram_error:failure({expired, Revision}, Call);
-        Failed -> ram_lookup:checked(Failed, Call)
+        Failed -> failed(Failed, Call)
     end.
+
+%% Of a range either end may be the wrong key.
+-spec failed({error, term()}, call()) -> no_return().
+failed({error, {bad_key, Why}}, {range, [From | _]} = Call) ->
+    Position = case ram_request:is_key(literal(From)) of true -> 2; false -> 1 end,
+    ram_request:bad_key(Why, Position, "", Call);
+failed(Failed, Call) ->
+    ram_lookup:checked(Failed, Call).
 
 %% @doc With values that are decoded in the calling process.
 -spec decoded([term()], call()) -> [term()].

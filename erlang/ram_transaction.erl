@@ -17,6 +17,8 @@
 -export_type([tx/0]).
 
 -define(RETRIES, 16).
+%% The longest time that a process can wait, of 49 days.
+-define(FOREVER_MS, 16#FFFFFFFF).
 
 -opaque tx() :: {ram_tx, reference()}.
 
@@ -89,7 +91,8 @@ commit(#state{member = Member, reads = Reads, ranges = Ranges, writes = Writes},
                                          {_, Write} <- maps:to_list(Of)],
     Conditions = maps:values(Reads) ++ Ranges,
     ram_txn:check_parts(Conditions, Commands, Call),
-    case ram_write:run({Member, LeftMs, <<>>}, Conditions, Commands, []) of
+    LimitMs = min(LeftMs, ?FOREVER_MS),
+    case ram_write:run({Member, LimitMs, <<>>}, Conditions, Commands, []) of
         {ran, true, _Revision, _} -> ok;
         {ran, false, _Revision, _} -> conflict;
         {error, Reason} -> ram_write:failed(Reason, Commands, Call)
@@ -179,8 +182,10 @@ range(Tx, From, To, Options, Call) ->
     end.
 
 items(Tx, #state{writes = Writes} = State, Table, {Lower, Upper} = Bounds, Options, Call) ->
+    {From, To} = {encoded_bound(Lower, 2, Call), encoded_bound(Upper, 3, Call)},
     Own = [{Encoded, Write} || {Encoded, Write} <- maps:to_list(maps:get(Table, Writes, #{})),
-                               is_above(Encoded, Lower), is_below(Encoded, Upper)],
+                               From =:= unbounded orelse Encoded >= From,
+                               To =:= unbounded orelse Encoded =< To],
     Reverse = maps:get(reverse, Options, false),
     Limit = maps:get(limit, Options, infinity),
     {Found, Seen} = found(Tx, State, Table, {Bounds, Reverse, needed(Limit, length(Own))}, Call),
@@ -195,11 +200,8 @@ items(Tx, #state{writes = Writes} = State, Table, {Lower, Upper} = Bounds, Optio
 needed(infinity, _Own) -> infinity;
 needed(Limit, Own) -> Limit + Own.
 
-is_above(_Encoded, unbounded) -> true;
-is_above(Encoded, {including, Key}) -> Encoded >= ram_nif:key_encode(Key).
-
-is_below(_Encoded, unbounded) -> true;
-is_below(Encoded, {including, Key}) -> Encoded =< ram_nif:key_encode(Key).
+encoded_bound(unbounded, _Position, _Call) -> unbounded;
+encoded_bound({including, Key}, Position, Call) -> encoded(Key, Position, Call).
 
 %% The items, and the condition that they are still all there is.
 found(Tx, #state{scan = Scan, member = Member, revision = Revision}, Table,

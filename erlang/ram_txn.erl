@@ -40,7 +40,8 @@ is_condition({_Key, '=:=', _Value}) -> true;
 is_condition({_Key, rev, Compares, Revision}) ->
     lists:member(Compares, ['=', '<', '>']) andalso is_integer(Revision) andalso Revision >= 0
         andalso Revision =< 1 bsl 53;
-is_condition({in, _Table, {in, _, _}}) -> false;
+%% No table in a table; but `in' may be a key.
+is_condition({in, _Table, {in, Compares, _}}) when Compares =/= '=:=' -> false;
 is_condition({in, Table, Condition}) -> is_table(Table) andalso is_condition(Condition);
 is_condition(_Other) -> false.
 

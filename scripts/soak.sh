@@ -57,8 +57,8 @@ part_sizes() {
     start "ram_check (sizes)" rust -p ram_check --test size -- --include-ignored
 }
 part_properties() {
-    long ram_key_SUITE ram_value_SUITE ram_model_SUITE ram_SUITE ram_batch_SUITE ram_reads_SUITE \
-        ram_timeouts_SUITE
+    long ram_key_SUITE ram_value_SUITE ram_model_SUITE ram_select_SUITE ram_SUITE ram_batch_SUITE \
+        ram_reads_SUITE ram_timeouts_SUITE
     start "fuzzers" fuzzers
 }
 part_seeds() {

@@ -1,4 +1,4 @@
-%% Wrong arguments of writes: badarg, with words that name the argument and what it must be.
+%% Wrong arguments: badarg, with words that name the argument and what it must be.
 -module(ram_arguments_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -95,6 +95,9 @@ of_many_keys_and_tables(Local) ->
     [{put_many, [[{k, v}], #{return => old}], 2, "ok or rev"},
      {put_many, [[k], #{}], 1, "element 1"},
      {delete_many, [k, #{}], 1, "must be a list of keys"},
+     {range, [{key, Local}, b, #{table => ordered}], 1, "local fun"},
+     {range, [a, Local, #{table => ordered}], 2, "local fun"},
+     {range, [a, {key, Local}, #{table => ordered, limit => 1}], 2, "local fun"},
      {delete_range, [Local, b, #{table => ordered}], 1, "local fun"},
      {delete_range, [a, {key, Local}, #{table => ordered}], 2, "local fun"},
      {delete_range, [a, b, #{}], general, "the table default is a set"},

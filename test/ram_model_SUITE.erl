@@ -1,10 +1,14 @@
-%% The public API against a map (ram_model_prop), on three nodes. A failure prints the seed;
-%% RAM_SEED=<integer> runs the same cases again.
+%% The calls of ram on keys and tables against a model (ram_model_prop), on three nodes. A failure
+%% prints the seed; RAM_SEED=<integer> runs the same cases again.
 -module(ram_model_SUITE).
 
+-include_lib("stdlib/include/assert.hrl").
+
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
--export([one_process_sees_a_map_whatever_node_it_asks/1,
-         processes_at_once_see_one_map_whatever_nodes_they_ask/1]).
+-export([one_process_sees_the_model_whatever_node_it_asks/1,
+         processes_at_once_see_one_model_whatever_nodes_they_ask/1,
+         updates_at_once_are_those_of_some_order/1,
+         each_wrong_option_and_argument_is_refused_and_changes_nothing/1]).
 
 -define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
 -define(PARALLEL_TESTS, ram_case:amount(40, 500)).
@@ -23,8 +27,14 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     ram_case:stop(Config).
 
-one_process_sees_a_map_whatever_node_it_asks(_Config) ->
-    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS).
+one_process_sees_the_model_whatever_node_it_asks(_Config) ->
+    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
 
-processes_at_once_see_one_map_whatever_nodes_they_ask(_Config) ->
-    ram_property:check(ram_model_prop:parallel(), ?PARALLEL_TESTS).
+processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
+    ram_property:check(ram_model_prop:parallel(revisions), ?PARALLEL_TESTS).
+
+updates_at_once_are_those_of_some_order(_Config) ->
+    ram_property:check(ram_model_prop:parallel(updates), ?PARALLEL_TESTS).
+
+each_wrong_option_and_argument_is_refused_and_changes_nothing(_Config) ->
+    [?assertEqual({Node, []}, {Node, ram_model_prop:not_refused(Node)}) || Node <- [1, 2, 3]].

@@ -1,22 +1,25 @@
-%% The public API against a model: a map. Run by ram_model_SUITE on a cluster of three.
+%% The calls of ram on keys and tables against a model (ram_model), on a cluster. Run by
+%% ram_model_SUITE.
 %%
-%% An operation is a term. `operation/1' makes one, `model/2' says what it answers and leaves behind
-%% for a given map, `perform/1' does it on a node; a new function of the API is one clause in each.
-%% Every operation goes to a node of its own choice. In the parallel property several processes
-%% work at once on one key, and their answers must be those of some order of all operations that
-%% keeps the order of each process. Debian's PropEr comes without its header, hence the macro.
+%% ram_model_gen makes an operation, ram_model says what it answers and leaves behind, and
+%% ram_model_call performs it on a node; every operation goes to a node of its own choice. In the
+%% parallel properties several processes work at once on two keys, and their answers must be those
+%% of some order of all operations that keeps the order of each process. Debian's PropEr comes
+%% without its header, hence the macro.
 -module(ram_model_prop).
 -behaviour(proper_statem).
 
--export([sequential/0, parallel/0, use/1]).
+-export([sequential/0, parallel/1, not_refused/1, use/1]).
 -export([initial_state/0, command/1, precondition/2, postcondition/3, next_state/3]).
--export([perform/2, perform/1]).
+-export([perform/2]).
 
 -define(FORALL(X, Type, Prop), proper:forall(Type, fun(X) -> Prop end)).
 -define(RUN, {?MODULE, run}).
+-define(BASE, {?MODULE, base}).
 -define(NODES, 3).
+-define(TABLES, #{s => set, o => ordered_set}).
 
--import(proper_types, [oneof/1, frequency/1, range/2, elements/1]).
+-import(proper_types, [range/2]).
 
 %% @doc The cluster to work on.
 use(Run) ->
@@ -25,88 +28,82 @@ use(Run) ->
 %%% Properties
 
 sequential() ->
-    ?FORALL(Commands, proper_statem:commands(?MODULE, {keys(), #{}}), begin
-        empty(),
-        {History, State, Result} = proper_statem:run_commands(?MODULE, Commands),
-        holds(Result =:= ok, {Result, State, lists:sublist(lists:reverse(History), 2)})
+    ?FORALL({Keys, Fill}, {ram_model_gen:key_sets(), proper_types:boolean()}, begin
+        Filling = filling(Keys, Fill),
+        Initial = {{keys, Keys}, lists:foldl(fun after_it/2, new(), Filling)},
+        ?FORALL(Commands, proper_statem:commands(?MODULE, Initial), begin
+                empty(),
+                _ = [ok = perform(1, Operation) || Operation <- Filling],
+                {History, _State, Result} = proper_statem:run_commands(?MODULE, Commands),
+                holds(Result =:= ok, {Result, lists:sublist(lists:reverse(History), 1)})
+        end)
     end).
 
-parallel() ->
-    ?FORALL(Commands, proper_statem:parallel_commands(?MODULE, {[a], #{}}), begin
+%% What a run begins with: empty tables, or all keys in each.
+filling(_Keys, false) -> [];
+filling(Keys, true) ->
+    Entries = lists:zip(Keys, lists:seq(1, length(Keys))),
+    [{put_many, [Entries], #{table => Table}} || Table <- [default | maps:keys(?TABLES)]].
+
+%% @doc Of a kind of operations that ram_model_gen:at_once/1 makes.
+parallel(Kind) ->
+    Initial = {{at_once, Kind}, new()},
+    ?FORALL(Commands, proper_statem:parallel_commands(?MODULE, Initial), begin
         empty(),
         {Before, Parallel, Result} = proper_statem:run_parallel_commands(?MODULE, Commands),
         holds(Result =:= ok, {Result, Before, Parallel})
     end).
 
+%% @doc Of all calls with one thing that is wrong those that a node does not refuse, or that change
+%% something.
+not_refused(Node) ->
+    empty(),
+    ok = perform(Node, {put_many, [[{a, 1}, {b, 2}]], #{table => o}}),
+    on(Node, not_refused, [ram_model_wrong:all(a)]).
+
 holds(true, _What) -> true;
 holds(false, What) -> ct:log("~p", [What]), false.
 
+new() -> ram_model:new(?TABLES).
+
 empty() ->
-    [ok = perform(1, {delete, Key}) || Key <- keys()].
+    persistent_term:put(?BASE, on(1, empty, [?TABLES])).
 
-%%% The state machine
+%%% The state machine: what operations there are, and the model
 
-%% The keys to work on, and the model.
 initial_state() ->
-    {keys(), #{}}.
+    {{at_once, revisions}, new()}.
 
-command({Keys, _Map}) ->
-    {call, ?MODULE, perform, [range(1, ?NODES), operation(elements(Keys))]}.
+command({{keys, Keys}, #{rev := Rev}}) ->
+    {call, ?MODULE, perform, [range(1, ?NODES), ram_model_gen:operation(Keys, Rev)]};
+command({{at_once, Kind}, _Model}) ->
+    {call, ?MODULE, perform, [range(1, ?NODES), ram_model_gen:at_once(Kind)]}.
 
 precondition(_State, _Call) ->
     true.
 
-next_state({Keys, Map}, _Answer, {call, _, perform, [_Node, Operation]}) ->
-    {Keys, element(2, model(Operation, Map))}.
+next_state({Of, Model}, _Answer, {call, _, perform, [_Node, Operation]}) ->
+    {Of, after_it(Operation, Model)}.
 
-postcondition({_Keys, Map}, {call, _, perform, [_Node, Operation]}, Answer) ->
-    element(1, model(Operation, Map)) =:= Answer.
+after_it(Operation, Model) -> element(2, ram_model:run(Operation, Model)).
 
-%%% Operations
-
-%% Few keys, so that they meet; among them pairs that only `=:=' tells apart.
-keys() ->
-    [1, 1.0, a, {k, [1]}, #{k => 1.0}].
-
-operation(Key) ->
-    frequency([{3, {put, Key, value()}},
-               {2, {get, Key, value()}},
-               {3, {fetch, Key}},
-               {2, {delete, Key}},
-               {4, {update, Key, value(), oneof([{set, value()}, wrap, crash])}}]).
-
-value() ->
-    oneof([undefined, error, range(-1, 1), 0.0, <<"v">>, [], {ok, 1}, #{1 => 1.0}]).
-
-%% What an operation answers, and the map after it.
-model({put, Key, Value}, Map) ->
-    {ok, Map#{Key => Value}};
-model({get, Key, Default}, Map) ->
-    {maps:get(Key, Map, Default), Map};
-model({fetch, Key}, Map) ->
-    {maps:find(Key, Map), Map};
-model({delete, Key}, Map) ->
-    {ok, maps:remove(Key, Map)};
-model({update, Key, Default, Change}, Map) ->
-    case {Map, Change} of
-        {#{Key := _}, crash} -> {{raised, crash}, Map};
-        {#{Key := Value}, _} -> {ok, Map#{Key := changed(Change, Value)}};
-        {#{}, _} -> {ok, Map#{Key => Default}}
-    end.
-
-changed({set, Value}, _Old) -> Value;
-changed(wrap, Old) -> {Old};
-changed(crash, _Old) -> error(crash).
+postcondition({_Of, Model}, {call, _, perform, [_Node, Operation]}, Answer) ->
+    ram_model:agrees(element(1, ram_model:run(Operation, Model)), Answer).
 
 %% @doc Performs an operation on a node.
 perform(Node, Operation) ->
-    ram_peers:call(persistent_term:get(?RUN), Node, ?MODULE, perform, [Operation]).
+    on(Node, perform, [persistent_term:get(?BASE), at_least(Node, Operation)]).
 
-perform({put, Key, Value}) -> ram:put(Key, Value);
-perform({get, Key, Default}) -> ram:get(Key, Default);
-perform({fetch, Key}) -> ram:fetch(Key);
-perform({delete, Key}) -> ram:delete(Key);
-perform({update, Key, Default, Change}) ->
-    try ram:update(Key, Default, fun(Old) -> changed(Change, Old) end)
-    catch error:crash -> {raised, crash}
-    end.
+%% The revision that another node has answered with last.
+at_least(Node, {pages, Scan, Rest, Writes}) ->
+    {pages, at_least(Node, Scan), Rest, Writes};
+at_least(Node, {Function, Arguments, #{at_least := now} = Options}) ->
+    {true, [], Rev} = ram_peers:call(run(), Node rem ?NODES + 1, txn, [[], [], []]),
+    {Function, Arguments, Options#{at_least := Rev}};
+at_least(_Node, Operation) ->
+    Operation.
+
+on(Node, Function, Arguments) ->
+    ram_peers:call(run(), Node, ram_model_call, Function, Arguments).
+
+run() -> persistent_term:get(?RUN).

@@ -16,7 +16,7 @@
          values_that_are_decoded_by_the_caller_are_in_scans_too/1,
          what_makes_no_sense_is_refused/1]).
 %% On the nodes.
--export([paged/2, sums/2, move/2, selected/2, again/1]).
+-export([paged/2, sums/2, move/2, selected/2, again/1, continued_otherwise/0]).
 
 -define(ORDERED, #{table => ordered}).
 
@@ -241,16 +241,28 @@ what_makes_no_sense_is_refused(Config) ->
              {to_list, [#{reverse => 1}]}, {to_list, [#{continuation => done}]},
              {to_list, [#{table => "name"}]}, {to_list, [#{at_least => 0}]},
              {fold, [not_a_fun, 0]}, {foreach, [fun lists:map/2]}, {keys, [[]]},
+             {range, ['$last', 1]}, {range, [1, '$first', #{table => things, limit => 1}]},
+             {range, [1, 2, #{limit => 1}]}, {prefix, [<<"a">>, #{table => things, limit => 1}]},
              {get_many, [not_a_list]}, {get_many, [[a | b]]}, {info, ["name"]},
              {range, [1, 2, ?ORDERED#{unknown => 1}]}]],
-    {_, Continuation} = call(Run, 1, to_list, [?ORDERED#{limit => 1}]),
-    case Continuation of
-        done -> ok;
-        _ -> ?assertEqual(badarg, raised(Run, 1, keys, [?ORDERED#{limit => 1,
-                                                                  continuation => Continuation}]))
-    end,
+    ?assertEqual(ok, ram_peers:call(Run, 1, ?MODULE, continued_otherwise, [])),
     [?assertEqual({no_table, none}, raised(Run, 2, Function, Arguments))
      || {Function, Arguments} <- [{to_list, [#{table => none}]}, {first, [#{table => none}]},
-                                  {get_many, [[a], #{table => none}]}, {size, [#{table => none}]}]],
+                                  {get_many, [[a], #{table => none}]}, {size, [#{table => none}]},
+                                  {range, ['$last', a, #{table => none}]}]],
     ?assertEqual({timeout, {ram, ram_peers:node(Run, 1)}},
                  raised(Run, 1, lookup, [a, #{at_least => 1 bsl 50, timeout => 50}])).
+
+%% The continuation of a call is of no other: on the node, since it lives as long as its holder.
+continued_otherwise() ->
+    ok = ram:put_many([{Key, 1} || Key <- [a, b, c]], ?ORDERED),
+    {[_], Continuation} = ram:to_list(?ORDERED#{limit => 1}),
+    Further = #{limit => 1, continuation => Continuation},
+    {[_], _} = ram:to_list(maps:merge(?ORDERED, Further)),
+    [begin
+         {badarg, Why} = ram_load:explained(ram, Function, [maps:merge(Options, Further)]),
+         {Function, Options, #{1 := <<"the option continuation is of another", _/binary>>}} =
+             {Function, Options, Why}
+     end || {Function, Options} <- [{keys, ?ORDERED}, {to_list, ?ORDERED#{reverse => true}},
+                                    {to_list, #{table => things}}, {to_list, #{}}]],
+    ok.

@@ -11,10 +11,11 @@
          what_is_inserted_into_a_range_that_was_read_is_noticed/1,
          a_transaction_sees_its_own_writes_and_others_see_all_or_none/1,
          what_ends_a_transaction_leaves_nothing/1,
+         one_that_waits_without_a_limit_writes_too/1,
          only_the_process_that_runs_it_may_use_it/1,
          one_that_only_reads_writes_nothing/1]).
 %% On the nodes.
--export([transfer/2, leave/2, book/2, own_writes/1, ended/0, used/0, read_only/0]).
+-export([transfer/2, leave/2, book/2, own_writes/1, ended/0, unlimited/0, used/0, read_only/0]).
 
 -define(ORDERED, #{table => ordered}).
 
@@ -164,6 +165,17 @@ ended() ->
     again = ram:get(there),
     ok.
 
+one_that_waits_without_a_limit_writes_too(Config) ->
+    Run = run(Config),
+    [?assertEqual(ok, call(Run, I, ?MODULE, unlimited, [])) || I <- ram_calls:nodes(Run)].
+
+unlimited() ->
+    Put = fun(Value) -> fun(Tx) -> ram_tx:put(Tx, unlimited, Value) end end,
+    {ok, ok} = ram:transaction(Put(1), #{timeout => infinity}),
+    {ok, ok} = ram:transaction(Put(2), #{timeout => infinity, retries => 0}),
+    2 = ram:get(unlimited),
+    ok.
+
 only_the_process_that_runs_it_may_use_it(Config) ->
     ?assertEqual(ok, call(run(Config), 1, ?MODULE, used, [])).
 
@@ -185,6 +197,11 @@ used() ->
     badarg = raised(fun() -> ram:transaction(fun(Own) ->
         ram_tx:put(Own, fun() -> local end, 1)
     end) end),
+    {aborted, {badarg, #{3 := _}}} = ram:transaction(fun(Own) ->
+        ok = ram_tx:put(Own, a, 1, ?ORDERED),
+        Local = fun() -> local end,
+        ram_tx:abort(Own, ram_load:explained(ram_tx, range, [Own, a, Local, ?ORDERED]))
+    end),
     ok.
 
 raised(Call) ->

@@ -107,7 +107,9 @@ other_tables_are_in_it_too(Config) ->
                                           {take, K}], []])),
          %% A key that is called `in'.
          ?assertMatch({true, [ok], _}, call(Run, I, txn, [[{in, absent}], [{put, in, 1}], []])),
-         ?assertMatch({true, [{ok, 1}], _}, call(Run, I, txn, [[{in, '=:=', 1}], [{take, in}], []]))
+         ?assertMatch({true, [{ok, 1}], _},
+                      call(Run, I, txn, [[{in, '=:=', 1}, {in, default, {in, '=:=', 1}}],
+                                         [{take, in}], []]))
      end || I <- ram_calls:nodes(Run)].
 
 the_revision_is_that_of_the_write_or_the_present_one(Config) ->
