@@ -1,7 +1,7 @@
 //! One run: the cluster is made, faults come and go, they end, the cluster heals, and the clients'
 //! history is judged.
 
-use ram_check::{Budget, Outcome, Verdict, check};
+use ram_check::{Budget, Calls, Outcome, Request, Verdict, accounts, check, lists};
 use ram_lease::mode::ReadMode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -185,6 +185,12 @@ impl Run {
             }
             Verdict::Undecided(keys) => state.violated("decided", format!("{keys:?}")),
         }
+        if let Some(violation) = accounts::check(&state.accounts) {
+            state.violated("a_bank_is_seen_whole", violation.explain(&state.accounts));
+        }
+        if let Some(anomaly) = lists::check(&state.lists) {
+            state.violated("strictly_serializable", anomaly.explain(&state.lists));
+        }
     }
 
     fn report(self, faults: Faults) -> Report {
@@ -200,6 +206,8 @@ impl Run {
         let unknown = outcomes.filter(|outcome| **outcome == Outcome::Unknown).count();
         report.count("operations", state.history.len() as u64);
         report.count("unknown outcomes", unknown as u64);
+        count_calls(&mut report, "of the bank", &state.accounts);
+        count_calls(&mut report, "of lists", &state.lists);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());
@@ -226,4 +234,12 @@ impl Run {
         report.count("events", state.trace.events);
         report
     }
+}
+
+fn count_calls<R: Request>(report: &mut Report, what: &str, calls: &Calls<R>) {
+    let done = calls.iter().filter(|(_, call)| call.done().is_some()).count();
+    let unknown = calls.iter().filter(|(_, call)| call.is_unknown()).count();
+    report.count(format!("transactions and reads {what}"), calls.len() as u64);
+    report.count(format!("done {what}"), done as u64);
+    report.count(format!("unknown outcomes {what}"), unknown as u64);
 }
