@@ -169,28 +169,19 @@ impl Run {
         if state.violation.is_some() {
             return;
         }
-        match check(&state.history, &Budget::default()) {
-            Verdict::Linearizable(_) => {}
-            Verdict::Violation(violation) => {
-                let lines = violation.core.iter().filter_map(|id| {
-                    let record = state.history.get(*id)?;
-                    let called = record.called.at_ns as f64 / 1e9;
-                    let returned = record.returned.as_ref().map(|(_, at)| at.at_ns as f64 / 1e9);
-                    let returned = returned.map_or("never".into(), |at| format!("{at:.3}"));
-                    Some(format!("{called:.3} to {returned} on {}: {record}", record.node))
-                });
-                let lines: Vec<String> = lines.collect();
-                let detail = format!("key {}:\n  {}", violation.key, lines.join("\n  "));
-                state.violated("linearizable", detail);
-            }
-            Verdict::Undecided(keys) => state.violated("decided", format!("{keys:?}")),
+        let judged = [
+            judge_keys(state),
+            accounts::check(&state.accounts)
+                .map(|violation| ("a_bank_is_seen_whole", violation.explain(&state.accounts))),
+            lists::check(&state.lists)
+                .map(|anomaly| ("strictly_serializable", anomaly.explain(&state.lists))),
+        ];
+        let mut violated = judged.into_iter().flatten();
+        let Some((invariant, mut detail)) = violated.next() else { return };
+        for (also, more) in violated {
+            detail.push_str(&format!("\nalso {also}: {more}"));
         }
-        if let Some(violation) = accounts::check(&state.accounts) {
-            state.violated("a_bank_is_seen_whole", violation.explain(&state.accounts));
-        }
-        if let Some(anomaly) = lists::check(&state.lists) {
-            state.violated("strictly_serializable", anomaly.explain(&state.lists));
-        }
+        state.violated(invariant, detail);
     }
 
     fn report(self, faults: Faults) -> Report {
@@ -234,6 +225,23 @@ impl Run {
         report.count("events", state.trace.events);
         report
     }
+}
+
+fn judge_keys(state: &State) -> Option<(&'static str, String)> {
+    let violation = match check(&state.history, &Budget::default()) {
+        Verdict::Linearizable(_) => return None,
+        Verdict::Undecided(keys) => return Some(("decided", format!("{keys:?}"))),
+        Verdict::Violation(violation) => violation,
+    };
+    let lines = violation.core.iter().filter_map(|id| {
+        let record = state.history.get(*id)?;
+        let called = record.called.at_ns as f64 / 1e9;
+        let returned = record.returned.as_ref().map(|(_, at)| at.at_ns as f64 / 1e9);
+        let returned = returned.map_or("never".into(), |at| format!("{at:.3}"));
+        Some(format!("{called:.3} to {returned} on {}: {record}", record.node))
+    });
+    let lines: Vec<String> = lines.collect();
+    Some(("linearizable", format!("key {}:\n  {}", violation.key, lines.join("\n  "))))
 }
 
 fn count_calls<R: Request>(report: &mut Report, what: &str, calls: &Calls<R>) {

@@ -51,14 +51,20 @@ fn every_sabotage_is_caught() {
         let caught = reports.iter().find_map(|report| Some((report, report.violation.as_ref()?)));
         let (report, violation) =
             caught.unwrap_or_else(|| panic!("{} was not caught", fault.name()));
+        let also: Vec<&str> = violation.detail.lines().filter_map(also).collect();
         println!(
             "{:20} caught by {:20} seed {}, at {} virtual ms, after {} seeds",
             fault.name(),
-            violation.invariant,
+            [&[&*violation.invariant], &*also].concat().join(" and "),
             report.seed,
             violation.at_ns / 1_000_000,
             reports.len()
         );
         assert!(expected(fault).contains(&violation.invariant.as_str()), "{violation:?}");
     }
+}
+
+/// The name of another judge that has refused the run.
+fn also(line: &str) -> Option<&str> {
+    line.strip_prefix("also ")?.split(':').next()
 }
