@@ -58,7 +58,8 @@ trap 'exit 143' TERM
 mkdir "$folder/ebin"
 erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
     test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl test/ram_nemesis.erl \
-    test/ram_torture.erl test/ram_torture_client.erl test/ram_figure.erl test/ram_case.erl
+    test/ram_torture.erl test/ram_torture_client.erl test/ram_torture_tables.erl \
+    test/ram_figure.erl test/ram_case.erl
 echo "torture: $seconds s, seed $seed"
 erl -noshell -pa "$application/ebin" -pa "$folder/ebin" -s ram_torture main \
     -extra "$seconds" "$seed" "$nodes" "$net" "$faults" "$histories" "$folder" \

@@ -58,6 +58,7 @@ under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count,
                   histories := Folder} = Options) ->
     ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
     ok = one_clock(Run),
+    ok = ram_peers:call(Run, 1, ram_torture_client, prepare, [Folder, Seed]),
     From = ram_torture_client:now_ns(),
     Until = From + Seconds * 1000000000,
     Plan = #{folder => Folder, from_ns => From, until_ns => Until, seed => Seed},
@@ -74,7 +75,7 @@ under_fire(Run, #{seconds := Seconds, seed := Seed, nodes := Count,
     Schedule = ram_nemesis:schedule(Seed, Count, Seconds * 1000, Kinds),
     try
         Faults = ram_nemesis:run(Run, Schedule, Hooks),
-        {Faults, finish(Run, Folder, ram_torture_client:keys(From, Until))}
+        {Faults, finish(Run, Folder, {From, Until})}
     catch
         error:Reason:Stack -> {[], {not_whole, {Reason, Stack, states(Run)}}}
     after
@@ -111,14 +112,15 @@ start_clients(Run, I, Boots, Plan) ->
     ok = ram_peers:call(Run, I, ram_torture_client, start,
                         [Names(".reader", ?READERS), Plan#{role => reader}]).
 
-finish(Run, Folder, Keys) ->
+finish(Run, Folder, {From, Until}) ->
     ok = ram_nemesis:make_whole(Run),
     All = ram_peers:members(Run),
     Idle = fun(I) -> ram_peers:call(Run, I, ram_torture_client, running, []) =:= 0 end,
     ram_peers:eventually(fun() -> lists:all(Idle, All) end, ?END_MS),
     Read = fun(I) ->
                    Name = "final" ++ integer_to_list(I),
-                   ok = ram_peers:call(Run, I, ram_torture_client, read_all, [Name, Folder, Keys]),
+                   ok = ram_peers:call(Run, I, ram_torture_client, read_all,
+                                       [Name, Folder, From, Until]),
                    exit({done, ok})
            end,
     ram_load:wait_all([spawn_monitor(fun() -> Read(I) end) || I <- All]).
@@ -157,7 +159,7 @@ counted(File, Sums) ->
     {ok, Text} = file:read_file(File),
     Count = fun(Pattern) -> length(element(2, matches(Text, Pattern))) end,
     lists:zipwith(fun(Pattern, Sum) -> Sum + Count(Pattern) end,
-                  ["^i ", "^r [0-9]+ ok", "^r [0-9]+ failed"], Sums).
+                  ["^i ", "^r [0-9]+ (ok|conflict)", "^r [0-9]+ failed"], Sums).
 
 matches(Text, Pattern) ->
     case re:run(Text, Pattern, [global, multiline, {capture, first, index}]) of

@@ -8,6 +8,7 @@
 -export([under_all_faults_the_history_of_a_cluster_is_linearizable/1,
          with_a_network_for_each_node_the_history_is_linearizable/1,
          a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused/1,
+         a_history_of_half_a_transfer_or_of_a_read_of_two_moments_is_refused/1,
          a_seed_makes_one_schedule_and_all_faults_come_in_it/1,
          wires_are_slow_or_held_or_lossy_or_cut_as_told/1,
          what_a_network_of_its_own_holds_back_does_not_arrive/1]).
@@ -57,6 +58,23 @@ a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused(Config) ->
          ?assert(filelib:is_regular(Report))
      end || {Name, Bad} <- [{"stale", Stale}, {"update", LostUpdate}, {"count", LostCount}]],
     ?assertMatch({malformed, _}, made_up(Config, "malformed", [["i 1 dance d1 10"]])).
+
+a_history_of_half_a_transfer_or_of_a_read_of_two_moments_is_refused(Config) ->
+    Bank = ["i 1 open a=9 b=9 10", "r 1 ok 20", "i 2 transfer a b 4 30", "r 2 ok 40"],
+    Half = ["i 1 look 30", "r 1 ok a=5 b=9 50"],
+    Lists = ["i 1 lists l m l+1 m+1 10", "r 1 ok l=- m=- 20"],
+    Mixed = ["i 1 lists l m 10", "r 1 ok l=- m=1 25"],
+    Stale = ["i 1 lists l 21", "r 1 ok l=- 25"],
+    Good = [Bank, Lists, ["i 1 look 30", "r 1 ok a=5 b=13 50", "i 2 lists m l 60",
+                          "r 2 ok m=1 l=1 70"]],
+    ?assertMatch({linearizable, _}, made_up(Config, "whole", Good)),
+    [begin
+         {Verdict, Text} = made_up(Config, Name, [Bank, Lists, Bad]),
+         ?assertEqual({Name, violation}, {Name, Verdict}),
+         ?assertNotEqual(nomatch, string:find(Text, Words))
+     end || {Name, Bad, Words} <- [{"half", Half, "the sum is 14, and was 18"},
+                                   {"mixed", Mixed, "G-single"},
+                                   {"stale_list", Stale, "lost_append"}]].
 
 made_up(Config, Name, Clients) ->
     Folder = filename:join(ram_case:folder(Config), Name),

@@ -154,6 +154,7 @@ fn returns(history: &History, selection: &Selection) -> Vec<OpId> {
 
 fn sources(history: &History, all: &Selection, unplaced: OpId) -> Vec<OpId> {
     let seen = history.get(unplaced).map(|record| match (&record.op.action, record.outcome()) {
+        (Action::Add(_), _) => &None,
         (_, Outcome::Saw(saw)) => saw,
         (Action::Cas { expect, .. }, _) => expect,
         _ => &None,

@@ -12,10 +12,22 @@
 //! i OP cas KEY EXPECT NEW T
 //! i OP swap KEY NEW T
 //! i OP add KEY N T
-//! r OP ok [VALUE] T                    returns; VALUE after read and swap
+//! r OP ok [VALUE] T                    returns; VALUE after read and swap, and maybe after add
 //! r OP conflict T
 //! r OP unknown T
 //! r OP failed T
+//! ```
+//!
+//! Of several keys at once, for the judges of [`accounts`](crate::accounts) and
+//! [`lists`](crate::lists); a list is numbers with commas between, `-` is an empty one:
+//!
+//! ```text
+//! i OP open KEY=N ... T                opens the accounts
+//! i OP transfer FROM TO N T
+//! i OP look T
+//! r OP ok [KEY=N ...] T                after look: what each account has, or `-` for none
+//! i OP lists STEP ... T                a step is KEY for a read, KEY+N for an append
+//! r OP ok [KEY=LIST ...] T             what each of its reads saw
 //! ```
 //!
 //! A call without a return is unknown: its client was killed. That may also have cut its last line,
@@ -30,7 +42,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::history::{Action, History, Malformed, Op, OpId, Outcome, Ties, parse_state};
+use crate::accounts::Banking;
+use crate::calls::{CallId, Calls};
+use crate::history::{History, Malformed, Op, OpId, Ties};
+use crate::lists::Transaction;
+use crate::words::{Request, action, banked, number, outcome, read, request, told};
 
 /// Something that was done to the cluster, for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +60,8 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct Folder {
     pub history: History,
+    pub accounts: Calls<Banking>,
+    pub lists: Calls<Transaction>,
     pub faults: Vec<Fault>,
 }
 
@@ -69,7 +87,7 @@ impl std::error::Error for ReadError {}
 
 /// Reads all `*.history` files of a folder, and its `faults`.
 pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
-    let mut found = Folder { history: History::new(Ties::Overlap), faults: Vec::new() };
+    let mut found = Folder { history: History::new(Ties::Overlap), ..Folder::default() };
     let paths = history_files(folder).map_err(io_error(folder))?;
     if paths.is_empty() {
         return Err(ReadError::Empty { path: folder.into() });
@@ -78,7 +96,7 @@ pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
         let text = fs::read_to_string(&path).map_err(io_error(&path))?;
         let client = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut file = File { client, node: String::new(), ops: HashMap::new() };
-        lines(&path, &text, |line| file.line(line, &mut found.history))?;
+        lines(&path, &text, |line| file.line(line, &mut found))?;
     }
     let path = folder.join("faults");
     match fs::read_to_string(&path) {
@@ -137,16 +155,24 @@ fn fault(line: &str) -> Result<Option<Fault>, String> {
     Ok(Some(Fault { from_ns, to_ns, what }))
 }
 
+/// An operation that was called.
+#[derive(Clone, Copy)]
+enum Called {
+    Key(OpId),
+    Accounts(CallId),
+    Lists(CallId),
+}
+
 /// The file of one client, being read.
 struct File {
     client: String,
     node: String,
     /// The calls so far, by their number in the file.
-    ops: HashMap<u64, OpId>,
+    ops: HashMap<u64, Called>,
 }
 
 impl File {
-    fn line(&mut self, line: &str, history: &mut History) -> Result<(), String> {
+    fn line(&mut self, line: &str, found: &mut Folder) -> Result<(), String> {
         if let Some(comment) = line.strip_prefix('#') {
             if let Some(node) = comment.strip_prefix(" node ") {
                 self.node = node.trim().to_owned();
@@ -158,52 +184,47 @@ impl File {
             return Err("words stand apart by one space".to_owned());
         }
         match words.as_slice() {
-            ["i", op, kind, key, rest @ .., at] => {
+            ["i", op, kind, rest @ .., at] if !rest.is_empty() || *kind == "look" => {
                 let (op, at_ns) = (number(op)?, number(at)?);
-                let action = action(kind, rest)?;
-                let id = history.call(&self.client, &self.node, Op::new(key, action), at_ns);
-                match self.ops.insert(op, id) {
+                let called = self.call((kind, rest), at_ns, found)?;
+                match self.ops.insert(op, called) {
                     None => Ok(()),
                     Some(_) => Err(format!("operation {op} is called a second time")),
                 }
             }
             ["r", op, rest @ .., at] => {
                 let (op, at_ns) = (number(op)?, number(at)?);
-                let id = self.ops.get(&op).ok_or(format!("operation {op} was not called"))?;
-                let answer = history.ret(*id, outcome(rest)?, at_ns);
+                let called = self.ops.get(&op).ok_or(format!("operation {op} was not called"))?;
+                let answer = match *called {
+                    Called::Key(id) => found.history.ret(id, outcome(rest)?, at_ns),
+                    Called::Accounts(id) => found.accounts.ret(id, told(rest, banked)?, at_ns),
+                    Called::Lists(id) => found.lists.ret(id, told(rest, read)?, at_ns),
+                };
                 answer.map_err(|Malformed(why)| why.to_owned())
             }
             _ => Err(format!("neither a call nor a return: {line:?}")),
         }
     }
-}
 
-fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
-    match (kind, words) {
-        ("read", []) => Ok(Action::Read),
-        ("write", ["-"]) => Err("a write needs a value".to_owned()),
-        ("write", [value]) => Ok(Action::Write((*value).into())),
-        ("delete", []) => Ok(Action::Delete),
-        ("cas", [expect, new]) => {
-            Ok(Action::Cas { expect: parse_state(expect), new: parse_state(new) })
+    fn call(
+        &self,
+        (kind, rest): (&str, &[&str]),
+        at_ns: u64,
+        found: &mut Folder,
+    ) -> Result<Called, String> {
+        let (client, node) = (&self.client, &self.node);
+        match (request(kind, rest)?, rest) {
+            (Some(Request::Accounts(request)), _) => {
+                Ok(Called::Accounts(found.accounts.call(client, node, request, at_ns)))
+            }
+            (Some(Request::Lists(request)), _) => {
+                Ok(Called::Lists(found.lists.call(client, node, request, at_ns)))
+            }
+            (None, [key, rest @ ..]) => {
+                let op = Op::new(key, action(kind, rest)?);
+                Ok(Called::Key(found.history.call(client, node, op, at_ns)))
+            }
+            (None, []) => Err(format!("no operation: {kind} without a key")),
         }
-        ("swap", [new]) => Ok(Action::Swap(parse_state(new))),
-        ("add", [n]) => Ok(Action::Add(number(n)?)),
-        _ => Err(format!("no operation: {kind} with {} words", words.len())),
     }
-}
-
-fn outcome(words: &[&str]) -> Result<Outcome, String> {
-    match words {
-        ["ok"] => Ok(Outcome::Ok),
-        ["ok", value] => Ok(Outcome::Saw(parse_state(value))),
-        ["conflict"] => Ok(Outcome::Conflict),
-        ["unknown"] => Ok(Outcome::Unknown),
-        ["failed"] => Ok(Outcome::Failed),
-        _ => Err(format!("no outcome: {}", words.join(" "))),
-    }
-}
-
-fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
-    word.parse().map_err(|_| format!("not a number: {word:?}"))
 }

@@ -106,7 +106,7 @@ impl Op {
 pub enum Outcome {
     /// A write, delete or add was done; a compare-and-set met what it expected.
     Ok,
-    /// A read or swap was done and saw this.
+    /// A read or swap was done and saw this; an add was done and made it this.
     Saw(Option<Value>),
     /// A compare-and-set did not meet what it expected, and changed nothing.
     Conflict,
@@ -275,6 +275,7 @@ impl History {
 fn fits(action: &Action, outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Unknown | Outcome::Failed => true,
+        Outcome::Saw(Some(Value::Integer(_))) if matches!(action, Action::Add(_)) => true,
         Outcome::Saw(_) => matches!(action, Action::Read | Action::Swap(_)),
         Outcome::Conflict => matches!(action, Action::Cas { .. }),
         Outcome::Ok => !matches!(action, Action::Read | Action::Swap(_)),

@@ -1,5 +1,9 @@
 //! Is a recorded history linearizable? The judge of the torture runs and of the simulator.
 //!
+//! What changes several keys at once has judges of its own, as [`Calls`]: [`accounts`] asks whether
+//! reads of a bank see it whole, [`lists`] whether transactions are strictly serializable. The rest
+//! is about operations on one key.
+//!
 //! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
 //! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged
 //! alone: a register that is absent or holds a value, and an order of its operations in which each
@@ -18,16 +22,21 @@
 //! [`Verdict::Undecided`]. There is no randomness; without a time limit the verdict depends on the
 //! history and the budget alone.
 
+pub mod accounts;
 mod budget;
+mod calls;
 mod check;
 mod explain;
 pub mod files;
 mod history;
+pub mod lists;
 mod problem;
 pub mod report;
 mod search;
+mod words;
 
 pub use budget::Budget;
+pub use calls::{Call, CallId, Calls, Request, Told};
 pub use check::{Verdict, check};
 pub use explain::Violation;
 pub use history::{

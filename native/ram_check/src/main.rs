@@ -1,8 +1,10 @@
-//! `ram-check FOLDER`: are the histories in this folder linearizable?
+//! `ram-check FOLDER`: are the histories in this folder linearizable, and their transactions
+//! strictly serializable?
 //!
 //! Prints what was read and the verdict; on a violation the key, the operation that cannot be
-//! placed and those it contradicts, and with `--report` an HTML page that draws them. Exit status:
-//! 0 linearizable, 1 violation, 2 malformed input or usage, 3 undecided within the budget.
+//! placed and those it contradicts, or the transactions that cannot be, and with `--report` an HTML
+//! page that draws or tells them. Exit status: 0 linearizable, 1 violation, 2 malformed input or
+//! usage, 3 undecided within the budget.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use ram_check::files::{Folder, read_folder};
 use ram_check::{
-    Budget, History, OpId, Outcome, Record, Verdict, Violation, check, report, show_state,
+    Budget, Calls, History, OpId, Outcome, Record, Request, Verdict, Violation, accounts, check,
+    lists, report, show_state,
 };
 
 const USAGE: &str = "usage: ram-check FOLDER [--report FILE.html] [--budget-s N]";
@@ -49,31 +52,58 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    let Folder { history, faults } =
-        read_folder(&arguments.folder).map_err(|error| error.to_string())?;
-    print_counts(&history);
+    let found = read_folder(&arguments.folder).map_err(|error| error.to_string())?;
+    print_counts(&found.history);
+    print_calls("bank", &found.accounts);
+    print_calls("lists", &found.lists);
     let start = Instant::now();
-    let verdict = check(&history, &Budget::of_time(Duration::from_secs(arguments.budget_s)));
+    let transactions = judge_transactions(&found);
+    let budget = Budget::of_time(Duration::from_secs(arguments.budget_s));
+    let verdict = check(&found.history, &budget);
     println!("time      {:.2} s", start.elapsed().as_secs_f64());
-    match verdict {
-        Verdict::Linearizable(_) => {
-            println!("verdict   linearizable");
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Some((what, text)) = &transactions {
+        println!("verdict   VIOLATION in the {what}\n\n{text}");
+    }
+    let page = match &verdict {
         Verdict::Violation(violation) => {
-            print_violation(&history, &violation);
+            print_violation(&found.history, violation);
+            Some(report::page(&found.history, &found.faults, violation))
+        }
+        _ => transactions.map(|(what, text)| report::text_page(what, &text)),
+    };
+    match (page, verdict) {
+        (Some(page), _) => {
             if let Some(path) = &arguments.report {
-                std::fs::write(path, report::page(&history, &faults, &violation))
+                std::fs::write(path, page)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 println!("drawn in  {}", path.display());
             }
             Ok(ExitCode::FAILURE)
         }
-        Verdict::Undecided(keys) => {
+        (None, Verdict::Undecided(keys)) => {
             println!("verdict   undecided within the budget, keys: {}", keys.join(" "));
             Ok(ExitCode::from(3))
         }
+        (None, _) => {
+            println!("verdict   linearizable");
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// Where the violation is, and what it is.
+fn judge_transactions(found: &Folder) -> Option<(&'static str, String)> {
+    if let Some(violation) = accounts::check(&found.accounts) {
+        return Some(("bank", violation.explain(&found.accounts)));
+    }
+    let anomaly = lists::check(&found.lists)?;
+    Some(("lists", anomaly.explain(&found.lists)))
+}
+
+fn print_calls<R: Request>(what: &str, calls: &Calls<R>) {
+    let unknown = calls.iter().filter(|(_, call)| call.is_unknown()).count();
+    let failed = calls.iter().filter(|(_, call)| call.has_failed()).count();
+    println!("{what:9} {}, unknown {unknown}, failed {failed}", calls.len());
 }
 
 fn print_counts(history: &History) {

@@ -29,6 +29,8 @@ pub(crate) enum State {
 
 impl State {
     pub const UNSEEN: State = State::Text(0);
+    /// What counts as 0.
+    pub const ZEROS: [State; 2] = [State::Absent, State::Integer(0)];
 }
 
 /// What a register must be for an operation to be done with its outcome.
@@ -38,6 +40,15 @@ pub(crate) enum Demand {
     Exactly(State),
     AnythingBut(State),
     Number,
+    /// The number 0, or absent, which counts as 0.
+    Zero,
+}
+
+impl Demand {
+    /// Of an addition to this number.
+    fn before(number: i128) -> Demand {
+        if number == 0 { Demand::Zero } else { Demand::Exactly(State::Integer(number)) }
+    }
 }
 
 /// What is done to the register.
@@ -63,6 +74,7 @@ impl Step {
             Demand::Exactly(wanted) => state == wanted,
             Demand::AnythingBut(unwanted) => state != unwanted,
             Demand::Number => !matches!(state, State::Text(_)),
+            Demand::Zero => State::ZEROS.contains(&state),
         };
         let after = match (self.effect, state) {
             (Effect::Keep, _) => state,
@@ -243,6 +255,10 @@ impl<'a> Values<'a> {
                 (Demand::Exactly(self.state(saw)), Effect::Set(self.state(new)))
             }
             (Action::Swap(new), _) => (Demand::Anything, Effect::Set(self.state(new))),
+            (Action::Add(n), Outcome::Saw(Some(Value::Integer(sum)))) => {
+                let n = i128::from(*n);
+                (Demand::before(sum.saturating_sub(n)), Effect::Add(n))
+            }
             (Action::Add(n), _) => (Demand::Number, Effect::Add((*n).into())),
         };
         Some(Step { demand, effect })

@@ -101,6 +101,16 @@ fn malformed_lines_are_named_and_exit_with_2() {
         ("r 1 ok 7 9\nr 1 ok 7 9", "has returned before"),
         ("r 1 ok 7 5ns", "not a number: \"5ns\""),
         ("", "one space"),
+        ("i 2 look x 5", "no operation: look with 1 words"),
+        ("i 2 transfer a b 5", "no operation: transfer with 2 words"),
+        ("i 2 transfer a b x 5", "not a number: \"x\""),
+        ("i 2 open a 5", "not KEY=VALUE: \"a\""),
+        ("i 2 lists l+x 5", "not a number: \"x\""),
+        ("i 2 lists 5", "neither a call nor a return"),
+        ("i 2 look 5\nr 2 ok 6", "not one of this kind"),
+        ("i 2 look 5\nr 2 conflict 6", "no outcome: conflict"),
+        ("i 2 lists l 5\nr 2 ok 6", "not one of this kind"),
+        ("i 2 lists l 5\nr 2 ok l=1,,2 6", "not a number: \"\""),
     ];
     for (lines, why) in cases {
         let text = format!("i 1 read k 1\n{lines}\nr 1 unknown 6\n");
@@ -110,6 +120,46 @@ fn malformed_lines_are_named_and_exit_with_2() {
         let line = 1 + lines.split('\n').count().max(1);
         let place = format!("bad.history:{line}: ");
         assert!(text.contains(&place) && text.contains(why), "{lines}: {text}");
+    }
+}
+
+const BANK: &str = "# node n1\ni 1 open a=5 b=5 1\nr 1 ok 2\ni 2 transfer a b 3 10\nr 2 ok 20\n\
+                    i 3 transfer b a 9 21\nr 3 failed 22\n";
+
+#[test]
+fn a_bank_and_lists_are_counted_and_exit_with_0() {
+    let look = "# node n2\ni 1 look 3\nr 1 ok a=5 b=5 12\ni 2 look 30\nr 2 ok a=2 b=8 31\n";
+    let lists = "i 1 lists l m+1 l+2 l 5\nr 1 ok l=- l=2 6\ni 2 lists m 7\nr 2 ok m=1 8\n\
+                 i 3 lists l+3 9\nr 3 unknown 10\ni 4 lists l+4 9\n\
+                 i 5 lists l 10\nr 5 ok l=2,4 11\n";
+    let folder = folder(&[("a.history", BANK), ("b.history", look), ("c.history", lists)]);
+    let (status, text) = ram_check(folder.path(), &[]);
+    assert_eq!(status, Some(0), "{text}");
+    for expected in ["bank      5, unknown 0, failed 1", "lists     5, unknown 2, failed 0"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn a_violation_of_several_keys_is_told_and_exits_with_1() {
+    let look = "# node n2\ni 1 look 9\nr 1 ok a=2 b=5 12\n";
+    let lists = "i 1 lists <+1 m+2 5\nr 1 ok 6\ni 2 lists m < 5\nr 2 ok m=2 <=- 8\n";
+    let cases = [
+        (look, "bank", "the sum is 7, and was 10 when opened"),
+        (look, "bank", "    look saw a=2 b=5   by b at n2, 9 to 12\n"),
+        (look, "bank", "meanwhile:\n    transfer 3 from a to b ok   by a at n1, 10 to 20\n"),
+        (lists, "lists", "anti_dependency_cycle (G-single)"),
+        (lists, "lists", "    append 1 to <; append 2 to m   by b at , 5 to 6\n"),
+    ];
+    for (bad, what, expected) in cases {
+        let folder = folder(&[("a.history", BANK), ("b.history", bad)]);
+        let page = folder.path().join("page.html");
+        let (status, text) = ram_check(folder.path(), &["--report", page.to_str().unwrap()]);
+        assert_eq!(status, Some(1), "{text}");
+        let verdict = format!("VIOLATION in the {what}");
+        assert!(text.contains(&verdict) && text.contains(expected), "{expected}: {text}");
+        let page = fs::read_to_string(page).unwrap();
+        assert!(page.contains(&expected.replace('<', "&lt;")), "{page}");
     }
 }
 
@@ -134,6 +184,7 @@ fn every_form_of_line_is_read() {
                 i 9 delete k 14\nr 9 failed 15\n\
                 # node c@d\n\
                 i 10 add k -2 16\nr 10 ok 17\n\
+                i 13 add k 4 17\nr 13 ok 2 18\n\
                 i 11 write k 07 18\ni 12 read k 19\nr 12 ok 7 20\n";
     let folder = folder(&[("client-1.history", text), ("faults", "1 2 kill a@b\n\n5 9 \n3")]);
     let found = read_folder(folder.path()).unwrap();
@@ -144,6 +195,7 @@ fn every_form_of_line_is_read() {
         (Action::Swap(Some(Value::from(5))), Outcome::Saw(None)),
         (Action::Delete, Outcome::Failed),
         (Action::Add(-2), Outcome::Ok),
+        (Action::Add(4), Outcome::Saw(Some(Value::from(2)))),
         (Action::Write(Value::Text("07".into())), Outcome::Unknown),
         (Action::Read, Outcome::Saw(seven())),
     ];
@@ -152,8 +204,8 @@ fn every_form_of_line_is_read() {
         assert_eq!((&*record.client, &*record.op.key), ("client-1", "k"));
     }
     assert_eq!(records.len(), expected.len());
-    assert_eq!((&*records[0].node, &*records[5].node), ("a@b", "c@d"));
-    assert_eq!((records[5].called.at_ns, records[5].returned.as_ref().unwrap().1.at_ns), (19, 20));
+    assert_eq!((&*records[0].node, &*records[6].node), ("a@b", "c@d"));
+    assert_eq!((records[6].called.at_ns, records[6].returned.as_ref().unwrap().1.at_ns), (19, 20));
     let fault = |from_ns, to_ns, what: &str| Fault { from_ns, to_ns, what: what.into() };
     assert_eq!(found.faults, [fault(1, 2, "kill a@b"), fault(5, 9, "")]);
 }

@@ -99,6 +99,28 @@ fn a_deleted_value_that_comes_back_is_refused() {
 }
 
 #[test]
+fn a_count_of_what_was_there_before_another_is_refused() {
+    let text = "a@n1 0-10 add 1 -> 1
+                b@n2 20-30 add 1 -> 1";
+    refuses(&[0, 1], text);
+    let text = "a@n1 0-10 add 1 -> 1
+                b@n2 20-30 add 5 -> 6
+                c@n2 40-50 add 1 -> 2";
+    refuses(&[1, 2], text);
+}
+
+#[test]
+fn counts_that_see_each_other_are_accepted_whatever_was_there_first() {
+    accepts("a@n1 0-30 add 1 -> 2\n b@n2 0-30 add 1 -> 1\n c@n1 5-40 add -2 -> 0");
+    accepts("a@n1 0-10 write 0 -> unknown\n b@n2 0-30 add 1 -> 1\n c@n1 40-50 add -1 -> 0");
+    let text = "a@n1 0-10 write 9 -> ok
+                b@n2 11-20 delete -> unknown
+                c@n1 30-40 add 2 -> 2";
+    accepts(text);
+    accepts(&text.replace("delete", "write 0"));
+}
+
+#[test]
 fn an_add_applied_twice_is_refused() {
     let text = "a@n1 0-10 add 5 -> ok
                 b@n2 20-30 read -> 10";

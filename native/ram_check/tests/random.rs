@@ -98,6 +98,9 @@ fn random_history(seed: u64) -> History {
         let mut outcome = Outcome::Failed;
         if let (false, Some((seen, after))) = (dice.chance(5), execute(&action, &state)) {
             (outcome, state) = (seen, after);
+            if matches!(action, Action::Add(_)) && dice.chance(50) {
+                outcome = Outcome::Saw(state.clone());
+            }
         }
         if dice.chance(20) {
             outcome = Outcome::Unknown;
@@ -128,6 +131,9 @@ fn mutate(dice: &mut Dice, (action, outcome, from, to): &mut Draft) {
         *outcome = match action {
             Action::Read | Action::Swap(_) => Outcome::Saw(random_state(dice)),
             Action::Cas { .. } if *outcome == Outcome::Ok => Outcome::Conflict,
+            Action::Add(_) if dice.chance(50) => {
+                Outcome::Saw(Some(Value::from(dice.below(6) as i64 - 1)))
+            }
             _ => Outcome::Ok,
         };
     }

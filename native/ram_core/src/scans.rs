@@ -12,8 +12,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
+use ram_sabotage::{Fault, Kept};
+use ram_store::answer::Failure;
+use ram_store::write::DEFAULT_TABLE;
 use ram_table::item::Item;
-use ram_table::table::{HashSnapshot, Revoked, TableSnapshot};
+use ram_table::table::{HashSnapshot, Revoked, Table, TableSnapshot};
+use ram_table::tables::{DEFAULT_NAME, Tables};
 
 /// What a table holds back for its scans.
 pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -27,8 +31,48 @@ pub struct Scan {
     state: Mutex<State>,
 }
 
-/// By the names of the tables.
-pub type Snapshots = BTreeMap<String, TableSnapshot>;
+/// By the names of the tables, as requests name them.
+pub type Snapshots = BTreeMap<String, Scanned>;
+
+/// A table that is scanned.
+pub struct Scanned {
+    snapshot: TableSnapshot,
+    /// For a fault alone.
+    table: Kept<Arc<Table>>,
+}
+
+impl Scanned {
+    /// Of the revision that the table has now: between two writes, or by its writer.
+    pub fn of(table: &Arc<Table>, revision: u64, held_bytes_max: u64) -> Scanned {
+        let snapshot = table.snapshot(revision, Some(held_bytes_max));
+        Scanned { snapshot, table: Kept::of(table) }
+    }
+
+    /// Calls `read` with the snapshot.
+    fn with<T>(&self, read: impl FnOnce(&TableSnapshot) -> T) -> T {
+        match self.table.when_armed(Fault::MixRevisions) {
+            Some(table) => read(&table.snapshot(u64::MAX, None)),
+            None => read(&self.snapshot),
+        }
+    }
+}
+
+/// The table of this name, or all of them, as they are now, and the revision. Between two writes.
+pub fn begin(tables: &Tables, name: Option<&str>) -> crate::Result<(Snapshots, u64)> {
+    let revision = tables.revision();
+    let names = name.map_or_else(|| tables.names(), |name| vec![name.to_owned()]);
+    let begin = |name: String| {
+        let table = find_table(tables, &name)?;
+        let name = if name == DEFAULT_NAME { DEFAULT_TABLE.into() } else { name };
+        Ok((name, Scanned::of(&table, revision, SCAN_BYTES_MAX)))
+    };
+    let snapshots: crate::Result<Snapshots> = names.into_iter().map(begin).collect();
+    Ok((snapshots?, revision))
+}
+
+pub fn find_table(tables: &Tables, name: &str) -> crate::Result<Arc<Table>> {
+    Ok(tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))?)
+}
 
 struct State {
     /// `None`: it has expired.
@@ -85,16 +129,18 @@ impl Scan {
     /// What a key of a table held. The outer `None`: there was no such table.
     pub fn get(&self, table: &str, key: &[u8]) -> Result<Option<Option<Item>>, Expired> {
         let snapshots = self.used()?;
-        let Some(snapshot) = snapshots.get(table) else { return Ok(None) };
-        Ok(Some(match snapshot {
-            TableSnapshot::Hash(hash) => hash.get(key)?,
-            TableSnapshot::Ordered(ordered) => ordered.get(key)?,
-        }))
+        let Some(scanned) = snapshots.get(table) else { return Ok(None) };
+        scanned.with(|snapshot| {
+            Ok(Some(match snapshot {
+                TableSnapshot::Hash(hash) => hash.get(key)?,
+                TableSnapshot::Ordered(ordered) => ordered.get(key)?,
+            }))
+        })
     }
 
     /// Is the table one of the scan, and has it an order?
     pub fn is_ordered(&self, table: &str) -> Result<Option<bool>, Expired> {
-        let is_ordered = |snapshot: &TableSnapshot| matches!(snapshot, TableSnapshot::Ordered(_));
+        let is_ordered = |scanned: &Scanned| matches!(scanned.snapshot, TableSnapshot::Ordered(_));
         Ok(self.used()?.get(table).map(is_ordered))
     }
 
@@ -110,11 +156,12 @@ impl Scan {
         limit: usize,
     ) -> Result<Page, Expired> {
         let snapshots = self.used()?;
-        match snapshots.get(table) {
-            None => Ok(Page { items: Vec::new(), next: None }),
-            Some(TableSnapshot::Ordered(ordered)) => {
-                let bounds = behind(cursor, bounds, reverse);
-                let (from, to) = bounds;
+        let Some(scanned) = snapshots.get(table) else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        scanned.with(|snapshot| match snapshot {
+            TableSnapshot::Ordered(ordered) => {
+                let (from, to) = behind(cursor, bounds, reverse);
                 let mut items = ordered.range(from, to, reverse, limit.saturating_add(1))?;
                 let is_more = items.len() > limit;
                 items.truncate(limit);
@@ -122,8 +169,8 @@ impl Scan {
                 let next = last.map(|item| Cursor::After(item.key().to_vec()));
                 Ok(Page { items, next })
             }
-            Some(TableSnapshot::Hash(hash)) => self.hash_page((table, hash), cursor, limit),
-        }
+            TableSnapshot::Hash(hash) => self.hash_page((table, hash), cursor, limit),
+        })
     }
 
     fn hash_page(
@@ -240,7 +287,7 @@ impl Scans {
 mod tests {
     use super::*;
     use ram_table::table::Meta;
-    use ram_table::tables::{TableType, Tables};
+    use ram_table::tables::TableType;
     use ram_table::value::StoredValue;
 
     const ALL: KeyBounds<'static> = (Bound::Unbounded, Bound::Unbounded);
@@ -264,7 +311,7 @@ mod tests {
     fn scan(scans: &Scans, tables: &Tables, revision: u64, held_bytes_max: u64) -> Arc<Scan> {
         let begin = |name: &str| {
             let table = tables.get(name).unwrap();
-            (name.to_owned(), table.snapshot(revision, Some(held_bytes_max)))
+            (name.to_owned(), Scanned::of(&table, revision, held_bytes_max))
         };
         scans.open(["hash", "ordered"].map(begin).into(), revision)
     }

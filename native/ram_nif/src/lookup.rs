@@ -3,14 +3,12 @@
 //!
 //! Of a table that is not there the answer is `{error, {no_table, Name}}`.
 
-use ram_core::scans::{SCAN_BYTES_MAX, Snapshots};
+use ram_core::scans::{self, find_table};
 use ram_lease::mode::Scope;
 use ram_store::answer::Failure;
-use ram_store::write::DEFAULT_TABLE;
-use ram_table::table::{Item, Table};
-use ram_table::tables::{DEFAULT_NAME, TableType, Tables};
+use ram_table::table::Item;
+use ram_table::tables::{TableType, Tables};
 use rustler::{Binary, Decoder, Encoder, Env, NifResult, Term};
-use std::sync::Arc;
 
 use crate::arguments::{
     Asked, KeyRange, List, RangeOptions, decode_range, encode_key, encode_keys, table_name,
@@ -22,10 +20,6 @@ use crate::terms;
 
 mod atoms {
     rustler::atoms! { all, ask }
-}
-
-pub fn find_table(tables: &Tables, name: &str) -> ram_core::Result<Arc<Table>> {
-    Ok(tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))?)
 }
 
 /// `lookup_now(Member, Table, Key, Asked) -> {value, V, Meta} | {encoded, Binary, Meta} | none |
@@ -114,7 +108,8 @@ fn scan_now<'a>(
     which: Which,
     Asked(freshness): Asked,
 ) -> Term<'a> {
-    let looked = member.node.look_now(freshness, Scope::All, |tables| begin_scan(tables, &which));
+    let begin = |tables: &Tables| scans::begin(tables, which.name());
+    let looked = member.node.look_now(freshness, Scope::All, begin);
     answer(env, looked, |(snapshots, revision)| {
         scan::opened(env, member.node.scans().open(snapshots, revision))
     })
@@ -163,21 +158,10 @@ impl<'a> Decoder<'a> for Which {
     }
 }
 
-/// The tables as they are now, and the revision.
-pub fn begin_scan(tables: &Tables, which: &Which) -> ram_core::Result<(Snapshots, u64)> {
-    let revision = tables.revision();
-    let names = match &which.0 {
-        Some(name) => vec![name.clone()],
-        None => tables.names(),
-    };
-    let begin = |name: String| {
-        let snapshot = find_table(tables, &name)?.snapshot(revision, Some(SCAN_BYTES_MAX));
-        // As requests name the default table.
-        let name = if name == DEFAULT_NAME { DEFAULT_TABLE.into() } else { name };
-        Ok((name, snapshot))
-    };
-    let snapshots: ram_core::Result<Snapshots> = names.into_iter().map(begin).collect();
-    Ok((snapshots?, revision))
+impl Which {
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
 }
 
 fn answer<'a, T>(

@@ -42,6 +42,8 @@ pub enum Fault {
     CheckAfterWriting,
     /// A counter counts from what the counter of this key before it found.
     CountStale,
+    /// Each page of a scan is of the moment at which it is read.
+    MixRevisions,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -62,8 +64,26 @@ impl Stale {
     }
 }
 
+/// Something that a fault alone needs: without the feature it is not kept.
+#[cfg(not(feature = "sabotage"))]
+#[derive(Debug)]
+pub struct Kept<T>(std::marker::PhantomData<T>);
+
+#[cfg(not(feature = "sabotage"))]
+impl<T: Clone> Kept<T> {
+    #[inline(always)]
+    pub fn of(_: &T) -> Kept<T> {
+        Kept(std::marker::PhantomData)
+    }
+
+    #[inline(always)]
+    pub fn when_armed(&self, _: Fault) -> Option<&T> {
+        None
+    }
+}
+
 #[cfg(feature = "sabotage")]
-pub use active::{Stale, arm, armed};
+pub use active::{Kept, Stale, arm, armed};
 
 #[cfg(feature = "sabotage")]
 mod active {
@@ -75,7 +95,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 15] = [
+        pub const ALL: [Fault; 16] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -91,6 +111,7 @@ mod active {
             Fault::BelieveOneRemoval,
             Fault::CheckAfterWriting,
             Fault::CountStale,
+            Fault::MixRevisions,
         ];
 
         pub fn name(self) -> &'static str {
@@ -110,6 +131,7 @@ mod active {
                 Fault::BelieveOneRemoval => "believe_one_removal",
                 Fault::CheckAfterWriting => "check_after_writing",
                 Fault::CountStale => "count_stale",
+                Fault::MixRevisions => "mix_revisions",
             }
         }
 
@@ -135,6 +157,19 @@ mod active {
             let found = current.as_deref().map(<[u8]>::to_vec);
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(key.to_vec(), found).map_or(current, |stale| stale.map(Cow::Owned))
+        }
+    }
+
+    #[derive(Debug)]
+    pub struct Kept<T>(T);
+
+    impl<T: Clone> Kept<T> {
+        pub fn of(kept: &T) -> Kept<T> {
+            Kept(kept.clone())
+        }
+
+        pub fn when_armed(&self, fault: Fault) -> Option<&T> {
+            armed(fault).then_some(&self.0)
         }
     }
 

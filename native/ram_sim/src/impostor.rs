@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::entropy;
 use crate::network::SimTransport;
 use crate::plan::{CLUSTER, COOKIE, address, pick};
-use crate::world::World;
+use crate::world::{RunningMember, World};
 
 pub const HOST: &str = "impostor";
 /// A vote for an unknown candidate was given while the leader was heard.
@@ -103,14 +103,24 @@ async fn ask_as_unknown(world: &World, port: u16, target: Target) -> Option<&'st
         let request = forged::vote_request(target.term + 1, UNKNOWN_ID);
         let asked = Instant::now();
         let answer = net.call(PeerId(target.id), rpc::VOTE, request, ANSWER_MAX).await;
-        // A leader that was heard at that moment may be lost when the answer has taken longer.
-        let is_of_then = asked.elapsed() < AT_ONCE;
+        // A leader that was heard at that moment may be lost when the answer has taken longer, or
+        // at once: whoever notices campaigns, and in its own new term may vote for an unknown peer.
+        let is_of_then = asked.elapsed() < AT_ONCE && is_led_still(world, target);
         if is_of_then && answer.is_ok_and(|answer| forged::is_granted(&answer)) {
             world.borrow_mut().violated(UNKNOWN, format!("{target:?}"));
         }
     }
     net.shutdown().await;
     asks.then_some("lie of an unknown candidate")
+}
+
+fn is_led_still(world: &World, target: Target) -> bool {
+    let seen = |running: &RunningMember| running.handle.observe();
+    world
+        .borrow()
+        .running()
+        .filter_map(|(_, running)| seen(running))
+        .any(|now| now.leads && now.term == target.term)
 }
 
 /// Says that the member `named` is here, and waits for the target, to tell it that it was removed.

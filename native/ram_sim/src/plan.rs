@@ -50,6 +50,7 @@ pub struct Plan {
     /// So many make the cluster; the others are added to it.
     pub founders: usize,
     pub keys: usize,
+    pub is_bank_ordered: bool,
     pub clients_per_host: usize,
     pub think_max_ms: u64,
     pub snapshot_every: u64,
@@ -81,6 +82,7 @@ impl Plan {
             hosts,
             founders: if is_grown { 1 } else { hosts },
             keys: rng.random_range(2..=5),
+            is_bank_ordered: entropy::stream(seed, "bank", 0).random_bool(0.5),
             clients_per_host: rng.random_range(1..=3),
             think_max_ms: rng.random_range(20..=120),
             snapshot_every: rng.random_range(20..=300),

@@ -1,7 +1,7 @@
 //! One run: the cluster is made, faults come and go, they end, the cluster heals, and the clients'
 //! history is judged.
 
-use ram_check::{Budget, Outcome, Verdict, check};
+use ram_check::{Budget, Calls, Outcome, Request, Verdict, accounts, check, lists};
 use ram_lease::mode::ReadMode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -169,22 +169,19 @@ impl Run {
         if state.violation.is_some() {
             return;
         }
-        match check(&state.history, &Budget::default()) {
-            Verdict::Linearizable(_) => {}
-            Verdict::Violation(violation) => {
-                let lines = violation.core.iter().filter_map(|id| {
-                    let record = state.history.get(*id)?;
-                    let called = record.called.at_ns as f64 / 1e9;
-                    let returned = record.returned.as_ref().map(|(_, at)| at.at_ns as f64 / 1e9);
-                    let returned = returned.map_or("never".into(), |at| format!("{at:.3}"));
-                    Some(format!("{called:.3} to {returned} on {}: {record}", record.node))
-                });
-                let lines: Vec<String> = lines.collect();
-                let detail = format!("key {}:\n  {}", violation.key, lines.join("\n  "));
-                state.violated("linearizable", detail);
-            }
-            Verdict::Undecided(keys) => state.violated("decided", format!("{keys:?}")),
+        let judged = [
+            judge_keys(state),
+            accounts::check(&state.accounts)
+                .map(|violation| ("a_bank_is_seen_whole", violation.explain(&state.accounts))),
+            lists::check(&state.lists)
+                .map(|anomaly| ("strictly_serializable", anomaly.explain(&state.lists))),
+        ];
+        let mut violated = judged.into_iter().flatten();
+        let Some((invariant, mut detail)) = violated.next() else { return };
+        for (also, more) in violated {
+            detail.push_str(&format!("\nalso {also}: {more}"));
         }
+        state.violated(invariant, detail);
     }
 
     fn report(self, faults: Faults) -> Report {
@@ -200,6 +197,8 @@ impl Run {
         let unknown = outcomes.filter(|outcome| **outcome == Outcome::Unknown).count();
         report.count("operations", state.history.len() as u64);
         report.count("unknown outcomes", unknown as u64);
+        count_calls(&mut report, "of the bank", &state.accounts);
+        count_calls(&mut report, "of lists", &state.lists);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());
@@ -226,4 +225,29 @@ impl Run {
         report.count("events", state.trace.events);
         report
     }
+}
+
+fn judge_keys(state: &State) -> Option<(&'static str, String)> {
+    let violation = match check(&state.history, &Budget::default()) {
+        Verdict::Linearizable(_) => return None,
+        Verdict::Undecided(keys) => return Some(("decided", format!("{keys:?}"))),
+        Verdict::Violation(violation) => violation,
+    };
+    let lines = violation.core.iter().filter_map(|id| {
+        let record = state.history.get(*id)?;
+        let called = record.called.at_ns as f64 / 1e9;
+        let returned = record.returned.as_ref().map(|(_, at)| at.at_ns as f64 / 1e9);
+        let returned = returned.map_or("never".into(), |at| format!("{at:.3}"));
+        Some(format!("{called:.3} to {returned} on {}: {record}", record.node))
+    });
+    let lines: Vec<String> = lines.collect();
+    Some(("linearizable", format!("key {}:\n  {}", violation.key, lines.join("\n  "))))
+}
+
+fn count_calls<R: Request>(report: &mut Report, what: &str, calls: &Calls<R>) {
+    let done = calls.iter().filter(|(_, call)| call.done().is_some()).count();
+    let unknown = calls.iter().filter(|(_, call)| call.is_unknown()).count();
+    report.count(format!("transactions and reads {what}"), calls.len() as u64);
+    report.count(format!("done {what}"), done as u64);
+    report.count(format!("unknown outcomes {what}"), unknown as u64);
 }

@@ -1,7 +1,9 @@
 //! What the hosts, the faults and the invariants of one run share. One thread, so no locks.
 
 use bytes::Bytes;
-use ram_check::{History, Ties};
+use ram_check::accounts::Banking;
+use ram_check::lists::Transaction;
+use ram_check::{Calls, History, Ties};
 use ram_core::handle::Handle;
 use ram_core::observation::LeaseSight;
 use ram_log::{CachedDisk, Log};
@@ -17,11 +19,15 @@ use crate::invariants::Once;
 use crate::plan::Plan;
 use crate::report::Violation;
 
+const COUNTERS: usize = 2;
+
 pub type World = Rc<RefCell<State>>;
 
 pub struct State {
     pub plan: Plan,
     pub keys: Vec<Bytes>,
+    /// Keys that are counted with.
+    pub counters: Vec<Bytes>,
     pub hosts: Vec<Host>,
     /// Virtual time at the last step, nanoseconds.
     pub now_ns: u64,
@@ -33,6 +39,10 @@ pub struct State {
     /// What the impostor has done, and how often.
     pub lies: BTreeMap<&'static str, u64>,
     pub history: History,
+    pub accounts: Calls<Banking>,
+    pub lists: Calls<Transaction>,
+    /// How many numbers were appended to lists: each is another one.
+    pub numbers: i64,
     pub once: Once,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -91,6 +101,7 @@ impl State {
         };
         Rc::new(RefCell::new(State {
             keys: (0..plan.keys).map(|key| Bytes::from(format!("k{key}"))).collect(),
+            counters: (0..COUNTERS).map(|counter| Bytes::from(format!("n{counter}"))).collect(),
             hosts: (0..plan.hosts).map(host).collect(),
             now_ns: 0,
             clients_rest: false,
@@ -98,6 +109,9 @@ impl State {
             lies: BTreeMap::new(),
             gone: BTreeSet::new(),
             history: History::new(Ties::Overlap),
+            accounts: Calls::default(),
+            lists: Calls::default(),
+            numbers: 0,
             once: Once::default(),
             trace: Trace::default(),
             violation: None,

@@ -1,4 +1,5 @@
-//! A violation as one HTML page that needs nothing else: what contradicts what, and a timeline.
+//! A violation as one HTML page that needs nothing else: what contradicts what, and a timeline. Of
+//! transactions it is in words alone.
 //!
 //! `ram-check --report` writes it, a person reads it. It judges nothing.
 
@@ -40,6 +41,15 @@ pub fn page(history: &History, faults: &[Fault], violation: &Violation) -> Strin
     // The violation is at the right end.
     page += "<script>let s=document.querySelector('.scroll');s.scrollLeft=s.scrollWidth</script>";
     page
+}
+
+/// The page of a violation that is told in words.
+pub fn text_page(what: &str, text: &str) -> String {
+    let (what, text) = (escape(what), escape(text));
+    format!(
+        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Violation in the {what}</title>\
+         <style>{STYLE}</style><h1>Violation in the {what}</h1><pre>{text}</pre>"
+    )
 }
 
 const LEGEND: &str = "<p class=key><span style='background:#e2483d;color:#fff'>cannot be placed\

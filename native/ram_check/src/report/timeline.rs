@@ -78,6 +78,7 @@ fn label(record: &Record) -> String {
             format!("swap {}\u{2192}{}", short(saw), short(new))
         }
         (Action::Swap(new), _) => format!("swap {}", short(new)),
+        (Action::Add(n), Outcome::Saw(sum)) => format!("add {n}\u{2192}{}", short(sum)),
         (Action::Add(n), _) => format!("add {n}"),
     };
     match record.outcome() {

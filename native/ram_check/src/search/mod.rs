@@ -15,7 +15,8 @@
 //!    in the run could be left out.
 //! 2. K sets the state blindly: no run; it could be left out.
 //! 3. K demands a state: no run if that state is there (left out, rule 1); else a run that ends in
-//!    it.
+//!    it. Where K demands zero and is content with two states, neither needs a run to the other,
+//!    since K makes the same of both.
 //! 4. K demands another state than s: no run if the state is not s (K could stand before the run);
 //!    else a run of one (K could stand before the rest of it).
 //! 5. K adds: no run, or one that ends with an unknown operation that sets the state. Unknown adds

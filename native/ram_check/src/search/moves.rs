@@ -26,6 +26,11 @@ impl Moves<'_> {
             }
             Demand::AnythingBut(unwanted) if unwanted == state => self.leave(op, step),
             Demand::Number => self.set_before(op),
+            Demand::Zero if !State::ZEROS.contains(&state) => {
+                let owe = |at| Then::Owe(Debt { op, at, from: at });
+                let moves = State::ZEROS.map(|at| Move { fire: None, then: owe(at) });
+                self.by_unknown.extend(moves);
+            }
             _ => {}
         }
     }

@@ -33,7 +33,8 @@ impl Stock {
         match step.demand {
             Demand::Exactly(state) => *self.demands.entry(state).or_default() += change,
             Demand::AnythingBut(state) => *self.conflicts.entry(state).or_default() += change,
-            Demand::Anything | Demand::Number => {}
+            // Where there is an `add`, numbers and absence are neither lost nor unseen.
+            Demand::Anything | Demand::Number | Demand::Zero => {}
         }
         // What demands the state that it sets does not bring it back.
         if let (Effect::Set(state), false) = (step.effect, step.is_quiet()) {

@@ -1,6 +1,7 @@
 //! Reads with options, queued: see `crate::lookup`, whose answers they have.
 
 use ram_core::reading::Freshness;
+use ram_core::scans::{begin, find_table};
 use ram_lease::mode::Scope;
 use ram_table::tables::Tables;
 use rustler::{Binary, Env, NifResult, Term};
@@ -9,7 +10,7 @@ use super::{READ_LOST, deadline, queue};
 use crate::arguments::{
     Asked, List, RangeOptions, decode_range, encode_keys, table_name, with_key,
 };
-use crate::lookup::{Which, begin_scan, find_table, in_range, info_of, items};
+use crate::lookup::{Which, in_range, info_of, items};
 use crate::member::MemberResource;
 use crate::scan;
 use crate::terms;
@@ -149,7 +150,7 @@ fn scan<'a>(
 ) -> Term<'a> {
     let scans = member.node.scans().clone();
     let lookup = Lookup { freshness, scope: Scope::All, bytes: 0, timeout_ms };
-    let look = move |tables: &Tables| begin_scan(tables, &which);
+    let look = move |tables: &Tables| begin(tables, which.name());
     look_later(env, member, reference, lookup, look, move |env, (snapshots, revision)| {
         scan::opened(env, scans.open(snapshots, revision))
     })

@@ -1,0 +1,114 @@
+//! The words of a line of a history, each kind of operation with its own: see
+//! [`files`](crate::files).
+
+use std::sync::Arc;
+
+use crate::accounts::{Balances, Banked, Banking};
+use crate::calls::Told;
+use crate::history::{Action, Outcome, parse_state};
+use crate::lists::{Step, Transaction};
+
+pub fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
+    match (kind, words) {
+        ("read", []) => Ok(Action::Read),
+        ("write", ["-"]) => Err("a write needs a value".to_owned()),
+        ("write", [value]) => Ok(Action::Write((*value).into())),
+        ("delete", []) => Ok(Action::Delete),
+        ("cas", [expect, new]) => {
+            Ok(Action::Cas { expect: parse_state(expect), new: parse_state(new) })
+        }
+        ("swap", [new]) => Ok(Action::Swap(parse_state(new))),
+        ("add", [n]) => Ok(Action::Add(number(n)?)),
+        _ => Err(format!("no operation: {kind} with {} words", words.len())),
+    }
+}
+
+pub fn outcome(words: &[&str]) -> Result<Outcome, String> {
+    match words {
+        ["ok"] => Ok(Outcome::Ok),
+        ["ok", value] => Ok(Outcome::Saw(parse_state(value))),
+        ["conflict"] => Ok(Outcome::Conflict),
+        ["unknown"] => Ok(Outcome::Unknown),
+        ["failed"] => Ok(Outcome::Failed),
+        _ => Err(format!("no outcome: {}", words.join(" "))),
+    }
+}
+
+pub fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
+    word.parse().map_err(|_| format!("not a number: {word:?}"))
+}
+
+/// What is asked of several keys at once.
+pub enum Request {
+    Accounts(Banking),
+    Lists(Transaction),
+}
+
+/// `None`: it is of one key.
+pub fn request(kind: &str, words: &[&str]) -> Result<Option<Request>, String> {
+    Ok(Some(match (kind, words) {
+        ("open", _) => Request::Accounts(Banking::Open(balances(words)?)),
+        ("transfer", [from, to, amount]) => {
+            let (from, to, amount) = ((*from).into(), (*to).into(), number(amount)?);
+            Request::Accounts(Banking::Transfer { from, to, amount })
+        }
+        ("look", []) => Request::Accounts(Banking::Look),
+        ("lists", _) => {
+            let steps = words.iter().map(|word| step(word));
+            Request::Lists(Transaction(steps.collect::<Result<_, _>>()?))
+        }
+        ("transfer" | "look", _) => {
+            return Err(format!("no operation: {kind} with {} words", words.len()));
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn step(word: &str) -> Result<Step, String> {
+    match word.split_once('+') {
+        Some((key, appended)) => Ok(Step::append(key, number(appended)?)),
+        None => Ok(Step::read(word)),
+    }
+}
+
+/// The outcome of what is done with several keys.
+pub fn told<A>(
+    words: &[&str],
+    answer: impl FnOnce(&[&str]) -> Result<A, String>,
+) -> Result<Told<A>, String> {
+    match words {
+        ["ok", rest @ ..] => Ok(Told::Done(answer(rest)?)),
+        ["unknown"] => Ok(Told::Unknown),
+        ["failed"] => Ok(Told::Failed),
+        _ => Err(format!("no outcome: {}", words.join(" "))),
+    }
+}
+
+pub fn banked(words: &[&str]) -> Result<Banked, String> {
+    match words {
+        [] => Ok(Banked::Done),
+        ["-"] => Ok(Banked::Saw(Balances::new())),
+        _ => Ok(Banked::Saw(balances(words)?)),
+    }
+}
+
+fn balances(words: &[&str]) -> Result<Balances, String> {
+    let balance = |word: &&str| {
+        let (account, balance) = pair(word)?;
+        Ok((Arc::from(account), number(balance)?))
+    };
+    words.iter().map(balance).collect()
+}
+
+/// What each read of a transaction saw, in order.
+pub fn read(words: &[&str]) -> Result<Vec<Vec<i64>>, String> {
+    let list = |word: &&str| match pair(word)? {
+        (_, "-") => Ok(Vec::new()),
+        (_, numbers) => numbers.split(',').map(number).collect(),
+    };
+    words.iter().map(list).collect()
+}
+
+fn pair(word: &str) -> Result<(&str, &str), String> {
+    word.split_once('=').ok_or_else(|| format!("not KEY=VALUE: {word:?}"))
+}
