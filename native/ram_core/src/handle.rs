@@ -21,20 +21,24 @@ use crate::requests::RequestQueues;
 use crate::running::Running;
 use crate::scans::Scans;
 use crate::status::Status;
+use crate::turns;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, ReadPath, Scope};
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
 use ram_raft::state_machine::Applied;
+use ram_raft::turns::TurnRequest;
 use ram_raft::types::Member;
 use ram_store::answer::Answer;
+use ram_store::proposed::{self, Hint};
 use ram_store::write::{self, Command, Condition, Encoded, State};
 use ram_table::table::Item;
 use ram_table::tables::Tables;
 
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
+const TURNS_QUEUED_MAX: usize = 256;
 
 /// A change of the cluster.
 #[derive(Debug, Clone)]
@@ -56,6 +60,7 @@ pub(crate) struct Queues {
     pub reads: mpsc::Receiver<Read>,
     pub changes: mpsc::Receiver<Queued>,
     pub backups: mpsc::Receiver<backup::Request>,
+    pub turns: mpsc::Receiver<turns::Request>,
     /// For the member's own requests.
     pub requests: RequestQueues,
 }
@@ -73,6 +78,7 @@ pub struct Handle {
     requests: RequestQueues,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
+    turns: mpsc::Sender<turns::Request>,
     scans: Scans,
 }
 
@@ -83,19 +89,23 @@ impl Handle {
         let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
         let (backups, backup_queue) = mpsc::channel(BACKUPS_QUEUED_MAX);
+        let (turns, turn_queue) = mpsc::channel(TURNS_QUEUED_MAX);
         let requests = RequestQueues { writes, reads, load: Load::new(&config.limits) };
         let queues = Queues {
             writes: write_queue,
             reads: read_queue,
             changes: change_queue,
             backups: backup_queue,
+            turns: turn_queue,
             requests: requests.clone(),
         };
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
         let scans = Scans::default();
         let reads = known;
-        (Handle { config, running, applied, reads, requests, changes, backups, scans }, queues)
+        let handle =
+            Handle { config, running, applied, reads, requests, changes, backups, turns, scans };
+        (handle, queues)
     }
 
     /// Replicates a put or a delete of the default table. An error here means that the reply was
@@ -251,6 +261,31 @@ impl Handle {
         reply: Reply<()>,
     ) -> Result<()> {
         enqueue(&self.backups, backup::Request { task, path, step_timeout, reply })
+    }
+
+    /// Waits for a turn at a contended key of a table; the answer is what the key is expected to
+    /// hold then: see [`ram_raft::turns`]. `Timeout`: there is none, at least not now.
+    pub fn turn(
+        &self,
+        table: &str,
+        key: &[u8],
+        deadline: std::time::Instant,
+        reply: Reply<Hint>,
+    ) -> Result<()> {
+        let request = TurnRequest::Wait { name: proposed::name_of(table, key).into() };
+        enqueue(&self.turns, turns::Request { request, deadline: deadline.into(), reply })
+    }
+
+    /// Gives back a turn that was not used. An error: it will be over in a moment all the same.
+    pub fn give_turn_back(
+        &self,
+        table: &str,
+        key: &[u8],
+        deadline: std::time::Instant,
+    ) -> Result<()> {
+        let request = TurnRequest::GiveBack { name: proposed::name_of(table, key).into() };
+        let (deadline, reply) = (deadline.into(), Box::new(|_| {}));
+        enqueue(&self.turns, turns::Request { request, deadline, reply })
     }
 
     pub fn status(&self) -> Result<Status> {

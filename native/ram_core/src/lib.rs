@@ -38,6 +38,7 @@ mod route;
 mod running;
 pub mod scans;
 pub mod status;
+mod turns;
 
 pub use error::{Error, Result};
 /// Called once, with the answer to a request.

@@ -14,6 +14,7 @@ use crate::opening::{self, Open, Parts};
 use crate::proposer;
 use crate::route::Route;
 use crate::scans::Scans;
+use crate::turns;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_raft::Raft;
@@ -96,7 +97,8 @@ async fn serve(
     let (leader, led) = watch::channel(None);
     let replica = &parts.replica;
     let (raft, reads, members) = (&replica.raft, &replica.reads, &parts.members);
-    let route = Route::new(raft.clone(), replica.net.clone(), led.clone(), members.clone());
+    let turns = parts.service.turns().clone();
+    let route = Route::new(raft.clone(), replica.net.clone(), led.clone(), members.clone(), turns);
     let mut tasks = JoinSet::new();
     spawn_elections(&mut tasks, parts, &led, config.election_timeout_max);
     if reads.asks {
@@ -109,6 +111,7 @@ async fn serve(
         async move { route.read_index(deadline).await }
     };
     tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
+    tasks.spawn(turns::serve(queues.turns, route.clone()));
     tasks.spawn(scans.sweep());
     let founds_ordered = config.default_table_type == Some(TableType::OrderedSet);
     let found = Founding { raft: raft.clone(), reads: reads.clone(), founds_ordered };

@@ -18,10 +18,12 @@ use ram_raft::Raft;
 use ram_raft::leader;
 use ram_raft::members::Members;
 use ram_raft::rpc::{self, Answer, MemberChange, Refusal};
+use ram_raft::turns::{TurnRequest, Turns};
 use ram_raft::types::Member;
 use ram_sabotage::{Fault, armed};
 use ram_store::answer::Outcome;
 use ram_store::codec;
+use ram_store::proposed::Hint;
 
 /// After a refusal: short at first, since a fresh leader refuses until it has heard from a
 /// majority.
@@ -44,25 +46,28 @@ pub struct Route {
     net: Arc<Net>,
     leader: watch::Receiver<Option<u64>>,
     members: Members,
+    turns: Turns,
 }
 
 impl Route {
+    /// `turns`: those that this member gives when it leads.
     pub fn new(
         raft: Raft,
         net: Arc<Net>,
         leader: watch::Receiver<Option<u64>>,
         members: Members,
+        turns: Turns,
     ) -> Self {
-        Route { raft, net, leader, members }
+        Route { raft, net, leader, members, turns }
     }
 
     /// `Timeout`: no answer came in time, or this member is stopping; whether it is done is
     /// not known. `Refused`: the leader will not have it, ever.
     pub async fn propose(&self, proposal: Bytes, deadline: Instant) -> Result<Outcome> {
-        let raft = &self.raft;
+        let (raft, turns) = (&self.raft, &self.turns);
         let own = || {
             let proposal = proposal.clone();
-            async move { leader::propose(raft, proposal).await }
+            async move { leader::propose(raft, turns, *raft.node_id(), proposal).await }
         };
         match self.reach(rpc::PROPOSE, &proposal, own, deadline).await {
             Ok(outcome) => Ok(outcome),
@@ -71,6 +76,19 @@ impl Route {
             }
             Err(_) => Err(Error::Timeout),
         }
+    }
+
+    /// Asks the leader of now, once: whoever gets no turn does without.
+    pub async fn turn(&self, request: TurnRequest, deadline: Instant) -> Option<Hint> {
+        let (leader, own) = (*self.leader.borrow(), *self.raft.node_id());
+        let answer: Answer<Option<Hint>> = match leader? {
+            id if id == own => leader::turn(&self.raft, &self.turns, own, request).await,
+            id => {
+                let body = Bytes::from(codec::encode(&request));
+                self.ask(PeerId(id), rpc::TURN, body, deadline).await
+            }
+        };
+        answer.ok().flatten()
     }
 
     pub async fn read_index(&self, deadline: Instant) -> Option<u64> {

@@ -1,5 +1,6 @@
-//! The leader's work: proposals, read indexes, leases, transfers of the leadership. Asked for by
-//! this member itself, or by another through `service`. Membership changes are in `members`.
+//! The leader's work: proposals, turns at contended keys, read indexes, leases, transfers of the
+//! leadership. Asked for by this member itself, or by another through `service`. Membership changes
+//! are in `members`.
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -8,6 +9,7 @@ use openraft::{ReadPolicy, ServerState};
 use std::collections::BTreeMap;
 
 use super::rpc::{Answer, Refusal};
+use super::turns::{TurnRequest, Turns};
 use super::types::{Member, Payload, TypeConfig};
 use crate::Raft;
 use ram_lease::Reads;
@@ -17,12 +19,13 @@ use ram_sabotage::{Fault, armed};
 use ram_store::answer::Outcome;
 use ram_store::codec::DecodeError;
 use ram_store::group::{self, Proposal};
+use ram_store::proposed::Hint;
 
 type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 
-/// Proposes an entry and waits until it is applied here. What no member could store or apply does
-/// not enter the log: it would end them all.
-pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
+/// Proposes an entry of this member and waits until it is applied here. What no member could store
+/// or apply does not enter the log: it would end them all.
+pub async fn propose(raft: &Raft, turns: &Turns, member: u64, proposal: Bytes) -> Answer<Outcome> {
     if let Err(reason) = check(&proposal).await {
         tracing::error!("a proposal was refused: {reason}");
         return Err(Refusal::Unfit(reason));
@@ -34,8 +37,30 @@ pub async fn propose(raft: &Raft, proposal: Bytes) -> Answer<Outcome> {
         tokio::spawn(async move { raft.client_write(Payload(proposal)).await });
         return Ok(premature);
     }
-    let response = raft.client_write(Payload(proposal)).await.map_err(refusal)?;
-    Ok(response.data)
+    let taken = turns.take(member, &proposal);
+    let response = raft.client_write(Payload(proposal)).await;
+    turns.settle(taken, response.as_ref().ok().map(|response| &response.data));
+    Ok(response.map_err(refusal)?.data)
+}
+
+/// Waits for a turn of this member at a key, or gives it back: see [`turns`](crate::turns).
+pub async fn turn(
+    raft: &Raft,
+    turns: &Turns,
+    member: u64,
+    request: TurnRequest,
+) -> Answer<Option<Hint>> {
+    if raft.metrics().borrow_watched().state != ServerState::Leader {
+        turns.clear();
+        return Err(Refusal::NotLeader);
+    }
+    match request {
+        TurnRequest::Wait { name } => Ok(turns.wait(member, name).await),
+        TurnRequest::GiveBack { name } => {
+            turns.give_back(member, &name);
+            Ok(None)
+        }
+    }
 }
 
 async fn check(proposal: &[u8]) -> Result<(), String> {

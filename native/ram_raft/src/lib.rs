@@ -58,6 +58,7 @@ pub mod snapshot;
 pub mod snapshot_schedule;
 pub mod state_machine;
 pub mod terms;
+pub mod turns;
 pub mod types;
 pub mod vote_hold;
 pub mod worker;

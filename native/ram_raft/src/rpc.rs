@@ -30,6 +30,9 @@ pub const PROGRESS: u8 = 10;
 /// Asks a member whether the asking one was removed.
 pub const IS_REMOVED: u8 = 11;
 
+/// Asks the leader for a turn at a contended key: `turns::TurnRequest`.
+pub const TURN: u8 = 12;
+
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;
 

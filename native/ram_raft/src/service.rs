@@ -34,6 +34,7 @@ use super::removal::RemovalHint;
 use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotChunk, encode_answer, stopped};
 use super::state_machine::Applied;
 use super::terms::{Hearing, Terms};
+use super::turns::Turns;
 use super::types::TypeConfig;
 use super::worker::Worker;
 use crate::Raft;
@@ -78,6 +79,7 @@ struct Shared {
     removal_hint: RemovalHint,
     asked: AdmissionLimit,
     appending: AdmissionLimit,
+    turns: Turns,
 }
 
 #[derive(Clone)]
@@ -112,6 +114,7 @@ impl RaftService {
                 removal_hint: RemovalHint::default(),
                 asked,
                 appending,
+                turns: Turns::default(),
             }),
         }
     }
@@ -129,6 +132,11 @@ impl RaftService {
     /// What is said of this member's removal.
     pub fn removal_hint(&self) -> &RemovalHint {
         &self.shared.removal_hint
+    }
+
+    /// Those that this member gives while it leads.
+    pub fn turns(&self) -> &Turns {
+        &self.shared.turns
     }
 
     /// From now on requests are served.
@@ -255,8 +263,12 @@ impl Inbound for Connection {
                 });
             }
             rpc::PROPOSE => {
-                self.work(id, body.len(), async move { leader::propose(&raft, body).await })
+                let (turns, peer) = (self.shared.turns.clone(), self.peer.0);
+                self.work(id, body.len(), async move {
+                    leader::propose(&raft, &turns, peer, body).await
+                })
             }
+            rpc::TURN => self.turn(raft, id, body),
             rpc::READ_INDEX => self.work(id, 0, async move { leader::read_index(&raft).await }),
             rpc::CHANGE_MEMBER => self.work(id, body.len(), async move {
                 match codec::decode("member change", &body) {
@@ -286,6 +298,16 @@ impl Connection {
             _ => Err(Refused::NotLeading),
         };
         Bytes::from(codec::encode(&granted))
+    }
+
+    fn turn(&self, raft: Raft, id: u64, body: Bytes) {
+        let (turns, peer) = (self.shared.turns.clone(), self.peer.0);
+        self.work(id, body.len(), async move {
+            match codec::decode("request for a turn", &body) {
+                Ok(request) => leader::turn(&raft, &turns, peer, request).await,
+                Err(error) => Err(Refusal::Stopped(error.to_string())),
+            }
+        });
     }
 
     fn hearing(&self, raft: &Raft) -> Hearing {

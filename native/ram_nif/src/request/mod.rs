@@ -1,5 +1,5 @@
 //! The requests of a running member: counterpart of ram_request.erl, ram_read.erl, ram_lookup.erl
-//! and ram_write.erl.
+//! ram_update.erl and ram_write.erl.
 //!
 //! Each takes the caller's reference, puts the request into the member's queue and returns `{ok,
 //! Id}`; the answer comes as a message (see `reply`). `{error, Reason}` means that the request was
@@ -10,6 +10,7 @@ mod members;
 mod range;
 mod refusal;
 mod transaction;
+mod turn;
 mod write;
 
 use bytes::Bytes;

@@ -7,6 +7,7 @@ use ram_core::Error;
 use ram_core::identity::ClusterId;
 use ram_net::{Unreached, UnreachedCause};
 use ram_store::answer::{Answer, Failure, Found as Held};
+use ram_store::proposed::Hint;
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -18,7 +19,7 @@ use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, error, none, value, encoded, ran, forgotten, deleted,
+        ok, error, none, value, encoded, ran, forgotten, deleted, turn, unknown,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
@@ -151,6 +152,22 @@ pub fn is_long(answer: &ram_core::Result<Answer>) -> bool {
     let bytes = |held: &Held| held.value.len();
     let bytes: usize = results.iter().flatten().map(bytes).sum();
     bytes > COPIED_BYTES_MAX || results.len() > COPIED_RESULTS_MAX
+}
+
+/// `{turn, unknown | none | {value, Binary}} | {error, Reason}`
+pub fn turn<'a>(env: Env<'a>, hint: ram_core::Result<Hint>) -> Term<'a> {
+    result(env, hint, |hint| {
+        let held = match &hint {
+            Hint::Unknown => atoms::unknown().encode(env),
+            Hint::Absent => atoms::none().encode(env),
+            Hint::Value(value) => (atoms::value(), binary(env, value)).encode(env),
+        };
+        (atoms::turn(), held).encode(env)
+    })
+}
+
+pub fn is_long_value(value: &[u8]) -> bool {
+    value.len() > COPIED_BYTES_MAX
 }
 
 /// `{value, Value, Revision} | {encoded, Binary, Revision} | none | {error, Reason}`

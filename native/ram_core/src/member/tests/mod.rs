@@ -7,6 +7,7 @@ mod removal;
 mod snapshots;
 mod starting;
 mod terms;
+mod turns;
 mod vote_hold;
 
 use bytes::Bytes;

@@ -8,6 +8,7 @@ use ram_limits::PROPOSAL_BYTES_MAX;
 use ram_raft::Raft;
 use ram_raft::openraft::EntryPayload;
 use ram_raft::rpc::{Answer, Refusal};
+use ram_raft::turns::Turns;
 use ram_raft::types::Payload;
 use ram_store::answer::Outcome;
 use ram_store::group::{self, Stamp};
@@ -15,7 +16,7 @@ use ram_store::write::{Command, Encoded};
 use tokio::task::JoinHandle;
 
 /// A member alone in its cluster, which serves, and a player that may ask it: its id and its Raft.
-async fn leading_beside_a_player() -> (u64, Raft, Player, JoinHandle<()>) {
+pub(super) async fn leading_beside_a_player() -> (u64, Raft, Player, JoinHandle<()>) {
     let member = open_member(&memory(), timed(50, 150, 300), Open::New(CLUSTER)).await;
     let id = member.parts.identity.id;
     found(&member).await;
@@ -46,7 +47,10 @@ async fn a_proposal_that_cannot_be_applied_is_refused_by_the_leader_and_harms_no
     let large = vec![0; PROPOSAL_BYTES_MAX];
     let large = Encoded::one("", &Command::put(b"k", &large)).into_bytes();
     let large = group::group(stamp(2), std::iter::once(large));
-    assert!(matches!(leader::propose(&raft, large).await, Err(Refusal::Unfit(_))));
+    assert!(matches!(
+        leader::propose(&raft, &Turns::default(), id, large).await,
+        Err(Refusal::Unfit(_))
+    ));
     assert!(matches!(ask(good).await, Ok(Outcome::Answers(answers)) if answers.len() == 1));
     served.abort();
 }
