@@ -990,8 +990,8 @@ backup(File) ->
 %% The file is one that this node can read. The whole of it is verified before the first put: if it
 %% was cut, or a byte in it has changed, nothing is restored; `{error, {file, Text}}' tells where.
 %% `{error, not_empty}' when the cluster holds any key. The default table keeps the type that the
-%% cluster was made with (setting `default_table_type'), whatever that of the backup was. Nobody should write until it returns: the
-%% entries are put one after the other, over what others write.
+%% cluster was made with (setting `default_table_type'), whatever that of the backup was. Nobody
+%% should write until it returns: the entries are put one after the other, over what others write.
 %%
 %% `{error, {partly, Restored, Total, Reason}}' when the cluster or the file failed half-way: at
 %% least `Restored' of the `Total' entries are there. Then stop_cluster/1, start_cluster/1 and

@@ -7,7 +7,7 @@
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([it_is_ordered_on_all_nodes_from_the_first_moment_and_after_restarts/1,
-         a_node_that_joins_with_another_setting_takes_what_is_there_and_says_so/1,
+         the_first_node_decides_and_one_with_another_setting_says_so/1,
          a_restore_keeps_the_type_of_the_cluster_and_says_so/1,
          a_type_that_there_is_not_is_refused_by_name/1]).
 
@@ -58,19 +58,22 @@ restart(Run) ->
     [ram_peers:restart(Run, I) || I <- [1, 2, 3]],
     ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run)]).
 
-a_node_that_joins_with_another_setting_takes_what_is_there_and_says_so(Config) ->
+the_first_node_decides_and_one_with_another_setting_says_so(Config) ->
     Run = run(Config),
-    ok = call(Run, 1, start_cluster, [ram_peers:nodes(Run, [1, 2])]),
+    [set_to(Run, I, set) || I <- [2, 3]],
+    [ram_log:keep(Run, I) || I <- [1, 2, 3]],
+    ok = call(Run, 2, start_cluster, [lists:reverse(ram_peers:nodes(Run, [1, 2]))]),
+    ?assertEqual([ordered_set, ordered_set], types(Run, [1, 2])),
     [ok = call(Run, 1, put, [N, N]) || N <- lists:seq(1, 100)],
-    set_to(Run, 3, set),
-    [ram_log:keep(Run, I) || I <- [1, 3]],
     ok = call(Run, 1, add_node, [ram_peers:node(Run, 3)]),
     ?assertEqual([ordered_set, ordered_set, ordered_set], types(Run, [1, 2, 3])),
     ?assertEqual({ok, {1, 1}}, call(Run, 3, first, [])),
-    ram_peers:eventually(fun() -> ram_log:lines(Run, 3, ?TOLD) =/= [] end),
-    [Line] = ram_log:lines(Run, 3, ?TOLD),
-    [?assertNotEqual({Word, nomatch}, {Word, string:find(Line, Word)})
-     || Word <- ["is set here", "ordered_set", "warning"]],
+    [begin
+         ram_peers:eventually(fun() -> ram_log:lines(Run, I, ?TOLD) =/= [] end),
+         [Line] = ram_log:lines(Run, I, ?TOLD),
+         [?assertNotEqual({Word, nomatch}, {Word, string:find(Line, Word)})
+          || Word <- ["is set here", "ordered_set", "warning"]]
+     end || I <- [2, 3]],
     ?assertEqual([], ram_log:lines(Run, 1, ?TOLD)).
 
 %% Also how a table gets another type.

@@ -47,8 +47,8 @@ macro_rules! entry {
 }
 
 entry!(get_now / 4, c"get_now");
-entry!(get_in_now / 5, c"get_in_now");
 entry!(fetch_now / 3, c"fetch_now");
+entry!(get_in_now / 5, c"get_in_now");
 
 /// `get_now(Member, Key, Default, Reads) -> Value | Default | 'ram fetch'`. `'ram fetch'`: this is
 /// no read, `fetch_now` tells what there is; which may be that the value, or the default, is this
