@@ -10,8 +10,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 read -ra otps <<<"${1:-25 27 29}"
 IFS=, read -ra words <<<"${2:-demo,test,check,versions}"
-vm_suites=(ram_key ram_value ram_values ram_atoms ram_names ram_explain ram_doc ram_dependency
-    ram_release elixir)
+vm_suites=(ram_key ram_value ram_values ram_select ram_atoms ram_names ram_explain ram_doc
+    ram_dependency ram_release elixir)
 logs=$root/_build/matrix
 failures=()
 passed=0 failed=0 skipped=0

@@ -2,7 +2,7 @@
 %% option. Few keys, so that they meet. Debian's PropEr comes without its header, hence the macro.
 -module(ram_model_gen).
 
--export([keys/0, key_sets/0, operation/2, at_once/1]).
+-export([key_sets/0, operation/2, at_once/1]).
 %% For ram_model_wrong.
 -export([known/1]).
 

@@ -59,7 +59,7 @@ values() ->
       retries => {[1], [-1, 1.0, many]},
       limit => {[2], [0, -1, 2.0, infinity, all]},
       reverse => {[true], [1, yes, undefined]},
-      keys_only => {[true], [0, maybe, []]},
+      keys_only => {[true], [0, yes, []]},
       continuation => {[done], [done, start, {1, 2}, make_ref()]},
       type => {[set], [bag, ordered, duplicate_bag, "set"]}}.
 
