@@ -9,7 +9,7 @@ use ram_store::write::{Command, Comparison, Condition, Place, State};
 use rand::RngExt;
 
 use super::keys::number_of;
-use super::tables::{How, Seen, View, ran};
+use super::tables::{How, Seen, ran};
 use super::{Asked, Client};
 use crate::host::now_ns;
 
@@ -56,7 +56,7 @@ impl Client {
         let pair = [from.clone(), to.clone()];
         let Some(view) = self.view(TABLE, &pair, b"a", How::Together).await else { return };
         let (Some(has), Some(gets)) = (view.keys.get(&from), view.keys.get(&to)) else {
-            return self.open(view).await;
+            return self.open().await;
         };
         let amount = self.rng.random_range(1..=AMOUNT_MAX).min(number_of(&has.value));
         if amount == 0 {
@@ -113,8 +113,8 @@ impl Client {
         }
     }
 
-    /// Opens the bank, which was seen like this.
-    async fn open(&mut self, _closed: View) {
+    /// Whoever comes first.
+    async fn open(&mut self) {
         let ordered = self.world.borrow().plan.is_bank_ordered;
         self.create_table(TABLE, ordered).await;
         let (all, balance) = (accounts(), BALANCE.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Reads and writes of one key: of some that hold values, each of which is written once in a run, so
-//! that it names its write, and of others that are counted with.
+//! Reads and writes of one key: of some that hold values, each of which is written once in a run,
+//! so that it names its write, and of others that are counted with.
 
 use bytes::Bytes;
 use ram_check::{Action, Op, Outcome, Value};

@@ -19,23 +19,39 @@ const TABLE: &str = "lists";
 const LISTS: usize = 3;
 const KEPT_NS: u64 = 6_000_000_000;
 
-/// What the keys of this time begin with.
-fn time() -> String {
-    format!("{:05}.", now_ns() / KEPT_NS)
+/// Which time it is.
+fn now() -> u64 {
+    now_ns() / KEPT_NS
+}
+
+/// What the keys of a time begin with.
+fn begin_of(time: u64) -> String {
+    format!("{time:05}.")
 }
 
 impl Client {
     pub async fn work_on_lists(&mut self) {
         if self.rng.random_bool(0.35) {
-            _ = self.read_lists().await;
+            let how = self.some_way();
+            _ = self.read_lists(now(), how).await;
         } else {
             self.append().await;
         }
     }
 
-    /// Reads all lists of this time, and notes what they hold.
-    pub async fn read_lists(&mut self) -> bool {
-        let (time, how) = (time(), self.some_way());
+    /// Reads all lists there ever were.
+    pub async fn read_all_lists(&mut self) -> bool {
+        for time in 0..=now() {
+            if !self.read_lists(time, How::Together).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads all lists of a time, and notes what they hold.
+    async fn read_lists(&mut self, time: u64, how: How) -> bool {
+        let time = begin_of(time);
         let keys = self.lists(&time);
         let id = self.calls_lists(Transaction(keys.iter().map(|key| read(key)).collect()));
         let view = self.view(TABLE, &keys, time.as_bytes(), how).await;
@@ -47,7 +63,7 @@ impl Client {
     /// Reads some lists, or the range of all, appends to some of them, and reads others after that:
     /// if what was read first is as it was then.
     async fn append(&mut self) {
-        let (time, by_range) = (time(), self.rng.random_bool(0.3));
+        let (time, by_range) = (begin_of(now()), self.rng.random_bool(0.3));
         let mut keys = self.lists(&time);
         let read_first = if by_range { LISTS } else { self.rng.random_range(1..=LISTS) };
         let how = if by_range { How::ByScan } else { How::Together };

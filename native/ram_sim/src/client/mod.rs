@@ -83,7 +83,7 @@ pub async fn prove(world: World, handle: Handle, host: usize) {
             return;
         }
     }
-    let has_read = client.look_at_the_bank(How::Together).await && client.read_lists().await;
+    let has_read = client.look_at_the_bank(How::Together).await && client.read_all_lists().await;
     world.borrow_mut().hosts[host].is_proven |= has_read;
 }
 
