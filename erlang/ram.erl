@@ -622,7 +622,8 @@ update(_Key, _Default, _Fun, _Options, Call) ->
 %% <li>`{keep, Reply}' to change nothing</li>
 %% </ul>
 %% It runs in the calling process, and again when the key was changed meanwhile, so it should have
-%% no side effects. What it raises is raised here, and nothing is changed then.
+%% no side effects. It must not update the same key. What it raises is raised here, and nothing is
+%% changed then.
 %%
 %% ```
 %% 1> Pop = fun({ok, [First | Rest]}) -> {put, Rest, First};

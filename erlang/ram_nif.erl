@@ -7,6 +7,7 @@
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/6, put_large/6, delete/5, write_many/6, delete_range/6, change_table/4]).
 -export([transaction/5, transaction_large/5]).
+-export([turn/5, give_turn_back/3]).
 -export([long_key/2, fetch_now/3, get_now/4, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
@@ -14,7 +15,7 @@
 -export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
--export_type([condition/0, command/0, bound/0, held/0]).
+-export_type([condition/0, command/0, bound/0, held/0, hint/0]).
 
 -on_load(load/0).
 
@@ -44,6 +45,9 @@
 %% What a key held when a command looked at it.
 -type held() :: {Value :: binary(), Rev :: pos_integer(), CreatedRev :: pos_integer(),
                  Version :: pos_integer()}.
+
+%% What a key is expected to hold.
+-type hint() :: unknown | none | {value, binary()}.
 
 %% Why a member is not reached.
 -type cause() :: no_address | unknown_host | connection_refused | no_route | timeout | not_ours
@@ -152,6 +156,15 @@ delete_range(_Member, _Ref, _Table, _From, _To, _TimeoutMs) -> ?NOT_LOADED.
                    {create, Table :: binary(), set | ordered_set} | {drop, Table :: binary()},
                    non_neg_integer()) -> reply().
 change_table(_Member, _Ref, _Change, _TimeoutMs) -> ?NOT_LOADED.
+
+%% A turn at a contended key, for an update of it: `{turn, hint()}', with what the key is expected
+%% to hold then, or `{error, timeout}' where there is none. Over when a write of this node that
+%% changes the key has reached the leader, when it is given back, and after a moment.
+-spec turn(member(), reference(), Table :: binary(), term(), non_neg_integer()) -> reply().
+turn(_Member, _Ref, _Table, _Key, _TimeoutMs) -> ?NOT_LOADED.
+
+-spec give_turn_back(member(), Table :: binary(), term()) -> ok | {error, term()}.
+give_turn_back(_Member, _Table, _Key) -> ?NOT_LOADED.
 
 %% Takes the place of a key in the calls of this module that answered `{error, {bad_key, long}}':
 %% encoding it holds a scheduler for too long. Only for the next call.

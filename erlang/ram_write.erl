@@ -120,71 +120,73 @@ update(Key, Default, Fun, Options, Call) ->
     Checks = #{return => ram_arguments:one_of([ok, new, rev]),
                retries => fun ram_arguments:retries/1},
     Checked = ram_arguments:call_options(Options, Checks, Call),
-    {_, TimeoutMs, Table} = Target = target(Checked, Call),
-    Access = #{read => fun(LimitMs) -> ram_lookup:encoded(within(LimitMs, Target), Key) end,
-               set => fun(Expect, Binary, LimitMs) ->
-                              set(within(LimitMs, Target), Key, Expect, Binary)
-                      end},
-    Change = fun(none) -> term_to_binary(Default);
-                (Binary) -> term_to_binary(Fun(ram_request:decoded(Binary, Key, Call)))
+    Target = target(Checked, Call),
+    Change = fun(Held) ->
+                     New = case Held of
+                               none -> term_to_binary(Default);
+                               _ -> term_to_binary(Fun(ram_request:decoded(Held, Key, Call)))
+                           end,
+                     {New, New}
              end,
-    Retries = maps:get(retries, Checked, infinity),
-    case {ram_update:run({Table, Key}, {TimeoutMs, Retries}, Access, Change), Checked} of
-        {{ok, _Revision, New}, #{return := new}} -> {ok, binary_to_term(New)};
-        {{ok, Revision, _New}, #{return := rev}} -> {ok, Revision};
-        {{ok, _Revision, _New}, #{}} -> ok;
-        {{error, conflict}, #{}} -> ram_error:failure({conflict, Key}, Call);
-        {{error, _} = Error, #{}} -> ram_request:checked(Error, Call)
-    end.
-
-set(Target, Key, Expect, Binary) ->
-    Condition = case Expect of absent -> absent; Revision -> {rev, '=', Revision} end,
-    case run(Target, [{none, Key, Condition}], [{put, none, Key, Binary}], [{get, none, Key}]) of
-        {ran, true, New, []} -> {ok, New};
-        {ran, false, _, [none]} -> {conflict, none};
-        {ran, false, _, [{Found, Of, _, _}]} -> {conflict, {Found, Of}};
-        {error, _} = Error -> Error
+    case {changed(Key, Change, Target, Checked, Call), Checked} of
+        {{_Revision, New}, #{return := new}} -> {ok, binary_to_term(New)};
+        {{Revision, _New}, #{return := rev}} -> {ok, Revision};
+        {{_Revision, _New}, #{}} -> ok
     end.
 
 -spec get_and_update(term(), fun(({ok, term()} | error) -> tuple()), map(), call()) -> term().
 get_and_update(Key, Fun, Options, Call) ->
     Checked = ram_arguments:call_options(Options, #{retries => fun ram_arguments:retries/1}, Call),
-    {_, TimeoutMs, _} = Target = target(Checked, Call),
-    Deadline = now_ms() + TimeoutMs,
-    Found = ram_request:checked(ram_lookup:encoded(Target, Key), Call),
-    attempt(Found, maps:get(retries, Checked, infinity), {Key, Fun, Target, Deadline}, Call).
+    Change = fun(Held) ->
+                     Value = case Held of
+                                 none -> error;
+                                 _ -> {ok, ram_request:decoded(Held, Key, Call)}
+                             end,
+                     decided(Fun(Value), Held, Call)
+             end,
+    {_Revision, Reply} = changed(Key, Change, target(Checked, Call), Checked, Call),
+    Reply.
 
-attempt(Found, Retries, {Key, Fun, _, _} = Update, Call) ->
-    Value = case Found of
-                none -> error;
-                {value, Binary, _} -> {ok, ram_request:decoded(Binary, Key, Call)}
-            end,
-    case Fun(Value) of
-        {keep, Reply} -> Reply;
-        {delete, Reply} when Found =:= none -> Reply;
-        {delete, Reply} -> attempt({delete, none, Key}, Reply, Found, Retries, Update, Call);
-        {put, New, Reply} ->
-            Put = {put, none, Key, term_to_binary(New)},
-            attempt(Put, Reply, Found, Retries, Update, Call);
-        Other ->
-            ram_arguments:wrong(Call, 2, "must return {put, New, Reply}, {delete, Reply} or "
-                                "{keep, Reply}, and returned ~0tP", [Other, 12])
+decided({put, New, Reply}, _Held, _Call) -> {term_to_binary(New), Reply};
+decided({delete, Reply}, none, _Call) -> {keep, Reply};
+decided({delete, Reply}, _Held, _Call) -> {none, Reply};
+decided({keep, Reply}, _Held, _Call) -> {keep, Reply};
+decided(Other, _Held, Call) ->
+    ram_arguments:wrong(Call, 2, "must return {put, New, Reply}, {delete, Reply} or "
+                        "{keep, Reply}, and returned ~0tP", [Other, 12]).
+
+changed(Key, Change, {_, TimeoutMs, Table} = Target, Options, Call) ->
+    Limits = {TimeoutMs, maps:get(retries, Options, infinity)},
+    case ram_update:run({Table, Key}, Limits, access(Key, Target), Change) of
+        {ok, Revision, Result} -> {Revision, Result};
+        {error, conflict} -> ram_error:failure({conflict, Key}, Call);
+        {error, _} = Error -> ram_request:checked(Error, Call)
     end.
 
-attempt(Change, Reply, Found, Retries, {Key, _, Target, Deadline} = Update, Call) ->
-    Condition = case Found of none -> absent; {value, _, Revision} -> {rev, '=', Revision} end,
-    LeftMs = max(0, Deadline - now_ms()),
-    case transaction(within(LeftMs, Target), [{none, Key, Condition}], [Change],
-                     [{get, none, Key}], Call) of
-        {true, _, []} -> Reply;
-        {false, _, _} when Retries =:= 0 -> ram_error:failure({conflict, Key}, Call);
-        {false, _, [none]} -> attempt(none, less(Retries), Update, Call);
-        {false, _, [{Binary, Newer, _, _}]} ->
-            attempt({value, Binary, Newer}, less(Retries), Update, Call)
+access(Key, {Member, _TimeoutMs, Table} = Target) ->
+    #{read => fun(LimitMs) -> ram_lookup:encoded(within(LimitMs, Target), Key) end,
+      set => fun(Expect, New, LimitMs) -> set(within(LimitMs, Target), Key, Expect, New) end,
+      turn => fun(LimitMs) ->
+                      Wait = fun(Ref) -> ram_nif:turn(Member, Ref, Table, Key, LimitMs) end,
+                      ram_request:call(Member, Wait, LimitMs)
+              end,
+      give_back => fun() -> ram_nif:give_turn_back(Member, Table, Key) end}.
+
+set(Target, Key, Expect, New) ->
+    Changes = case New of
+                  none -> [{delete, none, Key}];
+                  {renewed, Binary} -> [{delete, none, Key}, {put, none, Key, Binary}];
+                  Binary -> [{put, none, Key, Binary}]
+              end,
+    case run(Target, [{none, Key, expect(Expect)}], Changes, [{get, none, Key}]) of
+        {ran, true, Revision, []} -> {ok, Revision};
+        {ran, false, _, [none]} -> {conflict, none};
+        {ran, false, _, [{Found, Of, _, _}]} -> {conflict, {Found, Of}};
+        {error, _} = Error -> Error
     end.
 
-less(infinity) -> infinity;
-less(Retries) -> Retries - 1.
+expect(Revision) when is_integer(Revision) -> {rev, '=', Revision};
+expect(AbsentOrValue) -> AbsentOrValue.
 
 -spec update_counter(term(), ram:count(), integer(), map(), call()) -> integer().
 update_counter(Key, Count, Default, Options, Call) ->
@@ -355,6 +357,3 @@ failed({not_an_integer, Index}, Commands, Call) ->
     ram_error:failure({not_an_integer, element(3, lists:nth(Index + 1, Commands))}, Call);
 failed(Reason, _Commands, Call) ->
     ram_request:checked({error, Reason}, Call).
-
-now_ms() ->
-    erlang:monotonic_time(millisecond).

@@ -11,11 +11,12 @@
          update_gives_up_after_its_retries/1,
          get_and_update_does_what_its_fun_says/1,
          get_and_update_runs_again_on_what_was_put_meanwhile/1,
+         a_key_that_is_deleted_and_made_again_in_one_write_begins_anew/1,
          a_fun_that_raises_changes_nothing/1,
          a_counter_counts_as_ets_does/1,
          a_counter_loses_no_count_of_many/1,
          what_is_no_integer_is_not_counted/1]).
--export([count_up/2, interfere/2]).
+-export([count_up/2, interfere/2, renew/2]).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -99,6 +100,37 @@ count_up(_Number, [Key, Times]) ->
     Told = [ram:get_and_update(Key, Next) || _ <- lists:seq(1, Times)],
     Told = lists:usort(Told),
     ok.
+
+a_key_that_is_deleted_and_made_again_in_one_write_begins_anew(Config) ->
+    [begin
+         {Rev, Meta} = ram_peers:call(run(Config), I, ?MODULE, renew, [make_ref(), 1]),
+         ?assertMatch(#{rev := Rev, created_rev := Rev, version := 1}, Meta)
+     end || I <- ram_calls:nodes(run(Config))].
+
+%% @doc Holds up others with an update, so that they are made together; their revision, and what is
+%% told of the key then.
+renew(Key, Value) ->
+    ok = ram:put(Key, Value),
+    Self = self(),
+    Hold = fun(N) -> Self ! {holds, self()}, receive go_on -> N + 1 end end,
+    First = spawn_monitor(fun() -> ok = ram:update(Key, none, Hold) end),
+    Holder = receive {holds, Held} -> Held end,
+    Waits = fun(N, Call) ->
+                    Caller = spawn_monitor(Call),
+                    ram_peers:eventually(fun() -> element(4, sys:get_state(ram_update)) =:= N end),
+                    Caller
+            end,
+    Others = [Waits(1, fun() -> ok = ram:get_and_update(Key, fun({ok, 2}) -> {delete, ok} end) end),
+              Waits(2, fun() ->
+                               {ok, Rev} = ram:update(Key, 3, fun(_) -> no end, #{return => rev}),
+                               Self ! {rev, Rev}
+                       end)],
+    Holder ! go_on,
+    [receive {'DOWN', Monitor, process, Pid, normal} -> ok end
+     || {Pid, Monitor} <- [First | Others]],
+    Rev = receive {rev, Of} -> Of end,
+    {ok, 3, Meta} = ram:lookup(Key),
+    {Rev, Meta}.
 
 a_fun_that_raises_changes_nothing(Config) ->
     Run = run(Config),

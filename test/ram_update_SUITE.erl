@@ -18,6 +18,14 @@
          a_combiner_that_crashes_fails_the_updates_of_its_round_alone/1,
          a_message_that_the_server_does_not_know_ends_no_update/1,
          beyond_the_bound_an_update_is_refused_at_once/1,
+         a_contended_key_is_written_in_a_turn_by_all_that_wait_then/1,
+         a_turn_with_a_value_that_is_not_there_is_a_conflict_as_any_other/1,
+         without_a_turn_a_contended_key_is_written_as_any_other/1,
+         a_turn_without_a_write_is_given_back/1,
+         a_key_is_contended_for_a_second/1,
+         a_large_value_is_updated_without_turns/1,
+         one_that_changes_nothing_is_answered_by_a_value_that_is_known/1,
+         a_value_can_be_deleted_and_made_again_in_one_round/1,
          nothing_is_left_behind/1]).
 
 suite() ->
@@ -45,17 +53,18 @@ those_that_wait_are_written_together_in_their_order(Config) ->
     answer(Write, ok),
     answer(next_write(), ok),
     ?assertEqual(lists:duplicate(51, ok), [result(U) || U <- [First | Others]]),
-    ?assertEqual({value, term_to_binary(lists:seq(50, 0, -1)), 2}, value(Config)).
+    ?assertEqual({value, term_to_binary(lists:seq(50, 0, -1)), 2}, held(Config)).
 
 after_a_conflict_all_run_again_on_what_was_found(Config) ->
     First = update(Config, append(0)),
     Write = next_write(),
     Second = update_in_line(Config, append(1), 1),
     answer(Write, {conflict, {term_to_binary([found]), 7}}),
+    answer_turn(next_turn(), {error, timeout}),
     answer(next_write(), ok),
     answer(next_write(), ok),
     ?assertEqual([ok, ok], [result(First), result(Second)]),
-    ?assertEqual({value, term_to_binary([1, 0, found]), 9}, value(Config)).
+    ?assertEqual({value, term_to_binary([1, 0, found]), 9}, held(Config)).
 
 one_that_raises_changes_nothing_and_the_others_go_on(Config) ->
     First = update(Config, append(0)),
@@ -65,7 +74,7 @@ one_that_raises_changes_nothing_and_the_others_go_on(Config) ->
     answer(Write, ok),
     answer(next_write(), ok),
     ?assertEqual([ok, {raised, mine}, ok], [result(U) || U <- [First, Raises, Last]]),
-    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, held(Config)).
 
 nothing_is_raised_about_a_value_that_is_not_written(Config) ->
     First = update(Config, append(0)),
@@ -74,6 +83,7 @@ nothing_is_raised_about_a_value_that_is_not_written(Config) ->
     Raises = update_in_line(Config, fun(Value) -> error(binary_to_term(Value)) end, 2),
     answer(Write, ok),
     answer(next_write(), {conflict, {term_to_binary([found]), 7}}),
+    answer_turn(next_turn(), {error, timeout}),
     Again = next_write(),
     ?assertEqual(waits, state(Raises)),
     answer(Again, ok),
@@ -95,7 +105,7 @@ one_that_is_killed_in_its_function_holds_up_nobody(Config) ->
     answer(Write, ok),
     answer(next_write(), ok),
     ?assertEqual([ok, killed, ok], [result(U) || U <- [First, Killed, Last]]),
-    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, held(Config)).
 
 one_that_is_slow_holds_up_nobody_before_it(Config) ->
     Suite = self(),
@@ -116,7 +126,7 @@ one_that_is_slow_holds_up_nobody_before_it(Config) ->
     Go(),
     answer(next_write(), ok),
     ?assertEqual(ok, result(Slow)),
-    ?assertEqual({value, term_to_binary([2, 1, 0]), 3}, value(Config)).
+    ?assertEqual({value, term_to_binary([2, 1, 0]), 3}, held(Config)).
 
 a_refusal_is_told_to_whose_value_it_is_about(Config) ->
     First = update(Config, append(0)),
@@ -128,7 +138,7 @@ a_refusal_is_told_to_whose_value_it_is_about(Config) ->
     answer(next_write(), TooLarge),    % of the first
     answer(next_write(), ok),
     ?assertEqual([ok, TooLarge, ok], [result(U) || U <- [First, Large, Small]]),
-    ?assertEqual({value, term_to_binary([2, 0]), 2}, value(Config)).
+    ?assertEqual({value, term_to_binary([2, 0]), 2}, held(Config)).
 
 a_write_without_an_answer_is_unknown_to_all_that_are_in_it(Config) ->
     First = update(Config, append(0)),
@@ -156,7 +166,7 @@ a_combiner_that_crashes_fails_the_updates_of_its_round_alone(Config) ->
                   fun() -> exit(self(), kill) end, fun() -> exit(normal) end]],
     answer(Write, ok),
     ?assertEqual(ok, result(Other)),
-    ?assertEqual({value, term_to_binary([0]), 1}, value(Config)).
+    ?assertEqual({value, term_to_binary([0]), 1}, held(Config)).
 
 crashes_alone(Crash) ->
     Suite = self(),
@@ -196,6 +206,78 @@ beyond_the_bound_an_update_is_refused_at_once(Config) ->
     ram_peers:eventually(fun() -> in_line() =:= Waiting end),
     ?assertEqual({error, overloaded}, result(update(Config, append(0)))).
 
+a_contended_key_is_written_in_a_turn_by_all_that_wait_then(Config) ->
+    First = contended(Config, append(0), [found]),
+    Turn = next_turn(),
+    Second = update_in_line(Config, append(1), 1),
+    answer_turn(Turn, {turn, value([found])}),
+    ?assertEqual({value([found]), value([1, 0, found])}, answer(next_write(), ok)),
+    ?assertEqual([ok, ok], [result(U) || U <- [First, Second]]),
+    Third = update(Config, append(2)),
+    answer_turn(next_turn(), {turn, unknown}),
+    ?assertMatch({8, {value, _}}, answer(next_write(), ok)),
+    ?assertEqual(ok, result(Third)),
+    ?assertEqual({value, term_to_binary([2, 1, 0, found]), 9}, held(Config)).
+
+a_turn_with_a_value_that_is_not_there_is_a_conflict_as_any_other(Config) ->
+    Update = contended(Config, append(0), [found]),
+    answer_turn(next_turn(), {turn, none}),
+    ?assertEqual({absent, value([0])},
+                 answer(next_write(), {conflict, {term_to_binary([newer]), 8}})),
+    answer_turn(next_turn(), {turn, value([newer])}),
+    answer(next_write(), ok),
+    ?assertEqual(ok, result(Update)),
+    ?assertEqual({value, term_to_binary([0, newer]), 9}, held(Config)).
+
+without_a_turn_a_contended_key_is_written_as_any_other(Config) ->
+    Update = contended(Config, append(0), [found]),
+    answer_turn(next_turn(), {error, timeout}),
+    ?assertEqual({7, value([0, found])}, answer(next_write(), ok)),
+    ?assertEqual(ok, result(Update)),
+    %% Until the next conflict.
+    _Next = update(Config, append(1)),
+    answer(next_write(), ok).
+
+a_turn_without_a_write_is_given_back(Config) ->
+    Raises = contended(Config, fun(none) -> {<<1>>, 1};
+                                  (Value) -> error(binary_to_term(Value)) end, [found]),
+    answer_turn(next_turn(), {turn, value([other])}),
+    receive given_back -> ok end,
+    ?assertEqual({raised, [found]}, result(Raises)).
+
+a_key_is_contended_for_a_second(Config) ->
+    First = contended(Config, append(0), [found]),
+    answer_turn(next_turn(), {turn, value([found])}),
+    answer(next_write(), ok),
+    ?assertEqual(ok, result(First)),
+    ram_peers:eventually(fun() -> sys:get_state(ram_update) =:= {state, 30000, #{}, 0} end),
+    _Second = update(Config, append(1)),
+    answer(next_write(), ok).
+
+a_large_value_is_updated_without_turns(Config) ->
+    Large = binary:copy(<<0>>, 1000000),
+    _Update = contended(Config, append(0), [Large]),
+    ?assertEqual({7, value([0, Large])}, answer(next_write(), ok)).
+
+one_that_changes_nothing_is_answered_by_a_value_that_is_known(Config) ->
+    ?assertEqual(none, result(update(Config, fun(none) -> {keep, none} end))),
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Keeps = update_in_line(Config, fun(Value) -> {keep, binary_to_term(Value)} end, 1),
+    answer(Write, {ok_and_then, {term_to_binary([other]), 9}}),
+    ?assertEqual([ok, [other]], [result(First), result(Keeps)]).
+
+a_value_can_be_deleted_and_made_again_in_one_round(Config) ->
+    First = update(Config, append(0)),
+    Write = next_write(),
+    Deletes = update_in_line(Config, fun(_) -> {none, ok} end, 1),
+    Makes = update_in_line(Config, append(2), 2),
+    answer(Write, ok),
+    ?assertEqual({1, {renewed, term_to_binary([2])}}, answer(next_write(), ok)),
+    Last = update(Config, fun(_) -> {none, ok} end),
+    ?assertEqual({2, none}, answer(next_write(), ok)),
+    ?assertEqual([ok, ok, ok, ok], [result(U) || U <- [First, Deletes, Makes, Last]]).
+
 nothing_is_left_behind(Config) ->
     U = update(Config, append(0)),
     answer(next_write(), ok),
@@ -207,15 +289,32 @@ nothing_is_left_behind(Config) ->
 %%% Updates
 
 append(N) ->
-    fun(none) -> term_to_binary([N]);
-       (Binary) -> term_to_binary([N | binary_to_term(Binary)])
+    fun(none) -> {term_to_binary([N]), ok};
+       (Binary) -> {term_to_binary([N | binary_to_term(Binary)]), ok}
     end.
 
+value(Term) when is_list(Term) -> {value, term_to_binary(Term)}.
+
 update(Config, Change) ->
+    run_update(key, access(Config), Change).
+
+access(Config) ->
     Register = proplists:get_value(register, Config),
-    Access = #{read => fun(_Ms) -> ask(Register, read) end,
-               set => fun(Expect, Binary, _Ms) -> ask(Register, {set, Expect, Binary}) end},
-    run_update(key, Access, Change).
+    Suite = self(),
+    #{read => fun(_Ms) -> ask(Register, read) end,
+      set => fun(Expect, New, _Ms) -> ask(Register, {set, Expect, New}) end,
+      turn => fun(_Ms) -> Suite ! {turn, self()}, receive {turn_is, Turn} -> Turn end end,
+      give_back => fun() -> Suite ! given_back end}.
+
+%% An update whose first write finds a value of another node, of revision 7.
+contended(Config, Change, Found) ->
+    Update = update(Config, Change),
+    answer(next_write(), {conflict, {term_to_binary(Found), 7}}),
+    Update.
+
+next_turn() -> receive {turn, Combiner} -> Combiner end.
+
+answer_turn(Combiner, Turn) -> Combiner ! {turn_is, Turn}.
 
 run_update(Key, Access, Change) ->
     run_update(Key, infinity, Access, Change).
@@ -223,7 +322,7 @@ run_update(Key, Access, Change) ->
 run_update(Key, Retries, Access, Change) ->
     Run = fun() ->
                   try ram_update:run(Key, {30000, Retries}, Access, Change) of
-                      {ok, _Revision, _New} -> exit({result, ok});
+                      {ok, _Revision, Result} -> exit({result, Result});
                       Failed -> exit({result, Failed})
                   catch error:Reason -> exit({result, {raised, Reason}})
                   end
@@ -259,14 +358,16 @@ ask(Register, Request) ->
         {'DOWN', Monitor, process, Register, _Killed} -> {error, timeout}
     end.
 
-value(Config) ->
+held(Config) ->
     ask(proplists:get_value(register, Config), read).
 
 next_write() ->
     receive {write, Write} -> Write end.
 
-answer({Register, Id}, Answer) ->
-    Register ! {answer, Id, Answer}.
+%% What it expects, and what it writes.
+answer({Register, Id, Expect, New}, Answer) ->
+    Register ! {answer, Id, Answer},
+    {Expect, case is_binary(New) of true -> {value, New}; false -> New end}.
 
 register_loop(Suite, Value) ->
     receive
@@ -274,19 +375,20 @@ register_loop(Suite, Value) ->
             Pid ! {Id, Value},
             register_loop(Suite, Value);
         {Id, Pid, {set, Expect, Binary}} ->
-            Suite ! {write, {self(), Id}},
+            Suite ! {write, {self(), Id, Expect, Binary}},
             receive {answer, Id, Answer} -> ok end,
             register_loop(Suite, written(Answer, Id, Pid, Expect, Binary, Value))
     end.
 
 %% What the suite calls ok is done only if it is what the writer expects. `ok_and_then': another
 %% writer follows.
-written(ok, Id, Pid, Expect, Binary, Value) ->
-    Revision = case Value of none -> absent; {value, _, R} -> R end,
-    ?assertEqual(Revision, Expect),
-    New = case Expect of absent -> 1; _ -> Expect + 1 end,
-    Pid ! {Id, {ok, New}},
-    {value, Binary, New};
+written(ok, Id, Pid, Expect, New, Value) ->
+    {Held, Revision} = case Value of none -> {absent, 0}; {value, Of, R} -> {{value, Of}, R} end,
+    ?assert(Expect =:= Held orelse Expect =:= Revision),
+    Pid ! {Id, {ok, Revision + 1}},
+    case New of {renewed, Made} -> {value, Made, Revision + 1};
+                none -> none;
+                _ -> {value, New, Revision + 1} end;
 written({ok_and_then, {Other, Revision}}, Id, Pid, Expect, Binary, Value) ->
     _Written = written(ok, Id, Pid, Expect, Binary, Value),
     {value, Other, Revision};

@@ -1,0 +1,150 @@
+%% One key that callers on all nodes update at once: nothing is lost, few rounds are wasted, and a
+%% node that is slow, suspended or dead in its turn does not stop the others for long.
+-module(ram_hot_key_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+-import(ram_case, [run/1]).
+-import(ram_peers, [call/4]).
+
+-export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
+-export([updaters_on_all_nodes_lose_nothing_and_few_rounds/1,
+         the_others_go_on_beside_a_node_that_is_suspended/1,
+         nothing_is_lost_or_done_twice_when_the_leader_is_killed/1,
+         the_others_go_on_beside_a_fun_that_is_slow/1,
+         large_values_are_updated_from_all_nodes/1]).
+-export([update/2, get_and_update/2, append/2, update_until_stopped/2, update_slowly/2]).
+
+-define(UPDATERS, 10).
+-define(SLOW_MS, 200).
+
+suite() ->
+    [{timetrap, {minutes, 3}}].
+
+all() ->
+    ram_case:all(?MODULE).
+
+init_per_testcase(_Case, Config) ->
+    ram_case:start_cluster(Config, 3).
+
+end_per_testcase(_Case, Config) ->
+    ram_case:stop(Config).
+
+updaters_on_all_nodes_lose_nothing_and_few_rounds(Config) ->
+    Run = run(Config),
+    Times = ram_case:amount(200, 2000),
+    Count = 3 * ?UPDATERS * Times,
+    [begin
+         Before = entries(Run),
+         ok = ram_load:wait_all(spawn_updaters(Run, [1, 2, 3], Update, [Update, Times])),
+         ?assertEqual(Count, call(Run, 1, get, [Update])),
+         %% Alone, those of one node would have ten in a round.
+         Together = Count / (entries(Run) - Before),
+         ?assert(Together > 4.0, {Update, Together})
+     end || Update <- [update, get_and_update]].
+
+the_others_go_on_beside_a_node_that_is_suspended(Config) ->
+    Run = run(Config),
+    [Suspended, Other] = [1, 2, 3] -- [ram_peers:leader(Run, 1)],
+    All = spawn_updaters(Run, [1, 2, 3], update_until_stopped, [hot]),
+    counts_to(Run, Other, 1000),
+    ok = ram_peers:suspend(Run, Suspended),
+    Begin = erlang:monotonic_time(millisecond),
+    counts_to(Run, Other, call(Run, Other, get, [hot]) + 1000),
+    Ms = erlang:monotonic_time(millisecond) - Begin,
+    ram_figure:at_most("1000 updates beside a suspended updater", Ms, 2000, "ms"),
+    ok = ram_peers:resume(Run, Suspended),
+    ok = call(Run, Other, put, [stop, true]),
+    Told = [receive {'DOWN', Monitor, process, Pid, {done, Of}} -> Of end || {Pid, Monitor} <- All],
+    {Done, Unknown} = {lists:sum([D || {D, _} <- Told]), lists:sum([U || {_, U} <- Told])},
+    Sum = call(Run, Other, get, [hot]),
+    ?assert(Done =< Sum andalso Sum =< Done + Unknown, {Done, Sum, Unknown}).
+
+%% No updater is on the node that is killed.
+nothing_is_lost_or_done_twice_when_the_leader_is_killed(Config) ->
+    Run = run(Config),
+    Times = ram_case:amount(300, 3000),
+    Leader = ram_peers:leader(Run, 1),
+    [One | _] = Others = [1, 2, 3] -- [Leader],
+    Updaters = spawn_updaters(Run, Others, update, [hot, Times]),
+    counts_to(Run, One, ?UPDATERS * Times div 2),
+    ok = ram_peers:kill(Run, Leader),
+    ok = ram_load:wait_all(Updaters),
+    ?assertEqual(2 * ?UPDATERS * Times, call(Run, One, get, [hot])).
+
+the_others_go_on_beside_a_fun_that_is_slow(Config) ->
+    Run = run(Config),
+    Times = ram_case:amount(100, 1000),
+    [Slow | Others] = [1, 2, 3],
+    Slowly = ram_load:spawn_all(Run, [Slow], 1, fun ?MODULE:update_slowly/2, [hot]),
+    ram_peers:eventually(fun() -> call(Run, Slow, get, [slow]) =:= true end),
+    Begin = erlang:monotonic_time(millisecond),
+    ok = ram_load:wait_all(spawn_updaters(Run, Others, update, [hot, Times])),
+    Ms = erlang:monotonic_time(millisecond) - Begin,
+    ram_figure:at_most("an update beside a slow one", Ms / Times, ?SLOW_MS / 10, "ms"),
+    ok = call(Run, 2, put, [stop, true]),
+    [receive {'DOWN', Monitor, process, Pid, {done, {Done, Unknown}}} ->
+             Sum = call(Run, 2, get, [hot]) - 2 * ?UPDATERS * Times,
+             ?assert(Done =< Sum andalso Sum =< Done + Unknown, {Done, Sum, Unknown})
+     end || {Pid, Monitor} <- Slowly].
+
+large_values_are_updated_from_all_nodes(Config) ->
+    Run = run(Config),
+    Times = ram_case:amount(3, 30),
+    Updaters = ram_load:spawn_all(Run, [1, 2, 3], 2, fun ?MODULE:append/2, [hot, Times]),
+    ok = ram_load:wait_all(Updaters),
+    ?assertEqual(6 * Times, length(call(Run, 1, get, [hot]))).
+
+%%% Updaters
+
+spawn_updaters(Run, Indexes, Function, Arguments) ->
+    ram_load:spawn_all(Run, Indexes, ?UPDATERS, fun ?MODULE:Function/2, Arguments).
+
+update(_Number, [Key, Times]) ->
+    [ok = ram:update(Key, 1, fun(N) -> N + 1 end) || _ <- lists:seq(1, Times)],
+    ok.
+
+%% Nobody is told a number that another was told.
+get_and_update(_Number, [Key, Times]) ->
+    Next = fun({ok, N}) -> {put, N + 1, N + 1}; (error) -> {put, 1, 1} end,
+    Told = [ram:get_and_update(Key, Next) || _ <- lists:seq(1, Times)],
+    Told = lists:usort(Told),
+    ok.
+
+%% The second of these and later ones have a value of a megabyte.
+append(Number, [Key, Times]) ->
+    Add = fun([]) -> [Number];
+             ([{Large, _} | _] = Held) -> [{Large, Number} | Held];
+             (Held) -> [{binary:copy(<<0>>, 1000000), Number} | Held]
+          end,
+    [ok = ram:update(Key, [Number], Add) || _ <- lists:seq(1, Times)],
+    ok.
+
+%% How many were done, and of how many that is not known.
+update_until_stopped(_Number, [Key]) ->
+    until_stopped(fun() -> ram:update(Key, 1, fun(N) -> N + 1 end) end, {0, 0}).
+
+update_slowly(_Number, [Key]) ->
+    Slow = fun(N) -> receive after ?SLOW_MS -> N + 1 end end,
+    ok = ram:put(Key, 0),
+    ok = ram:put(slow, true),
+    until_stopped(fun() -> ram:update(Key, 1, Slow) end, {0, 0}).
+
+until_stopped(Update, {Done, Unknown} = Told) ->
+    try ram:get(stop, false) orelse Update() of
+        true -> Told;
+        ok -> until_stopped(Update, {Done + 1, Unknown})
+    catch
+        error:Reason ->
+            case ram:outcome(Reason) of
+                unknown -> until_stopped(Update, {Done, Unknown + 1});
+                not_applied -> until_stopped(Update, Told)
+            end
+    end.
+
+%%% What is seen from outside
+
+counts_to(Run, I, Sum) ->
+    ram_peers:eventually(fun() -> call(Run, I, get, [hot, 0]) >= Sum end, 60000).
+
+entries(Run) ->
+    maps:get(applied_index, call(Run, 1, status, [])).
