@@ -246,17 +246,19 @@ start_combiner(Key, SlowMs) ->
     Monitor.
 
 combine(Known, #at{server = Server, key = Key} = At) ->
-    StayMs = case is_contended(Known) of true -> ?CONTENDED_MS; false -> 0 end,
-    try gen_server:call(Server, {next, Key, StayMs}, infinity) of
+    try gen_server:call(Server, {next, Key, contended_ms(Known)}, infinity) of
         [] -> ok;
         Waiters -> combine(round(Waiters, Known, At), At)
     catch
         exit:{_ServerEnded, _Call} -> ok
     end.
 
-is_contended(#known{lost_ms = never}) -> false;
-is_contended(#known{current = {value, Value, _}}) when byte_size(Value) > ?TURN_BYTES_MAX -> false;
-is_contended(#known{lost_ms = LostMs}) -> now_ms() - LostMs < ?CONTENDED_MS.
+is_contended(Known) -> contended_ms(Known) > 0.
+
+%% For how much longer it is.
+contended_ms(#known{lost_ms = never}) -> 0;
+contended_ms(#known{current = {value, Value, _}}) when byte_size(Value) > ?TURN_BYTES_MAX -> 0;
+contended_ms(#known{lost_ms = LostMs}) -> max(0, LostMs + ?CONTENDED_MS - now_ms()).
 
 %% Returns what is known of the key then, as write/4 does.
 round(Waiters, Known, At) ->

@@ -326,7 +326,7 @@ defmodule Ram do
 
   `fun` gets `{:ok, value}`, or `:error` when the key is absent, and returns `{:put, new, reply}`,
   `{:delete, reply}` or `{:keep, reply}`. It runs in the calling process, and again when the key was
-  changed meanwhile; `retries` as in `update/4`.
+  changed meanwhile; `retries` as in `update/4`. It must not update the same key.
 
       iex> Ram.put(:queue, [:a, :b])
       iex> pop = fn {:ok, [first | rest]} -> {:put, rest, first}; _ -> {:keep, nil} end
