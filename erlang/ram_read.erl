@@ -29,7 +29,8 @@ get(Key, Default) ->
 
 %% Most reads of another table have no other option.
 -spec get(term(), Default :: term(), ram:read_options()) -> term().
-get(Key, Default, #{table := Table} = Options) when map_size(Options) =:= 1, is_atom(Table) ->
+get(Key, Default, #{table := Table} = Options)
+  when map_size(Options) =:= 1, is_atom(Table), Table =/= '' ->
     case now_or_later_in(Table, Key, Default) of
         'ram fetch' -> ram_lookup:get(Key, Default, Options);
         Value -> Value

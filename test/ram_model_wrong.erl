@@ -116,13 +116,9 @@ wrong_arguments() ->
      {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}
      | local_funs_in_prefixes()].
 
--ifdef(PREFIXES_EXPLAIN_LOCAL_FUNS).
 local_funs_in_prefixes() ->
     [{prefix, [Prefix, #{table => o}], "local fun"}
      || Prefix <- [[local_fun()], {tuple, 2, [local_fun()]}]].
--else.
-local_funs_in_prefixes() -> [].
--endif.
 
 inside() ->
     Local = local_fun(),

@@ -41,11 +41,18 @@ pub fn encode_key<'a>(
     let bytes_max = member.node.config().limits.key_bytes_max;
     match key::encode(key, bytes_max, steps_max, out) {
         Ok(()) => Ok(Ok(())),
-        Err(KeyError::LocalFun) => Ok(Err(terms::bad_key(env, atoms::local_fun()))),
-        Err(KeyError::Long) => Ok(Err(terms::bad_key(env, atoms::long()))),
-        Err(KeyError::TooDeep) => Ok(Err(terms::bad_key(env, atoms::too_deep()))),
-        Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
-        Err(KeyError::Unsupported | KeyError::Malformed | KeyError::Unreadable) => {
+        Err(why) => wrong_key(env, why, bytes_max).map(Err),
+    }
+}
+
+/// What is wrong with a key, or with what keys begin with.
+pub fn wrong_key(env: Env<'_>, why: KeyError, bytes_max: usize) -> NifResult<Term<'_>> {
+    match why {
+        KeyError::LocalFun => Ok(terms::bad_key(env, atoms::local_fun())),
+        KeyError::Long => Ok(terms::bad_key(env, atoms::long())),
+        KeyError::TooDeep => Ok(terms::bad_key(env, atoms::too_deep())),
+        KeyError::TooLarge => Ok(terms::error(env, &Error::KeyTooLarge { bytes_max })),
+        KeyError::Unsupported | KeyError::Malformed | KeyError::Unreadable => {
             Err(rustler::Error::BadArg)
         }
     }

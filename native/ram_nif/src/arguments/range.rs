@@ -2,13 +2,12 @@
 
 use std::ops::Bound;
 
-use ram_core::Error;
 use rustler::{Atom, Env, NifResult, Term};
 
 use super::encode_key;
-use crate::key::{self, KeyError};
+use super::key::wrong_key;
+use crate::key;
 use crate::member::MemberResource;
-use crate::terms;
 
 mod atoms {
     rustler::atoms! { unbounded, including, excluding, prefix }
@@ -81,7 +80,6 @@ fn prefix_range<'a>(
             let to = key::successor(from.clone()).map_or(Bound::Unbounded, Bound::Excluded);
             Ok(Ok(KeyRange { from: Bound::Included(from), to }))
         }
-        Err(KeyError::TooLarge) => Ok(Err(terms::error(env, &Error::KeyTooLarge { bytes_max }))),
-        Err(_) => Err(rustler::Error::BadArg),
+        Err(why) => wrong_key(env, why, bytes_max).map(Err),
     }
 }
