@@ -52,17 +52,44 @@ has_std() {
     return 1
 }
 
+# zig has what macOS calls libSystem, and no frameworks. chrono, below openraft, asks one for the name
+# of the time zone; the linker needs to know where that framework is on a Mac, and what it has.
+frameworks=$target_dir/frameworks
+stub_frameworks() {
+    local core=$frameworks/CoreFoundation.framework
+    mkdir -p "$core"
+    cat >"$core/CoreFoundation.tbd" <<'EOF'
+--- !tapi-tbd
+tbd-version: 4
+targets: [ x86_64-macos, arm64-macos ]
+install-name: '/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'
+current-version: 150
+compatibility-version: 150
+exports:
+  - targets: [ x86_64-macos, arm64-macos ]
+    symbols: [ _CFRelease, _CFStringGetBytes, _CFStringGetCStringPtr, _CFStringGetLength,
+               _CFTimeZoneCopySystem, _CFTimeZoneGetName, _CFTimeZoneResetSystem ]
+...
+EOF
+}
+
 # Paths of this machine do not get into the library. The flags that the environment gives replace
 # those of .cargo/config.toml, hence the one for musl.
 rust_flags() {    # TARGET
     local flags=("--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
         "--remap-path-prefix=$root=/ram" "--remap-path-prefix=$(rustc --print sysroot)=/rust")
-    if [[ $1 = *-musl ]]; then flags+=(-Ctarget-feature=-crt-static); fi
+    case $1 in
+        *-musl) flags+=(-Ctarget-feature=-crt-static) ;;
+        *-apple-darwin)
+            flags+=("-Clink-arg=-F$frameworks"
+                "-Clink-arg=-Wl,-install_name,@rpath/libram_nif.dylib") ;;
+    esac
     (IFS=$'\x1f'; printf %s "${flags[*]}")
 }
 
 compile() {    # TARGET
     local name=$1 flags
+    stub_frameworks
     if [[ $1 = *-linux-gnu ]]; then name=$1.$glibc; fi
     flags=$(rust_flags "$1")
     env -u RUSTFLAGS PATH="$tools/bin:$PATH" CARGO_ENCODED_RUSTFLAGS="$flags" \

@@ -1,7 +1,7 @@
 %% What `make precompiled' makes: how a library is packed (scripts/precompiled_pack.sh), and the
 %% check that any system of its kind can load it (scripts/precompiled_verify.sh). The checked
-%% libraries are small ones of the C compiler with one fault each. The long form makes the file for
-%% this machine and loads it.
+%% libraries are small ones with one fault each: of the C compiler, and of macOS their heads alone.
+%% The long form makes the file for this machine and loads it.
 -module(ram_precompiled_build_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -13,6 +13,7 @@
          a_library_without_the_entry_point_is_refused/1,
          a_library_for_another_processor_or_system_is_refused/1,
          a_library_that_needs_what_others_lack_is_refused/1,
+         a_library_of_macos_that_a_mac_would_not_load_is_refused/1,
          a_packed_library_has_the_names_of_functions_and_no_debug_information/1,
          the_same_library_makes_the_same_file/1,
          a_packed_library_serves_puts_and_gets/1,
@@ -72,6 +73,35 @@ a_library_that_needs_what_others_lack_is_refused(Config) ->
     ok = file:rename(Private, filename:join(Folder, "libprivate.so")),
     Flags = ["-L" ++ Folder, "-Wl,--no-as-needed", "-lprivate" | nodelete()],
     refused("needs libprivate.so", verify(library(Flags, entry(), Config), triple(), Config)).
+
+a_library_of_macos_that_a_mac_would_not_load_is_refused(Config) ->
+    Called = {16#D, "@rpath/libram_nif.dylib"},
+    System = {16#C, "/usr/lib/libSystem.B.dylib"},
+    Verify = fun(Cpu, Commands) ->
+        Library = filename:join(folder(Config), "macho.so"),
+        ok = file:write_file(Library, macho(Cpu, Commands)),
+        verify(Library, Cpu ++ "-apple-darwin", Config)
+    end,
+    ?assertEqual({0, ""}, Verify("x86_64", [Called, System])),
+    ?assertEqual({0, ""}, Verify("aarch64", [Called, System, {16#1D, ""}])),
+    refused("is not signed", Verify("aarch64", [Called, System])),
+    Private = {16#80000018, "@rpath/libz.dylib"},
+    refused("needs @rpath/libz.dylib", Verify("x86_64", [Called, Private])),
+    refused("is called /home/me", Verify("x86_64", [{16#D, "/home/me/libram_nif.dylib"}])),
+    refused("end too early", Verify("x86_64", [{16#C, 4}])).
+
+%% A head, load commands that name something, and the name of the entry point.
+macho(Cpu, Commands) ->
+    Processor = case Cpu of "x86_64" -> 16#01000007; "aarch64" -> 16#0100000C end,
+    Loads = [load(Kind, Name) || {Kind, Name} <- Commands],
+    Head = [16#FEEDFACF, Processor, 0, 6, length(Loads), iolist_size(Loads), 0, 0],
+    [[<<Word:32/little>> || Word <- Head], Loads, "_nif_init"].
+
+load(Kind, Length) when is_integer(Length) ->
+    <<Kind:32/little, Length:32/little>>;
+load(Kind, Name) ->
+    Fields = [Kind, 24 + length(Name), 24, 0, 0, 0],
+    [[<<Word:32/little>> || Word <- Fields], Name].
 
 refused(Why, {Status, Output}) ->
     ?assertEqual({1, true, Output}, {Status, string:find(Output, Why) =/= nomatch, Output}).
