@@ -52,8 +52,8 @@ has_std() {
     return 1
 }
 
-# zig has what macOS calls libSystem, and no frameworks. chrono, below openraft, asks one for the name
-# of the time zone; the linker needs to know where that framework is on a Mac, and what it has.
+# zig has what macOS calls libSystem, and no frameworks. chrono, below openraft, asks one for the
+# name of the time zone; the linker needs to know where that is on a Mac, and what it has.
 frameworks=$target_dir/frameworks
 stub_frameworks() {
     local core=$frameworks/CoreFoundation.framework

@@ -69,9 +69,11 @@ verify_macho() {
     esac
     # No tool that everybody has reads these files: the name stands in the table of symbols.
     if ! grep -qa _nif_init "$library"; then complain "does not have nif_init"; fi
+    local line look
+    look=$(dirname "${BASH_SOURCE[0]}")/macho.py
     while read -r line; do
         if [[ -n $line ]]; then complain "$line"; fi
-    done < <(python3 "$(dirname "${BASH_SOURCE[0]}")/macho.py" "$library" || echo "could not be looked at: see above")
+    done < <(python3 "$look" "$library" || echo "could not be looked at: see above")
 }
 
 case $target in

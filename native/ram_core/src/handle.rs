@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+mod writing;
+
 use crate::Reply;
 use crate::backup;
 use crate::config::Config;
@@ -32,9 +34,11 @@ use ram_raft::turns::TurnRequest;
 use ram_raft::types::Member;
 use ram_store::answer::Answer;
 use ram_store::proposed::{self, Hint};
-use ram_store::write::{self, Command, Condition, Encoded, State};
+use ram_store::write::{self, Command};
 use ram_table::table::Item;
 use ram_table::tables::Tables;
+
+pub use writing::Writing;
 
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
@@ -119,14 +123,6 @@ impl Handle {
         let mut writing = self.writing(&write::Write::Batch { table: "", commands: 1 })?;
         writing.command(command)?;
         writing.submit(deadline, reply)
-    }
-
-    /// A write with this head: its parts follow, as many as the head says.
-    pub fn writing(&self, head: &write::Write<'_>) -> Result<Writing<'_>> {
-        if let write::Write::DeleteRange { range, .. } = head {
-            self.config.limits.check_range(range)?;
-        }
-        Ok(Writing { handle: self, encoded: Encoded::of(head) })
     }
 
     /// Calls `look` with what the key holds, if this member may answer such a read at once and
@@ -339,45 +335,6 @@ impl Handle {
         let tables = self.applied.tables();
         tables.close();
         while tables.reclaimer().free(PARTS_AT_ONCE) {}
-    }
-}
-
-/// A write that is encoded by its caller, within the limits of the member.
-pub struct Writing<'a> {
-    handle: &'a Handle,
-    encoded: Encoded,
-}
-
-impl Writing<'_> {
-    pub fn command(&mut self, command: &Command<'_>) -> Result<()> {
-        let limits = &self.handle.config.limits;
-        let value = match *command {
-            Command::Put { value, .. } => Some(value),
-            Command::Count { count, .. } => Some(count),
-            Command::Delete { .. } | Command::Get { .. } => None,
-        };
-        limits.check(command.place().key, value)?;
-        self.encoded.command(command);
-        limits.check_batch(self.encoded.bytes().len())
-    }
-
-    pub fn condition(&mut self, condition: &Condition<'_>) -> Result<()> {
-        let limits = &self.handle.config.limits;
-        match condition {
-            Condition::Key { at, is: State::Value(value) } => limits.check(at.key, Some(value))?,
-            Condition::Key { at, .. } => limits.check(at.key, None)?,
-            Condition::Unchanged { range, .. } => limits.check_range(range)?,
-        }
-        self.encoded.condition(condition);
-        limits.check_batch(self.encoded.bytes().len())
-    }
-
-    /// Replicates it. An error here means that the reply was not, and will not be, called.
-    pub fn submit(self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
-        let encoded = self.encoded.into_bytes();
-        let permit = self.handle.permit(encoded.len())?;
-        let write = Write::new(encoded, deadline.into(), reply, permit);
-        enqueue(&self.handle.requests.writes, write)
     }
 }
 
