@@ -49,6 +49,7 @@
 -record(waiter, {alias :: reference(),      % takes messages as long as the caller waits
                  pid :: pid(),
                  deadline :: integer(),     % monotonic, milliseconds
+                 runs :: infinity | pos_integer(),  % of its function, at most
                  access :: access()}).
 %% A key with a combiner.
 -record(line, {combiner :: reference(),             % monitors it
@@ -90,9 +91,10 @@ start_link() ->
 run(Key, {TimeoutMs, Retries}, Access, Change) ->
     Deadline = now_ms() + TimeoutMs,
     Alias = monitor(process, ?MODULE, [{alias, explicit_unalias}]),
-    Waiter = #waiter{alias = Alias, pid = self(), deadline = Deadline, access = Access},
-    gen_server:cast(?MODULE, {join, Key, Waiter}),
     Runs = case Retries of infinity -> infinity; _ -> Retries + 1 end,
+    Waiter = #waiter{alias = Alias, pid = self(), deadline = Deadline, runs = Runs,
+                     access = Access},
+    gen_server:cast(?MODULE, {join, Key, Waiter}),
     try
         wait(Alias, Deadline, {Change, Runs}, not_run)
     after
@@ -266,11 +268,15 @@ round(Waiters, Known, At) ->
         [] ->
             Known;
         InTime ->
-            case is_contended(Known) of
-                true -> in_turn(InTime, Known, At);
-                false -> without_turn(InTime, Known, At)
+            case {lists:all(fun may_try/1, InTime), is_contended(Known)} of
+                {false, _} -> read(InTime, Known, At);
+                {true, true} -> in_turn(InTime, Known, At);
+                {true, false} -> without_turn(InTime, Known, At)
             end
     end.
+
+%% Whose runs are counted runs on what is there, and not on what a node remembers.
+may_try(#waiter{runs = Runs}) -> Runs =:= infinity.
 
 without_turn(Waiters, #known{current = unknown} = Known, At) -> read(Waiters, Known, At);
 without_turn(Waiters, Known, At) -> change(Waiters, Known, cached, At).
@@ -280,16 +286,17 @@ in_turn([#waiter{access = #{turn := Turn}} | _] = Waiters, Known, At) ->
     case Turn(min(?TURN_WAIT_MS, left_ms(Waiters))) of
         {turn, Hint} ->
             More = gen_server:call(At#at.server, {more, At#at.key}, infinity),
-            case {Hint, Known} of
-                {unknown, #known{current = unknown}} ->
-                    read(Waiters ++ More, Known, At);
-                {unknown, #known{}} ->
-                    change(Waiters ++ More, Known, turn, At);
-                {Newest, #known{}} ->
-                    change(Waiters ++ More, Known#known{current = Newest}, turn, At)
-            end;
+            hinted(Waiters ++ More, Hint, Known, At);
         {error, _} ->
             without_turn(Waiters, Known#known{lost_ms = never}, At)
+    end.
+
+hinted(Waiters, Hint, #known{current = Current} = Known, At) ->
+    case {lists:all(fun may_try/1, Waiters), Hint, Current} of
+        {false, _, _} -> read(Waiters, Known, At);
+        {true, unknown, unknown} -> read(Waiters, Known, At);
+        {true, unknown, _Cached} -> change(Waiters, Known, turn, At);
+        {true, Newest, _Older} -> change(Waiters, Known#known{current = Newest}, turn, At)
     end.
 
 read([#waiter{access = #{read := Read}} | _] = Waiters, Known, At) ->

@@ -4,15 +4,18 @@
 
 -include_lib("stdlib/include/assert.hrl").
 -import(ram_case, [run/1]).
--import(ram_peers, [call/4]).
+-import(ram_peers, [call/4, call/5]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([updaters_on_all_nodes_lose_nothing_and_few_rounds/1,
          the_others_go_on_beside_a_node_that_is_suspended/1,
          nothing_is_lost_or_done_twice_when_the_leader_is_killed/1,
          the_others_go_on_beside_a_fun_that_is_slow/1,
-         large_values_are_updated_from_all_nodes/1]).
--export([update/2, get_and_update/2, append/2, update_until_stopped/2, update_slowly/2]).
+         large_values_are_updated_from_all_nodes/1,
+         one_that_may_not_run_again_meets_no_conflict_when_it_is_alone/1]).
+%% Run on the nodes.
+-export([overtaken/1, once/1, update/2, get_and_update/2, append/2, update_until_stopped/2,
+         update_slowly/2]).
 
 -define(UPDATERS, 10).
 -define(SLOW_MS, 200).
@@ -21,7 +24,7 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    ram_case:all(?MODULE).
+    ram_case:all(?MODULE, [overtaken, once]).
 
 init_per_testcase(_Case, Config) ->
     ram_case:start_cluster(Config, 3).
@@ -95,6 +98,26 @@ large_values_are_updated_from_all_nodes(Config) ->
     ?assertEqual(6 * Times, length(call(Run, 1, get, [hot]))).
 
 %%% Updaters
+
+%% What its node remembers of the key, and what the leader would tell it, is old.
+one_that_may_not_run_again_meets_no_conflict_when_it_is_alone(Config) ->
+    Run = run(Config),
+    ok = call(Run, 1, put, [hot, 0]),
+    {ok, 2} = call(Run, 2, ?MODULE, overtaken, [hot]),
+    [begin
+         ok = call(Run, 1, put, [hot, Value]),
+         ?assertEqual({ok, Value + 1}, call(Run, 2, ?MODULE, once, [hot]))
+     end || Value <- lists:seq(10, 50)].
+
+%% The first write meets a conflict, so the key is a contended one for a second.
+overtaken(Key) ->
+    ram:update(Key, 0, fun(Value) ->
+        _ = erlang:put(overtaken, true) =:= undefined andalso ram:put(Key, Value + 1),
+        Value + 1
+    end, #{return => new}).
+
+once(Key) ->
+    ram:update(Key, 0, fun(Value) -> Value + 1 end, #{return => new, retries => 0}).
 
 spawn_updaters(Run, Indexes, Function, Arguments) ->
     ram_load:spawn_all(Run, Indexes, ?UPDATERS, fun ?MODULE:Function/2, Arguments).
