@@ -40,7 +40,7 @@ begin_peer(Bench, App) ->
 begin_node(App) ->
     _ = application:load(ram),
     ok = application:set_env(ram, storage, memory),
-    ok = ram:start_cluster([node()]),
+    ok = ram_bench_system:start(ram_memory, [node()]),
     true = lists:prefix(App, code:which(ram)),
     ok = ram_bench_system:start_local().
 
