@@ -120,8 +120,7 @@ compare(One, Other) when One < Other -> before;
 compare(_One, _Other) -> behind.
 
 compare_all(Ones, Others) ->
-    case [Order || {One, Other} <- lists:zip(Ones, Others),
-                   (Order = compare(One, Other)) =/= same] of
+    case [Order || Order <- lists:zipwith(fun compare/2, Ones, Others), Order =/= same] of
         [] -> same;
         [First | _] -> First
     end.
