@@ -244,7 +244,7 @@ what_makes_no_sense_is_refused(Config) ->
              {range, ['$last', 1]}, {range, [1, '$first', #{table => things, limit => 1}]},
              {range, [1, 2, #{limit => 1}]}, {prefix, [<<"a">>, #{table => things, limit => 1}]},
              {get_many, [not_a_list]}, {get_many, [[a | b]]}, {info, ["name"]},
-             {range, [1, 2, ?ORDERED#{unknown => 1}]}]],
+             {range, [1, 2, #{table => ordered, unknown => 1}]}]],
     ?assertEqual(ok, ram_peers:call(Run, 1, ?MODULE, continued_otherwise, [])),
     [?assertEqual({no_table, none}, raised(Run, 2, Function, Arguments))
      || {Function, Arguments} <- [{to_list, [#{table => none}]}, {first, [#{table => none}]},
@@ -256,13 +256,13 @@ what_makes_no_sense_is_refused(Config) ->
 %% The continuation of a call is of no other: on the node, since it lives as long as its holder.
 continued_otherwise() ->
     ok = ram:put_many([{Key, 1} || Key <- [a, b, c]], ?ORDERED),
-    {[_], Continuation} = ram:to_list(?ORDERED#{limit => 1}),
+    {[_], Continuation} = ram:to_list(#{table => ordered, limit => 1}),
     Further = #{limit => 1, continuation => Continuation},
     {[_], _} = ram:to_list(maps:merge(?ORDERED, Further)),
     [begin
          {badarg, Why} = ram_load:explained(ram, Function, [maps:merge(Options, Further)]),
          {Function, Options, #{1 := <<"the option continuation is of another", _/binary>>}} =
              {Function, Options, Why}
-     end || {Function, Options} <- [{keys, ?ORDERED}, {to_list, ?ORDERED#{reverse => true}},
+     end || {Function, Options} <- [{keys, ?ORDERED}, {to_list, #{table => ordered, reverse => true}},
                                     {to_list, #{table => things}}, {to_list, #{}}]],
     ok.

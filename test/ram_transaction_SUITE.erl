@@ -96,7 +96,7 @@ what_is_inserted_into_a_range_that_was_read_is_noticed(Config) ->
      end || Round <- lists:seq(1, ram_case:amount(20, 200))].
 
 book(Round, Limit) ->
-    Options = case Limit of 1 -> ?ORDERED; _ -> ?ORDERED#{limit => Limit} end,
+    Options = case Limit of 1 -> ?ORDERED; _ -> #{table => ordered, limit => Limit} end,
     ram:transaction(fun(Tx) ->
         case ram_tx:range(Tx, {slot, Round, 0}, {slot, Round, 100}, Options) of
             [] -> ok = ram_tx:put(Tx, {slot, Round, rand:uniform(100)}, self(), ?ORDERED), booked;
@@ -123,9 +123,9 @@ own_writes(I) ->
         All = [{Key(1), 1}, {Key(2.5), new}, {Key(3), three}, {Key(4), 4}, {Key(5), 5}],
         All = ram_tx:range(Tx, Key(0), Key(9), ?ORDERED),
         Reversed = lists:reverse(All),
-        Reversed = ram_tx:range(Tx, Key(0), Key(9), ?ORDERED#{reverse => true}),
+        Reversed = ram_tx:range(Tx, Key(0), Key(9), #{table => ordered, reverse => true}),
         Some = lists:sublist(All, 2),
-        Some = ram_tx:range(Tx, Key(0), Key(9), ?ORDERED#{limit => 2}),
+        Some = ram_tx:range(Tx, Key(0), Key(9), #{table => ordered, limit => 2}),
         [] = ram_tx:range(Tx, Key(9), Key(0), ?ORDERED),
         [] = ram_tx:range(Tx, '$last', '$first', ?ORDERED),
         [_] = ram_tx:range(Tx, '$first', '$first', ?ORDERED),
