@@ -263,6 +263,7 @@ continued_otherwise() ->
          {badarg, Why} = ram_load:explained(ram, Function, [maps:merge(Options, Further)]),
          {Function, Options, #{1 := <<"the option continuation is of another", _/binary>>}} =
              {Function, Options, Why}
-     end || {Function, Options} <- [{keys, ?ORDERED}, {to_list, #{table => ordered, reverse => true}},
+     end || {Function, Options} <- [{keys, ?ORDERED},
+                                    {to_list, #{table => ordered, reverse => true}},
                                     {to_list, #{table => things}}, {to_list, #{}}]],
     ok.
