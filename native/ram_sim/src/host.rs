@@ -89,7 +89,8 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
 /// A member that believes that it was removed was: others know it, or did a moment ago.
 fn judge_removal(world: &World, id: u64) {
     let mut state = world.borrow_mut();
-    let knows = state.running().any(|(_, other)| other.handle.knows_removed(id));
+    let knows = state.running().any(|(_, other)| other.handle.knows_removed(id))
+        || state.known_removed.contains(&id);
     if !knows && !state.gone.contains(&id) {
         state.violated("only_what_was_removed_is_given_up", format!("member {id}"));
     }

@@ -36,6 +36,7 @@ impl Joining {
     /// Hosts whose disk has to be wiped: the member there was removed.
     pub fn act(&mut self, state: &mut State) -> Vec<usize> {
         self.steps += 1;
+        self.learn_removed(state);
         if !self.steps.is_multiple_of(ASK_EVERY_STEPS) {
             return Vec::new();
         }
@@ -73,6 +74,13 @@ impl Joining {
 
     pub fn take_begun(&mut self) -> Vec<Addition> {
         std::mem::take(&mut self.begun)
+    }
+
+    /// At every step: who knows it may crash in the next one.
+    fn learn_removed(&self, state: &mut State) {
+        let is_known = |id: &u64| state.running().any(|(_, one)| one.handle.knows_removed(*id));
+        let removed: Vec<u64> = self.ever.iter().copied().filter(is_known).collect();
+        state.known_removed.extend(removed);
     }
 
     fn learn(&mut self, state: &mut State) {

@@ -36,6 +36,8 @@ pub struct State {
     pub refused: Arc<Mutex<BTreeSet<u64>>>,
     /// Ids that were in a committed membership, and are in the newest that was seen no more.
     pub gone: BTreeSet<u64>,
+    /// Ids of which a member knew that they were removed; it may have crashed since.
+    pub known_removed: BTreeSet<u64>,
     /// What the impostor has done, and how often.
     pub lies: BTreeMap<&'static str, u64>,
     pub history: History,
@@ -108,6 +110,7 @@ impl State {
             refused: Arc::default(),
             lies: BTreeMap::new(),
             gone: BTreeSet::new(),
+            known_removed: BTreeSet::new(),
             history: History::new(Ties::Overlap),
             accounts: Calls::default(),
             lists: Calls::default(),
