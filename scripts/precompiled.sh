@@ -89,8 +89,8 @@ rust_flags() {    # TARGET
 
 compile() {    # TARGET
     local name=$1 flags
-    stub_frameworks
     if [[ $1 = *-linux-gnu ]]; then name=$1.$glibc; fi
+    if [[ $1 = *-apple-darwin ]]; then stub_frameworks; fi
     flags=$(rust_flags "$1")
     env -u RUSTFLAGS PATH="$tools/bin:$PATH" CARGO_ENCODED_RUSTFLAGS="$flags" \
         CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_STRIP=none \
