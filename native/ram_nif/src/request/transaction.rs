@@ -17,7 +17,7 @@ use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 
 use super::range;
-use super::refusal::{Refusal, refused};
+use super::refusal::Refusal;
 use super::write::submit;
 use crate::arguments::{List, encode_key};
 use crate::key::STEPS_MAX;
@@ -47,8 +47,7 @@ macro_rules! transaction {
             let (List(conditions), List(then), List(otherwise)) = parts;
             let parts = Parts { table, conditions, then, otherwise };
             let encoded = parts.encode(env, member, $steps_max);
-            let submit = |writing| submit(env, member, reference, writing, timeout_ms);
-            refused(env, encoded.map(submit))
+            submit(env, member, reference, encoded, timeout_ms)
         }
     };
 }
