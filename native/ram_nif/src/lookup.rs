@@ -75,7 +75,7 @@ fn range_now<'a>(
     options: RangeOptions,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
-    let range = match decode_range(env, member, keys)? {
+    let range = match decode_range(env, member, keys, usize::MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };

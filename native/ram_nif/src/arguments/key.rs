@@ -18,7 +18,7 @@ fn encoded_key<'a>(
     key: Term<'a>,
 ) -> NifResult<Result<Vec<u8>, Term<'a>>> {
     let mut bytes = Vec::with_capacity(32);
-    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|()| bytes))
+    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|_| bytes))
 }
 
 /// `{ok, LongKey} | {error, Reason}`: takes the place of a key that is `{bad_key, long}`.
@@ -26,21 +26,21 @@ fn encoded_key<'a>(
 fn long_key<'a>(env: Env<'a>, member: &'a MemberResource, key: Term<'a>) -> NifResult<Term<'a>> {
     let mut bytes = Vec::new();
     let encoded = encode_key(env, member, key, usize::MAX, &mut bytes)?;
-    let held = |()| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
+    let held = |_| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
     Ok(encoded.map_or_else(|wrong| wrong, held))
 }
 
-/// Appends the encoded key, or tells what is wrong with it.
+/// Appends the encoded key and returns how many steps are left, or tells what is wrong with it.
 pub fn encode_key<'a>(
     env: Env<'a>,
     member: &MemberResource,
     key: Term<'a>,
     steps_max: usize,
     out: &mut Vec<u8>,
-) -> NifResult<Result<(), Term<'a>>> {
+) -> NifResult<Result<usize, Term<'a>>> {
     let bytes_max = member.node.config().limits.key_bytes_max;
     match key::encode(key, bytes_max, steps_max, out) {
-        Ok(()) => Ok(Ok(())),
+        Ok(steps_left) => Ok(Ok(steps_left)),
         Err(why) => wrong_key(env, why, bytes_max).map(Err),
     }
 }

@@ -100,7 +100,7 @@ fn range<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    let range = match decode_range(env, member, keys)? {
+    let range = match decode_range(env, member, keys, usize::MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };

@@ -8,8 +8,8 @@ use ram_store::write::{Command, Write};
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
 use super::refusal::Refusal;
-use super::{CHANGE_LOST, deadline, queue, range};
-use crate::arguments::{List, encode_key};
+use super::{CHANGE_LOST, deadline, queue};
+use crate::arguments::{List, decode_range, encode_key};
 use crate::key::STEPS_MAX;
 use crate::member::MemberResource;
 use crate::reply::Ticket;
@@ -98,21 +98,21 @@ fn batch<'a, 'm>(
     Ok(writing)
 }
 
-/// Deletes the keys of an ordered table from one to the other: see [`range`].
+/// Deletes the keys of a range of an ordered table.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn delete_range<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
     table: &'a str,
-    from: Term<'a>,
-    to: Term<'a>,
+    range: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    let mut keys = range::Keys::default();
-    let range = keys.encode(env, member, (from, to), usize::MAX);
-    let encoded =
-        range.and_then(|range| Ok(member.node.writing(&Write::DeleteRange { table, range })?));
+    let range = match decode_range(env, member, range, usize::MAX)? {
+        Ok(range) => range,
+        Err(wrong) => return Ok(wrong),
+    };
+    let encoded = member.node.writing(&Write::DeleteRange { table, range: range.bounds() });
     submit(env, member, reference, encoded, timeout_ms)
 }
 
