@@ -248,6 +248,7 @@ get_many_now(_Member, _Table, _Keys, _Fresh) -> ?NOT_LOADED.
                non_neg_integer()) -> reply().
 get_many(_Member, _Ref, _Table, _Keys, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
+%% `{error, {bad_key, long}}': range/7 takes ends that would hold a scheduler.
 -spec range_now(member(), Table :: binary(), key_range(), page_options(), fresh()) ->
           entries() | ask | {error, term()}.
 range_now(_Member, _Table, _Range, _Options, _Fresh) -> ?NOT_LOADED.

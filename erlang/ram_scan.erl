@@ -262,7 +262,10 @@ page_options(#{more := More}) ->
 
 %% As much of a range as one call gives, and whether there is more.
 short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked, Call) ->
-    Now = fun(Fresh) -> ram_nif:range_now(Member, Table, Bounds, Options, Fresh) end,
+    Now = fun(Fresh) ->
+                  Answer = ram_nif:range_now(Member, Table, Bounds, Options, Fresh),
+                  ram_lookup:unless_long(Answer)
+          end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
                     ram_nif:range(Member, Ref, Table, {Bounds, Options}, Fresh, TimeoutMs)
             end,

@@ -65,7 +65,7 @@ fn get_many_now<'a>(
 }
 
 /// `range_now(Member, Table, Range, {Reverse, KeysOnly, Limit}, Asked) -> {items, Items, IsMore} |
-/// ask | {error, Reason}`
+/// ask | {error, Reason}`. `{error, {bad_key, long}}`: `range` takes the ends.
 #[rustler::nif]
 fn range_now<'a>(
     env: Env<'a>,
@@ -75,7 +75,7 @@ fn range_now<'a>(
     options: RangeOptions,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
-    let range = match decode_range(env, member, keys, usize::MAX)? {
+    let range = match decode_range(env, member, keys, key::STEPS_MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };

@@ -89,7 +89,8 @@ fn get_many<'a>(
     Ok(look_later(env, member, reference, lookup, look, terms::looked_up_all))
 }
 
-#[rustler::nif]
+/// Of ends that would hold a scheduler, too.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn range<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
