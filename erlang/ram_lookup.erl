@@ -45,7 +45,7 @@ get_many(Keys, Options) ->
     #{member := Member, table := Table} = Asked =
         ram_options:read(options(Options), #{}, Call),
     Checked = ram_arguments:keys(Keys, Call),
-    Now = fun(Fresh) -> ram_nif:get_many_now(Member, Table, Checked, Fresh) end,
+    Now = fun(Fresh) -> unless_long(ram_nif:get_many_now(Member, Table, Checked, Fresh)) end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
                     ram_nif:get_many(Member, Ref, Table, Checked, Fresh, TimeoutMs)
             end,

@@ -240,6 +240,7 @@ lookup_now(_Member, _Table, _Key, _Fresh) -> ?NOT_LOADED.
              non_neg_integer()) -> reply().
 lookup(_Member, _Ref, _Table, _Key, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
+%% `{error, {bad_key, long}}': get_many/6 takes keys that would hold a scheduler.
 -spec get_many_now(member(), Table :: binary(), Keys :: [term()], fresh()) ->
           {items, [item()]} | ask | {error, term()}.
 get_many_now(_Member, _Table, _Keys, _Fresh) -> ?NOT_LOADED.

@@ -44,7 +44,7 @@ fn lookup_now<'a>(
 }
 
 /// `get_many_now(Member, Table, Keys, Asked) -> {items, [{value, V, Meta} | {encoded, Binary, Meta}
-/// | none]} | ask | {error, Reason}`
+/// | none]} | ask | {error, Reason}`. `{error, {bad_key, long}}`: `get_many` takes the keys.
 #[rustler::nif]
 fn get_many_now<'a>(
     env: Env<'a>,
@@ -53,7 +53,7 @@ fn get_many_now<'a>(
     List(keys): List<Term<'a>>,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
-    let keys = match encode_keys(env, member, keys)? {
+    let keys = match encode_keys(env, member, keys, key::STEPS_MAX)? {
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
     };

@@ -68,18 +68,20 @@ pub fn with_key<'a>(
     Ok(encoded_key(env, member, key)?.map_or_else(|wrong| wrong, with))
 }
 
-/// The encoded keys, or what is wrong with one of them.
+/// The encoded keys, in so many steps for all, or what is wrong with one of them.
 pub fn encode_keys<'a>(
     env: Env<'a>,
     member: &MemberResource,
     keys: Vec<Term<'a>>,
+    steps_max: usize,
 ) -> NifResult<Result<Vec<Vec<u8>>, Term<'a>>> {
-    let mut encoded = Vec::with_capacity(keys.len());
+    let (mut encoded, mut steps_left) = (Vec::with_capacity(keys.len()), steps_max);
     for key in keys {
         let mut bytes = Vec::with_capacity(32);
-        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
-            return Ok(Err(wrong));
-        }
+        steps_left = match encode_key(env, member, key, steps_left, &mut bytes)? {
+            Ok(steps_left) => steps_left,
+            Err(wrong) => return Ok(Err(wrong)),
+        };
         encoded.push(bytes);
     }
     Ok(Ok(encoded))
