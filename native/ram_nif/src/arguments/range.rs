@@ -44,22 +44,22 @@ pub fn decode_range<'a>(
     if atoms::prefix() == lower {
         return prefix_range(env, member, upper, steps_max);
     }
-    let (from, steps_left) = match decode_bound(env, member, lower, steps_max)? {
+    let mut steps_left = steps_max;
+    let from = match decode_bound(env, member, lower, &mut steps_left)? {
         Ok(bound) => bound,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    Ok(decode_bound(env, member, upper, steps_left)?.map(|(to, _)| KeyRange { from, to }))
+    Ok(decode_bound(env, member, upper, &mut steps_left)?.map(|to| KeyRange { from, to }))
 }
 
-/// With the steps that are left.
 fn decode_bound<'a>(
     env: Env<'a>,
     member: &MemberResource,
     bound: Term<'a>,
-    steps_max: usize,
-) -> NifResult<Result<(Bound<Vec<u8>>, usize), Term<'a>>> {
+    steps_left: &mut usize,
+) -> NifResult<Result<Bound<Vec<u8>>, Term<'a>>> {
     if atoms::unbounded() == bound {
-        return Ok(Ok((Bound::Unbounded, steps_max)));
+        return Ok(Ok(Bound::Unbounded));
     }
     let (kind, key): (Atom, Term<'a>) = bound.decode()?;
     let bound = match kind {
@@ -68,8 +68,11 @@ fn decode_bound<'a>(
         _ => return Err(rustler::Error::BadArg),
     };
     let mut bytes = Vec::with_capacity(32);
-    let encoded = encode_key(env, member, key, steps_max, &mut bytes)?;
-    Ok(encoded.map(|steps_left| (bound(bytes), steps_left)))
+    let encoded = encode_key(env, member, key, *steps_left, &mut bytes)?;
+    Ok(encoded.map(|left| {
+        *steps_left = left;
+        bound(bytes)
+    }))
 }
 
 fn prefix_range<'a>(
