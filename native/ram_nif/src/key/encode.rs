@@ -27,22 +27,24 @@ const BYTES_PER_STEP: usize = 16;
 /// it holds. They never leave the modules that make requests.
 pub static LONG_KEYS: Type<Vec<u8>> = Type::new();
 
-/// Appends the key of `term` to `out`, in at most so many steps; an element of a list is one.
+/// Appends the key of `term` to `out`, in at most so many steps, and returns how many are left; an
+/// element of a list is one.
 pub fn encode(
     term: Term,
     key_bytes_max: usize,
     steps_max: usize,
     out: &mut Vec<u8>,
-) -> Result<(), KeyError> {
+) -> Result<usize, KeyError> {
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
     let mut walk =
         Walk { out, end, steps_left: steps_max, open: Vec::new(), in_keys: 0, in_records: 0 };
     let walked = walk.term(term).and_then(|()| walk.rest());
+    let steps_left = walk.steps_left;
     if walked.is_err() {
         out.truncate(start);
     }
-    walked
+    walked.map(|()| steps_left)
 }
 
 struct Walk<'a, 'o> {

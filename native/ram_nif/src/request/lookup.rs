@@ -66,6 +66,7 @@ fn lookup<'a>(
     })
 }
 
+/// Of keys that would hold a scheduler, too.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn get_many<'a>(
     env: Env<'a>,
@@ -77,7 +78,7 @@ fn get_many<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    let keys = match encode_keys(env, member, keys)? {
+    let keys = match encode_keys(env, member, keys, usize::MAX)? {
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
     };
@@ -89,7 +90,8 @@ fn get_many<'a>(
     Ok(look_later(env, member, reference, lookup, look, terms::looked_up_all))
 }
 
-#[rustler::nif]
+/// Of ends that would hold a scheduler, too.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn range<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
@@ -100,7 +102,7 @@ fn range<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    let range = match decode_range(env, member, keys)? {
+    let range = match decode_range(env, member, keys, usize::MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };
