@@ -15,15 +15,15 @@ use crate::Store;
 use crate::answer::{Answer, Failure, Found};
 use crate::changes::{Changes, Made, Stopped};
 use crate::codec::DecodeError;
-use crate::group::{Group, PARTS_AT_ONCE};
-use crate::write::{Command, Comparison, Condition, Part, Parts, Place, Range, State, Write};
-use ram_limits::{
-    ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, RANGE_ENTRIES_MAX, TABLES_MAX,
-};
+use crate::conditions::Budget;
+use crate::group::PARTS_AT_ONCE;
+use crate::observe::Gone;
+use crate::parts::{Part, Parts};
+use crate::write::{Command, Due, Place, Range, Write};
+use ram_limits::{ANSWER_VALUES_BYTES_MAX, TABLES_MAX};
 use ram_sabotage::{Fault, armed};
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Meta, Table};
 use ram_table::tables::TableType;
-use ram_table::value::Values;
 
 /// The writes of a group, and how far they are applied.
 pub(crate) struct Run<'a> {
@@ -37,13 +37,13 @@ pub(crate) struct Run<'a> {
 /// A write that goes on with the next step.
 enum Begun<'a> {
     Batch { table: Option<Arc<Table>>, name: &'a str, has_changed: bool },
-    DeleteRange { table: Arc<Table>, range: Range<'a>, entries: u64 },
+    DeleteRange { table: Arc<Table>, name: &'a str, range: Range<'a>, entries: u64 },
+    Expire { entries: u64 },
 }
 
 impl<'a> Run<'a> {
-    pub fn of(group: &Group<'a>) -> Self {
-        let answers = Vec::with_capacity(group.writes as usize);
-        Run { parts: group.parts(), begun: None, answers, bytes: 0 }
+    pub fn of(parts: Parts<'a>, writes: u32) -> Self {
+        Run { parts, begun: None, answers: Vec::with_capacity(writes as usize), bytes: 0 }
     }
 
     /// How many more there may be; `None`: any number, since these are the first.
@@ -96,13 +96,17 @@ impl Store {
                 run.begun = Some(Begun::Batch { table, name, has_changed: false });
             }
             Write::Transaction { table, .. } => return self.transaction(run, table),
-            Write::DeleteRange { table, range } => match self.ordered(table) {
+            Write::DeleteRange { table: name, range } => match self.ordered(name) {
                 Ok(table) => {
                     self.tables.begin_write();
-                    run.begun = Some(Begun::DeleteRange { table, range, entries: 0 });
+                    run.begun = Some(Begun::DeleteRange { table, name, range, entries: 0 });
                 }
                 Err(failure) => run.fail(failure),
             },
+            Write::Expire { .. } => {
+                self.tables.begin_write();
+                run.begun = Some(Begun::Expire { entries: 0 });
+            }
             Write::CreateTable { table, ordered } => run.done(self.create_table(table, ordered)),
             Write::DropTable { table } => run.done(self.drop_table(table)),
         }
@@ -124,7 +128,7 @@ impl Store {
                     };
                     walked += weight(&command);
                     if let Some(table) = &table {
-                        has_changed |= self.run_plain(table, &command);
+                        has_changed |= self.run_plain(name, table, &command);
                     }
                 }
                 if !run.parts.is_write_over() {
@@ -135,30 +139,72 @@ impl Store {
                 run.done(table.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into())));
                 Ok(walked)
             }
-            Begun::DeleteRange { table, range, entries } => {
+            Begun::DeleteRange { table, name, range, entries } => {
                 let removed = table.remove_some(range);
-                let entries = entries + removed as u64;
-                if removed > 0 {
-                    run.begun = Some(Begun::DeleteRange { table, range, entries });
-                } else {
+                for item in &removed {
+                    self.tell(name, Some(item), None, Gone::Deleted);
+                }
+                let entries = entries + removed.len() as u64;
+                if removed.is_empty() {
                     let revision = self.end_write(entries > 0);
                     run.answers.push(Answer::Deleted { revision, entries });
+                } else {
+                    run.begun = Some(Begun::DeleteRange { table, name, range, entries });
                 }
-                Ok(removed)
+                Ok(removed.len())
+            }
+            Begun::Expire { mut entries } => {
+                let mut walked = 0;
+                while walked < room && !run.parts.is_write_over() {
+                    let Some(Part::Due(due)) = run.parts.next().transpose()? else {
+                        return Err(misplaced());
+                    };
+                    walked += 1;
+                    entries += u64::from(self.expire(&due));
+                }
+                if run.parts.is_write_over() {
+                    let revision = self.end_write(entries > 0);
+                    run.answers.push(Answer::Deleted { revision, entries });
+                } else {
+                    run.begun = Some(Begun::Expire { entries });
+                }
+                Ok(walked)
             }
         }
     }
 
     /// Did it change anything? Deleting what is not there does not.
-    fn run_plain(&self, table: &Table, command: &Command<'_>) -> bool {
+    fn run_plain(&mut self, name: &str, table: &Table, command: &Command<'_>) -> bool {
         match *command {
-            Command::Put { at, value } => {
-                table.put(at.key, self.values.store(value), self.next_revision());
+            Command::Put { at, value, ttl_ms } => {
+                let meta = self.meta_after(table, at.key);
+                let meta = self.settled(meta, ttl_ms);
+                let item = Item::new(at.key, self.values.store(value), &meta);
+                self.insert(name, table, item);
                 true
             }
-            Command::Delete { at } => table.remove(at.key),
-            Command::Get { .. } | Command::Count { .. } => false,
+            Command::Delete { at } => self.remove(name, table, at.key, Gone::Deleted),
+            Command::Touch { .. } | Command::Get { .. } | Command::Count { .. } => false,
         }
+    }
+
+    /// What a key's metadata are after a put. A write is one version, whatever it does to a key.
+    fn meta_after(&self, table: &Table, key: &[u8]) -> Meta {
+        let revision = self.next_revision();
+        let meta = table.with_item(key, |item| match item {
+            None => Meta::created(revision),
+            Some(item) if item.revision() == revision => item.meta(),
+            Some(item) => item.meta().changed(revision),
+        });
+        meta.unwrap_or_else(|| Meta::created(revision))
+    }
+
+    /// Is it gone? Not when it was given another time since, or its table was dropped.
+    fn expire(&mut self, due: &Due<'_>) -> bool {
+        let Some(table) = self.tables.get(due.table) else { return false };
+        let life = table.with_item(due.key, |item| item.and_then(|item| item.meta().life));
+        let is_meant = life.flatten().is_some_and(|life| life.revision == due.revision);
+        is_meant && self.remove(due.table, &table, due.key, Gone::Expired)
     }
 
     pub(crate) fn next_revision(&self) -> u64 {
@@ -169,6 +215,9 @@ impl Store {
     fn end_write(&mut self, has_changed: bool) -> u64 {
         self.metadata.revision += u64::from(has_changed);
         self.tables.end_write(self.metadata.revision);
+        if has_changed && let Some(observer) = &mut self.observer {
+            observer.written(self.metadata.revision);
+        }
         self.metadata.revision
     }
 
@@ -220,41 +269,9 @@ impl Store {
     fn make(&mut self, made: Made<'_>) -> (Vec<Option<Found>>, u64) {
         self.tables.begin_write();
         for change in made.changes {
-            change.make(self.values.as_ref());
+            self.make_change(change);
         }
         (made.results, self.end_write(made.has_changed))
-    }
-
-    /// Takes what it looks at from the budget.
-    fn holds(
-        &self,
-        table: &str,
-        condition: &Condition<'_>,
-        budget: &mut Budget,
-    ) -> Result<bool, Failure> {
-        match *condition {
-            Condition::Key { at, is } => {
-                let current = self.at(table, &at)?.get(at.key);
-                Ok(match (is, current) {
-                    (State::Absent, current) => current.is_none(),
-                    (State::Present, current) => current.is_some(),
-                    (State::Value(value), Some(item)) => {
-                        budget.compare(self.values.as_ref(), &item, value)?
-                    }
-                    (State::Revision(comparison, revision), Some(item)) => {
-                        compare(item.revision(), comparison, revision)
-                    }
-                    (State::Value(_) | State::Revision(..), None) => false,
-                })
-            }
-            Condition::Unchanged { table: named, range, revision, entries } => {
-                let table = self.ordered(named.unwrap_or(table))?;
-                budget.look_at(entries)?;
-                let found = table.range(range, false, entries as usize + 1);
-                let is_old = |item: &Item| item.revision() <= revision;
-                Ok(found.len() as u64 == entries && found.iter().all(is_old))
-            }
-        }
     }
 
     fn named(&self, name: &str) -> Result<Arc<Table>, Failure> {
@@ -266,7 +283,11 @@ impl Store {
         self.named(place.table.unwrap_or(name))
     }
 
-    fn ordered(&self, name: &str) -> Result<Arc<Table>, Failure> {
+    fn is_default(&self, table: &Arc<Table>) -> bool {
+        Arc::ptr_eq(table, self.tables.default_table())
+    }
+
+    pub(crate) fn ordered(&self, name: &str) -> Result<Arc<Table>, Failure> {
         let table = self.named(name)?;
         if table.table_type() == TableType::OrderedSet {
             return Ok(table);
@@ -290,47 +311,12 @@ impl Store {
 
     fn drop_table(&mut self, name: &str) -> Result<u64, Failure> {
         self.tables.begin_write();
+        if let Some(table) = self.tables.get(name).filter(|table| !self.is_default(table)) {
+            self.tell_dropped(name, &table);
+        }
         let dropped = self.tables.drop_table(name);
         let revision = self.end_write(dropped.is_some());
         dropped.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into()))
-    }
-}
-
-/// What the conditions of a transaction may look at, together.
-struct Budget {
-    /// Of ranges.
-    entries: u64,
-    /// Of comparing values.
-    steps: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Budget { entries: RANGE_ENTRIES_MAX as u64, steps: COMPARED_STEPS_MAX }
-    }
-}
-
-impl Budget {
-    fn look_at(&mut self, entries: u64) -> Result<(), Failure> {
-        let entries_max = RANGE_ENTRIES_MAX as u64;
-        let left = self.entries.checked_sub(entries);
-        self.entries = left.ok_or(Failure::RangesTooLarge { entries_max })?;
-        Ok(())
-    }
-
-    /// Is the item's value this one? A single value may have any number of bytes.
-    fn compare(&mut self, values: &dyn Values, item: &Item, value: &[u8]) -> Result<bool, Failure> {
-        let too_large = || Failure::ComparedTooLarge { steps_max: COMPARED_STEPS_MAX as u64 };
-        let copied = item.value_bytes() / COMPARED_STEP_BYTES;
-        let is_first = self.steps == COMPARED_STEPS_MAX;
-        let copied = if is_first { copied.min(self.steps) } else { copied };
-        self.steps = self.steps.checked_sub(copied).ok_or_else(too_large)?;
-        // Its own budget, where the first has many bytes: most of them are not terms.
-        let mut steps = if is_first { COMPARED_STEPS_MAX } else { self.steps };
-        let before = steps;
-        let same = values.same(&item.value(), value, &mut steps).ok_or_else(too_large)?;
-        self.steps = self.steps.saturating_sub(before - steps);
-        Ok(same)
     }
 }
 
@@ -340,15 +326,10 @@ fn weight(command: &Command<'_>) -> usize {
     const BYTES: usize = 256;
     match command {
         Command::Put { value, .. } => 1 + value.len() / BYTES,
-        Command::Delete { .. } | Command::Get { .. } | Command::Count { .. } => 1,
-    }
-}
-
-fn compare(revision: u64, comparison: Comparison, than: u64) -> bool {
-    match comparison {
-        Comparison::Less => revision < than,
-        Comparison::Equal => revision == than,
-        Comparison::Greater => revision > than,
+        Command::Delete { .. }
+        | Command::Touch { .. }
+        | Command::Get { .. }
+        | Command::Count { .. } => 1,
     }
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Outcome};
 use crate::group::{Group, PARTS_AT_ONCE, Proposal};
-use crate::write::{Command, Part, Write};
+use crate::parts::Part;
+use crate::write::{Command, Write};
 
 /// No name of a table has this byte, which UTF-8 does not use.
 const END_OF_TABLE: u8 = 0xFF;
@@ -49,7 +50,7 @@ pub fn set_name(table: &str, key: &[u8], name: &mut Vec<u8>) {
 pub fn proposed(proposal: &[u8]) -> impl Iterator<Item = Proposed<'_>> {
     let group = match Proposal::decode(proposal) {
         Ok(Proposal::Group(group)) => Some(group),
-        Ok(Proposal::OpenSession) | Err(_) => None,
+        Ok(Proposal::OpenSession | Proposal::Lead(_)) | Err(_) => None,
     };
     group.into_iter().flat_map(of_group)
 }
@@ -64,7 +65,7 @@ fn of_group(group: Group<'_>) -> impl Iterator<Item = Proposed<'_>> {
             }
             None
         }
-        Part::Then(Command::Put { at, value }) => {
+        Part::Then(Command::Put { at, value, .. }) => {
             let table = at.table.unwrap_or(of);
             Some(Proposed { write: writes - 1, table, key: at.key, value: Some(value) })
         }

@@ -7,12 +7,13 @@
 //! All changes of a write have one revision, and nobody sees some of them. A batch holds puts and
 //! deletes, which cannot fail, so it has no bound of its own. What can fail, or looks at what is
 //! there, is a transaction: it is decided before the first change, so its parts are bounded.
+//!
+//! What a leader writes by itself is in no group: see [`group`](crate::group).
 
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-use crate::codec::{self, DecodeError};
-use ram_limits::{TABLE_NAME_BYTES_MAX, TRANSACTION_PARTS_MAX};
+use crate::codec;
 
 /// The name of the table that is always there.
 pub const DEFAULT_TABLE: &str = "";
@@ -48,6 +49,28 @@ pub enum Write<'a> {
     DropTable {
         table: &'a str,
     },
+    /// Of a leader alone: so many keys whose time is over go, those that the parts name.
+    Expire {
+        keys: u32,
+    },
+}
+
+/// A key that goes if its time to live is still the one that this write gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due<'a> {
+    pub table: &'a str,
+    #[serde(serialize_with = "codec::bytes")]
+    pub key: &'a [u8],
+    /// That of the [`Life`](ram_table::item::Life).
+    pub revision: u64,
+}
+
+/// What a put makes of something that a key has beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting<T> {
+    Clear,
+    Keep,
+    To(T),
 }
 
 /// Where a key is. `key` is the canonical encoding.
@@ -66,9 +89,17 @@ pub enum Command<'a> {
         at: Place<'a>,
         #[serde(serialize_with = "codec::bytes")]
         value: &'a [u8],
+        /// In milliseconds, one at least.
+        ttl_ms: Setting<u64>,
     },
     Delete {
         at: Place<'a>,
+    },
+    /// Gives what is there a time to live, in milliseconds; `None`: it has none from now on. A
+    /// revision, but no version.
+    Touch {
+        at: Place<'a>,
+        ttl_ms: Option<u64>,
     },
     /// Answers with what the key holds.
     Get {
@@ -125,7 +156,11 @@ impl<'a> Place<'a> {
 
 impl<'a> Command<'a> {
     pub fn put(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
-        Command::Put { at: Place::of(key), value }
+        Command::put_at(Place::of(key), value)
+    }
+
+    pub fn put_at(at: Place<'a>, value: &'a [u8]) -> Command<'a> {
+        Command::Put { at, value, ttl_ms: Setting::Clear }
     }
 
     pub fn delete(key: &'a [u8]) -> Command<'a> {
@@ -136,6 +171,7 @@ impl<'a> Command<'a> {
         match *self {
             Command::Put { at, .. }
             | Command::Delete { at }
+            | Command::Touch { at, .. }
             | Command::Get { at }
             | Command::Count { at, .. } => at,
         }
@@ -144,9 +180,10 @@ impl<'a> Command<'a> {
     /// The key that it may change, in whichever table.
     pub fn changes(&self) -> Option<&'a [u8]> {
         match *self {
-            Command::Put { at, .. } | Command::Delete { at } | Command::Count { at, .. } => {
-                Some(at.key)
-            }
+            Command::Put { at, .. }
+            | Command::Delete { at }
+            | Command::Touch { at, .. }
+            | Command::Count { at, .. } => Some(at.key),
             Command::Get { .. } => None,
         }
     }
@@ -163,42 +200,10 @@ impl<'a> Command<'a> {
 
 impl<'a> Condition<'a> {
     /// The name of its table, where that is not the one of the write.
-    fn table(&self) -> Option<&'a str> {
+    pub(crate) fn table(&self) -> Option<&'a str> {
         match *self {
             Condition::Key { at, .. } => at.table,
             Condition::Unchanged { table, .. } => table,
-        }
-    }
-}
-
-impl<'a> Write<'a> {
-    /// What is wrong with it, whatever the state.
-    fn check(&self) -> Result<(), DecodeError> {
-        let table = match *self {
-            Write::Batch { commands: 0, .. } => return Err(wrong("a batch without a command")),
-            Write::Transaction { conditions, then, otherwise, .. }
-                if conditions as usize > TRANSACTION_PARTS_MAX
-                    || then as usize > TRANSACTION_PARTS_MAX
-                    || otherwise as usize > TRANSACTION_PARTS_MAX =>
-            {
-                return Err(wrong("a transaction of too many parts"));
-            }
-            Write::Batch { table, .. }
-            | Write::Transaction { table, .. }
-            | Write::DeleteRange { table, .. }
-            | Write::CreateTable { table, .. }
-            | Write::DropTable { table } => table,
-        };
-        check_name(Some(table))
-    }
-
-    fn parts(&self) -> Left {
-        match *self {
-            Write::Batch { commands, .. } => Left { conditions: 0, then: commands, otherwise: 0 },
-            Write::Transaction { conditions, then, otherwise, .. } => {
-                Left { conditions, then, otherwise }
-            }
-            _ => Left::default(),
         }
     }
 }
@@ -230,6 +235,10 @@ impl Encoded {
         command.encode_into(&mut self.bytes);
     }
 
+    pub fn due(&mut self, due: &Due<'_>) {
+        codec::encode_into(due, &mut self.bytes);
+    }
+
     /// Commands that are encoded already.
     pub fn commands(&mut self, encoded: &[u8]) {
         self.bytes.extend_from_slice(encoded);
@@ -242,113 +251,4 @@ impl Encoded {
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Left {
-    conditions: u32,
-    then: u32,
-    otherwise: u32,
-}
-
-/// The writes of a group, decoded part by part; ends after the first error.
-#[derive(Debug, Clone)]
-pub struct Parts<'a> {
-    rest: &'a [u8],
-    /// Writes behind the one that is walked through.
-    writes: u32,
-    /// Of that one.
-    left: Left,
-    is_batch: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part<'a> {
-    Write(Write<'a>),
-    Condition(Condition<'a>),
-    Then(Command<'a>),
-    Otherwise(Command<'a>),
-}
-
-impl<'a> Parts<'a> {
-    pub(crate) fn of(rest: &'a [u8], writes: u32) -> Parts<'a> {
-        Parts { rest, writes, left: Left::default(), is_batch: false }
-    }
-
-    /// Were all of them walked through?
-    pub fn is_over(&self) -> bool {
-        self.rest.is_empty() && self.writes == 0 && self.is_write_over()
-    }
-
-    /// Were all parts of this write walked through?
-    pub fn is_write_over(&self) -> bool {
-        self.left == Left::default()
-    }
-
-    fn decode(&mut self) -> Result<Option<Part<'a>>, DecodeError> {
-        let Left { conditions, then, otherwise } = &mut self.left;
-        if *conditions > 0 {
-            *conditions -= 1;
-            let condition: Condition<'a> = self.decode_one("condition")?;
-            check_name(condition.table())?;
-            return Ok(Some(Part::Condition(condition)));
-        }
-        if *then > 0 {
-            *then -= 1;
-            let command = self.decode_command()?;
-            if self.is_batch && !command.is_plain() {
-                return Err(wrong("a batch with a command that is no plain put or delete"));
-            }
-            return Ok(Some(Part::Then(command)));
-        }
-        if *otherwise > 0 {
-            *otherwise -= 1;
-            return Ok(Some(Part::Otherwise(self.decode_command()?)));
-        }
-        let Some(writes) = self.writes.checked_sub(1) else {
-            let is_over = self.rest.is_empty();
-            return if is_over { Ok(None) } else { Err(wrong("trailing bytes")) };
-        };
-        self.writes = writes;
-        let write: Write<'a> = self.decode_one("write")?;
-        write.check()?;
-        self.left = write.parts();
-        self.is_batch = matches!(write, Write::Batch { .. });
-        Ok(Some(Part::Write(write)))
-    }
-
-    fn decode_command(&mut self) -> Result<Command<'a>, DecodeError> {
-        let command: Command<'a> = self.decode_one("command")?;
-        check_name(command.place().table)?;
-        Ok(command)
-    }
-
-    fn decode_one<T: Deserialize<'a>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
-        let (value, used) = codec::decode_prefix(what, self.rest)?;
-        self.rest = self.rest.get(used..).unwrap_or_default();
-        Ok(value)
-    }
-}
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Result<Part<'a>, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.decode();
-        if next.is_err() {
-            *self = Parts::of(&[], 0);
-        }
-        next.transpose()
-    }
-}
-
-fn check_name(table: Option<&str>) -> Result<(), DecodeError> {
-    match table {
-        Some(name) if name.len() > TABLE_NAME_BYTES_MAX => Err(wrong("a long name of a table")),
-        _ => Ok(()),
-    }
-}
-
-fn wrong(reason: &str) -> DecodeError {
-    DecodeError::new("group", reason)
 }
