@@ -42,11 +42,12 @@ impl Meta {
 /// The length is a byte, and so is the head of the metadata: were they a word each, an entry among
 /// a million would take 11 bytes more.
 ///
-/// The head of the metadata says in its low four bits how many bytes the revision has, which follow
-/// it. Behind them, if the head says [`HISTORY`], a byte with the lengths of two numbers, the first
-/// in its low four bits, and the two: the version, and how many revisions ago the key was created.
-/// The other bits are free for other such pairs. Numbers are little-endian, without the zeros at
-/// their end.
+/// The head of the metadata says in its low four bits how many bytes the revision has. If it says
+/// [`HISTORY`], a byte follows with the lengths of two numbers more, the first in its low four bits:
+/// the version, and how many revisions ago the key was created. The other bits are free for other
+/// such pairs. Then come the revision and the two. All lengths come first, since each read has to
+/// know where the value begins, and nothing else of this. Numbers are little-endian, without the
+/// zeros at their end.
 #[derive(Clone)]
 pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
@@ -86,7 +87,9 @@ impl Item {
 
     /// The bytes that are stored: those of the value, unless it has a representation.
     pub fn stored_bytes(&self) -> &[u8] {
-        self.content().stored
+        let (_key, rest) = self.key_and_rest();
+        let Lengths { head, revision, version, age } = Lengths::of(rest);
+        rest.get(head + revision + version + age..).unwrap_or_default()
     }
 
     pub fn representation(&self) -> Option<&SharedRepresentation> {
@@ -94,11 +97,11 @@ impl Item {
     }
 
     pub fn revision(&self) -> u64 {
-        number(self.content().revision)
+        number(self.numbers().0)
     }
 
     pub fn meta(&self) -> Meta {
-        let Content { revision, history, .. } = self.content();
+        let (revision, history) = self.numbers();
         let created = Meta::created(number(revision));
         match history {
             None => created,
@@ -121,17 +124,16 @@ impl Item {
         (self.key().len() + self.value_bytes()) as u64
     }
 
-    fn content(&self) -> Content<'_> {
+    /// The revision, and if the key was written more than once its version and its age; as they
+    /// are stored.
+    fn numbers(&self) -> (&[u8], Option<(&[u8], &[u8])>) {
         let (_key, rest) = self.key_and_rest();
-        let (head, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (revision, rest) = split(rest, head & LENGTH);
-        if head & HISTORY == 0 {
-            return Content { revision, history: None, stored: rest };
-        }
-        let (lengths, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (version, rest) = split(rest, lengths & LENGTH);
-        let (age, stored) = split(rest, lengths >> LENGTH_BITS);
-        Content { revision, history: Some((version, age)), stored }
+        let Lengths { head, revision, version, age } = Lengths::of(rest);
+        let (first, rest) = rest.split_at_checked(head).unwrap_or_default();
+        let (revision, rest) = rest.split_at_checked(revision).unwrap_or_default();
+        let (version, rest) = rest.split_at_checked(version).unwrap_or_default();
+        let history = (version, rest.get(..age).unwrap_or_default());
+        (revision, has_history(first).then_some(history))
     }
 
     fn key_and_rest(&self) -> (&[u8], &[u8]) {
@@ -146,16 +148,35 @@ impl Item {
     }
 }
 
-/// The numbers are as they are stored.
-struct Content<'a> {
-    revision: &'a [u8],
-    /// Version and age.
-    history: Option<(&'a [u8], &'a [u8])>,
-    stored: &'a [u8],
+/// Do these bytes begin with metadata of a key that was written more than once?
+fn has_history(metadata: &[u8]) -> bool {
+    metadata.first().is_some_and(|head| head & HISTORY != 0)
 }
 
-fn split(bytes: &[u8], length: u8) -> (&[u8], &[u8]) {
-    bytes.split_at_checked(usize::from(length)).unwrap_or_default()
+/// How long the parts of the metadata are.
+struct Lengths {
+    head: usize,
+    revision: usize,
+    version: usize,
+    age: usize,
+}
+
+impl Lengths {
+    /// Of the metadata that these bytes begin with.
+    fn of(bytes: &[u8]) -> Lengths {
+        match *bytes {
+            [head, lengths, ..] if has_history(bytes) => Lengths {
+                head: 2,
+                revision: usize::from(head & LENGTH),
+                version: usize::from(lengths & LENGTH),
+                age: usize::from(lengths >> LENGTH_BITS),
+            },
+            [head, ..] => {
+                Lengths { head: 1, revision: usize::from(head & LENGTH), version: 0, age: 0 }
+            }
+            [] => Lengths { head: 0, revision: 0, version: 0, age: 0 },
+        }
+    }
 }
 
 fn number(digits: &[u8]) -> u64 {
@@ -177,18 +198,18 @@ fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
     };
     let digits = |number: u64| (u64::BITS - number.leading_zeros()).div_ceil(u8::BITS) as u8;
     let of = |number: u64| (number.to_le_bytes(), usize::from(digits(number)));
-    let mut write_number = |head: &[u8], numbers: &[u64]| {
+    let mut write_numbers = |head: &[u8], numbers: &[u64]| {
         write(head);
         for (bytes, length) in numbers.iter().copied().map(of) {
             write(bytes.get(..length).unwrap_or_default());
         }
     };
     if *meta == Meta::created(revision) {
-        write_number(&[digits(revision)], &[revision]);
+        write_numbers(&[digits(revision)], &[revision]);
     } else {
         let age = revision.wrapping_sub(created_revision);
-        write_number(&[digits(revision) | HISTORY], &[revision]);
-        write_number(&[digits(version) | digits(age) << LENGTH_BITS], &[version, age]);
+        let lengths = digits(version) | digits(age) << LENGTH_BITS;
+        write_numbers(&[digits(revision) | HISTORY, lengths], &[revision, version, age]);
     }
     room.get(..written).unwrap_or_default()
 }

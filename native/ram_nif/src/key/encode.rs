@@ -34,6 +34,9 @@ pub fn encode(
     steps_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), KeyError> {
+    if push_integer(term, key_bytes_max, steps_max, out) {
+        return Ok(());
+    }
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
     let mut walk =
@@ -43,6 +46,19 @@ pub fn encode(
         out.truncate(start);
     }
     walked
+}
+
+/// Many keys are integers of a word, which take no walk. False: this is another, or the limits are
+/// such that it has to be looked at closely.
+fn push_integer(term: Term, key_bytes_max: usize, steps_max: usize, out: &mut Vec<u8>) -> bool {
+    // The longest have a head, 63 bits by sevens, and the kind.
+    const BYTES_MAX: usize = 1 + 9 + 1;
+    if key_bytes_max < BYTES_MAX || steps_max == 0 {
+        return false;
+    }
+    let Ok(value) = term.decode::<i64>() else { return false };
+    form::push_int(out, value);
+    true
 }
 
 struct Walk<'a, 'o> {
