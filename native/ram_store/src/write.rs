@@ -8,6 +8,8 @@
 //! deletes, which cannot fail, so it has no bound of its own. What can fail, or looks at what is
 //! there, is a transaction: it is decided before the first change, so its parts are bounded.
 
+mod usual;
+
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
@@ -310,14 +312,26 @@ impl<'a> Parts<'a> {
             return if is_over { Ok(None) } else { Err(wrong("trailing bytes")) };
         };
         self.writes = writes;
-        let write: Write<'a> = self.decode_one("write")?;
+        let write = self.decode_write()?;
         write.check()?;
         self.left = write.parts();
         self.is_batch = matches!(write, Write::Batch { .. });
         Ok(Some(Part::Write(write)))
     }
 
+    fn decode_write(&mut self) -> Result<Write<'a>, DecodeError> {
+        if let Some((write, rest)) = usual::batch(self.rest) {
+            self.rest = rest;
+            return Ok(write);
+        }
+        self.decode_one("write")
+    }
+
     fn decode_command(&mut self) -> Result<Command<'a>, DecodeError> {
+        if let Some((command, rest)) = usual::put(self.rest) {
+            self.rest = rest;
+            return Ok(command);
+        }
         let command: Command<'a> = self.decode_one("command")?;
         check_name(command.place().table)?;
         Ok(command)
