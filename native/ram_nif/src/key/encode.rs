@@ -35,6 +35,9 @@ pub fn encode(
     steps_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<usize, KeyError> {
+    if let Some(steps_left) = push_integer(term, key_bytes_max, steps_max, out) {
+        return Ok(steps_left);
+    }
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
     let mut walk =
@@ -45,6 +48,24 @@ pub fn encode(
         out.truncate(start);
     }
     walked.map(|()| steps_left)
+}
+
+/// Many keys are integers of a word, which take no walk. Returns the steps that are left; `None`:
+/// this is another term, or the limits are such that it has to be looked at closely.
+fn push_integer(
+    term: Term,
+    key_bytes_max: usize,
+    steps_max: usize,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    // The longest have a head, 63 bits by sevens, and the kind.
+    const BYTES_MAX: usize = 1 + 9 + 1;
+    if key_bytes_max < BYTES_MAX {
+        return None;
+    }
+    let steps_left = steps_max.checked_sub(1)?;
+    form::push_int(out, term.decode::<i64>().ok()?);
+    Some(steps_left)
 }
 
 struct Walk<'a, 'o> {
