@@ -97,11 +97,11 @@ impl Item {
     }
 
     pub fn revision(&self) -> u64 {
-        number(self.numbers().0)
+        number(self.numbers().revision)
     }
 
     pub fn meta(&self) -> Meta {
-        let (revision, history) = self.numbers();
+        let Numbers { revision, history } = self.numbers();
         let created = Meta::created(number(revision));
         match history {
             None => created,
@@ -124,16 +124,14 @@ impl Item {
         (self.key().len() + self.value_bytes()) as u64
     }
 
-    /// The revision, and if the key was written more than once its version and its age; as they
-    /// are stored.
-    fn numbers(&self) -> (&[u8], Option<(&[u8], &[u8])>) {
+    fn numbers(&self) -> Numbers<'_> {
         let (_key, rest) = self.key_and_rest();
         let Lengths { head, revision, version, age } = Lengths::of(rest);
         let (first, rest) = rest.split_at_checked(head).unwrap_or_default();
         let (revision, rest) = rest.split_at_checked(revision).unwrap_or_default();
         let (version, rest) = rest.split_at_checked(version).unwrap_or_default();
         let history = (version, rest.get(..age).unwrap_or_default());
-        (revision, has_history(first).then_some(history))
+        Numbers { revision, history: has_history(first).then_some(history) }
     }
 
     fn key_and_rest(&self) -> (&[u8], &[u8]) {
@@ -146,6 +144,13 @@ impl Item {
         };
         content.split_at_checked(key_bytes).unwrap_or_default()
     }
+}
+
+/// As they are stored.
+struct Numbers<'a> {
+    revision: &'a [u8],
+    /// Version and age.
+    history: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// Do these bytes begin with metadata of a key that was written more than once?
