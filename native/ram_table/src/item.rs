@@ -43,11 +43,11 @@ impl Meta {
 /// a million would take 11 bytes more.
 ///
 /// The head of the metadata says in its low four bits how many bytes the revision has. If it says
-/// [`HISTORY`], a byte follows with the lengths of two numbers more, the first in its low four bits:
-/// the version, and how many revisions ago the key was created. The other bits are free for other
-/// such pairs. Then come the revision and the two. All lengths come first, since each read has to
-/// know where the value begins, and nothing else of this. Numbers are little-endian, without the
-/// zeros at their end.
+/// [`HISTORY`], a byte follows with the lengths of two numbers more, the first in its low four
+/// bits: the version, and how many revisions ago the key was created. The other bits are free for
+/// other such pairs. Then come the revision and the two. All lengths come first, since each read
+/// has to know where the value begins, and nothing else of this. Numbers are little-endian, without
+/// the zeros at their end.
 #[derive(Clone)]
 pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
