@@ -259,6 +259,7 @@ impl Eq for Item {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Representation;
 
     /// The most that a counter of the cluster can be.
     const COUNTER_MAX: u64 = 1 << 53;
@@ -302,6 +303,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Stands for its stored bytes twice.
+    struct Twice;
+
+    impl Representation for Twice {
+        fn value(&self, stored: &[u8]) -> Vec<u8> {
+            [stored, stored].concat()
+        }
+
+        fn value_bytes(&self, stored: &[u8]) -> usize {
+            2 * stored.len()
+        }
+    }
+
+    #[test]
+    fn an_item_has_the_value_that_its_stored_bytes_stand_for() {
+        let value = StoredValue::represented(b"ab".to_vec(), SharedRepresentation::new(Twice));
+        let item = Item::new(b"key", value, &Meta::created(1));
+        assert_eq!((&*item.value(), item.stored_bytes()), (&b"abab"[..], &b"ab"[..]));
+        assert_eq!((item.value_bytes(), item.plain_bytes()), (4, 7));
     }
 
     #[test]
