@@ -259,6 +259,7 @@ impl Eq for Item {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::hash_of;
     use crate::value::Representation;
 
     /// The most that a counter of the cluster can be.
@@ -350,6 +351,8 @@ mod tests {
     fn items_are_the_same_when_their_keys_are() {
         let (one, other) =
             (item(b"a", b"1", &Meta::created(1)), item(b"a", b"2", &Meta::created(2)));
-        assert!(one == other && one != item(b"b", b"1", &Meta::created(1)));
+        let different = item(b"b", b"1", &Meta::created(1));
+        assert!(one == other && one != different);
+        assert!(hash_of(&one) == hash_of(&Key(b"a")) && hash_of(&one) != hash_of(&different));
     }
 }

@@ -156,6 +156,22 @@ fn a_write_is_one_version_of_a_key_whatever_it_does_to_it() {
 }
 
 #[test]
+fn an_ordered_table_has_ranges_and_a_set_has_none() {
+    for (table_type, first, last) in
+        [(TableType::OrderedSet, vec![2, 3], vec![4, 3]), (TableType::Set, vec![], vec![])]
+    {
+        let table = table(table_type);
+        (1..6u64).for_each(|n| table.insert(item(&[n as u8], n)));
+        let range = |is_reverse| {
+            let ends = (Bound::Excluded(&[1][..]), Bound::Included(&[4][..]));
+            let found = table.range(ends, is_reverse, 2);
+            found.iter().map(Item::revision).collect::<Vec<_>>()
+        };
+        assert_eq!((range(false), range(true)), (first, last));
+    }
+}
+
+#[test]
 fn a_range_is_removed_in_steps_that_say_how_much_they_removed() {
     let every = || (Bound::Unbounded, Bound::Unbounded);
     let table = table(TableType::OrderedSet);

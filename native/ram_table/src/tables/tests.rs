@@ -44,7 +44,7 @@ fn tables_are_found_by_their_names_until_they_are_dropped() {
     assert!(tables.drop_table("a").is_none() && tables.get("a").is_none());
     assert!(tables.create("a", TableType::Set));
     assert_eq!(tables.with_table("a", |table| revision(table, b"k")), Some(None));
-    assert_eq!((tables.entries(), tables.names().len()), (1, 4));
+    assert_eq!((tables.entries(), tables.names().len(), tables.count()), (1, 4, 4));
 }
 
 #[test]
