@@ -10,15 +10,18 @@
 -export([updaters_on_all_nodes_lose_nothing_and_few_rounds/1,
          the_others_go_on_beside_a_node_that_is_suspended/1,
          nothing_is_lost_or_done_twice_when_the_leader_is_killed/1,
+         the_others_go_on_when_a_node_is_killed_in_its_turn/1,
          the_others_go_on_beside_a_fun_that_is_slow/1,
          large_values_are_updated_from_all_nodes/1,
          one_that_may_not_run_again_meets_no_conflict_when_it_is_alone/1]).
 %% Run on the nodes.
 -export([overtaken/1, once/1, update/2, get_and_update/2, append/2, update_until_stopped/2,
-         update_slowly/2]).
+         update_slowly/2, update_until_killed_in_a_turn/2, is_given_a_turn/0]).
 
 -define(UPDATERS, 10).
 -define(SLOW_MS, 200).
+%% A turn of 20 ms is over by then, and so is whatever the end of a node stops.
+-define(ANOTHER_TURN_MS, 10000).
 
 suite() ->
     [{timetrap, {minutes, 3}}].
@@ -56,9 +59,7 @@ the_others_go_on_beside_a_node_that_is_suspended(Config) ->
     Ms = erlang:monotonic_time(millisecond) - Begin,
     ram_figure:at_most("1000 updates beside a suspended updater", Ms, 2000, "ms"),
     ok = ram_peers:resume(Run, Suspended),
-    ok = call(Run, Other, put, [stop, true]),
-    Told = [receive {'DOWN', Monitor, process, Pid, {done, Of}} -> Of end || {Pid, Monitor} <- All],
-    {Done, Unknown} = {lists:sum([D || {D, _} <- Told]), lists:sum([U || {_, U} <- Told])},
+    {Done, Unknown} = stopped(Run, Other, All),
     Sum = call(Run, Other, get, [hot]),
     ?assert(Done =< Sum andalso Sum =< Done + Unknown, {Done, Sum, Unknown}).
 
@@ -73,6 +74,30 @@ nothing_is_lost_or_done_twice_when_the_leader_is_killed(Config) ->
     ok = ram_peers:kill(Run, Leader),
     ok = ram_load:wait_all(Updaters),
     ?assertEqual(2 * ?UPDATERS * Times, call(Run, One, get, [hot])).
+
+%% The update that it had the turn for never was.
+the_others_go_on_when_a_node_is_killed_in_its_turn(Config) ->
+    Run = run(Config),
+    [Killed, Other] = [1, 2, 3] -- [ram_peers:leader(Run, 1)],
+    File = filename:join(ram_peers:folder(Run), "done"),
+    Updaters = spawn_updaters(Run, [1, 2, 3] -- [Killed], update_until_stopped, [hot]),
+    counts_to(Run, Other, 1000),
+    _ = ram_load:spawn_all(Run, [Killed], 1, fun ?MODULE:update_until_killed_in_a_turn/2,
+                           [hot, File]),
+    ok = ram_peers:gone(Run, Killed),
+    Begin = erlang:monotonic_time(millisecond),
+    counts_to(Run, Other, call(Run, Other, get, [hot]) + 2000),
+    Ms = erlang:monotonic_time(millisecond) - Begin,
+    ram_figure:at_most("2000 updates beside an updater killed in its turn", Ms, 2000, "ms"),
+    ?assert(call(Run, Other, ?MODULE, is_given_a_turn, [])),
+    {Done, Unknown} = stopped(Run, Other, Updaters),
+    {ok, Text} = file:read_file(File),
+    OfKilled = binary_to_integer(Text),
+    _ = ram_peers:restart(Run, Killed),
+    [Sum] = lists:usort([call(Run, I, get, [hot]) || I <- [1, 2, 3]]),
+    Lost = Done + OfKilled - Sum,
+    ?assert(Lost =< 0 andalso -Lost =< Unknown, {Done, OfKilled, Sum, Unknown}),
+    [?assertEqual({ok, Sum + I}, call(Run, I, ?MODULE, once, [hot])) || I <- [1, 2, 3]].
 
 the_others_go_on_beside_a_fun_that_is_slow(Config) ->
     Run = run(Config),
@@ -152,6 +177,45 @@ update_slowly(_Number, [Key]) ->
     ok = ram:put(slow, true),
     until_stopped(fun() -> ram:update(Key, 1, Slow) end, {0, 0}).
 
+%% This node has the turn from when the leader has answered so. What it did before is in the file.
+update_until_killed_in_a_turn(_Number, [Key, File]) ->
+    Kill = open_port({spawn_executable, "/bin/sh"},
+                     [{args, ["-c", "read now && kill -KILL " ++ os:getpid()]}]),
+    ok = watch_turns(new_processes),
+    Update = fun(Done) ->
+        ram:update(Key, 1, fun(N) ->
+            case is_given_a_turn(1) of
+                true ->
+                    ok = file:write_file(File, integer_to_list(Done)),
+                    true = port_command(Kill, "now\n"),
+                    receive after infinity -> ok end;
+                false ->
+                    N + 1
+            end
+        end)
+    end,
+    until_killed(Update, 0).
+
+until_killed(Update, Done) ->
+    ok = Update(Done),
+    until_killed(Update, Done + 1).
+
+%% Whether this node gets another turn, at any key.
+is_given_a_turn() ->
+    ok = watch_turns(processes),
+    is_given_a_turn(?ANOTHER_TURN_MS).
+
+%% Tells this process of the answers to those who ask for one.
+watch_turns(Processes) ->
+    1 = erlang:trace_pattern({ram_request, call, 3}, [{'_', [], [{return_trace}]}], [local]),
+    _ = erlang:trace(Processes, true, [call]),
+    ok.
+
+is_given_a_turn(LimitMs) ->
+    receive {trace, _Asks, return_from, {ram_request, call, 3}, {turn, _Hint}} -> true
+    after LimitMs -> false
+    end.
+
 until_stopped(Update, {Done, Unknown} = Told) ->
     try ram:get(stop, false) orelse Update() of
         true -> Told;
@@ -165,6 +229,13 @@ until_stopped(Update, {Done, Unknown} = Told) ->
     end.
 
 %%% What is seen from outside
+
+%% How many updates were done, and of how many that is not known.
+stopped(Run, I, Updaters) ->
+    ok = call(Run, I, put, [stop, true]),
+    Told = [receive {'DOWN', Monitor, process, Pid, {done, Of}} -> Of end
+            || {Pid, Monitor} <- Updaters],
+    {lists:sum([Done || {Done, _} <- Told]), lists:sum([Unknown || {_, Unknown} <- Told])}.
 
 counts_to(Run, I, Sum) ->
     ram_peers:eventually(fun() -> call(Run, I, get, [hot, 0]) >= Sum end, 60000).

@@ -13,7 +13,7 @@
 -module(ram_peers).
 
 -export([start/2, start/3, start/4, stop/1, start_node/2, start_node/3, restart/2, halt/2,
-         shut_down/2, kill/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
+         shut_down/2, kill/2, gone/2, suspend/2, suspend/3, resume/2, file_limit/3, step_clock/3,
          has_clocks/0, tune/4, heal/1]).
 -export([members/1, leader/2, os_pid/2, node/2, nodes/1, nodes/2, links/1, folder/1, data_dir/2]).
 -export([memory/3, reset_peak/2]).
@@ -203,12 +203,21 @@ shut_down(#{table := Table} = Run, I) ->
 
 %% @doc kill -9.
 -spec kill(run(), pos_integer()) -> ok.
-kill(#{table := Table}, I) ->
-    [{I, Peer, OsPid}] = ets:take(Table, I),
-    Monitor = monitor(process, Peer),
+kill(#{table := Table} = Run, I) ->
+    [{I, Peer, OsPid}] = ets:lookup(Table, I),
     unlink(Peer),
     signal("KILL", OsPid),
-    receive {'DOWN', Monitor, process, Peer, _} -> ok after 10000 -> error(still_there) end.
+    gone(Run, I).
+
+%% @doc Returns when a node that ends by itself has ended.
+-spec gone(run(), pos_integer()) -> ok.
+gone(#{table := Table}, I) ->
+    Peer = ets:lookup_element(Table, I, 2),
+    Monitor = monitor(process, Peer),
+    unlink(Peer),
+    receive {'DOWN', Monitor, process, Peer, _} -> ok after 10000 -> error(still_there) end,
+    true = ets:delete(Table, I),
+    ok.
 
 %% @doc Returns when the node has stopped: the signal takes effect when one of its threads is given
 %% time, and until then the others go on.

@@ -300,6 +300,8 @@ impl Eq for Item {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::hash_of;
+    use crate::value::Representation;
 
     /// The most that a counter of the cluster can be.
     const COUNTER_MAX: u64 = 1 << 53;
@@ -355,6 +357,27 @@ mod tests {
         }
     }
 
+    /// Stands for its stored bytes twice.
+    struct Twice;
+
+    impl Representation for Twice {
+        fn value(&self, stored: &[u8]) -> Vec<u8> {
+            [stored, stored].concat()
+        }
+
+        fn value_bytes(&self, stored: &[u8]) -> usize {
+            2 * stored.len()
+        }
+    }
+
+    #[test]
+    fn an_item_has_the_value_that_its_stored_bytes_stand_for() {
+        let value = StoredValue::represented(b"ab".to_vec(), SharedRepresentation::new(Twice));
+        let item = Item::new(b"key", value, &Meta::created(1));
+        assert_eq!((&*item.value(), item.stored_bytes()), (&b"abab"[..], &b"ab"[..]));
+        assert_eq!((item.value_bytes(), item.plain_bytes()), (4, 7));
+    }
+
     #[test]
     fn a_write_keeps_when_the_key_was_created_and_counts_on() {
         let created = Meta::created(7);
@@ -383,6 +406,8 @@ mod tests {
     fn items_are_the_same_when_their_keys_are() {
         let (one, other) =
             (item(b"a", b"1", &Meta::created(1)), item(b"a", b"2", &Meta::created(2)));
-        assert!(one == other && one != item(b"b", b"1", &Meta::created(1)));
+        let different = item(b"b", b"1", &Meta::created(1));
+        assert!(one == other && one != different);
+        assert!(hash_of(&one) == hash_of(&Key(b"a")) && hash_of(&one) != hash_of(&different));
     }
 }

@@ -271,12 +271,6 @@ impl<T: Element> Default for All<T> {
     }
 }
 
-impl<T: Element> Clone for All<T> {
-    fn clone(&self) -> Self {
-        All(self.0.clone())
-    }
-}
-
 impl<T: Element> All<T> {
     /// Of all shards.
     pub fn shards(&self) -> Range<usize> {

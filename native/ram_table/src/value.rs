@@ -97,3 +97,26 @@ impl<'a> StoredValue<'a> {
         StoredValue { bytes: Cow::Owned(bytes), representation: Some(representation) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_values_are_the_same_when_their_bytes_are() {
+        assert_eq!(Plain.same(b"a", b"a", &mut 0), Some(true));
+        assert_eq!(Plain.same(b"a", b"b", &mut 0), Some(false));
+    }
+
+    #[test]
+    fn plain_values_of_eight_bytes_are_counted() {
+        let number = |number: i64| number.to_le_bytes();
+        for (current, count, sum) in [(7, 5, 12), (7, -8, -1), (i64::MAX, 1, i64::MIN)] {
+            let counted = Plain.count(Some(&number(current)), &number(count));
+            assert_eq!(counted.as_deref(), Some(&number(sum)[..]));
+        }
+        assert_eq!(Plain.count(None, &number(5)).as_deref(), Some(&number(5)[..]));
+        assert_eq!(Plain.count(Some(b"7 bytes"), &number(5)), None);
+        assert_eq!(Plain.count(None, b"7 bytes"), None);
+    }
+}

@@ -214,9 +214,33 @@ async fn a_leader_that_leads_no_more_sends_all_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_line_makes_room_when_it_was_not_used_for_long_and_nobody_has_its_turn() {
+    let turns = Turns::default();
+    for n in 0..LINES_MAX {
+        assert!(turns.wait(1, key(&n.to_string())).await.is_some());
+    }
+    sleep(TURN).await;
+    assert_eq!(turns.wait(1, key("too early")).await, None);
+    sleep(FRESH - TURN).await;
+    turns.wait(1, key("0")).await.unwrap();
+    turns.wait(1, key("k")).await.unwrap();
+    assert_eq!(turns.lines.lock().len(), 2);
+    for n in 2..LINES_MAX {
+        assert!(turns.wait(1, key(&n.to_string())).await.is_some());
+    }
+    assert_eq!(turns.wait(1, key("too many")).await, None);
+    // That of the first line is over.
+    sleep(TURN).await;
+    assert!(turns.wait(1, key("one more")).await.is_some());
+    assert!(!turns.lines.lock().contains_key(&key("0")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_and_what_is_in_them_are_bounded() {
     let turns = Turns::default();
     assert_eq!(turns.wait(1, vec![b'k'; NAME_BYTES_MAX + 1].into()).await, None);
+    assert!(turns.wait(1, vec![b'k'; NAME_BYTES_MAX].into()).await.is_some());
+    turns.clear();
     for n in 0..LINES_MAX {
         assert!(turns.wait(1, key(&n.to_string())).await.is_some());
     }

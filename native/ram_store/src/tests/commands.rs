@@ -147,6 +147,18 @@ fn a_group_with_a_wrong_command_far_behind_changes_nothing() {
     assert_eq!((client.store.table().entries(), client.revision()), (20_000, 1));
 }
 
+#[test]
+fn a_group_with_bytes_behind_its_last_command_changes_nothing_wherever_a_look_ends() {
+    for commands in [1, group::PARTS_AT_ONCE - 1, group::PARTS_AT_ONCE] {
+        let mut client = Client::new();
+        let stamp = client.stamp();
+        let whole = group(stamp, &[batch("", &vec![put(b"k", b"v"); commands])]);
+        let longer = Bytes::from([&whole[..], &[0]].concat());
+        assert!(client.store.apply(9, &longer).is_err());
+        assert_eq!((client.value(b"k"), client.revision()), (None, 0));
+    }
+}
+
 /// The parts are looked at so many at a time, and that may be where one write ends, or where the
 /// bytes do. The head of a write is a part, too.
 #[test]

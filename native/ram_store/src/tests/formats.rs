@@ -70,6 +70,16 @@ fn dumped() -> Vec<u8> {
 /// Who means to change the bytes raises the version of the wire (`ram_net::handshake`) and those of
 /// segments and snapshots (`ram_log`), for the last one that of backups (`ram_core::backup_file`).
 #[test]
+fn a_write_has_the_same_bytes_when_its_commands_were_encoded_before() {
+    let commands = [put(b"k", b"v"), delete(b"l")];
+    let mut encoded = Vec::new();
+    commands.iter().for_each(|command| command.encode_into(&mut encoded));
+    let mut write = Encoded::of(&Write::Batch { table: "t", commands: 2 });
+    write.commands(&encoded);
+    assert_eq!(write.into_bytes(), batch("t", &commands).bytes());
+}
+
+#[test]
 fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_files_stand_for() {
     let stamp = Stamp { session: 300, sequence: 2, acked_below: 1 };
     let mut expire = Encoded::of(&Write::Expire { keys: 1 });

@@ -84,6 +84,19 @@ fn answers_fill_their_room_to_the_last_byte() {
     }
 }
 
+/// A failure that names a table takes room as well.
+#[test]
+fn a_failure_fills_the_room_to_the_last_byte() {
+    let name = "none";
+    let room = ANSWER_VALUES_BYTES_MAX - size_of::<Option<Found>>();
+    let mut client = holding(&[(b"fits", room - name.len()), (b"over", room - name.len() + 1)]);
+    for (key, expected) in [(b"fits", "failed"), (b"over", "deferred")] {
+        let see = transaction("", &[], &[get(key)], &[]);
+        let answers = client.answers(&[see, batch(name, &[put(b"a", b"")])]);
+        assert_eq!(kinds(&answers), ["ran", expected]);
+    }
+}
+
 #[test]
 fn what_has_no_results_is_never_deferred_and_a_single_large_one_neither() {
     let mut client = holding(&[(b"large", 2 * ANSWER_VALUES_BYTES_MAX), (b"a", 1), (b"b", 1)]);

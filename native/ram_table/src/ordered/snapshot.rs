@@ -149,6 +149,11 @@ impl Snapshots {
         let mut state = self.0.lock();
         state.live.retain(|live| !Arc::ptr_eq(&live.held, held));
     }
+
+    #[cfg(test)]
+    pub fn live(&self) -> usize {
+        self.0.lock().live.len()
+    }
 }
 
 impl State {

@@ -63,6 +63,12 @@ fn check((snapshot, content): &(Snapshot, Content)) -> bool {
     assert_eq!(snapshot.entries(), content.len() as u64);
     let seen = self::content(snapshot);
     assert!(seen.as_ref().is_ok_and(|seen| seen == content) || seen == Err(Revoked));
+    let revision = |key: &[u8]| Ok(snapshot.get(key)?.map(|item| item.revision()));
+    let none: &[u8] = b"no key of any test";
+    for key in content.keys().map(|key| &**key).take(100).chain([none]) {
+        let expected = seen.as_ref().map(|seen| seen.get(key).copied());
+        assert_eq!(revision(key), expected.map_err(|_| Revoked));
+    }
     seen.is_ok()
 }
 
@@ -195,6 +201,7 @@ fn the_writer_revokes_what_holds_back_too_much() {
     let mut checked = Checked::default();
     (0..1000u64).for_each(|key| checked.put(&key.to_be_bytes(), 100));
     let one = held_bytes_of(&checked, &0u64.to_be_bytes());
+    assert!((100..300).contains(&one), "{one}");
     let (unbound, old) = (checked.snapshot(None), checked.snapshot(Some(500 * one)));
     checked.revision += 1;
     (0..300u64).for_each(|key| checked.put(&key.to_be_bytes(), 100));

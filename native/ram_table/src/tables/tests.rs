@@ -40,10 +40,32 @@ fn tables_are_found_by_their_names_until_they_are_dropped() {
     assert_eq!((tables.entries(), tables.bytes()), (2, 12));
     let dropped = tables.drop_table("a").unwrap();
     assert_eq!(dropped.with_item(b"k", |_| ()), None, "whoever has it still finds it closed");
+    assert!(dropped.is_closed() && !tables.default_table().is_closed() && !tables.is_closed());
     assert!(tables.drop_table("a").is_none() && tables.get("a").is_none());
     assert!(tables.create("a", TableType::Set));
     assert_eq!(tables.with_table("a", |table| revision(table, b"k")), Some(None));
-    assert_eq!((tables.entries(), tables.names().len()), (1, 4));
+    assert_eq!((tables.entries(), tables.names().len(), tables.count()), (1, 4, 4));
+}
+
+#[test]
+fn a_write_is_being_applied_from_its_begin_to_its_end() {
+    let tables = Tables::default();
+    for revision in 1..3 {
+        assert!(!tables.is_writing() && tables.consistent(|| ()).is_some());
+        tables.begin_write();
+        assert!(tables.is_writing() && tables.consistent(|| ()).is_none());
+        tables.end_write(revision);
+        assert_eq!(tables.revision(), revision);
+    }
+}
+
+#[test]
+fn what_any_of_the_tables_lets_go_of_is_freed_by_one_reclaimer() {
+    let tables = Tables::default();
+    assert!(tables.create("s", TableType::Set) && tables.create("o", TableType::OrderedSet));
+    for name in ["", "s", "o"] {
+        assert!(Arc::ptr_eq(tables.get(name).unwrap().reclaimer(), tables.reclaimer()), "{name}");
+    }
 }
 
 #[test]
@@ -69,7 +91,7 @@ fn a_snapshot_has_the_tables_of_its_revision_whatever_is_made_dropped_and_writte
     let of = |name: &str, table_type, revision| (name.to_string(), table_type, revision);
     let (set, ordered) = (TableType::Set, TableType::OrderedSet);
     assert_eq!(seen, [of("default", set, 1), of("a", ordered, 2), of("b", set, 3)]);
-    assert_eq!(snapshot.revision(), 3);
+    assert_eq!((snapshot.revision(), snapshot.entries()), (3, 3));
 }
 
 #[test]
@@ -100,6 +122,7 @@ fn tables_that_replace_others_are_found_at_once_and_the_others_are_closed() {
     assert!(!ordered.replace_with(&tables), "it stays what it is");
     assert_eq!((tables.names().len(), ordered.names().len()), (3, 1));
     tables.close();
+    assert!(tables.is_closed());
     assert_eq!(default.with_item(b"k", |_| ()), None);
     assert_eq!(tables.with_table("both", |table| table.with_item(b"k", |_| ())), Some(None));
 }
