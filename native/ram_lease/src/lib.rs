@@ -76,6 +76,7 @@ pub mod clock;
 pub mod counts;
 pub mod grants;
 pub mod lease;
+pub mod majority_clock;
 #[cfg(any(test, feature = "simulation"))]
 pub mod manual;
 pub mod mode;
