@@ -79,8 +79,8 @@ fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_fil
     let formats = [proposals, codec::encode(&outcomes()), dumped()];
     let sums = [
         (165, 4_078_545_019_712_942_296),
-        (54, 6_598_634_467_748_143_355),
-        (55, 9_041_735_754_397_733_201),
+        (55, 17_171_710_961_654_476_685),
+        (55, 18_378_967_094_951_482_737),
     ];
     assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);
 }
