@@ -4,10 +4,11 @@
 use ram_core::Error;
 use ram_core::handle::Writing;
 use ram_store::answer::Answer;
-use ram_store::write::{Command, Write};
+use ram_store::write::{Command, Place, Setting, Write};
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
 use super::refusal::refused;
+use super::transaction::decode_ttl;
 use super::{CHANGE_LOST, deadline, queue, range};
 use crate::arguments::{List, encode_key, with_key};
 use crate::member::MemberResource;
@@ -73,17 +74,19 @@ fn one<'a>(
     }
 }
 
-/// Puts `[{Key, Value}]` and deletes `[Key]`, all in one log entry.
+/// Puts `[{Key, Value}]` with this time to live (or `infinity`) and deletes `[Key]`, all in one log
+/// entry.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn write_many<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
     table: &'a str,
-    List(puts): List<(Term<'a>, Binary<'a>)>,
+    (List(puts), ttl): (List<(Term<'a>, Binary<'a>)>, Term<'a>),
     List(deletes): List<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
+    let ttl_ms = decode_ttl(ttl)?.map_or(Setting::Clear, Setting::To);
     let count = u32::try_from(puts.len() + deletes.len()).map_err(|_| rustler::Error::BadArg)?;
     let mut writing = match member.node.writing(&Write::Batch { table, commands: count }) {
         Ok(writing) => writing,
@@ -98,7 +101,7 @@ fn write_many<'a>(
             return Ok(wrong);
         }
         let command = match value {
-            Some(value) => Command::put(&encoded, value),
+            Some(value) => Command::Put { at: Place::of(&encoded), value, ttl_ms },
             None => Command::delete(&encoded),
         };
         if let Err(cause) = writing.command(&command) {
