@@ -53,6 +53,7 @@
 -export([add_node/1, remove_node/1, replace_node/2, nodes/0, force_recover/1]).
 -export([get/1, get/2, get/3, fetch/1, fetch/2]).
 -export([put/2, put/3, put_new/2, put_new/3, cas/3, cas/4, delete/1, delete/2, take/1, take/2]).
+-export([touch/2, touch/3, ttl/1, ttl/2]).
 -export([update/3, update/4, get_and_update/2, get_and_update/3]).
 -export([update_counter/2, update_counter/3, update_counter/4]).
 -export([txn/3, txn/4]).
@@ -70,6 +71,7 @@
 -export_type([reads/0, read_options/0, scan_options/0, page_options/0, entries/0, key_prefix/0,
               read_status/0, lease_absence/0]).
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
+-export_type([ttl/0, left/0, put_options/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0, size/1]}).
@@ -113,9 +115,14 @@
 %% A revision: names a write. All changes of an atomic write have one, and later writes have larger
 %% ones.
 -type meta() :: #{rev := rev(), created_rev := rev(), version := pos_integer(),
-                  ttl := infinity, owner := none}.
+                  ttl := left(), owner := none}.
 %% What is known of a key beside its value: the revisions of its last write and of the one that
-%% created it, and its `version', which is 1 when it is created and grows by one with each write.
+%% created it, its `version', which is 1 when it is created and grows by one with each write, and
+%% what is left of its time to live: see {@link ttl/1}.
+-type ttl() :: pos_integer() | infinity.
+%% For how long a key stays, in milliseconds, 10 years at most: see {@link touch/2}.
+-type left() :: non_neg_integer() | infinity.
+%% What is left of that: see {@link ttl/1}.
 -type expected() :: absent | present | {rev, rev()} | {value, term()}.
 %% What a key is expected to be by {@link put/3}, {@link cas/3} and {@link delete/2}.
 -type current() :: {ok, Value :: term(), meta()} | error.
@@ -128,6 +135,8 @@
 %% Options of all calls on keys that have options: the table (`default' without it), and for how
 %% many milliseconds an answer is waited for (the setting `call_timeout_ms' without it; `infinity'
 %% is 49 days).
+-type put_options() :: #{ttl => ttl(), table => atom(), timeout => timeout()}.
+%% The options of {@link put_new/3} and {@link cas/4}, which are those of {@link put/3}.
 -type txn_condition() ::
         {Key :: term(), absent | present}
       | {Key :: term(), '=:=', Value :: term()}
@@ -135,7 +144,8 @@
       | {in, Table :: atom(), txn_condition()}.
 %% Conditions of {@link txn/3}. One on the revision of a key that is absent does not hold.
 -type txn_operation() ::
-        {get, Key :: term()} | {put, Key :: term(), Value :: term()} | {delete, Key :: term()}
+        {get, Key :: term()} | {put, Key :: term(), Value :: term()}
+      | {put, Key :: term(), Value :: term(), #{ttl => ttl()}} | {delete, Key :: term()}
       | {take, Key :: term()} | {update_counter, Key :: term(), count()}
       | {in, Table :: atom(), txn_operation()}.
 %% Operations of {@link txn/3}.
@@ -502,6 +512,9 @@ put(Key, Value) ->
 %% and the answer is `{conflict, Current}', with what the key holds. Of all who expect the same, one
 %% succeeds.
 %%
+%% `ttl' is for how long the key stays, in milliseconds (10 years at most): see {@link touch/2}. A
+%% put without it, or with `infinity', makes the key stay.
+%%
 %% `table' names another table than the default one; `timeout' is for how long it waits, in
 %% milliseconds.
 %%
@@ -516,7 +529,7 @@ put(Key, Value) ->
 %% {conflict,{ok,green,#{version => 3, ...}}}
 %% '''
 -spec put(Key :: term(), Value :: term(),
-          #{return => ok | rev | old, expect => expected(), table => atom(),
+          #{return => ok | rev | old, expect => expected(), ttl => ttl(), table => atom(),
             timeout => timeout()}) -> written().
 put(Key, Value, Options) ->
     ram_write:put(Key, Value, Options, {put, [Key, Value, Options]}).
@@ -533,13 +546,13 @@ put(Key, Value, Options) ->
 put_new(Key, Value) ->
     ram_write:put_new(Key, Value, #{}, {put_new, [Key, Value]}).
 
-%% @doc As put_new/2, with the options {@type table_option()}.
+%% @doc As put_new/2, with the options {@type put_options()}.
 %%
 %% ```
-%% 1> ram:put_new(chair, ada, #{timeout => 1000}).
+%% 1> ram:put_new(chair, ada, #{ttl => 60000}).
 %% true
 %% '''
--spec put_new(Key :: term(), Value :: term(), table_option()) -> boolean().
+-spec put_new(Key :: term(), Value :: term(), put_options()) -> boolean().
 put_new(Key, Value, Options) ->
     ram_write:put_new(Key, Value, Options, {put_new, [Key, Value, Options]}).
 
@@ -559,16 +572,77 @@ put_new(Key, Value, Options) ->
 cas(Key, Expected, Value) ->
     ram_write:cas(Key, Expected, Value, #{}, {cas, [Key, Expected, Value]}).
 
-%% @doc As cas/3, with the options {@type table_option()}.
+%% @doc As cas/3, with the options {@type put_options()}.
 %%
 %% ```
 %% 1> ram:cas(turn, present, ada, #{timeout => infinity}).
 %% {conflict,error}
 %% '''
--spec cas(Key :: term(), expected(), Value :: term(), table_option()) ->
+-spec cas(Key :: term(), expected(), Value :: term(), put_options()) ->
           {ok, rev()} | {conflict, current()}.
 cas(Key, Expected, Value, Options) ->
     ram_write:cas(Key, Expected, Value, Options, {cas, [Key, Expected, Value, Options]}).
+
+%% @doc Gives a key a time to live, from now on; `false' when it is absent.
+%%
+%% So many milliseconds later the key goes, for all at once, as if it was deleted: not before, and
+%% about two seconds after that at most. It is the leader that ends it, by the clocks of a majority
+%% of the members, so that one clock that is wrong changes nothing. A new leader gives every key its
+%% full time again. With `infinity' the key stays.
+%%
+%% The time begins with each put that has the option `ttl', and with each touch. A put without it
+%% ends it; {@link update/3}, {@link get_and_update/2} and {@link update_counter/2} leave it as it
+%% is. A touch makes a revision, and no version.
+%%
+%% ```
+%% 1> ram:put({session, 7}, ada, #{ttl => 60000}).
+%% ok
+%% 2> ram:touch({session, 7}, 90000).
+%% true
+%% 3> ram:touch({session, 8}, 90000).
+%% false
+%% '''
+-spec touch(Key :: term(), ttl()) -> boolean().
+touch(Key, Ttl) ->
+    ram_write:touch(Key, Ttl, #{}, {touch, [Key, Ttl]}).
+
+%% @doc As touch/2, with the options {@type table_option()}.
+%%
+%% ```
+%% 1> ram:touch({session, 9}, infinity, #{timeout => 1000}).
+%% false
+%% '''
+-spec touch(Key :: term(), ttl(), table_option()) -> boolean().
+touch(Key, Ttl, Options) ->
+    ram_write:touch(Key, Ttl, Options, {touch, [Key, Ttl, Options]}).
+
+%% @doc What is left of the time to live of a key, in milliseconds; `error' when it is absent.
+%%
+%% As this node reckons, by its own clock: a moment after 0 the key is gone for all.
+%%
+%% ```
+%% 1> ram:put(ticket, 7, #{ttl => 60000}).
+%% ok
+%% 2> {ok, Left} = ram:ttl(ticket), Left > 1000 andalso Left =< 60000.
+%% true
+%% 3> ram:put(ticket, 7).
+%% ok
+%% 4> ram:ttl(ticket).
+%% {ok,infinity}
+%% '''
+-spec ttl(Key :: term()) -> {ok, left()} | error.
+ttl(Key) ->
+    ram_lookup:ttl(Key, []).
+
+%% @doc As ttl/1, with the options of {@link fetch/2}.
+%%
+%% ```
+%% 1> ram:ttl(no_ticket, #{reads => local}).
+%% error
+%% '''
+-spec ttl(Key :: term(), read_options()) -> {ok, left()} | error.
+ttl(Key, Options) ->
+    ram_lookup:ttl(Key, [Options]).
 
 %% @doc Sets a key to `Fun(Value)' atomically; an absent key to `Default', without calling `Fun'.
 %%
@@ -826,7 +900,7 @@ put_many(Entries) ->
 %% @doc As put_many/1, with options.
 %%
 %% `return': `ok' (without it), or `rev' for `{ok, Rev}', the revision that all of them have, or the
-%% present one when nothing was changed. `table' and `timeout' as in put/3.
+%% present one when nothing was changed. `ttl', `table' and `timeout' as in put/3.
 %%
 %% ```
 %% 1> {ok, Rev} = ram:put_many([{a, 1}, {b, 2}], #{return => rev}).
@@ -835,7 +909,8 @@ put_many(Entries) ->
 %% {true,[],...}
 %% '''
 -spec put_many([{Key :: term(), Value :: term()}],
-               #{return => ok | rev, table => atom(), timeout => timeout()}) -> ok | {ok, rev()}.
+               #{return => ok | rev, ttl => ttl(), table => atom(), timeout => timeout()}) ->
+          ok | {ok, rev()}.
 put_many(Entries, Options) ->
     ram_write:put_many(Entries, Options, {put_many, [Entries, Options]}).
 

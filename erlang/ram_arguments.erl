@@ -6,7 +6,7 @@
 -export([nodes/2, nodes/3, not_a_node/3, entries/2, keys/2, each/5, file/2, argument/4, wrong/4]).
 -export([options/3, call_options/3]).
 %% Checks of options and arguments.
--export([table/1, timeout/1, retries/1, expected/1, count/1, integer/1, one_of/1]).
+-export([table/1, timeout/1, retries/1, expected/1, count/1, integer/1, ttl/1, one_of/1]).
 
 -export_type([checks/0, check/0]).
 
@@ -116,6 +116,12 @@ count(_) -> {error, "must be an integer, or {Increment, Threshold, SetTo} of int
 -spec integer(term()) -> ok | {error, string()}.
 integer(Integer) when is_integer(Integer) -> ok;
 integer(_) -> {error, "must be an integer"}.
+
+%% Ten years, TTL_MS_MAX of ram_limits.
+-spec ttl(term()) -> ok | {error, string()}.
+ttl(infinity) -> ok;
+ttl(Ms) when is_integer(Ms), Ms >= 1, Ms =< 315360000000 -> ok;
+ttl(_) -> {error, "must be infinity, or milliseconds, an integer of 1 to 315360000000"}.
 
 -spec one_of([atom()]) -> check().
 one_of(Known) ->

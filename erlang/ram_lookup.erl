@@ -5,7 +5,7 @@
 %% waits for the answer of a request.
 -module(ram_lookup).
 
--export([get/3, fetch/2, lookup/2, member/2, get_many/2, info/1, size/1, tables/0]).
+-export([get/3, fetch/2, lookup/2, member/2, ttl/2, left/3, get_many/2, info/1, size/1, tables/0]).
 -export([ask/4, unless_long/1, checked/2, encoded/2]).
 %% The longest time that the library counts.
 -define(FOREVER_MS, 31536000000).
@@ -28,8 +28,8 @@ fetch(Key, Options) ->
 -spec lookup(term(), [map()]) -> {ok, term(), ram:meta()} | error.
 lookup(Key, Options) ->
     case found(Key, options(Options), {lookup, [Key | Options]}) of
-        {ok, Value, {Revision, Created, Version}} ->
-            {ok, Value, ram_request:meta(Revision, Created, Version)};
+        {ok, Value, {Revision, Created, Version, Left}} ->
+            {ok, Value, ram_request:meta(Revision, Created, Version, Left)};
         error -> error
     end.
 
@@ -37,6 +37,24 @@ lookup(Key, Options) ->
 member(Key, Options) ->
     Call = {member, [Key | Options]},
     look_up(Key, options(Options), Call) =/= none.
+
+-spec ttl(term(), [map()]) -> {ok, ram:left()} | error.
+ttl(Key, Options) ->
+    case look_up(Key, options(Options), {ttl, [Key | Options]}) of
+        none -> error;
+        {_Kind, _Value, {_, _, _, Left}} -> {ok, Left}
+    end.
+
+%% @doc What is left of the time of a key, if this node has it with this revision; else all of it.
+-spec left(ram_write:target(), term(), {ram:rev(), ram:ttl()}) -> ram:left().
+left(_Target, _Key, {_Revision, infinity}) ->
+    infinity;
+left({Member, TimeoutMs, Table}, Key, {Revision, Ttl}) ->
+    Asked = #{member => Member, table => Table, fresh => {local, 0}, timeout => TimeoutMs},
+    case item(Asked, Key) of
+        {_Kind, _Value, {Revision, _, _, Left}} -> Left;
+        _Other -> Ttl
+    end.
 
 %% @doc The keys that are there, with what they held at one revision.
 -spec get_many([term()], [map()]) -> #{term() => term()}.
@@ -122,8 +140,8 @@ encoded({Member, TimeoutMs, Table}, Key) ->
             end,
     Asked = #{member => Member, table => Table, fresh => {Reads, 0}, timeout => TimeoutMs},
     case item(Asked, Key) of
-        {value, Value, {Revision, _, _}} -> {value, term_to_binary(Value), Revision};
-        {encoded, Binary, {Revision, _, _}} -> {value, Binary, Revision};
+        {value, Value, {Revision, _, _, _}} -> {value, term_to_binary(Value), Revision};
+        {encoded, Binary, {Revision, _, _, _}} -> {value, Binary, Revision};
         Other -> Other
     end.
 

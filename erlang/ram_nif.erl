@@ -36,13 +36,15 @@
       | {unchanged, none | binary(), key_range(), Rev :: non_neg_integer(),
          Entries :: non_neg_integer()}.
 -type command() :: {put, none | binary(), Key :: term(), binary()}
+                 | {put, none | binary(), Key :: term(), binary(), ram:ttl() | keep}
+                 | {touch, none | binary(), Key :: term(), ram:ttl()}
                  | {delete, none | binary(), Key :: term()}
                  | {get, none | binary(), Key :: term()}
                  | {count, none | binary(), Key :: term(), Increment :: integer(),
                     Default :: integer(), none | {Threshold :: integer(), SetTo :: integer()}}.
 %% What a key held when a command looked at it.
 -type held() :: {Value :: binary(), Rev :: pos_integer(), CreatedRev :: pos_integer(),
-                 Version :: pos_integer()}.
+                 Version :: pos_integer(), ram:ttl()}.
 
 %% What a key is expected to hold.
 -type hint() :: unknown | none | {value, binary()}.
@@ -131,8 +133,9 @@ put_large(_Member, _Ref, _Table, _Key, _Value, _TimeoutMs) -> ?NOT_LOADED.
 delete(_Member, _Ref, _Table, _Key, _TimeoutMs) -> ?NOT_LOADED.
 
 %% All in one log entry, the puts first; for lists of which one is not empty.
--spec write_many(member(), reference(), Table :: binary(), Puts :: [{term(), binary()}],
-                 Deletes :: [term()], non_neg_integer()) -> reply().
+-spec write_many(member(), reference(), Table :: binary(),
+                 {Puts :: [{term(), binary()}], ram:ttl()}, Deletes :: [term()],
+                 non_neg_integer()) -> reply().
 write_many(_Member, _Ref, _Table, _Puts, _Deletes, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec transaction(member(), reference(), Table :: binary(),
@@ -220,7 +223,7 @@ cancel(_Member, _Id) -> ?NOT_LOADED.
                 %% To be decoded by the caller.
               | {encoded, binary(), item_meta()}.
 -type item_meta() :: {Revision :: pos_integer(), CreatedRevision :: pos_integer(),
-                      Version :: pos_integer()}.
+                      Version :: pos_integer(), Left :: ram:left()}.
 -type key_range() :: {unbounded | {including | excluding, Key :: term()},
                       unbounded | {including | excluding, Key :: term()}}
                    | {prefix, term()}

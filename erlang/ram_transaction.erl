@@ -25,7 +25,8 @@
 -type call() :: ram_error:call().
 %% In the order of keys: their encoding is theirs.
 -type writes() :: #{Table :: binary() =>
-                        #{Encoded :: binary() => {Key :: term(), {put, term()} | delete}}}.
+                        #{Encoded :: binary() =>
+                              {Key :: term(), {put, term(), ram:ttl()} | delete}}}.
 
 -record(state, {member :: ram_nif:member(),
                 scan :: reference(),
@@ -98,7 +99,8 @@ commit(#state{member = Member, reads = Reads, ranges = Ranges, writes = Writes},
         {error, Reason} -> ram_write:failed(Reason, Commands, Call)
     end.
 
-command(Table, {Key, {put, Value}}) -> {put, Table, Key, term_to_binary(Value)};
+command(Table, {Key, {put, Value, infinity}}) -> {put, Table, Key, term_to_binary(Value)};
+command(Table, {Key, {put, Value, Ttl}}) -> {put, Table, Key, term_to_binary(Value), Ttl};
 command(Table, {Key, delete}) -> {delete, Table, Key}.
 
 deadline(infinity) -> infinity;
@@ -115,10 +117,10 @@ is_running() ->
 -spec fetch(tx(), term(), {[map()], call()}) -> {ok, term()} | error.
 fetch(Tx, Key, {Options, Call}) ->
     #state{writes = Writes} = State = state(Tx, Call),
-    Table = table(Options, Call),
+    Table = table(options(Options, #{}, Call)),
     Encoded = encoded(Key, 2, Call),
     case Writes of
-        #{Table := #{Encoded := {_, {put, Value}}}} -> {ok, Value};
+        #{Table := #{Encoded := {_, {put, Value, _Ttl}}}} -> {ok, Value};
         #{Table := #{Encoded := {_, delete}}} -> error;
         #{} -> read(Tx, State, Table, {Key, Encoded}, Call)
     end.
@@ -128,8 +130,8 @@ read(Tx, State, Table, {Key, Encoded}, Call) ->
     {Condition, Answer} =
         case ram_nif:scan_get(Member, {Scan, Table}, Key) of
             none -> {absent, error};
-            {value, Value, {Revision, _, _}} -> {{rev, '=', Revision}, {ok, Value}};
-            {encoded, Binary, {Revision, _, _}} ->
+            {value, Value, {Revision, _, _, _}} -> {{rev, '=', Revision}, {ok, Value}};
+            {encoded, Binary, {Revision, _, _, _}} ->
                 {{rev, '=', Revision}, {ok, ram_request:decoded(Binary, Key, Call)}};
             Other -> failed(Tx, Other, Table, Call)
         end,
@@ -137,16 +139,17 @@ read(Tx, State, Table, {Key, Encoded}, Call) ->
     Answer.
 
 -spec put(tx(), term(), term(), {[map()], call()}) -> ok.
-put(Tx, Key, Value, Of) ->
-    write(Tx, Key, {put, Value}, Of).
+put(Tx, Key, Value, {Options, Call}) ->
+    Checked = options(Options, #{ttl => fun ram_arguments:ttl/1}, Call),
+    write(Tx, Key, {put, Value, maps:get(ttl, Checked, infinity)}, {Checked, Call}).
 
 -spec delete(tx(), term(), {[map()], call()}) -> ok.
-delete(Tx, Key, Of) ->
-    write(Tx, Key, delete, Of).
+delete(Tx, Key, {Options, Call}) ->
+    write(Tx, Key, delete, {options(Options, #{}, Call), Call}).
 
-write(Tx, Key, Change, {Options, Call}) ->
+write(Tx, Key, Change, {Checked, Call}) ->
     #state{scan = Scan, writes = Writes} = State = state(Tx, Call),
-    Table = table(Options, Call),
+    Table = table(Checked),
     Encoded = encoded(Key, 2, Call),
     case ram_nif:scan_type(Scan, Table) of
         Missing when Missing =:= no_table; Missing =:= expired ->
@@ -234,9 +237,10 @@ less(Need, Count) -> Need - Count.
 merged(Found, [], _Reverse) ->
     Found;
 merged(Found, Own, Reverse) ->
-    Base = [{ram_nif:key_encode(Key), {Key, {put, Value}}} || {Key, Value} <- Found],
+    Base = [{ram_nif:key_encode(Key), {Key, {put, Value, infinity}}} || {Key, Value} <- Found],
     All = maps:merge(maps:from_list(Base), maps:from_list(Own)),
-    Sorted = [{Key, Value} || {_, {Key, {put, Value}}} <- lists:keysort(1, maps:to_list(All))],
+    Sorted = [{Key, Value}
+              || {_, {Key, {put, Value, _Ttl}}} <- lists:keysort(1, maps:to_list(All))],
     case Reverse of
         true -> lists:reverse(Sorted);
         false -> Sorted
@@ -265,12 +269,12 @@ keep({ram_tx, Ref}, State) ->
     put(?MODULE, {Ref, State}),
     ok.
 
-table(Options, Call) ->
-    Checks = #{table => fun ram_arguments:table/1},
-    Checked = case Options of
-                  [] -> #{};
-                  [Given] -> ram_arguments:options(Given, Checks, Call)
-              end,
+options([], _Checks, _Call) ->
+    #{};
+options([Given], Checks, Call) ->
+    ram_arguments:options(Given, Checks#{table => fun ram_arguments:table/1}, Call).
+
+table(Checked) ->
     ram_options:table(maps:get(table, Checked, default)).
 
 encoded(Key, Position, Call) ->

@@ -4,8 +4,8 @@
 %% others when the fun has returned, all of them at once; or never. The first argument is the one
 %% that the fun was called with, and only the process that runs the fun may use it.
 %%
-%% The options are `table', the name of a table, and for {@link range/4} `limit', `reverse' and
-%% `keys_only'.
+%% The options are `table', the name of a table, for {@link put/4} `ttl', and for {@link range/4}
+%% `limit', `reverse' and `keys_only'.
 -module(ram_tx).
 
 -export([get/2, get/3, get/4, fetch/2, fetch/3, put/3, put/4, delete/2, delete/3]).
@@ -19,6 +19,8 @@
 %% A transaction whose fun is running.
 -type options() :: #{table => atom()}.
 %% Without a table it is the default one.
+-type put_options() :: #{ttl => ram:ttl(), table => atom()}.
+%% With `ttl' the key stays for so long: see `ram:touch/2'.
 
 %% @doc The value of a key, or `undefined' when the key is absent.
 %%
@@ -84,7 +86,7 @@ fetch(Tx, Key, Options) ->
 put(Tx, Key, Value) ->
     ram_transaction:put(Tx, Key, Value, {[], {?MODULE, put, [Tx, Key, Value]}}).
 
-%% @doc As put/3, with the option `table'.
+%% @doc As put/3, with the options `table' and `ttl'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) ->
@@ -94,7 +96,7 @@ put(Tx, Key, Value) ->
 %%    end).
 %% {ok,90}
 %% '''
--spec put(tx(), Key :: term(), Value :: term(), options()) -> ok.
+-spec put(tx(), Key :: term(), Value :: term(), put_options()) -> ok.
 put(Tx, Key, Value, Options) ->
     Call = {?MODULE, put, [Tx, Key, Value, Options]},
     ram_transaction:put(Tx, Key, Value, {[Options], Call}).

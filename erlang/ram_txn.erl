@@ -47,12 +47,18 @@ is_condition(_Other) -> false.
 
 is_operation({get, _Key}) -> true;
 is_operation({put, _Key, _Value}) -> true;
+is_operation({put, _Key, _Value, Options}) -> is_put_options(Options);
 is_operation({delete, _Key}) -> true;
 is_operation({take, _Key}) -> true;
 is_operation({update_counter, _Key, Count}) -> ram_arguments:count(Count) =:= ok;
 is_operation({in, _Table, {in, _, _}}) -> false;
 is_operation({in, Table, Operation}) -> is_table(Table) andalso is_operation(Operation);
 is_operation(_Other) -> false.
+
+is_put_options(#{ttl := Ttl} = Options) when map_size(Options) =:= 1 ->
+    ram_arguments:ttl(Ttl) =:= ok;
+is_put_options(Options) ->
+    Options =:= #{}.
 
 is_table(Table) -> ram_arguments:table(Table) =:= ok.
 
@@ -102,6 +108,10 @@ commands(Position, Operations, Call) ->
 -spec command(none | binary(), tuple()) -> {[ram_write:command()], reader()}.
 command(Table, {get, Key}) -> {[{get, Table, Key}], {value, Key}};
 command(Table, {put, Key, Value}) -> {[{put, Table, Key, term_to_binary(Value)}], done};
+command(Table, {put, Key, Value, #{ttl := Ttl}}) ->
+    {[{put, Table, Key, term_to_binary(Value), Ttl}], done};
+command(Table, {put, Key, Value, #{}}) ->
+    command(Table, {put, Key, Value});
 command(Table, {delete, Key}) -> {[{delete, Table, Key}], done};
 command(Table, {take, Key}) -> {[{get, Table, Key}, {delete, Table, Key}], {value, Key}};
 command(Table, {update_counter, Key, {Increment, Threshold, SetTo}}) ->
@@ -119,11 +129,11 @@ unreadable(Commands) ->
 
 results([done | Readers], Held, Unreadable, Call) ->
     [ok | results(Readers, Held, Unreadable, Call)];
-results([count | Readers], [{Binary, _, _, _} | Held], Unreadable, Call) ->
+results([count | Readers], [{Binary, _, _, _, _} | Held], Unreadable, Call) ->
     [binary_to_term(Binary) | results(Readers, Held, Unreadable, Call)];
 results([{value, _Key} | Readers], [none | Held], Unreadable, Call) ->
     [error | results(Readers, Held, Unreadable, Call)];
-results([{value, Key} | Readers], [{Binary, _, _, _} | Held], Unreadable, Call) ->
+results([{value, Key} | Readers], [{Binary, _, _, _, _} | Held], Unreadable, Call) ->
     Value = ram_request:decoded(Binary, Key, Unreadable, Call),
     [{ok, Value} | results(Readers, Held, Unreadable, Call)];
 results([], [], _Unreadable, _Call) ->

@@ -7,7 +7,7 @@
 %% All take the call of ram that is answered, for what they raise.
 -module(ram_write).
 
--export([put/2, put/4, put_new/4, cas/5, delete/1, delete/3, take/3]).
+-export([put/2, put/4, put_new/4, cas/5, touch/4, delete/1, delete/3, take/3]).
 -export([update/5, get_and_update/4, update_counter/5]).
 -export([put_many/3, delete_many/3, delete_range/4]).
 -export([create_table/3, drop_table/2]).
@@ -37,22 +37,37 @@ put(Key, Value) ->
 
 -spec put(term(), term(), map(), call()) -> ram:written().
 put(Key, Value, Options, Call) ->
-    Checked = ram_arguments:call_options(Options, written(), Call),
-    one({put, none, Key, term_to_binary(Value)}, Checked, Call).
+    Checked = ram_arguments:call_options(Options, lasting(written()), Call),
+    one(put_of(Key, Value, Checked), Checked, Call).
 
 -spec put_new(term(), term(), map(), call()) -> boolean().
 put_new(Key, Value, Options, Call) ->
-    Target = target(ram_arguments:call_options(Options, #{}, Call), Call),
-    Put = {put, none, Key, term_to_binary(Value)},
+    Checked = ram_arguments:call_options(Options, lasting(#{}), Call),
+    {Target, Put} = {target(Checked, Call), put_of(Key, Value, Checked)},
     {IsNew, _, []} = transaction(Target, [{none, Key, absent}], [Put], [], Call),
     IsNew.
 
 -spec cas(term(), term(), term(), map(), call()) -> ram:written().
 cas(Key, Expected, Value, Options, Call) ->
     ok = ram_arguments:argument(Expected, 2, fun ram_arguments:expected/1, Call),
-    Checked = ram_arguments:call_options(Options, #{}, Call),
-    Change = {put, none, Key, term_to_binary(Value)},
-    one(Change, Checked#{expect => Expected, return => rev}, Call).
+    Checked = ram_arguments:call_options(Options, lasting(#{}), Call),
+    one(put_of(Key, Value, Checked), Checked#{expect => Expected, return => rev}, Call).
+
+lasting(Checks) ->
+    Checks#{ttl => fun ram_arguments:ttl/1}.
+
+put_of(Key, Value, #{ttl := Ttl}) when Ttl =/= infinity ->
+    {put, none, Key, term_to_binary(Value), Ttl};
+put_of(Key, Value, _Options) ->
+    {put, none, Key, term_to_binary(Value)}.
+
+-spec touch(term(), term(), map(), call()) -> boolean().
+touch(Key, Ttl, Options, Call) ->
+    ok = ram_arguments:argument(Ttl, 2, fun ram_arguments:ttl/1, Call),
+    Target = target(ram_arguments:call_options(Options, #{}, Call), Call),
+    Touch = [{touch, none, Key, Ttl}],
+    {IsThere, _, []} = transaction(Target, [{none, Key, present}], Touch, [], Call),
+    IsThere.
 
 -spec delete(term()) -> ok.
 delete(Key) ->
@@ -76,10 +91,10 @@ one(Change, #{expect := Expected} = Options, Call) ->
     Key = element(3, Change),
     Return = maps:get(return, Options, ok),
     Condition = {none, Key, condition(Expected)},
-    case transaction(target(Options, Call), [Condition], looking(Return, Change),
-                     [{get, none, Key}], Call) of
+    Target = target(Options, Call),
+    case transaction(Target, [Condition], looking(Return, Change), [{get, none, Key}], Call) of
         {true, Revision, Held} -> returned(Return, Revision, Held, Key, Call);
-        {false, _Revision, [Held]} -> {conflict, current(Held, Key, Call)}
+        {false, _Revision, [Held]} -> {conflict, current(Held, Key, Target, Call)}
     end;
 one(Change, Options, Call) ->
     Key = element(3, Change),
@@ -94,7 +109,7 @@ one(Change, Options, Call) ->
 
 %% With a look at what was there, where the answer tells of it.
 looking(ok, Change) -> [Change];
-looking(rev, {put, _, _, _} = Change) -> [Change];
+looking(rev, Change) when element(1, Change) =:= put -> [Change];
 looking(_Return, Change) -> [{get, none, element(3, Change)}, Change].
 
 returned(ok, _Revision, _Held, _Key, _Call) -> ok;
@@ -103,10 +118,12 @@ returned(rev, Revision, _Held, _Key, _Call) -> {ok, Revision};
 returned(old, _Revision, [Held], Key, Call) ->
     {ok, ram_request:decoded(element(1, Held), Key, unreadable_result, Call)}.
 
-current(none, _Key, _Call) ->
+current(none, _Key, _Target, _Call) ->
     error;
-current({Binary, Revision, Created, Version}, Key, Call) ->
-    {ok, ram_request:decoded(Binary, Key, Call), ram_request:meta(Revision, Created, Version)}.
+current({Binary, Revision, Created, Version, Ttl}, Key, Target, Call) ->
+    Left = ram_lookup:left(Target, Key, {Revision, Ttl}),
+    Meta = ram_request:meta(Revision, Created, Version, Left),
+    {ok, ram_request:decoded(Binary, Key, Call), Meta}.
 
 condition({value, Value}) -> {value, term_to_binary(Value)};
 condition({rev, Revision}) -> {rev, '=', Revision};
@@ -176,12 +193,12 @@ set(Target, Key, Expect, New) ->
     Changes = case New of
                   none -> [{delete, none, Key}];
                   {renewed, Binary} -> [{delete, none, Key}, {put, none, Key, Binary}];
-                  Binary -> [{put, none, Key, Binary}]
+                  Binary -> [{put, none, Key, Binary, keep}]
               end,
     case run(Target, [{none, Key, expect(Expect)}], Changes, [{get, none, Key}]) of
         {ran, true, Revision, []} -> {ok, Revision};
         {ran, false, _, [none]} -> {conflict, none};
-        {ran, false, _, [{Found, Of, _, _}]} -> {conflict, {Found, Of}};
+        {ran, false, _, [{Found, Of, _, _, _}]} -> {conflict, {Found, Of}};
         {error, _} = Error -> Error
     end.
 
@@ -198,7 +215,7 @@ update_counter(Key, Count, Default, Options, Call) ->
                              Step -> {Step, none}
                          end,
     Command = {count, none, Key, Increment, Default, Limit},
-    {true, _, [{New, _, _, _}]} = transaction(Target, [], [Command], [], Call),
+    {true, _, [{New, _, _, _, _}]} = transaction(Target, [], [Command], [], Call),
     binary_to_term(New).
 
 %%% Several keys
@@ -206,17 +223,18 @@ update_counter(Key, Count, Default, Options, Call) ->
 %% @doc In the order of the list, so the last value of a key stays.
 -spec put_many(term(), map(), call()) -> ok | {ok, ram:rev()}.
 put_many(Entries, Options, Call) ->
-    Checked = many(Options, Call),
+    Checked = many(Options, lasting(#{}), Call),
     Pairs = ram_arguments:entries(Entries, Call),
     write_many([{Key, term_to_binary(Value)} || {Key, Value} <- Pairs], [], Checked, Call).
 
 -spec delete_many(term(), map(), call()) -> ok | {ok, ram:rev()}.
 delete_many(Keys, Options, Call) ->
-    Checked = many(Options, Call),
+    Checked = many(Options, #{}, Call),
     write_many([], ram_arguments:keys(Keys, Call), Checked, Call).
 
-many(Options, Call) ->
-    ram_arguments:call_options(Options, #{return => ram_arguments:one_of([ok, rev])}, Call).
+many(Options, Checks, Call) ->
+    Return = ram_arguments:one_of([ok, rev]),
+    ram_arguments:call_options(Options, Checks#{return => Return}, Call).
 
 write_many([], [], Options, Call) when Options =:= #{} ->
     _ = ram_request:running(Call),
@@ -226,7 +244,8 @@ write_many([], [], Options, Call) ->
     returned(maps:get(return, Options, ok), Revision, [], none, Call);
 write_many(Puts, Deletes, Options, Call) ->
     {Member, TimeoutMs, Table} = target(Options, Call),
-    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Table, Puts, Deletes, TimeoutMs) end,
+    Put = {Puts, maps:get(ttl, Options, infinity)},
+    Write = fun(Ref) -> ram_nif:write_many(Member, Ref, Table, Put, Deletes, TimeoutMs) end,
     {ok, Revision} = ram_request:checked(ram_request:call(Member, Write, TimeoutMs), Call),
     returned(maps:get(return, Options, ok), Revision, [], none, Call).
 
@@ -303,6 +322,9 @@ plain({put, none, Key, Binary}, {Member, TimeoutMs, Table}, Call) ->
 plain({delete, none, Key}, {Member, TimeoutMs, Table}, Call) ->
     Delete = fun(Ref, Encoded) -> ram_nif:delete(Member, Ref, Table, Encoded, TimeoutMs) end,
     {ok, Revision} = ram_request:checked(ram_request:call(Member, Key, Delete, TimeoutMs), Call),
+    Revision;
+plain(Change, Target, Call) ->
+    {true, Revision, []} = transaction(Target, [], [Change], [], Call),
     Revision.
 
 %% @doc Runs a transaction; the results are those of gets and counts.
@@ -333,6 +355,7 @@ run(Submit, {Member, TimeoutMs, Table} = Target, Conditions, Then, Otherwise) ->
     end.
 
 bytes({put, _, _, Binary}) -> ?PART_BYTES + byte_size(Binary);
+bytes({put, _, _, Binary, _}) -> ?PART_BYTES + byte_size(Binary);
 bytes({_, _, {value, Binary}}) -> ?PART_BYTES + byte_size(Binary);
 bytes({count, _, _, Increment, _, _} = Count) when not is_integer(Increment);
                                                    abs(Increment) > 1 bsl 60 ->

@@ -78,7 +78,8 @@ defmodule Ram do
   @type rev :: :ram.rev()
   @typedoc """
   What is known of a key beside its value: `rev` of its last write, `created_rev` of the one that
-  created it, and `version`, 1 when it is created and one more with each write.
+  created it, `version`, 1 when it is created and one more with each write, and `ttl`, what is left
+  of its time to live: see `ttl/2`.
   """
   @type meta :: :ram.meta()
   @typedoc "What a key is expected to be; a value is compared with `===`."
@@ -89,8 +90,11 @@ defmodule Ram do
   many milliseconds an answer is waited for.
   """
   @type table_option :: {:table, atom()} | {:timeout, timeout()}
+  @typedoc "For how many milliseconds a key stays, 10 years at most: see `touch/3`."
+  @type ttl :: pos_integer() | :infinity
+  @type put_option :: {:ttl, ttl()} | table_option()
   @type write_option ::
-          {:return, :ok | :rev | :old} | {:expect, expected()} | table_option()
+          {:return, :ok | :rev | :old} | {:expect, expected()} | put_option()
   @type written :: :ok | {:ok, rev()} | {:ok, value()} | :error | {:conflict, current()}
   @type start_option :: {:storage, :disk | :memory} | {:wait_ms, non_neg_integer()}
   @type result :: :ok | {:error, Ram.Error.t()}
@@ -222,6 +226,7 @@ defmodule Ram do
       `{:ok, old}`, the value that it replaced, and `:error` when there was none.
     * `expect`: what the key has to be (`t:expected/0`). If it is not so, nothing is changed and the
       answer is `{:conflict, current}`. Of all who expect the same, one succeeds.
+    * `ttl`: for how long the key stays: see `touch/3`. A put without it makes the key stay.
     * `table` and `timeout`: see `t:table_option/0`.
   """
   @spec put(key(), value(), [write_option()]) :: written()
@@ -237,7 +242,7 @@ defmodule Ram do
       iex> Ram.put_new(:chair, :bob)
       false
   """
-  @spec put_new(key(), value(), [table_option()]) :: boolean()
+  @spec put_new(key(), value(), [put_option()]) :: boolean()
   def put_new(key, value, options \\ [])
   def put_new(key, value, []), do: raising(:ram.put_new(key, value))
   def put_new(key, value, options), do: raising(:ram.put_new(key, value, Map.new(options)))
@@ -253,7 +258,7 @@ defmodule Ram do
       iex> Ram.get(:turn)
       :bob
   """
-  @spec cas(key(), expected(), value(), [table_option()]) :: {:ok, rev()} | {:conflict, current()}
+  @spec cas(key(), expected(), value(), [put_option()]) :: {:ok, rev()} | {:conflict, current()}
   def cas(key, expected, value, options \\ [])
   def cas(key, expected, value, []), do: raising(:ram.cas(key, expected, value))
 
@@ -261,6 +266,42 @@ defmodule Ram do
     options = Map.new(options)
     raising(:ram.cas(key, expected, value, options))
   end
+
+  @doc """
+  Gives a key a time to live, in milliseconds from now on; `false` when it is absent.
+
+  When it is over the key goes, for all at once, as if it was deleted: not before, and about two
+  seconds after that at most. A new leader gives every key its full time again. The time begins with
+  each put that has the option `ttl`, and with each touch. A put without it ends it; `update/4`,
+  `get_and_update/3` and `update_counter/3` leave it as it is. With `:infinity` the key stays.
+
+      iex> Ram.put({:session, 7}, :ada, ttl: 60_000)
+      iex> Ram.touch({:session, 7}, 90_000)
+      true
+      iex> Ram.touch({:session, 8}, :infinity)
+      false
+  """
+  @spec touch(key(), ttl(), [table_option()]) :: boolean()
+  def touch(key, ttl, options \\ [])
+  def touch(key, ttl, []), do: raising(:ram.touch(key, ttl))
+  def touch(key, ttl, options), do: raising(:ram.touch(key, ttl, Map.new(options)))
+
+  @doc """
+  What is left of the time to live of a key, in milliseconds as this node reckons, or `:infinity`;
+  `:error` when the key is absent.
+
+      iex> Ram.put(:ticket, 7, ttl: 60_000)
+      iex> {:ok, left} = Ram.ttl(:ticket)
+      iex> left in 1_000..60_000
+      true
+      iex> Ram.put(:ticket, 7)
+      iex> Ram.ttl(:ticket, reads: :quorum)
+      {:ok, :infinity}
+  """
+  @spec ttl(key(), [read_option()]) :: {:ok, non_neg_integer() | :infinity} | :error
+  def ttl(key, options \\ [])
+  def ttl(key, []), do: raising(:ram.ttl(key))
+  def ttl(key, options), do: raising(:ram.ttl(key, Map.new(options)))
 
   @doc """
   Sets several keys at once, from a map or any enumerable of pairs: all or none, and nobody sees
@@ -281,7 +322,7 @@ defmodule Ram do
 
   With `return: :rev` it answers `{:ok, rev}`, the revision that all of them have.
   """
-  @spec put_many(Enumerable.t(), [{:return, :ok | :rev} | table_option()]) :: :ok | {:ok, rev()}
+  @spec put_many(Enumerable.t(), [{:return, :ok | :rev} | put_option()]) :: :ok | {:ok, rev()}
   def put_many(entries, options \\ []) do
     {entries, options} = {Enum.to_list(entries), Map.new(options)}
 

@@ -19,6 +19,7 @@ defmodule Ram.Tx do
   @typedoc "A transaction whose function is running."
   @type t :: :ram_tx.tx()
   @type option :: {:table, atom()}
+  @type put_option :: {:ttl, Ram.ttl()} | option()
 
   # As in Ram.
   defmacrop raising(call) do
@@ -58,14 +59,14 @@ defmodule Ram.Tx do
   end
 
   @doc """
-  Sets the value of a key.
+  Sets the value of a key; with `ttl` it stays for so long.
 
       iex> Ram.transaction(&Ram.Tx.put(&1, :bulb, :on))
       {:ok, :ok}
       iex> Ram.get(:bulb)
       :on
   """
-  @spec put(t(), Ram.key(), Ram.value(), [option()]) :: :ok
+  @spec put(t(), Ram.key(), Ram.value(), [put_option()]) :: :ok
   def put(tx, key, value, options \\ []) do
     options = Map.new(options)
     raising(:ram_tx.put(tx, key, value, options))

@@ -26,6 +26,7 @@ use crate::status::Status;
 use crate::turns;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, ReadPath, Scope};
+use ram_lease::uptime::Uptime;
 use ram_lease::{Read, Reads, Unserved};
 use ram_net::{PeerId, Unreached};
 use ram_raft::rpc::MemberChange;
@@ -225,6 +226,11 @@ impl Handle {
     /// Those of this member that are open.
     pub fn scans(&self) -> &Scans {
         &self.scans
+    }
+
+    /// The time of this member, for telling what is left of times to live.
+    pub fn uptime(&self) -> &Uptime {
+        &self.reads.uptime
     }
 
     pub(crate) fn applied(&self) -> &Applied {

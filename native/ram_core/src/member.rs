@@ -20,6 +20,7 @@ use ram_lease::Reads;
 use ram_raft::Raft;
 use ram_raft::election_holdoff;
 use ram_raft::elections::Elections;
+use ram_raft::expiry::{self, ROUND_MIN};
 use ram_raft::failure_detector;
 use ram_raft::leader;
 use ram_raft::lease_renewal;
@@ -102,8 +103,10 @@ async fn serve(
     let mut tasks = JoinSet::new();
     spawn_elections(&mut tasks, parts, &led, config.election_timeout_max);
     if reads.asks {
-        tasks.spawn(lease_renewal::renew(replica.clone(), led));
+        tasks.spawn(lease_renewal::renew(replica.clone(), led.clone()));
     }
+    let (expiring, round) = (parts.service.turns().clone(), config.heartbeat.max(ROUND_MIN));
+    tasks.spawn(expiry::expire(replica.clone(), expiring, led, round));
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
     let reader = route.clone();
     let read_index = move |deadline| {

@@ -60,6 +60,11 @@
 //! and Kaminsky, *Paxos Quorum Leases* (SoCC 2014). ReadIndex: Ongaro's thesis, section 6.4. The
 //! protocol as it stands here is checked by `ram_model`.
 //!
+//! # Expiry
+//!
+//! Beside leases, the clocks of members are asked for one thing: how long keys have been there that
+//! have a time to live ([`majority_clock`]).
+//!
 //! # What may never enter
 //!
 //! Raft's types, sockets, files; the content of the table decides nothing here.
@@ -76,12 +81,14 @@ pub mod clock;
 pub mod counts;
 pub mod grants;
 pub mod lease;
+pub mod majority_clock;
 #[cfg(any(test, feature = "simulation"))]
 pub mod manual;
 pub mod mode;
 mod notify;
 pub mod pending;
 pub mod quorum;
+pub mod uptime;
 pub mod vote_hold;
 
 use ram_threads::sync::AtomicU64;
@@ -96,6 +103,7 @@ use grants::LeaseTimeouts;
 use lease::Lease;
 use pending::Pending;
 pub use quorum::{Read, Unserved, serve};
+use uptime::Uptime;
 use vote_hold::VoteHold;
 
 /// What one member knows of all this. Clones share it.
@@ -106,6 +114,7 @@ pub struct Reads {
     pub asks: bool,
     pub timeouts: LeaseTimeouts,
     pub clock: Arc<dyn Clock>,
+    pub uptime: Uptime,
     pub pending: Arc<Pending>,
     pub lease: Arc<Lease>,
     pub vote_hold: Arc<VoteHold>,
@@ -123,6 +132,7 @@ impl Reads {
             own,
             asks,
             timeouts,
+            uptime: Uptime::begin(clock.clone()),
             clock,
             pending: Arc::default(),
             lease: Arc::default(),

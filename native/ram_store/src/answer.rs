@@ -55,6 +55,8 @@ pub struct Found {
     pub created_revision: u64,
     /// How many writes that is ago, plus one.
     pub version: u64,
+    /// Its whole time to live; 0: it has none.
+    pub ttl_ms: u64,
 }
 
 /// What a proposal did.
@@ -98,5 +100,5 @@ impl Failure {
     }
 }
 
-// What a result has encoded beside its value: what it is, a length, three numbers.
-const _: () = assert!(size_of::<Option<Found>>() >= 1 + 5 + 3 * 9);
+// What a result has encoded beside its value: what it is, a length, four numbers.
+const _: () = assert!(size_of::<Option<Found>>() >= 1 + 5 + 4 * 9);

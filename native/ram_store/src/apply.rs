@@ -215,8 +215,9 @@ impl Store {
     fn end_write(&mut self, has_changed: bool) -> u64 {
         self.metadata.revision += u64::from(has_changed);
         self.tables.end_write(self.metadata.revision);
-        if has_changed && let Some(observer) = &mut self.observer {
-            observer.written(self.metadata.revision);
+        if has_changed {
+            let revision = self.metadata.revision;
+            self.observers.iter_mut().for_each(|observer| observer.written(revision));
         }
         self.metadata.revision
     }
@@ -315,6 +316,9 @@ impl Store {
             self.tell_dropped(name, &table);
         }
         let dropped = self.tables.drop_table(name);
+        if dropped.is_some() {
+            self.observers.iter_mut().for_each(|observer| observer.dropped(name));
+        }
         let revision = self.end_write(dropped.is_some());
         dropped.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into()))
     }

@@ -255,6 +255,7 @@ fn place<'a>(table: &Arc<Table>, at: &Place<'a>) -> (usize, &'a [u8]) {
 }
 
 fn found(value: Vec<u8>, meta: &Meta) -> Found {
-    let Meta { revision, created_revision, version, .. } = *meta;
-    Found { value: Bytes::from(value), revision, created_revision, version }
+    let Meta { revision, created_revision, version, life } = *meta;
+    let ttl_ms = life.map_or(0, |life| life.ttl_ms);
+    Found { value: Bytes::from(value), revision, created_revision, version, ttl_ms }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::codec::{self, DecodeError};
+use crate::timers::Loaded;
 use crate::write::{Command, DEFAULT_TABLE, Place, Setting};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TTL_MS_MAX};
@@ -271,7 +272,9 @@ impl Store {
             }
         }
         restored.tables.end_write(revision);
-        Ok(Store::new(restored.tables, metadata, values))
+        let mut store = Store::new(restored.tables, metadata, values);
+        store.loaded = restored.loaded;
+        Ok(store)
     }
 }
 
@@ -285,12 +288,15 @@ struct Restored {
     /// For how many more entries room may be made.
     presized_left: u64,
     now_ms: u64,
+    name: Box<str>,
+    loaded: Loaded,
 }
 
 impl Restored {
     fn new(revision: u64, now_ms: u64) -> Restored {
         let presized_left = ENTRIES_PRESIZED_MAX;
-        Restored { tables: Arc::default(), table: None, revision, presized_left, now_ms }
+        let (tables, name, loaded) = (Arc::default(), "".into(), Loaded::default());
+        Restored { tables, table: None, revision, presized_left, now_ms, name, loaded }
     }
 
     fn begin_table(&mut self, head: &TableHead<'_>) -> Result<(), DecodeError> {
@@ -311,6 +317,7 @@ impl Restored {
         let presized = entries.min(self.presized_left);
         self.presized_left -= presized;
         self.table = Some(self.make(name, ordered, presized as usize));
+        self.name = name.into();
         Ok(())
     }
 
@@ -326,7 +333,7 @@ impl Restored {
         self.tables.get(name).unwrap_or_else(|| default.clone())
     }
 
-    fn insert(&self, entry: &Entry<'_>, values: &dyn Values) -> Result<(), DecodeError> {
+    fn insert(&mut self, entry: &Entry<'_>, values: &dyn Values) -> Result<(), DecodeError> {
         const WHAT: &str = "entry of a table";
         let Some(table) = &self.table else {
             return Err(DecodeError::new(WHAT, "it is of no table"));
@@ -335,7 +342,9 @@ impl Restored {
             return Err(DecodeError::new(WHAT, "there were not so many writes"));
         }
         let meta = entry.meta(self.now_ms);
-        table.insert(Item::new(entry.key, values.store(entry.value), &meta));
+        let item = Item::new(entry.key, values.store(entry.value), &meta);
+        self.loaded.push(&self.name, &item);
+        table.insert(item);
         Ok(())
     }
 }

@@ -17,9 +17,10 @@
 //!
 //! Time is an argument, and decides nothing: that a key's time is over is a proposal.
 //!
-//! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded, [`answer`] what comes back, [`dump`]
-//! the state as bytes for snapshots and backups, [`observe`] who is told of each change, [`codec`]
-//! the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
+//! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded, [`answer`]
+//! what comes back, [`dump`] the state as bytes for snapshots and backups, [`observe`] who is told
+//! of each change, [`timers`] which keys have a time to live, [`codec`] the one encoding. Left out:
+//! old values. A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -40,6 +41,7 @@ pub mod observe;
 pub mod parts;
 pub mod proposed;
 pub mod sessions;
+pub mod timers;
 pub mod write;
 
 use std::sync::Arc;
@@ -50,11 +52,12 @@ use codec::DecodeError;
 use group::Proposal;
 use observe::Observer;
 use parts::Parts;
-use ram_sabotage::Stale;
+use ram_sabotage::{Fault, Stale, armed};
 use ram_table::table::Table;
 use ram_table::tables::Tables;
 use ram_table::value::Values;
 use sessions::{Admission, Sessions};
+use timers::Loaded;
 
 /// What of the state is not in the tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +72,9 @@ pub struct Store {
     tables: Arc<Tables>,
     metadata: StateMetadata,
     values: Arc<dyn Values>,
-    observer: Option<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
+    /// What of the items that were loaded has a time to live.
+    loaded: Loaded,
     /// What the clock of this member says.
     now_ms: u64,
     stale: Stale,
@@ -105,18 +110,24 @@ impl Store {
     /// `values` are those that hold what is in the tables.
     pub fn new(tables: Arc<Tables>, metadata: StateMetadata, values: Arc<dyn Values>) -> Self {
         let stale = Stale::default();
-        Store { tables, metadata, values, observer: None, now_ms: 0, stale }
+        let (observers, loaded) = (Vec::new(), Loaded::default());
+        Store { tables, metadata, values, observers, loaded, now_ms: 0, stale }
     }
 
-    /// From now on each change is told to this observer.
+    /// From now on each change is told to this observer, too.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
-        self.observer = Some(observer);
+        self.observers.push(observer);
     }
 
     /// What is applied from now on is applied at this time, by the clock of this member. It goes
     /// with the items that get a time to live ([`Life`](ram_table::item::Life)).
     pub fn set_time(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
+    }
+
+    /// What of the items that it was loaded with has a time to live; once.
+    pub fn take_loaded(&mut self) -> Loaded {
+        std::mem::take(&mut self.loaded)
     }
 
     pub fn tables(&self) -> &Arc<Tables> {
@@ -145,7 +156,8 @@ impl Store {
         // A default table that is ordered was made so before its first entry, on every member.
         let _ = self.tables.replace_with(&other.tables);
         self.metadata = other.metadata;
-        if let Some(observer) = &mut self.observer {
+        self.loaded = other.loaded;
+        for observer in &mut self.observers {
             observer.replaced(self.metadata.revision);
         }
     }
@@ -205,7 +217,9 @@ impl Store {
                     Admission::Acknowledged | Admission::Unknown => Err(Outcome::SessionUnknown),
                 }
             }
-            Proposal::Lead(lead) if lead.term == entry.term => {
+            Proposal::Lead(lead)
+                if lead.term == entry.term || armed(Fault::AcceptDeposedExpiry) =>
+            {
                 Ok(Run::of(lead.parts(), lead.writes))
             }
             // Of a leader that was deposed, by another than which this entry was written.

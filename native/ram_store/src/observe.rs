@@ -15,6 +15,9 @@ pub trait Observer: Send + Sync {
     /// Does anybody want to know what a table loses when it is dropped? Looking costs time.
     fn wants(&self, table: &str) -> bool;
 
+    /// A table was dropped, with all that it had; what that was is told if it was wanted.
+    fn dropped(&mut self, _table: &str) {}
+
     /// The tables are those of a snapshot, of this revision: what changed until then was not told.
     fn replaced(&mut self, revision: u64);
 }

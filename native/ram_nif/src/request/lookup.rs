@@ -62,7 +62,10 @@ fn lookup<'a>(
         let (scope, bytes) = (&[&scoped[..]], key.len());
         let lookup = Lookup { freshness, scope: Scope::Keys(scope), bytes, timeout_ms };
         let look = move |tables: &Tables| Ok(find_table(tables, &name)?.get(&key));
-        look_later(env, member, reference, lookup, look, terms::looked_up)
+        let uptime = member.node.uptime().clone();
+        look_later(env, member, reference, lookup, look, move |env, item| {
+            terms::looked_up(env, &uptime, item)
+        })
     })
 }
 
@@ -87,7 +90,10 @@ fn get_many<'a>(
     let (scope, bytes) = (Scope::Keys(&scope), bytes_of(&keys));
     let lookup = Lookup { freshness, scope, bytes, timeout_ms };
     let look = move |tables: &Tables| items(tables, &name, &keys);
-    Ok(look_later(env, member, reference, lookup, look, terms::looked_up_all))
+    let uptime = member.node.uptime().clone();
+    Ok(look_later(env, member, reference, lookup, look, move |env, items| {
+        terms::looked_up_all(env, &uptime, items)
+    }))
 }
 
 /// Of ends that would hold a scheduler, too.

@@ -6,13 +6,15 @@
 //! Table      :: <<"name">>, <<>> for the default one; in a part also none: that of the transaction
 //! Condition  :: {Table, Key, absent | present | {value, Value} | {rev, '<' | '=' | '>', Revision}}
 //!             | {unchanged, Table, Range, Revision, Entries}       see `arguments::decode_range`
-//! Command    :: {put, Table, Key, Value} | {delete, Table, Key} | {get, Table, Key}
+//! Command    :: {put, Table, Key, Value} | {put, Table, Key, Value, Ttl | keep}
+//!             | {delete, Table, Key} | {get, Table, Key} | {touch, Table, Key, Ttl}
+//! Ttl        :: Milliseconds | infinity
 //!             | {count, Table, Key, Increment, Default, none | {Threshold, SetTo}}
 //! ```
 
 use ram_core::handle::Writing;
-use ram_limits::TRANSACTION_PARTS_MAX;
-use ram_store::write::{Command, Comparison, Condition, Place, State, Write};
+use ram_limits::{TRANSACTION_PARTS_MAX, TTL_MS_MAX};
+use ram_store::write::{Command, Comparison, Condition, Place, Setting, State, Write};
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 
@@ -26,7 +28,7 @@ use crate::value;
 mod atoms {
     rustler::atoms! {
         none, absent, present, value, rev, less = "<", equal = "=", greater = ">", unchanged,
-        put, delete, get, count,
+        put, delete, get, count, touch, keep, infinity,
     }
 }
 
@@ -147,6 +149,18 @@ impl<'a> Encoder<'a, '_> {
                 let value: Binary = value.decode()?;
                 self.writing.command(&Command::put_at(at, &value))
             }
+            [value, ttl] if atoms::put() == kind => {
+                let value: Binary = value.decode()?;
+                let ttl_ms = if atoms::keep() == ttl {
+                    Setting::Keep
+                } else {
+                    decode_ttl(ttl)?.map_or(Setting::Clear, Setting::To)
+                };
+                self.writing.command(&Command::Put { at, value: &value, ttl_ms })
+            }
+            [ttl] if atoms::touch() == kind => {
+                self.writing.command(&Command::Touch { at, ttl_ms: decode_ttl(ttl)? })
+            }
             [increment, default, limit] if atoms::count() == kind => {
                 let limit = if atoms::none() == limit { None } else { Some(limit.decode()?) };
                 let count = value::count(increment, default, limit);
@@ -155,6 +169,18 @@ impl<'a> Encoder<'a, '_> {
             }
             _ => return Err(rustler::Error::BadArg.into()),
         }?)
+    }
+}
+
+/// `Milliseconds | infinity`: one that a member does not take would be a defect of the caller's
+/// module.
+pub fn decode_ttl(ttl: Term) -> NifResult<Option<u64>> {
+    if atoms::infinity() == ttl {
+        return Ok(None);
+    }
+    match ttl.decode()? {
+        ttl_ms @ 1..=TTL_MS_MAX => Ok(Some(ttl_ms)),
+        _ => Err(rustler::Error::BadArg),
     }
 }
 

@@ -4,10 +4,11 @@
 use ram_core::Error;
 use ram_core::handle::Writing;
 use ram_store::answer::Answer;
-use ram_store::write::{Command, Write};
+use ram_store::write::{Command, Place, Setting, Write};
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
 use super::refusal::Refusal;
+use super::transaction::decode_ttl;
 use super::{CHANGE_LOST, deadline, queue};
 use crate::arguments::{List, decode_range, encode_key};
 use crate::key::STEPS_MAX;
@@ -33,7 +34,8 @@ macro_rules! put {
             value: Binary<'a>,
             timeout_ms: u64,
         ) -> NifResult<Term<'a>> {
-            let encoded = batch(env, member, table, &[(key, Some(&value))], STEPS_MAX);
+            let put = Some((value.as_slice(), Setting::Clear));
+            let encoded = batch(env, member, table, &[(key, put)], STEPS_MAX);
             submit(env, member, reference, encoded, timeout_ms)
         }
     };
@@ -55,26 +57,28 @@ fn delete<'a>(
     submit(env, member, reference, encoded, timeout_ms)
 }
 
-/// Puts `[{Key, Value}]` and deletes `[Key]`, all in one log entry.
+/// Puts `[{Key, Value}]` with this time to live (or `infinity`) and deletes `[Key]`, all in one log
+/// entry.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn write_many<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
     table: &'a str,
-    List(puts): List<(Term<'a>, Binary<'a>)>,
+    (List(puts), ttl): (List<(Term<'a>, Binary<'a>)>, Term<'a>),
     List(deletes): List<Term<'a>>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    let puts = puts.iter().map(|(key, value)| (*key, Some(value.as_slice())));
+    let ttl_ms = decode_ttl(ttl)?.map_or(Setting::Clear, Setting::To);
+    let puts = puts.iter().map(|(key, value)| (*key, Some((value.as_slice(), ttl_ms))));
     let deletes = deletes.into_iter().map(|key| (key, None));
     let changes: Vec<_> = puts.chain(deletes).collect();
     let encoded = batch(env, member, table, &changes, usize::MAX);
     submit(env, member, reference, encoded, timeout_ms)
 }
 
-/// A key with what is put, or `None`: it is deleted.
-type Change<'a, 'v> = (Term<'a>, Option<&'v [u8]>);
+/// A key with what is put and for how long, or `None`: it is deleted.
+type Change<'a, 'v> = (Term<'a>, Option<(&'v [u8], Setting<u64>)>);
 
 /// In so many steps for each key.
 fn batch<'a, 'm>(
@@ -90,8 +94,8 @@ fn batch<'a, 'm>(
     for (key, value) in changes {
         encoded.clear();
         encode_key(env, member, *key, steps_max, &mut encoded)?.map_err(Refusal::Told)?;
-        writing.command(&match value {
-            Some(value) => Command::put(&encoded, value),
+        writing.command(&match *value {
+            Some((value, ttl_ms)) => Command::Put { at: Place::of(&encoded), value, ttl_ms },
             None => Command::delete(&encoded),
         })?;
     }

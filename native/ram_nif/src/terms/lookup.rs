@@ -1,5 +1,7 @@
 //! What lookups are answered with.
 
+use ram_lease::uptime::Uptime;
+use ram_table::item::Life;
 use ram_table::table::Item;
 use ram_table::tables::TableType;
 use rustler::{Atom, Encoder, Env, Term};
@@ -10,17 +12,22 @@ use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, none, value, encoded, items, mixed, set, ordered_set,
+        ok, none, value, encoded, items, mixed, set, ordered_set, infinity,
         // Stand where a key or a value would.
         unreadable = "ram unreadable", encoded_value = "ram encoded",
     }
 }
 
-/// `{value, V, {Revision, CreatedRevision, Version}} | {encoded, Binary, _} | none`
-pub fn looked_up<'a>(env: Env<'a>, item: Option<Item>) -> Term<'a> {
+/// `{value, V, {Revision, CreatedRevision, Version, LeftMs | infinity}} | {encoded, Binary, _} |
+/// none`
+pub fn looked_up<'a>(env: Env<'a>, uptime: &Uptime, item: Option<Item>) -> Term<'a> {
     let Some(item) = item else { return atoms::none().encode(env) };
     let meta = item.meta();
-    let meta = (meta.revision, meta.created_revision, meta.version);
+    let left = match meta.life {
+        Some(Life { ttl_ms, since_ms, .. }) => uptime.left_ms(ttl_ms, since_ms).encode(env),
+        None => atoms::infinity().encode(env),
+    };
+    let meta = (meta.revision, meta.created_revision, meta.version, left);
     match value::found(env, &item) {
         Found::Term(term) => (atoms::value(), term, meta).encode(env),
         Found::Encoded(etf) => (atoms::encoded(), etf, meta).encode(env),
@@ -28,8 +35,8 @@ pub fn looked_up<'a>(env: Env<'a>, item: Option<Item>) -> Term<'a> {
 }
 
 /// `{items, [_]}` of [`looked_up`].
-pub fn looked_up_all<'a>(env: Env<'a>, items: Vec<Option<Item>>) -> Term<'a> {
-    let items: Vec<Term<'a>> = items.into_iter().map(|item| looked_up(env, item)).collect();
+pub fn looked_up_all<'a>(env: Env<'a>, uptime: &Uptime, items: Vec<Option<Item>>) -> Term<'a> {
+    let items: Vec<Term<'a>> = items.into_iter().map(|item| looked_up(env, uptime, item)).collect();
     (atoms::items(), items).encode(env)
 }
 

@@ -19,7 +19,7 @@ use crate::value::{self, Found};
 
 mod atoms {
     rustler::atoms! {
-        ok, error, none, value, encoded, ran, forgotten, deleted, turn, unknown,
+        ok, error, none, infinity, value, encoded, ran, forgotten, deleted, turn, unknown,
         // reasons
         config, value_too_large, key_too_large, batch_too_large, bad_key, not_member,
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
@@ -135,12 +135,17 @@ pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     }
 }
 
-/// `none | {Value, Revision, CreatedRevision, Version}`, with the value in external term format.
+/// `none | {Value, Revision, CreatedRevision, Version, TtlMs | infinity}`, with the value in external
+/// term format.
 fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
     match held {
         Some(held) => {
             let value = binary(env, &held.value);
-            (value, held.revision, held.created_revision, held.version).encode(env)
+            let ttl = match held.ttl_ms {
+                0 => atoms::infinity().encode(env),
+                ttl_ms => ttl_ms.encode(env),
+            };
+            (value, held.revision, held.created_revision, held.version, ttl).encode(env)
         }
         None => atoms::none().encode(env),
     }

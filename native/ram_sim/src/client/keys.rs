@@ -141,7 +141,7 @@ impl Client {
         Ok(writing)
     }
 
-    fn transaction(
+    pub fn transaction(
         &self,
         condition: Option<Condition<'_>>,
         commands: &[Command<'_>],

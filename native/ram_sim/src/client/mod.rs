@@ -1,8 +1,9 @@
 //! Clients: they read and write through the member they are on, and note what they asked and what
 //! they learnt: one key at a time (`keys`), or several at once (`tables`), as the accounts of a
-//! bank (`bank`) and as lists that are appended to (`lists`).
+//! bank (`bank`) and as lists that are appended to (`lists`); or keys that expire (`expiring`).
 
 mod bank;
+mod expiring;
 mod keys;
 mod lists;
 mod tables;
@@ -60,7 +61,8 @@ pub async fn run(world: World, handle: Handle, host: usize, start: u64, number: 
         match client.rng.random_range(0..100) {
             0..70 => client.work_on_keys().await,
             70..78 => client.count().await,
-            78..88 => client.work_at_the_bank().await,
+            78..86 => client.work_at_the_bank().await,
+            86..90 => client.put_for_a_while().await,
             _ => client.work_on_lists().await,
         }
     }

@@ -89,7 +89,7 @@ fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_fil
     let formats = [proposals, codec::encode(&outcomes()), dumped()];
     let sums = [
         (165, 4_078_545_019_712_942_296),
-        (54, 6_598_634_467_748_143_355),
+        (55, 17_171_710_961_654_476_685),
         (57, 9_008_373_630_068_912_587),
     ];
     assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);

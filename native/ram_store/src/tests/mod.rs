@@ -171,8 +171,9 @@ fn found(value: &[u8], revision: u64) -> Option<Found> {
 }
 
 fn found_with(value: &[u8], meta: Meta) -> Option<Found> {
-    let Meta { revision, created_revision, version, .. } = meta;
-    Some(Found { value: Bytes::copy_from_slice(value), revision, created_revision, version })
+    let Meta { revision, created_revision, version, life } = meta;
+    let (value, ttl_ms) = (Bytes::copy_from_slice(value), life.map_or(0, |life| life.ttl_ms));
+    Some(Found { value, revision, created_revision, version, ttl_ms })
 }
 
 fn metadata_bytes(store: &Store) -> usize {

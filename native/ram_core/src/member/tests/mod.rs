@@ -1,6 +1,7 @@
 //! Whole members in the runtime of the test, which plays their peers and looks inside.
 
 mod deferred;
+mod expiry;
 mod leases;
 mod refusals;
 mod removal;
