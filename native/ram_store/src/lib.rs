@@ -32,6 +32,7 @@ pub mod answer;
 pub mod codec;
 pub mod dump;
 pub mod group;
+pub mod observe;
 pub mod proposed;
 pub mod sessions;
 pub mod write;

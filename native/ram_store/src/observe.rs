@@ -1,0 +1,39 @@
+//! Whoever wants to know what each write changes, as it is applied.
+
+use ram_table::item::Item;
+
+/// Called on the thread that applies, so for moments.
+pub trait Observer: Send {
+    /// One key of the write that is being applied. A write that changes a key several times tells
+    /// so each time: the second `old` has the revision of the write itself.
+    fn changed(&mut self, change: &Change<'_>);
+
+    /// The write is over, and readers see it; all that was changed since the one before has this
+    /// revision.
+    fn written(&mut self, revision: u64);
+
+    /// Does anybody want to know what a table loses when it is dropped? Looking costs time.
+    fn wants(&self, table: &str) -> bool;
+
+    /// The tables are those of a snapshot, of this revision: what changed until then was not told.
+    fn replaced(&mut self, revision: u64);
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Empty: the default table.
+    pub table: &'a str,
+    pub old: Option<&'a Item>,
+    pub new: Option<&'a Item>,
+    /// Why there is no new item, where there is none.
+    pub gone: Gone,
+}
+
+/// Why a key is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    Deleted,
+    Expired,
+    /// With its table.
+    Dropped,
+}
