@@ -40,6 +40,7 @@ pub mod scans;
 pub mod status;
 mod turns;
 pub mod watch;
+mod watching;
 
 pub use error::{Error, Result};
 /// Called once, with the answer to a request.

@@ -51,7 +51,8 @@ impl Token {
     }
 }
 
-/// What the owner of a watch holds, begun or not. Any thread may use it.
+/// What the owner of a watch holds, begun or not. Any thread may use it. Clones are of the same one.
+#[derive(Clone)]
 pub struct Control {
     watches: Watches,
     token: Arc<Token>,
@@ -74,6 +75,13 @@ impl Control {
     pub fn end(&self) {
         self.token.is_ended.store(true, Ordering::Release);
         self.watches.ask(|asked| _ = asked.ends.insert(self.token.id));
+    }
+
+    /// As [`Control::end`]; nothing is being sent when it returns. Waits for the thread that applies,
+    /// while that sends a message.
+    pub fn end_now(&self) {
+        self.token.is_ended.store(true, Ordering::Release);
+        self.watches.with(|hub| hub.end(self.token.id));
     }
 
     /// Begins the watch, on the thread that applies and between two writes: see [`Hub`].
