@@ -15,10 +15,10 @@ use ram_log::{Disk, DiskError, Kind, SingleFileDisk, SnapshotReader, SnapshotWri
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
 use ram_store::dump::{self, Blocks, Content, Entry, TableHead};
-use ram_store::write::{Command, Encoded};
+use ram_store::write::Encoded;
 use ram_table::tables::TablesSnapshot;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What the backup is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,9 +137,7 @@ impl BackupFile {
                 Restoring::Table { name: name.into(), ordered }
             }
             Content::Entries(entries) => {
-                let put = |entry: Entry| {
-                    Encoded::one(&table, &Command::put(entry.key, entry.value)).into_bytes()
-                };
+                let put = |entry: Entry| Encoded::one(&table, &entry.put()).into_bytes();
                 Restoring::Puts(entries.into_iter().map(put).collect())
             }
         })?;
@@ -174,6 +172,7 @@ fn refused(error: DiskError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ram_store::write::Command;
     use ram_table::table::{Item, Meta};
     use ram_table::tables::{TableType, Tables};
     use ram_table::value::StoredValue;

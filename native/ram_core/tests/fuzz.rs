@@ -16,9 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ram_log::{Disk, FlushMode, Log, LogOptions, MemoryDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::rpc;
-use ram_store::Store;
 use ram_store::group::{self, Proposal, Stamp};
 use ram_store::write::{Command, Comparison, Condition, Encoded, Place, State, Write};
+use ram_store::{EntryId, Store};
 use ram_table::value::Plain;
 
 struct Fuzz {
@@ -174,7 +174,7 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
     let mut fuzz = Fuzz::start("proposal");
     let mut store = Store::empty(Arc::new(Plain));
     while fuzz.goes_on() {
-        store.apply(fuzz.rounds, &group::open_session()).unwrap();
+        store.apply(EntryId { term: 1, index: fuzz.rounds }, &group::open_session()).unwrap();
         let stamp = Stamp { session: fuzz.rounds, sequence: 1, acked_below: 1 };
         // Five of them: what matters is how many are said to be.
         let empty: &[u8] = &[];
@@ -183,7 +183,7 @@ fn a_mutated_proposal_is_refused_or_applied_without_a_panic() {
         assert!(Proposal::decode(&bytes).unwrap().parts().all(|part| part.is_ok()));
         fuzz.mutate(&mut bytes);
         // Either is right: the point is that it returns.
-        let _ = store.apply(fuzz.rounds, &bytes);
+        let _ = store.apply(EntryId { term: 1, index: fuzz.rounds }, &bytes);
     }
 }
 

@@ -29,6 +29,10 @@ impl Time {
         self.0
     }
 
+    pub const fn ms(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     pub fn after(self, span: Duration) -> Time {
         Time(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }

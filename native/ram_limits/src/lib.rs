@@ -108,6 +108,9 @@ pub const SETTING_MAX: u64 = 1 << 53;
 /// millisecond reaches it in 285,000 years; what claims to be beyond it is damaged, or a lie.
 pub const COUNTER_MAX: u64 = 1 << 53;
 
+/// The longest time to live: ten years.
+pub const TTL_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+
 /// The least that a node may be told to pack into a message.
 pub const FRAME_BYTES_MIN: usize = 64 * KIB;
 

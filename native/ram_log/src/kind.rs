@@ -24,7 +24,7 @@ impl Kind {
     /// has another one, of its content.
     pub(super) fn version(self) -> u32 {
         match self {
-            Kind::Snapshot => 4,
+            Kind::Snapshot => 5,
             Kind::Backup => 1,
         }
     }

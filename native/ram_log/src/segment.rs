@@ -44,7 +44,7 @@ const _: () = {
 const MAGIC: &[u8; 8] = b"RAMLOG\r\n";
 /// Of the records and of what is in them: an entry that a version cannot apply ends its member, so
 /// it refuses the folder.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The file name of segment `number`.
 pub(super) fn segment_name(number: u64) -> String {

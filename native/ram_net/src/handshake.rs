@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::identity::{ClusterId, Cookie, PeerId};
 
 /// Of all that goes over a connection: what requests and answers mean counts as well.
-pub(super) const WIRE_VERSION: u16 = 3;
+pub(super) const WIRE_VERSION: u16 = 4;
 pub(super) const MAGIC: [u8; 4] = *b"ram!";
 pub(super) const PREAMBLE_BYTES: usize = 8;
 

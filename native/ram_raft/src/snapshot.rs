@@ -71,11 +71,12 @@ fn next(reader: &mut SnapshotReader) -> io::Result<Option<Vec<u8>>> {
     Ok(reader.next().transpose()?)
 }
 
-/// Reads a whole snapshot into a fresh store, whose values are held by `values`, as long as `go_on`
-/// says so.
+/// Reads a whole snapshot into a fresh store, whose values are held by `values`, at this time of the
+/// member, as long as `go_on` says so.
 pub fn read(
     file: &StoredSnapshot,
     values: Arc<dyn Values>,
+    now_ms: u64,
     go_on: impl Fn() -> io::Result<()>,
 ) -> io::Result<(Head, Store)> {
     let mut reader = file.open()?;
@@ -85,7 +86,7 @@ pub fn read(
         Ok(())
     };
     dump::read_list("removed members", || next(&mut reader), remove)?;
-    let store = Store::load(|| go_on().and_then(|()| next(&mut reader)), values)?;
+    let store = Store::load(|| go_on().and_then(|()| next(&mut reader)), values, now_ms)?;
     Ok((head, store))
 }
 
@@ -94,24 +95,28 @@ mod tests {
     use super::*;
     use ram_limits::{BLOCK_BYTES, GROUP_WRITES_MAX};
     use ram_log::MemoryDisk;
-    use ram_store::StateMetadata;
     use ram_store::answer::Outcome;
     use ram_store::group::{self, Stamp};
     use ram_store::sessions::SESSIONS_MAX;
     use ram_store::write::{Command, Encoded};
+    use ram_store::{EntryId, StateMetadata};
     use ram_table::value::Plain;
 
     /// Whatever the state is: a reader bounds what it takes for one block.
+    fn entry(index: u64) -> EntryId {
+        EntryId { term: 1, index }
+    }
+
     #[test]
     fn no_block_grows_with_the_sessions_or_the_removed_members_and_all_of_them_come_back() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
         let mut store = Store::empty(Arc::new(Plain));
         let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();
         for session in 1..=SESSIONS_MAX as u64 {
-            store.apply(session, &group::open_session()).unwrap();
+            store.apply(entry(session), &group::open_session()).unwrap();
             let stamp = Stamp { session, sequence: 1, acked_below: 1 };
             let writes = std::iter::repeat_n(&delete, GROUP_WRITES_MAX);
-            store.apply(session, &group::group(stamp, writes)).unwrap();
+            store.apply(entry(session), &group::group(stamp, writes)).unwrap();
         }
         let removed = (1 << 60..(1 << 60) + 200_000).collect();
         let head = Head { removed, ..Head::default() };
@@ -145,18 +150,18 @@ mod tests {
     fn a_group_that_is_sent_again_after_a_start_from_a_snapshot_is_not_applied_again() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
         let mut store = Store::empty(Arc::new(Plain));
-        let opened = store.apply(1, &group::open_session()).unwrap();
+        let opened = store.apply(entry(1), &group::open_session()).unwrap();
         assert_eq!(opened, Outcome::SessionOpened { session: 1 });
         let stamp = Stamp { session: 1, sequence: 1, acked_below: 1 };
         let put = Encoded::one("", &Command::put(b"k", b"1")).into_bytes();
         let group = group::group(stamp, std::iter::once(&put));
-        let answered = store.apply(2, &group).unwrap();
+        let answered = store.apply(entry(2), &group).unwrap();
         let file = write(disk, &Head::default(), &store.dump(), || Ok(())).unwrap();
         let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();
-        restored.apply(3, &group::group(other, std::iter::once(&delete))).unwrap();
-        assert_eq!(restored.apply(4, &group).unwrap(), answered);
+        restored.apply(entry(3), &group::group(other, std::iter::once(&delete))).unwrap();
+        assert_eq!(restored.apply(entry(4), &group).unwrap(), answered);
         assert!(restored.table().get(b"k").is_none());
     }
 }

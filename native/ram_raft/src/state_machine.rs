@@ -25,7 +25,8 @@ use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::answer::Outcome;
 use ram_store::codec::DecodeError;
 use ram_store::dump::Dump;
-use ram_store::{Applying, Store};
+use ram_store::observe::Observer;
+use ram_store::{Applying, EntryId, Store};
 use ram_table::table::Table;
 use ram_table::tables::{Tables, TablesSnapshot};
 use ram_table::value::Values;
@@ -122,9 +123,11 @@ impl StateMachine {
         values: Arc<dyn Values>,
         reads: Reads,
     ) -> io::Result<Self> {
+        let now_ms = reads.clock.now().ms();
         let (head, store, file) = match StoredSnapshot::latest(&disk)? {
             Some(file) => {
-                let (head, store) = snapshot::read(&file, values.clone(), || worker.go_on())?;
+                let (head, store) =
+                    snapshot::read(&file, values.clone(), now_ms, || worker.go_on())?;
                 (head, store, Some(file))
             }
             None => (Head::default(), Store::empty(values.clone()), None),
@@ -155,6 +158,11 @@ impl StateMachine {
         })
     }
 
+    /// From now on the observer is told of each change. Before the first entry is applied.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.store.observe(observer);
+    }
+
     pub fn applied(&self) -> Applied {
         self.applied.clone()
     }
@@ -165,10 +173,16 @@ impl StateMachine {
     }
 
     /// Others have their turn meanwhile: a heartbeat must not wait for millions of commands.
-    async fn apply_proposal(&mut self, index: u64, bytes: &[u8]) -> Result<Outcome, DecodeError> {
+    async fn apply_proposal(
+        &mut self,
+        log_id: &LogId,
+        bytes: &[u8],
+    ) -> Result<Outcome, DecodeError> {
+        let entry = EntryId { term: entry::term_of(log_id), index: log_id.index() };
+        self.store.set_time(self.reads.clock.now().ms());
         let mut applying = Applying::of(bytes)?;
         loop {
-            match self.store.step(index, &mut applying)? {
+            match self.store.step(entry, &mut applying)? {
                 Some(outcome) => return Ok(outcome),
                 None => tokio::task::yield_now().await,
             }
@@ -236,7 +250,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => Outcome::Nothing,
                 EntryPayload::Normal(Payload(bytes)) => {
                     self.applied.groups.fetch_add(1, Ordering::Relaxed);
-                    let applied = self.apply_proposal(log_id.index(), &bytes).await;
+                    let applied = self.apply_proposal(&log_id, &bytes).await;
                     applied.map_err(|why| cannot_apply(&log_id, &why))?
                 }
                 EntryPayload::Membership(membership) => {
@@ -267,13 +281,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> Result<(), io::Error> {
         let (disk, values) = (self.disk.clone(), self.values.clone());
         let (transfer, applied) = (self.transfer.clone(), self.applied.clone());
+        let now_ms = self.reads.clock.now().ms();
         let install = move || {
             let file = file.on(&disk)?;
             let go_on = || {
                 applied.count_snapshot_step();
                 transfer.go_on()
             };
-            let (head, store) = snapshot::read(&file, values, go_on)?;
+            let (head, store) = snapshot::read(&file, values, now_ms, go_on)?;
             // What can be read, and raft wants: from now on a start goes on from it.
             let file = file.accept()?;
             remove_older(disk.as_ref(), file.index)?;

@@ -15,13 +15,14 @@ use crate::Store;
 use crate::answer::{Answer, Failure, Found};
 use crate::changes::{Changes, Made, Stopped};
 use crate::codec::DecodeError;
-use crate::group::{Group, PARTS_AT_ONCE};
-use crate::write::{Command, Comparison, Condition, Part, Parts, Place, Range, State, Write};
+use crate::group::PARTS_AT_ONCE;
+use crate::observe::Gone;
+use crate::write::{Command, Comparison, Condition, Due, Part, Parts, Place, Range, State, Write};
 use ram_limits::{
     ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, RANGE_ENTRIES_MAX, TABLES_MAX,
 };
 use ram_sabotage::{Fault, armed};
-use ram_table::table::{Item, Table};
+use ram_table::table::{Item, Meta, Table};
 use ram_table::tables::TableType;
 use ram_table::value::Values;
 
@@ -37,13 +38,13 @@ pub(crate) struct Run<'a> {
 /// A write that goes on with the next step.
 enum Begun<'a> {
     Batch { table: Option<Arc<Table>>, name: &'a str, has_changed: bool },
-    DeleteRange { table: Arc<Table>, range: Range<'a>, entries: u64 },
+    DeleteRange { table: Arc<Table>, name: &'a str, range: Range<'a>, entries: u64 },
+    Expire { entries: u64 },
 }
 
 impl<'a> Run<'a> {
-    pub fn of(group: &Group<'a>) -> Self {
-        let answers = Vec::with_capacity(group.writes as usize);
-        Run { parts: group.parts(), begun: None, answers, bytes: 0 }
+    pub fn of(parts: Parts<'a>, writes: u32) -> Self {
+        Run { parts, begun: None, answers: Vec::with_capacity(writes as usize), bytes: 0 }
     }
 
     /// How many more there may be; `None`: any number, since these are the first.
@@ -96,13 +97,17 @@ impl Store {
                 run.begun = Some(Begun::Batch { table, name, has_changed: false });
             }
             Write::Transaction { table, .. } => return self.transaction(run, table),
-            Write::DeleteRange { table, range } => match self.ordered(table) {
+            Write::DeleteRange { table: name, range } => match self.ordered(name) {
                 Ok(table) => {
                     self.tables.begin_write();
-                    run.begun = Some(Begun::DeleteRange { table, range, entries: 0 });
+                    run.begun = Some(Begun::DeleteRange { table, name, range, entries: 0 });
                 }
                 Err(failure) => run.fail(failure),
             },
+            Write::Expire { .. } => {
+                self.tables.begin_write();
+                run.begun = Some(Begun::Expire { entries: 0 });
+            }
             Write::CreateTable { table, ordered } => run.done(self.create_table(table, ordered)),
             Write::DropTable { table } => run.done(self.drop_table(table)),
         }
@@ -124,7 +129,7 @@ impl Store {
                     };
                     walked += weight(&command);
                     if let Some(table) = &table {
-                        has_changed |= self.run_plain(table, &command);
+                        has_changed |= self.run_plain(name, table, &command);
                     }
                 }
                 if !run.parts.is_write_over() {
@@ -135,30 +140,72 @@ impl Store {
                 run.done(table.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into())));
                 Ok(walked)
             }
-            Begun::DeleteRange { table, range, entries } => {
+            Begun::DeleteRange { table, name, range, entries } => {
                 let removed = table.remove_some(range);
-                let entries = entries + removed as u64;
-                if removed > 0 {
-                    run.begun = Some(Begun::DeleteRange { table, range, entries });
-                } else {
+                for item in &removed {
+                    self.tell(name, Some(item), None, Gone::Deleted);
+                }
+                let entries = entries + removed.len() as u64;
+                if removed.is_empty() {
                     let revision = self.end_write(entries > 0);
                     run.answers.push(Answer::Deleted { revision, entries });
+                } else {
+                    run.begun = Some(Begun::DeleteRange { table, name, range, entries });
                 }
-                Ok(removed)
+                Ok(removed.len())
+            }
+            Begun::Expire { mut entries } => {
+                let mut walked = 0;
+                while walked < room && !run.parts.is_write_over() {
+                    let Some(Part::Due(due)) = run.parts.next().transpose()? else {
+                        return Err(misplaced());
+                    };
+                    walked += 1;
+                    entries += u64::from(self.expire(&due));
+                }
+                if run.parts.is_write_over() {
+                    let revision = self.end_write(entries > 0);
+                    run.answers.push(Answer::Deleted { revision, entries });
+                } else {
+                    run.begun = Some(Begun::Expire { entries });
+                }
+                Ok(walked)
             }
         }
     }
 
     /// Did it change anything? Deleting what is not there does not.
-    fn run_plain(&self, table: &Table, command: &Command<'_>) -> bool {
+    fn run_plain(&mut self, name: &str, table: &Table, command: &Command<'_>) -> bool {
         match *command {
-            Command::Put { at, value } => {
-                table.put(at.key, self.values.store(value), self.next_revision());
+            Command::Put { at, value, ttl_ms } => {
+                let meta = self.meta_after(table, at.key);
+                let meta = self.settled(meta, ttl_ms);
+                let item = Item::new(at.key, self.values.store(value), &meta);
+                self.insert(name, table, item);
                 true
             }
-            Command::Delete { at } => table.remove(at.key),
-            Command::Get { .. } | Command::Count { .. } => false,
+            Command::Delete { at } => self.remove(name, table, at.key, Gone::Deleted),
+            Command::Touch { .. } | Command::Get { .. } | Command::Count { .. } => false,
         }
+    }
+
+    /// What a key's metadata are after a put. A write is one version, whatever it does to a key.
+    fn meta_after(&self, table: &Table, key: &[u8]) -> Meta {
+        let revision = self.next_revision();
+        let meta = table.with_item(key, |item| match item {
+            None => Meta::created(revision),
+            Some(item) if item.revision() == revision => item.meta(),
+            Some(item) => item.meta().changed(revision),
+        });
+        meta.unwrap_or_else(|| Meta::created(revision))
+    }
+
+    /// Is it gone? Not when it was given another time since, or its table was dropped.
+    fn expire(&mut self, due: &Due<'_>) -> bool {
+        let Some(table) = self.tables.get(due.table) else { return false };
+        let life = table.with_item(due.key, |item| item.and_then(|item| item.meta().life));
+        let is_meant = life.flatten().is_some_and(|life| life.revision == due.revision);
+        is_meant && self.remove(due.table, &table, due.key, Gone::Expired)
     }
 
     pub(crate) fn next_revision(&self) -> u64 {
@@ -169,6 +216,9 @@ impl Store {
     fn end_write(&mut self, has_changed: bool) -> u64 {
         self.metadata.revision += u64::from(has_changed);
         self.tables.end_write(self.metadata.revision);
+        if has_changed && let Some(observer) = &mut self.observer {
+            observer.written(self.metadata.revision);
+        }
         self.metadata.revision
     }
 
@@ -220,7 +270,7 @@ impl Store {
     fn make(&mut self, made: Made<'_>) -> (Vec<Option<Found>>, u64) {
         self.tables.begin_write();
         for change in made.changes {
-            change.make(self.values.as_ref());
+            self.make_change(change);
         }
         (made.results, self.end_write(made.has_changed))
     }
@@ -266,6 +316,10 @@ impl Store {
         self.named(place.table.unwrap_or(name))
     }
 
+    fn is_default(&self, table: &Arc<Table>) -> bool {
+        Arc::ptr_eq(table, self.tables.default_table())
+    }
+
     fn ordered(&self, name: &str) -> Result<Arc<Table>, Failure> {
         let table = self.named(name)?;
         if table.table_type() == TableType::OrderedSet {
@@ -290,6 +344,9 @@ impl Store {
 
     fn drop_table(&mut self, name: &str) -> Result<u64, Failure> {
         self.tables.begin_write();
+        if let Some(table) = self.tables.get(name).filter(|table| !self.is_default(table)) {
+            self.tell_dropped(name, &table);
+        }
         let dropped = self.tables.drop_table(name);
         let revision = self.end_write(dropped.is_some());
         dropped.map(|_| revision).ok_or_else(|| Failure::NoTable(name.into()))
@@ -340,7 +397,10 @@ fn weight(command: &Command<'_>) -> usize {
     const BYTES: usize = 256;
     match command {
         Command::Put { value, .. } => 1 + value.len() / BYTES,
-        Command::Delete { .. } | Command::Get { .. } | Command::Count { .. } => 1,
+        Command::Delete { .. }
+        | Command::Touch { .. }
+        | Command::Get { .. }
+        | Command::Count { .. } => 1,
     }
 }
 

@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use crate::Store;
 use crate::answer::{Failure, Found, result_bytes};
-use crate::write::{Command, Place};
+use crate::observe::Gone;
+use crate::write::{Command, Place, Setting};
 use ram_limits::{NUMBER_BYTES_MAX, RESULTS_BYTES_MAX};
 use ram_table::item::{Item, Meta};
 use ram_table::table::Table;
-use ram_table::value::Values;
 
 pub(crate) struct Changes<'s, 'a> {
     store: &'s Store,
@@ -34,6 +34,8 @@ pub(crate) struct Changes<'s, 'a> {
 
 pub(crate) struct Change<'a> {
     table: Arc<Table>,
+    /// Of the table.
+    name: &'a str,
     key: &'a [u8],
     /// `None`: it is deleted.
     value: Option<(Cow<'a, [u8]>, Meta)>,
@@ -112,12 +114,13 @@ impl<'s, 'a> Changes<'s, 'a> {
     /// After an error nothing of it is of use.
     pub fn run(&mut self, command: &Command<'a>) -> Result<(), Stopped> {
         match *command {
-            Command::Put { at, value } => {
-                self.change(&at, Some(Cow::Borrowed(value)))?;
+            Command::Put { at, value, ttl_ms } => {
+                self.change(&at, Some((Cow::Borrowed(value), ttl_ms)))?;
             }
             Command::Delete { at } => {
                 self.change(&at, None)?;
             }
+            Command::Touch { at, ttl_ms } => self.touch(&at, ttl_ms)?,
             Command::Get { at } => {
                 let current = self.current(&at)?;
                 let bytes = self.results_bytes_with(current.as_ref().map(Current::bytes))?;
@@ -126,7 +129,7 @@ impl<'s, 'a> Changes<'s, 'a> {
             }
             Command::Count { at, count } => {
                 let value = self.count(&at, count)?;
-                let meta = self.change(&at, Some(Cow::Owned(value.clone())))?;
+                let meta = self.change(&at, Some((Cow::Owned(value.clone()), Setting::Keep)))?;
                 let bytes = self.results_bytes_with(Some(value.len()))?;
                 self.answer(Some(found(value, &meta)), bytes);
             }
@@ -171,7 +174,11 @@ impl<'s, 'a> Changes<'s, 'a> {
     }
 
     /// Returns what the key's metadata are then, as if it was not deleted.
-    fn change(&mut self, at: &Place<'a>, value: Option<Cow<'a, [u8]>>) -> Result<Meta, Failure> {
+    fn change(
+        &mut self,
+        at: &Place<'a>,
+        value: Option<(Cow<'a, [u8]>, Setting<u64>)>,
+    ) -> Result<Meta, Failure> {
         let table = self.store.at(self.table, at)?;
         let revision = self.store.next_revision();
         let current = match self.change_of(&table, at) {
@@ -179,17 +186,37 @@ impl<'s, 'a> Changes<'s, 'a> {
             None => table.get(at.key).map(|item| item.meta().changed(revision)),
         };
         self.has_changed |= value.is_some() || current.is_some();
+        let ttl_ms = value.as_ref().map_or(Setting::Clear, |(_, ttl_ms)| *ttl_ms);
         let meta = current.unwrap_or_else(|| Meta::created(revision));
-        let value = value.map(|value| (value, meta));
-        let place = place(&table, at);
+        let meta = self.store.settled(meta, ttl_ms);
+        self.note(table, at, value.map(|(value, _)| (value, meta)));
+        Ok(meta)
+    }
+
+    /// Nothing, where there is nothing.
+    fn touch(&mut self, at: &Place<'a>, ttl_ms: Option<u64>) -> Result<(), Failure> {
+        let table = self.store.at(self.table, at)?;
+        let current = match self.change_of(&table, at) {
+            Some(change) => change.value.clone(),
+            None => table.get(at.key).map(|item| (Cow::Owned(item.value().into()), item.meta())),
+        };
+        let Some((value, meta)) = current else { return Ok(()) };
+        let life = ttl_ms.and_then(|ttl_ms| self.store.life(ttl_ms));
+        let meta = Meta { revision: self.store.next_revision(), life, ..meta };
+        self.has_changed = true;
+        self.note(table, at, Some((value, meta)));
+        Ok(())
+    }
+
+    fn note(&mut self, table: Arc<Table>, at: &Place<'a>, value: Option<(Cow<'a, [u8]>, Meta)>) {
+        let (place, name) = (place(&table, at), at.table.unwrap_or(self.table));
         match self.places.get(&place).and_then(|known| self.made.get_mut(*known)) {
             Some(change) => change.value = value,
             None => {
                 self.places.insert(place, self.made.len());
-                self.made.push(Change { table, key: at.key, value });
+                self.made.push(Change { table, name, key: at.key, value });
             }
         }
-        Ok(meta)
     }
 
     /// How many bytes the results have with one more. Asked before its value is copied.
@@ -210,14 +237,15 @@ impl<'s, 'a> Changes<'s, 'a> {
     }
 }
 
-impl Change<'_> {
-    /// Makes the change in the table.
-    pub fn make(self, values: &dyn Values) {
-        match self.value {
+impl Store {
+    pub(crate) fn make_change(&mut self, change: Change<'_>) {
+        let Change { table, name, key, value } = change;
+        match value {
             Some((value, meta)) => {
-                self.table.insert(Item::new(self.key, values.store(&value), &meta));
+                let item = Item::new(key, self.values.store(&value), &meta);
+                self.insert(name, &table, item);
             }
-            None => _ = self.table.remove(self.key),
+            None => _ = self.remove(name, &table, key, Gone::Deleted),
         }
     }
 }
@@ -227,6 +255,6 @@ fn place<'a>(table: &Arc<Table>, at: &Place<'a>) -> (usize, &'a [u8]) {
 }
 
 fn found(value: Vec<u8>, meta: &Meta) -> Found {
-    let Meta { revision, created_revision, version } = *meta;
+    let Meta { revision, created_revision, version, .. } = *meta;
     Found { value: Bytes::from(value), revision, created_revision, version }
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::codec::{self, DecodeError};
-use crate::write::DEFAULT_TABLE;
+use crate::write::{Command, DEFAULT_TABLE, Place, Setting};
 use crate::{StateMetadata, Store, sessions};
-use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX};
-use ram_table::item::{Item, Meta};
+use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TTL_MS_MAX};
+use ram_table::item::{Item, Life, Meta};
 use ram_table::table::{Revoked, Table};
 use ram_table::tables::{DEFAULT_NAME, TableType, Tables, TablesSnapshot};
 use ram_table::value::Values;
@@ -61,23 +61,45 @@ pub struct Entry<'a> {
     /// How many revisions before that it was created.
     age: u64,
     version: u64,
+    /// 0: the key has no time to live.
+    ttl_ms: u64,
+    /// How many revisions before its newest that was given.
+    ttl_age: u64,
 }
 
 impl<'a> Entry<'a> {
     fn of(item: &'a Item, value: &'a [u8]) -> Entry<'a> {
-        let Meta { revision, created_revision, version } = item.meta();
+        let Meta { revision, created_revision, version, life } = item.meta();
         let age = revision.saturating_sub(created_revision);
-        Entry { key: item.key(), value, revision, age, version }
+        let (ttl_ms, ttl_age) =
+            life.map_or((0, 0), |life| (life.ttl_ms, revision.saturating_sub(life.revision)));
+        Entry { key: item.key(), value, revision, age, version, ttl_ms, ttl_age }
     }
 
-    /// Each write of the key had a revision of its own, and the first write of all had 1.
+    /// What restores it: a time to live begins anew.
+    pub fn put(&self) -> Command<'a> {
+        let ttl_ms = if self.ttl_ms == 0 { Setting::Clear } else { Setting::To(self.ttl_ms) };
+        Command::Put { at: Place::of(self.key), value: self.value, ttl_ms }
+    }
+
+    /// Each write of the key had a revision of its own, and the first write of all had 1. A time to
+    /// live was given by one of them, or later.
     fn is_possible(&self) -> bool {
-        self.age < self.revision && self.version.checked_sub(1).is_some_and(|more| more <= self.age)
+        let Entry { revision, age, version, ttl_ms, ttl_age, .. } = *self;
+        let has_life = ttl_ms <= TTL_MS_MAX && ttl_age <= age && (ttl_ms > 0 || ttl_age == 0);
+        age < revision && version.checked_sub(1).is_some_and(|more| more <= age) && has_life
     }
 
-    fn meta(&self) -> Meta {
-        let Entry { revision, age, version, .. } = *self;
-        Meta { revision, created_revision: revision.saturating_sub(age), version }
+    /// What has a time to live has all of it again.
+    fn meta(&self, now_ms: u64) -> Meta {
+        let Entry { revision, age, version, ttl_ms, ttl_age, .. } = *self;
+        let created_revision = revision.saturating_sub(age);
+        let life = (ttl_ms > 0).then(|| Life {
+            ttl_ms,
+            revision: revision.saturating_sub(ttl_age),
+            since_ms: now_ms,
+        });
+        Meta { revision, created_revision, version, life }
     }
 }
 
@@ -220,7 +242,8 @@ impl Store {
         self.tables.snapshot(self.metadata.revision)
     }
 
-    /// A fresh store with the state of a dump, whose blocks `next` gives.
+    /// A fresh store with the state of a dump, whose blocks `next` gives; `now_ms`: the time of
+    /// this member.
     ///
     /// # Errors
     ///
@@ -228,6 +251,7 @@ impl Store {
     pub fn load<E: From<DecodeError>>(
         mut next: impl FnMut() -> Result<Option<Vec<u8>>, E>,
         values: Arc<dyn Values>,
+        now_ms: u64,
     ) -> Result<Store, E> {
         const WHAT: &str = "head of the state";
         let Head { revision } = codec::decode(WHAT, &required(WHAT, next()?)?)?;
@@ -237,7 +261,7 @@ impl Store {
         let mut metadata = StateMetadata { revision, ..StateMetadata::default() };
         let restore = |part: sessions::Part| metadata.sessions.restore(part);
         read_list("sessions", &mut next, restore)?;
-        let mut restored = Restored::new(revision);
+        let mut restored = Restored::new(revision, now_ms);
         while let Some(block) = next()? {
             match content(&block)? {
                 Content::Table(head) => restored.begin_table(&head)?,
@@ -260,12 +284,13 @@ struct Restored {
     revision: u64,
     /// For how many more entries room may be made.
     presized_left: u64,
+    now_ms: u64,
 }
 
 impl Restored {
-    fn new(revision: u64) -> Restored {
+    fn new(revision: u64, now_ms: u64) -> Restored {
         let presized_left = ENTRIES_PRESIZED_MAX;
-        Restored { tables: Arc::default(), table: None, revision, presized_left }
+        Restored { tables: Arc::default(), table: None, revision, presized_left, now_ms }
     }
 
     fn begin_table(&mut self, head: &TableHead<'_>) -> Result<(), DecodeError> {
@@ -309,7 +334,8 @@ impl Restored {
         if entry.revision > self.revision || !entry.is_possible() {
             return Err(DecodeError::new(WHAT, "there were not so many writes"));
         }
-        table.insert(Item::new(entry.key, values.store(entry.value), &entry.meta()));
+        let meta = entry.meta(self.now_ms);
+        table.insert(Item::new(entry.key, values.store(entry.value), &meta));
         Ok(())
     }
 }

@@ -1,14 +1,17 @@
-//! What is proposed to the log: the writes of many callers under one stamp, or a new session.
+//! What is proposed to the log: the writes of many callers under one stamp, a new session, or what
+//! a leader writes by itself.
 //!
 //! A node sends a group again unchanged when it retries, so the stamp is all that the state needs
-//! to recognise it.
+//! to recognise it. A leader's own writes have no stamp: they name what they mean, so that a copy
+//! does nothing. They rest on what it alone knows (time, above all), so they name its term, and are
+//! applied only from an entry of that term.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Outcome};
 use crate::codec::{self, DecodeError};
-use crate::write::{Part, Parts, Write};
+use crate::write::{Encoded, Part, Parts, Write};
 use ram_limits::GROUP_WRITES_MAX;
 
 /// Who walks through a group lets others have their turn after so many parts: about a millisecond.
@@ -28,6 +31,7 @@ pub struct Stamp {
 enum Header {
     OpenSession,
     Group { stamp: Stamp, writes: u32 },
+    Lead { term: u64, writes: u32 },
 }
 
 /// A proposal, borrowed from the entry that carries it.
@@ -35,11 +39,20 @@ enum Header {
 pub enum Proposal<'a> {
     OpenSession,
     Group(Group<'a>),
+    Lead(Lead<'a>),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Group<'a> {
     pub stamp: Stamp,
+    pub writes: u32,
+    body: &'a [u8],
+}
+
+/// What a leader writes in its term.
+#[derive(Debug, Clone, Copy)]
+pub struct Lead<'a> {
+    pub term: u64,
     pub writes: u32,
     body: &'a [u8],
 }
@@ -50,12 +63,18 @@ impl<'a> Proposal<'a> {
         let (header, used) = codec::decode_prefix::<Header>("proposal", bytes)?;
         match header {
             Header::OpenSession => Ok(Proposal::OpenSession),
-            Header::Group { writes, .. } if writes as usize > GROUP_WRITES_MAX => {
+            Header::Group { writes, .. } | Header::Lead { writes, .. }
+                if writes as usize > GROUP_WRITES_MAX =>
+            {
                 Err(DecodeError::new("group", "too many writes"))
             }
             Header::Group { stamp, writes } => {
                 let body = bytes.get(used..).unwrap_or_default();
                 Ok(Proposal::Group(Group { stamp, writes, body }))
+            }
+            Header::Lead { term, writes } => {
+                let body = bytes.get(used..).unwrap_or_default();
+                Ok(Proposal::Lead(Lead { term, writes, body }))
             }
         }
     }
@@ -63,8 +82,9 @@ impl<'a> Proposal<'a> {
     /// The parts of its writes; none for what opens a session.
     pub fn parts(&self) -> Parts<'a> {
         match self {
-            Proposal::OpenSession => Parts::of(&[], 0),
+            Proposal::OpenSession => Parts::none(),
             Proposal::Group(group) => group.parts(),
+            Proposal::Lead(lead) => lead.parts(),
         }
     }
 
@@ -73,8 +93,12 @@ impl<'a> Proposal<'a> {
     pub fn keys(&self) -> impl Iterator<Item = Result<&'a [u8], Unknown>> {
         self.parts().filter_map(|part| match part {
             Ok(Part::Then(command) | Part::Otherwise(command)) => command.changes().map(Ok),
+            Ok(Part::Due(due)) => Some(Ok(due.key)),
             Ok(
-                Part::Condition(_) | Part::Write(Write::Batch { .. } | Write::Transaction { .. }),
+                Part::Condition(_)
+                | Part::Write(
+                    Write::Batch { .. } | Write::Transaction { .. } | Write::Expire { .. },
+                ),
             ) => None,
             Ok(Part::Write(_)) | Err(_) => Some(Err(Unknown)),
         })
@@ -87,7 +111,13 @@ pub struct Unknown;
 
 impl<'a> Group<'a> {
     pub fn parts(&self) -> Parts<'a> {
-        Parts::of(self.body, self.writes)
+        Parts::of(self.body, self.writes, false)
+    }
+}
+
+impl<'a> Lead<'a> {
+    pub fn parts(&self) -> Parts<'a> {
+        Parts::of(self.body, self.writes, true)
     }
 }
 
@@ -125,7 +155,16 @@ pub fn group<T: AsRef<[u8]>>(
     writes: impl ExactSizeIterator<Item = T> + Clone,
 ) -> Bytes {
     let count = u32::try_from(writes.len()).unwrap_or(u32::MAX);
-    let mut bytes = codec::encode(&Header::Group { stamp, writes: count });
+    with_writes(&Header::Group { stamp, writes: count }, writes)
+}
+
+/// The bytes of what the leader of this term writes.
+pub fn lead(term: u64, write: &Encoded) -> Bytes {
+    with_writes(&Header::Lead { term, writes: 1 }, std::iter::once(write.bytes()))
+}
+
+fn with_writes<T: AsRef<[u8]>>(header: &Header, writes: impl Iterator<Item = T> + Clone) -> Bytes {
+    let mut bytes = codec::encode(header);
     bytes.reserve_exact(writes.clone().map(|write| write.as_ref().len()).sum());
     for write in writes {
         bytes.extend_from_slice(write.as_ref());

@@ -15,9 +15,11 @@
 //! - A write is applied whole or not at all.
 //! - A group of commands is applied at most once: see [`sessions`].
 //!
+//! Time is an argument, and decides nothing: that a key's time is over is a proposal.
+//!
 //! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`]
-//! the state as bytes for snapshots and backups, [`codec`] the one encoding. Left out: old values.
-//! A revision tells *that* a key changed, not what it was.
+//! the state as bytes for snapshots and backups, [`observe`] who is told of each change, [`codec`]
+//! the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -25,6 +27,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod alter;
 mod apply;
 mod changes;
 
@@ -42,7 +45,8 @@ use std::sync::Arc;
 use answer::Outcome;
 use apply::Run;
 use codec::DecodeError;
-use group::{Group, Proposal};
+use group::Proposal;
+use observe::Observer;
 use ram_sabotage::Stale;
 use ram_table::table::Table;
 use ram_table::tables::Tables;
@@ -63,13 +67,22 @@ pub struct Store {
     tables: Arc<Tables>,
     metadata: StateMetadata,
     values: Arc<dyn Values>,
+    observer: Option<Box<dyn Observer>>,
+    /// What the clock of this member says.
+    now_ms: u64,
     stale: Stale,
+}
+
+/// Which entry of the log a proposal is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryId {
+    pub term: u64,
+    pub index: u64,
 }
 
 /// A proposal that is applied part by part.
 pub struct Applying<'a> {
-    /// `None`: it opens a session.
-    group: Option<Group<'a>>,
+    proposal: Proposal<'a>,
     /// What is not yet known to be right.
     unchecked: Parts<'a>,
     started: Option<Run<'a>>,
@@ -78,12 +91,7 @@ pub struct Applying<'a> {
 impl<'a> Applying<'a> {
     pub fn of(proposal: &'a [u8]) -> Result<Self, DecodeError> {
         let proposal = Proposal::decode(proposal)?;
-        let unchecked = proposal.parts();
-        let group = match proposal {
-            Proposal::OpenSession => None,
-            Proposal::Group(group) => Some(group),
-        };
-        Ok(Applying { group, unchecked, started: None })
+        Ok(Applying { proposal, unchecked: proposal.parts(), started: None })
     }
 }
 
@@ -94,7 +102,19 @@ impl Store {
 
     /// `values` are those that hold what is in the tables.
     pub fn new(tables: Arc<Tables>, metadata: StateMetadata, values: Arc<dyn Values>) -> Self {
-        Store { tables, metadata, values, stale: Stale::default() }
+        let stale = Stale::default();
+        Store { tables, metadata, values, observer: None, now_ms: 0, stale }
+    }
+
+    /// From now on each change is told to this observer.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
+    }
+
+    /// What is applied from now on is applied at this time, by the clock of this member. It goes
+    /// with the items that get a time to live ([`Life`](ram_table::item::Life)).
+    pub fn set_time(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
     }
 
     pub fn tables(&self) -> &Arc<Tables> {
@@ -123,16 +143,19 @@ impl Store {
         // A default table that is ordered was made so before its first entry, on every member.
         let _ = self.tables.replace_with(&other.tables);
         self.metadata = other.metadata;
+        if let Some(observer) = &mut self.observer {
+            observer.replaced(self.metadata.revision);
+        }
     }
 
-    /// Applies one proposal, committed at log index `index`.
+    /// Applies one proposal, which is committed.
     ///
     /// An error means that the bytes are not a proposal of ours: the member has to stop, since it
     /// cannot know what the others made of them.
-    pub fn apply(&mut self, index: u64, proposal: &[u8]) -> Result<Outcome, DecodeError> {
+    pub fn apply(&mut self, entry: EntryId, proposal: &[u8]) -> Result<Outcome, DecodeError> {
         let mut applying = Applying::of(proposal)?;
         loop {
-            if let Some(outcome) = self.step(index, &mut applying)? {
+            if let Some(outcome) = self.step(entry, &mut applying)? {
                 return Ok(outcome);
             }
         }
@@ -142,33 +165,50 @@ impl Store {
     /// of millions of commands; the outcome with the last.
     pub fn step(
         &mut self,
-        index: u64,
+        entry: EntryId,
         applying: &mut Applying<'_>,
     ) -> Result<Option<Outcome>, DecodeError> {
-        let Applying { group, unchecked, started } = applying;
-        let Some(group) = group else {
-            self.metadata.sessions.open(index);
-            return Ok(Some(Outcome::SessionOpened { session: index }));
-        };
-        // Decode all before the first change: a group is applied whole or not at all.
+        let Applying { proposal, unchecked, started } = applying;
+        // Decode all before the first change: a proposal is applied whole or not at all.
         if unchecked.check_some()? {
             return Ok(None);
         }
         let run = match started {
             Some(run) => run,
-            None => match self.metadata.sessions.admit(index, &group.stamp) {
-                Admission::New => started.insert(Run::of(group)),
-                Admission::Applied(answers) => return Ok(Some(Outcome::Answers(answers))),
-                Admission::Acknowledged | Admission::Unknown => {
-                    return Ok(Some(Outcome::SessionUnknown));
-                }
+            None => match self.admit(entry, proposal) {
+                Ok(run) => started.insert(run),
+                Err(outcome) => return Ok(Some(outcome)),
             },
         };
         if !self.go_on(run)? {
             return Ok(None);
         }
-        self.metadata.sessions.remember(&group.stamp, &run.answers);
+        if let Proposal::Group(group) = proposal {
+            self.metadata.sessions.remember(&group.stamp, &run.answers);
+        }
         Ok(Some(Outcome::Answers(std::mem::take(&mut run.answers))))
+    }
+
+    /// What is to be run; else what has become of the proposal.
+    fn admit<'a>(&mut self, entry: EntryId, proposal: &Proposal<'a>) -> Result<Run<'a>, Outcome> {
+        match proposal {
+            Proposal::OpenSession => {
+                self.metadata.sessions.open(entry.index);
+                Err(Outcome::SessionOpened { session: entry.index })
+            }
+            Proposal::Group(group) => {
+                match self.metadata.sessions.admit(entry.index, &group.stamp) {
+                    Admission::New => Ok(Run::of(group.parts(), group.writes)),
+                    Admission::Applied(answers) => Err(Outcome::Answers(answers)),
+                    Admission::Acknowledged | Admission::Unknown => Err(Outcome::SessionUnknown),
+                }
+            }
+            Proposal::Lead(lead) if lead.term == entry.term => {
+                Ok(Run::of(lead.parts(), lead.writes))
+            }
+            // Of a leader that was deposed, by another than which this entry was written.
+            Proposal::Lead(_) => Err(Outcome::Nothing),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use ram_table::item::Item;
 
 /// Called on the thread that applies, so for moments.
-pub trait Observer: Send {
+pub trait Observer: Send + Sync {
     /// One key of the write that is being applied. A write that changes a key several times tells
     /// so each time: the second `old` has the revision of the write itself.
     fn changed(&mut self, change: &Change<'_>);
@@ -34,6 +34,8 @@ pub struct Change<'a> {
 pub enum Gone {
     Deleted,
     Expired,
+    /// Its owner is gone.
+    OwnerDown,
     /// With its table.
     Dropped,
 }

@@ -49,7 +49,7 @@ pub fn set_name(table: &str, key: &[u8], name: &mut Vec<u8>) {
 pub fn proposed(proposal: &[u8]) -> impl Iterator<Item = Proposed<'_>> {
     let group = match Proposal::decode(proposal) {
         Ok(Proposal::Group(group)) => Some(group),
-        Ok(Proposal::OpenSession) | Err(_) => None,
+        Ok(Proposal::OpenSession | Proposal::Lead(_)) | Err(_) => None,
     };
     group.into_iter().flat_map(of_group)
 }
@@ -64,7 +64,7 @@ fn of_group(group: Group<'_>) -> impl Iterator<Item = Proposed<'_>> {
             }
             None
         }
-        Part::Then(Command::Put { at, value }) => {
+        Part::Then(Command::Put { at, value, .. }) => {
             let table = at.table.unwrap_or(of);
             Some(Proposed { write: writes - 1, table, key: at.key, value: Some(value) })
         }

@@ -7,12 +7,14 @@
 //! All changes of a write have one revision, and nobody sees some of them. A batch holds puts and
 //! deletes, which cannot fail, so it has no bound of its own. What can fail, or looks at what is
 //! there, is a transaction: it is decided before the first change, so its parts are bounded.
+//!
+//! What a leader writes by itself is in no group: see [`group`](crate::group).
 
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
 use crate::codec::{self, DecodeError};
-use ram_limits::{TABLE_NAME_BYTES_MAX, TRANSACTION_PARTS_MAX};
+use ram_limits::{TABLE_NAME_BYTES_MAX, TRANSACTION_PARTS_MAX, TTL_MS_MAX};
 
 /// The name of the table that is always there.
 pub const DEFAULT_TABLE: &str = "";
@@ -48,6 +50,28 @@ pub enum Write<'a> {
     DropTable {
         table: &'a str,
     },
+    /// Of a leader alone: so many keys whose time is over go, those that the parts name.
+    Expire {
+        keys: u32,
+    },
+}
+
+/// A key that goes if its time to live is still the one that this write gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due<'a> {
+    pub table: &'a str,
+    #[serde(serialize_with = "codec::bytes")]
+    pub key: &'a [u8],
+    /// That of the [`Life`](ram_table::item::Life).
+    pub revision: u64,
+}
+
+/// What a put makes of something that a key has beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting<T> {
+    Clear,
+    Keep,
+    To(T),
 }
 
 /// Where a key is. `key` is the canonical encoding.
@@ -66,9 +90,17 @@ pub enum Command<'a> {
         at: Place<'a>,
         #[serde(serialize_with = "codec::bytes")]
         value: &'a [u8],
+        /// In milliseconds, one at least.
+        ttl_ms: Setting<u64>,
     },
     Delete {
         at: Place<'a>,
+    },
+    /// Gives what is there a time to live, in milliseconds; `None`: it has none from now on. A
+    /// revision, but no version.
+    Touch {
+        at: Place<'a>,
+        ttl_ms: Option<u64>,
     },
     /// Answers with what the key holds.
     Get {
@@ -125,7 +157,11 @@ impl<'a> Place<'a> {
 
 impl<'a> Command<'a> {
     pub fn put(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
-        Command::Put { at: Place::of(key), value }
+        Command::put_at(Place::of(key), value)
+    }
+
+    pub fn put_at(at: Place<'a>, value: &'a [u8]) -> Command<'a> {
+        Command::Put { at, value, ttl_ms: Setting::Clear }
     }
 
     pub fn delete(key: &'a [u8]) -> Command<'a> {
@@ -136,6 +172,7 @@ impl<'a> Command<'a> {
         match *self {
             Command::Put { at, .. }
             | Command::Delete { at }
+            | Command::Touch { at, .. }
             | Command::Get { at }
             | Command::Count { at, .. } => at,
         }
@@ -144,9 +181,10 @@ impl<'a> Command<'a> {
     /// The key that it may change, in whichever table.
     pub fn changes(&self) -> Option<&'a [u8]> {
         match *self {
-            Command::Put { at, .. } | Command::Delete { at } | Command::Count { at, .. } => {
-                Some(at.key)
-            }
+            Command::Put { at, .. }
+            | Command::Delete { at }
+            | Command::Touch { at, .. }
+            | Command::Count { at, .. } => Some(at.key),
             Command::Get { .. } => None,
         }
     }
@@ -176,6 +214,7 @@ impl<'a> Write<'a> {
     fn check(&self) -> Result<(), DecodeError> {
         let table = match *self {
             Write::Batch { commands: 0, .. } => return Err(wrong("a batch without a command")),
+            Write::Expire { .. } => return Ok(()),
             Write::Transaction { conditions, then, otherwise, .. }
                 if conditions as usize > TRANSACTION_PARTS_MAX
                     || then as usize > TRANSACTION_PARTS_MAX
@@ -194,10 +233,11 @@ impl<'a> Write<'a> {
 
     fn parts(&self) -> Left {
         match *self {
-            Write::Batch { commands, .. } => Left { conditions: 0, then: commands, otherwise: 0 },
+            Write::Batch { commands, .. } => Left { then: commands, ..Left::default() },
             Write::Transaction { conditions, then, otherwise, .. } => {
-                Left { conditions, then, otherwise }
+                Left { conditions, then, otherwise, due: 0 }
             }
+            Write::Expire { keys } => Left { due: keys, ..Left::default() },
             _ => Left::default(),
         }
     }
@@ -230,6 +270,10 @@ impl Encoded {
         command.encode_into(&mut self.bytes);
     }
 
+    pub fn due(&mut self, due: &Due<'_>) {
+        codec::encode_into(due, &mut self.bytes);
+    }
+
     /// Commands that are encoded already.
     pub fn commands(&mut self, encoded: &[u8]) {
         self.bytes.extend_from_slice(encoded);
@@ -249,9 +293,10 @@ struct Left {
     conditions: u32,
     then: u32,
     otherwise: u32,
+    due: u32,
 }
 
-/// The writes of a group, decoded part by part; ends after the first error.
+/// The writes of a proposal, decoded part by part; ends after the first error.
 #[derive(Debug, Clone)]
 pub struct Parts<'a> {
     rest: &'a [u8],
@@ -260,6 +305,8 @@ pub struct Parts<'a> {
     /// Of that one.
     left: Left,
     is_batch: bool,
+    /// Are they a leader's, and not those of callers?
+    by_leader: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,11 +315,16 @@ pub enum Part<'a> {
     Condition(Condition<'a>),
     Then(Command<'a>),
     Otherwise(Command<'a>),
+    Due(Due<'a>),
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn of(rest: &'a [u8], writes: u32) -> Parts<'a> {
-        Parts { rest, writes, left: Left::default(), is_batch: false }
+    pub(crate) fn of(rest: &'a [u8], writes: u32, by_leader: bool) -> Parts<'a> {
+        Parts { rest, writes, left: Left::default(), is_batch: false, by_leader }
+    }
+
+    pub(crate) fn none() -> Parts<'a> {
+        Parts::of(&[], 0, false)
     }
 
     /// Were all of them walked through?
@@ -286,7 +338,7 @@ impl<'a> Parts<'a> {
     }
 
     fn decode(&mut self) -> Result<Option<Part<'a>>, DecodeError> {
-        let Left { conditions, then, otherwise } = &mut self.left;
+        let Left { conditions, then, otherwise, due } = &mut self.left;
         if *conditions > 0 {
             *conditions -= 1;
             let condition: Condition<'a> = self.decode_one("condition")?;
@@ -305,6 +357,12 @@ impl<'a> Parts<'a> {
             *otherwise -= 1;
             return Ok(Some(Part::Otherwise(self.decode_command()?)));
         }
+        if *due > 0 {
+            *due -= 1;
+            let due: Due<'a> = self.decode_one("due key")?;
+            check_name(Some(due.table))?;
+            return Ok(Some(Part::Due(due)));
+        }
         let Some(writes) = self.writes.checked_sub(1) else {
             let is_over = self.rest.is_empty();
             return if is_over { Ok(None) } else { Err(wrong("trailing bytes")) };
@@ -312,6 +370,9 @@ impl<'a> Parts<'a> {
         self.writes = writes;
         let write: Write<'a> = self.decode_one("write")?;
         write.check()?;
+        if matches!(write, Write::Expire { .. }) != self.by_leader {
+            return Err(wrong("a write of a leader among those of callers, or the other way"));
+        }
         self.left = write.parts();
         self.is_batch = matches!(write, Write::Batch { .. });
         Ok(Some(Part::Write(write)))
@@ -320,7 +381,15 @@ impl<'a> Parts<'a> {
     fn decode_command(&mut self) -> Result<Command<'a>, DecodeError> {
         let command: Command<'a> = self.decode_one("command")?;
         check_name(command.place().table)?;
-        Ok(command)
+        match command {
+            Command::Put { ttl_ms: Setting::To(ttl_ms), .. }
+            | Command::Touch { ttl_ms: Some(ttl_ms), .. }
+                if !(1..=TTL_MS_MAX).contains(&ttl_ms) =>
+            {
+                Err(wrong("a time to live that none may have"))
+            }
+            _ => Ok(command),
+        }
     }
 
     fn decode_one<T: Deserialize<'a>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
@@ -336,7 +405,7 @@ impl<'a> Iterator for Parts<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.decode();
         if next.is_err() {
-            *self = Parts::of(&[], 0);
+            *self = Parts::none();
         }
         next.transpose()
     }

@@ -30,7 +30,7 @@ fn main() {
     let ets = of_ets(count);
     let before = resident_bytes();
     let table = OrderedTable::default();
-    shuffled(count).for_each(|key| table.insert(item(key, 1)));
+    shuffled(count).for_each(|key| _ = table.insert(item(key, 1)));
     let bytes = (resident_bytes() - before) / count as f64;
     println!("{count} entries                      ram       ets    ratio");
     let row = |name: &str, ours: f64, theirs: f64, ratio: f64| {
@@ -141,7 +141,7 @@ fn scan(table: &OrderedTable, count: u64) -> f64 {
 
 fn writes(table: &OrderedTable, count: u64) -> f64 {
     let start = Instant::now();
-    (0..WRITES).for_each(|at| table.insert(item(at * 104_729 % count, 2)));
+    (0..WRITES).for_each(|at| _ = table.insert(item(at * 104_729 % count, 2)));
     start.elapsed().as_nanos() as f64 / WRITES as f64
 }
 

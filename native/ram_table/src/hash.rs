@@ -51,40 +51,35 @@ impl HashTable {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// For the one writer only.
-    pub fn insert(&self, item: Item) {
+    /// For the one writer only. Returns the former item.
+    pub fn insert(&self, item: Item) -> Option<Item> {
         let bytes = item.plain_bytes();
-        match self.change(|all, keep| self.items.replace(all, item, keep)) {
-            Some(None) => _ = self.entries.fetch_add(1, Ordering::Relaxed),
-            Some(Some(_)) => {}
-            None => return,
-        }
+        let old = self.change(|all, keep| self.items.replace(all, item, keep))?;
+        self.entries.fetch_add(u64::from(old.is_none()), Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        old
     }
 
-    /// For the one writer only. Was it there?
-    pub fn remove(&self, key: &[u8]) -> bool {
+    /// For the one writer only. Returns what was there.
+    pub fn remove(&self, key: &[u8]) -> Option<Item> {
         let key = Key(key);
         let is_wanted = |item: &Item| key.is_of(item);
-        let old_bytes = self.change(|all, keep| self.items.remove(all, &key, is_wanted, keep));
-        let was_there = old_bytes.flatten().is_some();
-        if was_there {
-            self.entries.fetch_sub(1, Ordering::Relaxed);
-        }
-        was_there
+        let old = self.change(|all, keep| self.items.remove(all, &key, is_wanted, keep))??;
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        Some(old)
     }
 
-    /// Makes one change and keeps the old item, if a snapshot needs it. How many bytes that had, if
-    /// there was one. The outer `None`: the table is closed.
+    /// Makes one change and keeps the old item, if a snapshot needs it. The outer `None`: the table
+    /// is closed.
     fn change(
         &self,
         change: impl FnOnce(&All<Item>, Keep<'_>) -> Option<Item>,
-    ) -> Option<Option<u64>> {
+    ) -> Option<Option<Item>> {
         let all = self.items.all();
         let mut snapshots = all.snapshots()?.lock();
-        let mut old_bytes = None;
+        let mut former = None;
         let mut keep = |shard: usize, pre_images: &mut PreImages, old: Item| {
-            old_bytes = Some(old.plain_bytes());
+            former = Some(old.clone());
             snapshots.keep(shard, pre_images, old)
         };
         let unneeded = change(&all, &mut keep);
@@ -93,8 +88,8 @@ impl HashTable {
         drop(snapshots);
         drop((unneeded, swept));
         self.reclaimer.free(FREED_BY_A_CHANGE);
-        self.bytes.fetch_sub(old_bytes.unwrap_or(0), Ordering::Relaxed);
-        Some(old_bytes)
+        self.bytes.fetch_sub(former.as_ref().map_or(0, Item::plain_bytes), Ordering::Relaxed);
+        Some(former)
     }
 
     pub fn replace_with(&self, other: &HashTable) {

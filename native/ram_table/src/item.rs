@@ -12,8 +12,8 @@ use super::shards::Element;
 use super::snapshot::{PreImages, Snapshots};
 use super::value::{SharedRepresentation, StoredValue};
 
-/// What is known of the writes of a key since it was created. A key that was deleted and comes back
-/// begins anew.
+/// What is known of the writes of a key since it was created, and how long it stays. A key that was
+/// deleted and comes back begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Of the newest write.
@@ -22,15 +22,29 @@ pub struct Meta {
     pub created_revision: u64,
     /// How many there were.
     pub version: u64,
+    /// `None`: the key stays until it is deleted.
+    pub life: Option<Life>,
+}
+
+/// A time to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// Not 0.
+    pub ttl_ms: u64,
+    /// Of the write that gave it: those after it may have left it as it was.
+    pub revision: u64,
+    /// When the member that holds the item applied that write, by its own clock: each has another.
+    /// For telling what is left, and for no decision.
+    pub since_ms: u64,
 }
 
 impl Meta {
     /// Of a key that the write of this revision creates.
     pub fn created(revision: u64) -> Meta {
-        Meta { revision, created_revision: revision, version: 1 }
+        Meta { revision, created_revision: revision, version: 1, life: None }
     }
 
-    /// After one more write, of this revision.
+    /// After one more write, of this revision, which leaves the time to live as it is.
     pub fn changed(&self, revision: u64) -> Meta {
         Meta { revision, version: self.version.saturating_add(1), ..*self }
     }
@@ -45,8 +59,9 @@ impl Meta {
 /// The head of the metadata says in its low four bits how many bytes the revision has, which follow
 /// it. Behind them, if the head says [`HISTORY`], a byte with the lengths of two numbers, the first
 /// in its low four bits, and the two: the version, and how many revisions ago the key was created.
-/// The other bits are free for other such pairs. Numbers are little-endian, without the zeros at
-/// their end.
+/// If it says [`LIFE`], such a pair follows of the time to live and its beginning, and if it says
+/// [`KEPT`], one of how many revisions ago that was given, and 0. Numbers are little-endian,
+/// without the zeros at their end.
 #[derive(Clone)]
 pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
@@ -56,6 +71,10 @@ const LONG_KEY: u8 = u8::MAX;
 
 /// In the head of the metadata: the key was written more than once.
 const HISTORY: u8 = 1 << LENGTH_BITS;
+/// In the head of the metadata: the key has a time to live.
+const LIFE: u8 = 1 << (LENGTH_BITS + 1);
+/// In the head of the metadata: an older write than the newest gave it.
+const KEPT: u8 = 1 << (LENGTH_BITS + 2);
 const LENGTH_BITS: u32 = 4;
 const LENGTH: u8 = (1 << LENGTH_BITS) - 1;
 
@@ -98,16 +117,28 @@ impl Item {
     }
 
     pub fn meta(&self) -> Meta {
-        let Content { revision, history, .. } = self.content();
-        let created = Meta::created(number(revision));
-        match history {
-            None => created,
-            Some((version, age)) => Meta {
-                created_revision: created.revision.wrapping_sub(number(age)),
-                version: number(version),
-                ..created
-            },
+        let Content { revision, history, life, kept, .. } = self.content();
+        let mut meta = Meta::created(number(revision));
+        if let Some((version, age)) = history {
+            meta.created_revision = meta.revision.wrapping_sub(number(age));
+            meta.version = number(version);
         }
+        meta.life = life.map(|(ttl_ms, since_ms)| {
+            let age = kept.map_or(0, |(age, _)| number(age));
+            let revision = meta.revision.wrapping_sub(age);
+            Life { ttl_ms: number(ttl_ms), revision, since_ms: number(since_ms) }
+        });
+        meta
+    }
+
+    /// Has it a time to live?
+    pub fn has_life(&self) -> bool {
+        self.content().life.is_some()
+    }
+
+    /// Is it this very item, and not one that has its key alone in common?
+    pub fn is_same(&self, other: &Item) -> bool {
+        self.address() == other.address()
     }
 
     /// How many bytes the value has, however it is stored.
@@ -125,13 +156,10 @@ impl Item {
         let (_key, rest) = self.key_and_rest();
         let (head, rest) = rest.split_first().unwrap_or((&0, &[]));
         let (revision, rest) = split(rest, head & LENGTH);
-        if head & HISTORY == 0 {
-            return Content { revision, history: None, stored: rest };
-        }
-        let (lengths, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (version, rest) = split(rest, lengths & LENGTH);
-        let (age, stored) = split(rest, lengths >> LENGTH_BITS);
-        Content { revision, history: Some((version, age)), stored }
+        let (history, rest) = pair(head & HISTORY != 0, rest);
+        let (life, rest) = pair(head & LIFE != 0, rest);
+        let (kept, stored) = pair(head & KEPT != 0, rest);
+        Content { revision, history, life, kept, stored }
     }
 
     fn key_and_rest(&self) -> (&[u8], &[u8]) {
@@ -150,8 +178,25 @@ impl Item {
 struct Content<'a> {
     revision: &'a [u8],
     /// Version and age.
-    history: Option<(&'a [u8], &'a [u8])>,
+    history: Option<Pair<'a>>,
+    /// The time to live, and since when.
+    life: Option<Pair<'a>>,
+    /// How many revisions ago it was given, and 0.
+    kept: Option<Pair<'a>>,
     stored: &'a [u8],
+}
+
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// The pair that these bytes begin with, if it is there, and the others.
+fn pair(is_there: bool, bytes: &[u8]) -> (Option<Pair<'_>>, &[u8]) {
+    if !is_there {
+        return (None, bytes);
+    }
+    let (lengths, rest) = bytes.split_first().unwrap_or((&0, &[]));
+    let (first, rest) = split(rest, lengths & LENGTH);
+    let (second, rest) = split(rest, lengths >> LENGTH_BITS);
+    (Some((first, second)), rest)
 }
 
 fn split(bytes: &[u8], length: u8) -> (&[u8], &[u8]) {
@@ -162,12 +207,12 @@ fn number(digits: &[u8]) -> u64 {
     digits.iter().rev().fold(0, |number, digit| number << 8 | u64::from(*digit))
 }
 
-/// Two bytes of lengths and three numbers.
-const META_BYTES_MAX: usize = 2 + 3 * size_of::<u64>();
+/// Four bytes of lengths and six numbers.
+const META_BYTES_MAX: usize = 4 + 6 * size_of::<u64>();
 
 /// The metadata as an item stores it, for which there is room.
 fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
-    let Meta { revision, created_revision, version } = *meta;
+    let Meta { revision, created_revision, version, life } = *meta;
     let mut written = 0;
     let mut write = |bytes: &[u8]| {
         if let Some(place) = room.get_mut(written..written + bytes.len()) {
@@ -183,12 +228,19 @@ fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
             write(bytes.get(..length).unwrap_or_default());
         }
     };
-    if *meta == Meta::created(revision) {
-        write_number(&[digits(revision)], &[revision]);
-    } else {
-        let age = revision.wrapping_sub(created_revision);
-        write_number(&[digits(revision) | HISTORY], &[revision]);
-        write_number(&[digits(version) | digits(age) << LENGTH_BITS], &[version, age]);
+    let mut head = digits(revision);
+    let age = revision.wrapping_sub(created_revision);
+    let history = (age != 0 || version != 1).then_some((version, age));
+    let kept = life.map_or(0, |life| revision.wrapping_sub(life.revision));
+    let pairs = [
+        (HISTORY, history),
+        (LIFE, life.map(|life| (life.ttl_ms, life.since_ms))),
+        (KEPT, (kept != 0).then_some((kept, 0))),
+    ];
+    pairs.iter().filter(|(_, pair)| pair.is_some()).for_each(|(bit, _)| head |= bit);
+    write_number(&[head], &[revision]);
+    for (one, other) in pairs.iter().filter_map(|(_, pair)| *pair) {
+        write_number(&[digits(one) | digits(other) << LENGTH_BITS], &[one, other]);
     }
     room.get(..written).unwrap_or_default()
 }
@@ -275,15 +327,25 @@ mod tests {
         numbers
     }
 
+    fn has_its_meta(meta: Meta) {
+        let item = item(b"key", b"value", &meta);
+        assert_eq!((item.meta(), item.revision()), (meta, meta.revision));
+        assert_eq!(item.has_life(), meta.life.is_some());
+        assert_eq!((item.key(), item.stored_bytes()), (&b"key"[..], &b"value"[..]));
+    }
+
     #[test]
     fn an_item_has_the_metadata_that_it_was_made_with_whatever_the_numbers() {
         for revision in numbers() {
             for created_revision in numbers() {
                 for version in numbers() {
-                    let meta = Meta { revision, created_revision, version };
-                    let item = item(b"key", b"value", &meta);
-                    assert_eq!((item.meta(), item.revision()), (meta, revision));
-                    assert_eq!((item.key(), item.stored_bytes()), (&b"key"[..], &b"value"[..]));
+                    let meta = Meta { created_revision, version, ..Meta::created(revision) };
+                    has_its_meta(meta);
+                    let (ttl_ms, since_ms) = (version.max(1), created_revision);
+                    for given in [revision, created_revision] {
+                        let life = Life { ttl_ms, revision: given, since_ms };
+                        has_its_meta(Meta { life: Some(life), ..meta });
+                    }
                 }
             }
         }
@@ -307,9 +369,10 @@ mod tests {
     #[test]
     fn a_write_keeps_when_the_key_was_created_and_counts_on() {
         let created = Meta::created(7);
-        assert_eq!(created, Meta { revision: 7, created_revision: 7, version: 1 });
-        let changed = created.changed(9).changed(12);
-        assert_eq!(changed, Meta { revision: 12, created_revision: 7, version: 3 });
+        assert_eq!((created.revision, created.created_revision, created.version), (7, 7, 1));
+        let life = Some(Life { ttl_ms: 5, revision: 7, since_ms: 6 });
+        let changed = Meta { life, ..created }.changed(9).changed(12);
+        assert_eq!(changed, Meta { revision: 12, version: 3, life, ..created });
     }
 
     #[test]
@@ -320,6 +383,9 @@ mod tests {
         assert_eq!(room(created.changed((1 << 30) + 5)), 1 + 4 + 3);
         let much = |version, age| Meta { version, revision: created.revision + age, ..created };
         assert_eq!(room(much(65_535, 1 << 29)), 1 + 4 + 7, "a counter, changed for long");
+        let life = Life { ttl_ms: 3_600_000, revision: created.revision, since_ms: 1 << 31 };
+        let hour = Meta { life: Some(life), ..created };
+        assert_eq!(room(hour), 1 + 4 + 8, "an hour, begun after days");
         let most = much(65_535, (1 << 40) - 1);
         assert!(room(most) <= room(Meta::created(most.revision)) + 8);
     }

@@ -139,31 +139,31 @@ impl OrderedTable {
         self.tree.read(|tree| Some(tree.as_ref()?.range(span, limit)))
     }
 
-    /// For the one writer only.
-    pub fn insert(&self, item: Item) {
+    /// For the one writer only. Returns the former item.
+    pub fn insert(&self, item: Item) -> Option<Item> {
         let new_bytes = item.plain_bytes();
-        let Some((old, copied_bytes)) = self.change(|tree| tree.insert(item)) else { return };
+        let (old, copied_bytes) = self.change(|tree| tree.insert(item))?;
         self.bytes.fetch_add(new_bytes, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.settle(old.as_slice(), copied_bytes);
+        old
     }
 
-    /// For the one writer only. Was it there?
-    pub fn remove(&self, key: &[u8]) -> bool {
-        let Some((old, copied_bytes)) = self.change(|tree| tree.remove(key)) else { return false };
+    /// For the one writer only. Returns what was there.
+    pub fn remove(&self, key: &[u8]) -> Option<Item> {
+        let (old, copied_bytes) = self.change(|tree| tree.remove(key))?;
         self.settle(old.as_slice(), copied_bytes);
-        old.is_some()
+        old
     }
 
-    /// For the one writer only: removes some of those from one bound to the other, and returns how
-    /// many these were; 0 when none is left. To readers that is one change: what one leaf has.
-    pub fn remove_some(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> usize {
+    /// For the one writer only: removes and returns some of those from one bound to the other; none
+    /// when none is left. To readers that is one change: what one leaf has.
+    pub fn remove_some(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Vec<Item> {
         let span = Span { from, to, is_reverse: false };
-        let Some((old, copied_bytes)) = self.change(|tree| tree.remove_some(span)) else {
-            return 0;
-        };
+        let removed = self.change(|tree| tree.remove_some(span));
+        let (old, copied_bytes) = removed.unwrap_or_default();
         self.settle(&old, copied_bytes);
-        old.len()
+        old
     }
 
     /// Changes the tree, and returns what was removed, to be freed when no reader waits, and the

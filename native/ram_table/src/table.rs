@@ -10,7 +10,6 @@ pub use super::item::{Item, Meta};
 pub use super::ordered::{OrderedSnapshot, OrderedTable};
 use super::reclaim::Reclaimer;
 pub use super::snapshot::{Revoked, Snapshot as HashSnapshot};
-use super::value::StoredValue;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableType {
@@ -164,28 +163,16 @@ impl Table {
         }
     }
 
-    /// For the one writer only.
-    pub fn insert(&self, item: Item) {
+    /// For the one writer only. Returns the former item.
+    pub fn insert(&self, item: Item) -> Option<Item> {
         match self.typed() {
             Typed::Hash(hash) => hash.insert(item),
             Typed::Ordered(ordered) => ordered.insert(item),
         }
     }
 
-    /// For the one writer only: what the key holds after a write of this revision. A write is one
-    /// version, whatever it does to a key.
-    pub fn put(&self, key: &[u8], value: StoredValue, revision: u64) {
-        let meta = self.with_item(key, |item| match item {
-            None => Meta::created(revision),
-            Some(item) if item.revision() == revision => item.meta(),
-            Some(item) => item.meta().changed(revision),
-        });
-        let meta = meta.unwrap_or_else(|| Meta::created(revision));
-        self.insert(Item::new(key, value, &meta));
-    }
-
-    /// For the one writer only. Was it there?
-    pub fn remove(&self, key: &[u8]) -> bool {
+    /// For the one writer only. Returns what was there.
+    pub fn remove(&self, key: &[u8]) -> Option<Item> {
         match self.typed() {
             Typed::Hash(hash) => hash.remove(key),
             Typed::Ordered(ordered) => ordered.remove(key),
@@ -203,11 +190,11 @@ impl Table {
         }
     }
 
-    /// For the one writer only: removes some items of a range of an ordered table, and returns how
-    /// many these were; 0 when none is left.
-    pub fn remove_some(&self, (from, to): KeyRange<'_>) -> usize {
+    /// For the one writer only: removes and returns some items of a range of an ordered table; none
+    /// when none is left.
+    pub fn remove_some(&self, (from, to): KeyRange<'_>) -> Vec<Item> {
         match self.typed() {
-            Typed::Hash(_) => 0,
+            Typed::Hash(_) => Vec::new(),
             Typed::Ordered(ordered) => ordered.remove_some(from, to),
         }
     }

@@ -28,7 +28,7 @@ impl Writing<'_> {
         let value = match *command {
             Command::Put { value, .. } => Some(value),
             Command::Count { count, .. } => Some(count),
-            Command::Delete { .. } | Command::Get { .. } => None,
+            Command::Delete { .. } | Command::Touch { .. } | Command::Get { .. } => None,
         };
         limits.check(command.place().key, value)?;
         self.encoded.command(command);

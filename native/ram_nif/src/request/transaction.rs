@@ -146,7 +146,7 @@ impl<'a> Encoder<'a, '_> {
             [] if atoms::delete() == kind => self.writing.command(&Command::Delete { at }),
             [value] if atoms::put() == kind => {
                 let value: Binary = value.decode()?;
-                self.writing.command(&Command::Put { at, value: &value })
+                self.writing.command(&Command::put_at(at, &value))
             }
             [increment, default, limit] if atoms::count() == kind => {
                 let limit = if atoms::none() == limit { None } else { Some(limit.decode()?) };

@@ -11,7 +11,7 @@ use crate::value::{self, Found};
 mod atoms {
     rustler::atoms! {
         ram_event, put, delete, ok, error, initial_done, lost,
-        deleted, expired, dropped, unreadable_key, unreadable_value,
+        deleted, expired, owner_down, dropped, unreadable_key, unreadable_value,
     }
 }
 
@@ -55,6 +55,7 @@ fn change<'a>(env: Env<'a>, event: &Event, with_old: bool) -> Term<'a> {
             let reason = match event.gone {
                 Gone::Deleted => atoms::deleted(),
                 Gone::Expired => atoms::expired(),
+                Gone::OwnerDown => atoms::owner_down(),
                 Gone::Dropped => atoms::dropped(),
             };
             (atoms::delete(), key, reason).encode(env)

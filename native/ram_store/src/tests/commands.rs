@@ -71,7 +71,7 @@ fn a_group_of_too_many_writes_or_of_a_write_without_a_command_is_refused_whole()
     let more = group(stamp, &vec![put.clone(); GROUP_WRITES_MAX + 1]);
     let none = group(stamp, &[put, batch("", &[])]);
     for wrong in [more, none] {
-        assert!(client.store.apply(99, &wrong).is_err());
+        assert!(client.store.apply(entry(99), &wrong).is_err());
     }
     assert_eq!(client.store.table().entries(), 0);
     let Outcome::Answers(answers) = client.send(&most) else { panic!() };
@@ -92,22 +92,20 @@ fn garbage_and_cut_proposals_are_errors_and_change_nothing() {
         ],
     );
     for end in 0..bytes.len() {
-        assert!(client.store.apply(99, &bytes[..end]).is_err(), "cut at {end}");
+        assert!(client.store.apply(entry(99), &bytes[..end]).is_err(), "cut at {end}");
     }
     let mut long = bytes.to_vec();
     long.push(0);
-    assert!(client.store.apply(99, &long).is_err());
+    assert!(client.store.apply(entry(99), &long).is_err());
     assert_eq!((client.store.table().entries(), client.store.tables().count()), (0, 1));
 }
 
 #[test]
 fn a_command_tells_the_key_that_it_may_change() {
     let at = Place { table: Some("elsewhere"), key: b"key" };
-    for command in [
-        Command::Put { at, value: b"v" },
-        Command::Delete { at },
-        Command::Count { at, count: b"1" },
-    ] {
+    for command in
+        [Command::put_at(at, b"v"), Command::Delete { at }, Command::Count { at, count: b"1" }]
+    {
         assert_eq!((command.place(), command.changes()), (at, Some(&b"key"[..])));
         let mut write = b"before".to_vec();
         command.encode_into(&mut write);
@@ -143,9 +141,9 @@ fn a_group_with_a_wrong_command_far_behind_changes_nothing() {
     let stamp = client.stamp();
     let whole = group(stamp, &[batch("", &puts)]);
     let cut = Bytes::copy_from_slice(&whole[..whole.len() - 1]);
-    assert!(client.store.apply(9, &cut).is_err());
+    assert!(client.store.apply(entry(9), &cut).is_err());
     assert_eq!(client.store.table().entries(), 0);
-    client.store.apply(9, &whole).unwrap();
+    client.store.apply(entry(9), &whole).unwrap();
     assert_eq!((client.store.table().entries(), client.revision()), (20_000, 1));
 }
 
@@ -164,7 +162,7 @@ fn a_write_that_ends_where_a_look_ends_is_not_the_whole_group() {
         let stamp = client.stamp();
         let whole = group(stamp, &[batch("", &more)]);
         let cut = whole.slice(..whole.len() - codec::encode(&put(b"new", b"v")).len());
-        assert!(client.store.apply(9, &cut).is_err());
+        assert!(client.store.apply(entry(9), &cut).is_err());
         assert!(client.value(b"new").is_none());
     }
 }

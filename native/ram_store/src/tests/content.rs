@@ -140,7 +140,7 @@ fn in_whatever_form_values_are_held_they_are_read_counted_and_compared_as_they_a
     let then = [put(b"key", &[1; 8]), Command::Count { at: Place::of(b"key"), count: &[1; 8] }];
     let condition = Condition::Key { at: Place::of(b"key"), is };
     let answer = client.answer(transaction("", &[condition], &then, &[]));
-    let counted = Meta { revision: 4, created_revision: 1, version: 2 };
+    let counted = Meta { revision: 4, created_revision: 1, version: 2, life: None };
     assert_eq!(answer, ran(true, 4, &[found_with(&[2; 8], counted)]));
     let absent = client.answer(expecting(State::Value(b"value"), delete(b"key")));
     assert_eq!(absent, ran(false, 4, &[found_with(&[2; 8], counted)]));

@@ -27,8 +27,12 @@ fn written(dump: &Dump) -> Blocked {
 }
 
 pub(super) fn load(blocks: &[Vec<u8>]) -> Result<Store, DecodeError> {
+    load_at(blocks, 0)
+}
+
+pub(super) fn load_at(blocks: &[Vec<u8>], now_ms: u64) -> Result<Store, DecodeError> {
     let mut blocks = blocks.iter().cloned();
-    Store::load(|| Ok(blocks.next()), Arc::new(Plain))
+    Store::load(|| Ok(blocks.next()), Arc::new(Plain), now_ms)
 }
 
 /// Entries of 100 bytes, three blocks of them.
@@ -173,7 +177,7 @@ fn a_dump_has_all_tables_with_their_types_and_the_metadata_of_their_keys() {
     assert_eq!(loaded.metadata(), client.store.metadata());
     assert_eq!(loaded.tables().bytes(), client.store.tables().bytes());
     let often = loaded.tables().get("ordered").unwrap().get(b"often").unwrap();
-    assert_eq!(often.meta(), Meta { revision: 12, created_revision: 10, version: 3 });
+    assert_eq!(often.meta(), Meta { revision: 12, created_revision: 10, version: 3, life: None });
     assert_eq!(blocks_of(&loaded).len(), blocks.len());
 
     client.answers(&[drop_table("ordered"), batch("set", &[delete(b"once")])]);
@@ -182,7 +186,7 @@ fn a_dump_has_all_tables_with_their_types_and_the_metadata_of_their_keys() {
 }
 
 /// Key, value, revision, how many revisions before that it was created, version.
-type Written<'a> = (&'a [u8], &'a [u8], u64, u64, u64);
+type Written<'a> = (&'a [u8], &'a [u8], u64, u64, u64, u64, u64);
 
 /// As a dump has them.
 fn entries(entries: &[Written<'_>]) -> Vec<u8> {
@@ -202,7 +206,7 @@ fn state(content: &[Vec<u8>]) -> Blocked {
 #[test]
 fn a_dump_whose_tables_cannot_be_is_refused() {
     let default = || table("", false, 0);
-    let entry = || entries(&[(b"k", b"v", 9, 8, 9)]);
+    let entry = || entries(&[(b"k", b"v", 9, 8, 9, 0, 0)]);
     let longest = "n".repeat(TABLE_NAME_BYTES_MAX);
     let longer = "n".repeat(TABLE_NAME_BYTES_MAX + 1);
     let of = |count: usize| {
@@ -246,14 +250,32 @@ fn a_dump_whose_metadata_cannot_be_is_refused() {
         (9, 0, 2, false),
         (9, 0, 0, false),
     ] {
-        let entry = entries(&[(b"k", b"v", revision, age, version)]);
+        let entry = entries(&[(b"k", b"v", revision, age, version, 0, 0)]);
         let loaded = load(&state(&[table("", false, 1), entry]));
         assert_eq!(loaded.is_ok(), is_right, "{revision} {age} {version}");
         if let Ok(store) = loaded {
             let created_revision = revision - age;
-            let meta = Meta { revision, created_revision, version };
+            let meta = Meta { revision, created_revision, version, life: None };
             assert_eq!(store.table().get(b"k").unwrap().meta(), meta);
         }
+    }
+}
+
+#[test]
+fn a_dump_whose_times_to_live_cannot_be_is_refused() {
+    // Of an entry that was created 8 revisions before; how many revisions before that was given.
+    for (ttl_ms, ttl_age, is_right) in [
+        (0, 0, true),
+        (0, 1, false),
+        (1, 0, true),
+        (TTL_MS_MAX, 8, true),
+        (TTL_MS_MAX + 1, 0, false),
+        (1, 9, false),
+        (1, u64::MAX, false),
+    ] {
+        let entry = entries(&[(b"k", b"v", 9, 8, 9, ttl_ms, ttl_age)]);
+        let loaded = load(&state(&[table("", false, 1), entry]));
+        assert_eq!(loaded.is_ok(), is_right, "{ttl_ms} {ttl_age}");
     }
 }
 

@@ -21,7 +21,12 @@ fn writes() -> Vec<Encoded> {
     let mut conditions: Vec<Condition> =
         states.into_iter().chain(revisions).map(|is| key_is(key, is)).collect();
     conditions.push(Condition::Unchanged { table: Some("o"), range, revision: 9, entries: 1 });
-    let commands = [put(key, b"v"), delete(key), get(key), count(key, b"n")];
+    let at = Place::of(key);
+    let lives = [Setting::Keep, Setting::To(300)];
+    let puts = lives.map(|ttl_ms| Command::Put { at, value: b"v", ttl_ms });
+    let touches = [None, Some(300)].map(|ttl_ms| Command::Touch { at, ttl_ms });
+    let mut commands = vec![put(key, b"v"), delete(key), get(key), count(key, b"n")];
+    commands.extend(puts.into_iter().chain(touches));
     vec![
         batch("", &commands[..2]),
         transaction("t", &conditions, &commands, &[Command::Get { at: other }]),
@@ -58,6 +63,7 @@ fn dumped() -> Vec<u8> {
     client.answer(create("o", true));
     client.answer(batch("o", &[put(b"k", b"v")]));
     client.run(&[put(b"k", b"1"), put(b"k", b"2")]);
+    client.run(&[Command::Put { at: Place::of(b"l"), value: b"v", ttl_ms: Setting::To(300) }]);
     dump::blocks_of(&client.store).concat()
 }
 
@@ -66,12 +72,15 @@ fn dumped() -> Vec<u8> {
 #[test]
 fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_files_stand_for() {
     let stamp = Stamp { session: 300, sequence: 2, acked_below: 1 };
-    let proposals = [group::open_session(), group(stamp, &writes())].concat();
+    let mut expire = Encoded::of(&Write::Expire { keys: 1 });
+    expire.due(&Due { table: "t", key: b"k", revision: 9 });
+    let lead = group::lead(300, &expire);
+    let proposals = [group::open_session(), group(stamp, &writes()), lead].concat();
     let formats = [proposals, codec::encode(&outcomes()), dumped()];
     let sums = [
-        (121, 10_379_567_835_962_818_448),
+        (165, 4_078_545_019_712_942_296),
         (54, 6_598_634_467_748_143_355),
-        (42, 2_751_743_207_449_341_194),
+        (55, 9_041_735_754_397_733_201),
     ];
     assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);
 }

@@ -4,8 +4,10 @@ mod commands;
 mod comparing;
 mod content;
 mod dump;
+mod expiry;
 mod formats;
 mod model;
+mod observers;
 mod plan;
 mod ranges;
 mod retries;
@@ -19,12 +21,14 @@ use crate::group::{self, Stamp};
 use crate::sessions::{
     GROUPS_MAX, Part, RESULTS_REMEMBERED_BYTES_MAX, Remembered, SESSIONS_MAX, Sessions,
 };
-use crate::write::{Command, Comparison, Condition, Encoded, Place, Range, State, Write};
+use crate::write::{
+    Command, Comparison, Condition, Due, Encoded, Place, Range, Setting, State, Write,
+};
 use bytes::Bytes;
 use ram_limits::{
     ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, GROUP_WRITES_MAX,
     NUMBER_BYTES_MAX, RANGE_ENTRIES_MAX, RESULTS_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX,
-    TRANSACTION_PARTS_MAX,
+    TRANSACTION_PARTS_MAX, TTL_MS_MAX,
 };
 use ram_table::item::{Item, Meta};
 use ram_table::table::{Revoked, TableSnapshot};
@@ -55,7 +59,7 @@ impl Client {
 
     fn open(&mut self) {
         self.index += 1;
-        match self.store.apply(self.index, &group::open_session()).unwrap() {
+        match self.store.apply(entry(self.index), &group::open_session()).unwrap() {
             Outcome::SessionOpened { session } => self.session = session,
             other => panic!("{other:?}"),
         }
@@ -68,7 +72,7 @@ impl Client {
 
     fn send(&mut self, group: &Bytes) -> Outcome {
         self.index += 1;
-        self.store.apply(self.index, group).unwrap()
+        self.store.apply(entry(self.index), group).unwrap()
     }
 
     /// The answers to these writes, of one group.
@@ -99,9 +103,20 @@ impl Client {
         self.store.table().get(key).map(|item| item.meta())
     }
 
+    /// Past the log: for values that no caller may write.
+    fn set(&self, key: &[u8], value: &[u8]) {
+        let item = Item::new(key, StoredValue::plain(value), &Meta::created(1));
+        self.store.table().insert(item);
+    }
+
     fn revision(&self) -> u64 {
         self.store.metadata().revision
     }
+}
+
+/// Of the first term.
+fn entry(index: u64) -> EntryId {
+    EntryId { term: 1, index }
 }
 
 fn group(stamp: Stamp, writes: &[Encoded]) -> Bytes {
@@ -156,7 +171,7 @@ fn found(value: &[u8], revision: u64) -> Option<Found> {
 }
 
 fn found_with(value: &[u8], meta: Meta) -> Option<Found> {
-    let Meta { revision, created_revision, version } = meta;
+    let Meta { revision, created_revision, version, .. } = meta;
     Some(Found { value: Bytes::copy_from_slice(value), revision, created_revision, version })
 }
 

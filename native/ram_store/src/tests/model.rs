@@ -3,10 +3,12 @@
 //! The model shares no code with the store: its tables are B-trees of owned keys, and a write works
 //! on a copy of them all, which is thrown away where it fails.
 
+use super::observers::Witness;
 use super::plan::*;
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use ram_table::item::Life;
 use std::ops::RangeBounds;
 
 #[derive(Debug, Clone, Default)]
@@ -105,11 +107,16 @@ impl Model {
         let revision = self.revision + 1;
         let (_, content) = self.table(table)?;
         self.has_changed |= match change {
-            Change::Put(key, value) => {
-                let meta = match content.get(&vec![*key]) {
-                    None => Meta { revision, created_revision: revision, version: 1 },
+            Change::Put(key, value, ttl_ms) => {
+                let mut meta = match content.get(&vec![*key]) {
+                    None => Meta::created(revision),
                     Some((_, meta)) if meta.revision == revision => *meta,
                     Some((_, meta)) => Meta { revision, version: meta.version + 1, ..*meta },
+                };
+                meta.life = match ttl_ms {
+                    Setting::Keep => meta.life,
+                    Setting::Clear => None,
+                    Setting::To(ttl_ms) => Some(Life { ttl_ms: *ttl_ms, revision, since_ms: 0 }),
                 };
                 content.insert(vec![*key], (value.clone(), meta));
                 true
@@ -144,8 +151,19 @@ impl Model {
                     .map_or(number(0).to_vec(), |found| found.value.to_vec());
                 let no_number = |_| Failure::NotANumber { command: at };
                 let current = i64::from_le_bytes(current.try_into().map_err(no_number)?);
-                self.change(table, &Change::Put(*key, number(current + by).to_vec()))?;
+                let counted = number(current + by).to_vec();
+                self.change(table, &Change::Put(*key, counted, Setting::Keep))?;
                 results.push(self.found(table, *key)?);
+                Ok(())
+            }
+            Step::Touch(named, key, ttl_ms) => {
+                let revision = self.revision + 1;
+                let (_, content) = self.table(named.unwrap_or(table))?;
+                if let Some((_, meta)) = content.get_mut(&vec![*key]) {
+                    let life = |ttl_ms| Life { ttl_ms, revision, since_ms: 0 };
+                    *meta = Meta { revision, life: ttl_ms.map(life), ..*meta };
+                    self.has_changed = true;
+                }
                 Ok(())
             }
         }
@@ -247,8 +265,9 @@ fn with_range<T>(bounds: &Bounds, with: impl FnOnce(Range<'_>) -> T) -> T {
 
 fn encode_change(encoded: &mut Encoded, table: Option<&str>, change: &Change) {
     match change {
-        Change::Put(key, value) => {
-            encoded.command(&Command::Put { at: Place { table, key: &[*key] }, value });
+        Change::Put(key, value, ttl_ms) => {
+            let (at, ttl_ms) = (Place { table, key: &[*key] }, *ttl_ms);
+            encoded.command(&Command::Put { at, value, ttl_ms });
         }
         Change::Delete(key) => {
             encoded.command(&Command::Delete { at: Place { table, key: &[*key] } })
@@ -267,6 +286,10 @@ fn encode_step(encoded: &mut Encoded, step: &Step) {
             let at = Place { table: name(named), key: &[*key] };
             encoded.command(&Command::Count { at, count: &number(*by) });
         }
+        Step::Touch(named, key, ttl_ms) => {
+            let at = Place { table: name(named), key: &[*key] };
+            encoded.command(&Command::Touch { at, ttl_ms: *ttl_ms });
+        }
     }
 }
 
@@ -278,6 +301,7 @@ proptest! {
         groups in vec((vec(planned(), 1..8), 0..4u8), 1..25),
     ) {
         let (mut one, mut other, mut model) = (Client::new(), Client::new(), Model::new());
+        let witness = Witness::of(&mut one);
         for (writes, fate) in groups {
             let stamp = one.stamp();
             let (mut encoded, mut expected) = (Vec::new(), Vec::new());
@@ -301,6 +325,12 @@ proptest! {
                 _ => {}
             }
             prop_assert_eq!(&contents(&one.store), &model.tables);
+            let content = |(name, (_, content)): (&String, &(bool, Content))| {
+                (!content.is_empty()).then(|| (name.clone(), content.clone()))
+            };
+            let told: BTreeMap<_, _> = model.tables.iter().filter_map(content).collect();
+            prop_assert_eq!(&witness.told().tables, &told);
+            prop_assert_eq!(witness.told().revision, model.revision);
         }
         prop_assert_eq!(contents(&other.store), model.tables);
         prop_assert_eq!(one.store.metadata(), other.store.metadata());

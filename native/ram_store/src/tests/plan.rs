@@ -1,7 +1,7 @@
 //! Random writes of all kinds, for the model.
 
 use super::number;
-use crate::write::Comparison;
+use crate::write::{Comparison, Setting};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::ops::Bound;
@@ -13,7 +13,7 @@ pub type Bounds = (Bound<Key>, Bound<Key>);
 
 #[derive(Debug, Clone)]
 pub enum Change {
-    Put(Key, Vec<u8>),
+    Put(Key, Vec<u8>, Setting<u64>),
     Delete(Key),
 }
 
@@ -23,6 +23,7 @@ pub enum Step {
     Change(Option<usize>, Change),
     Get(Option<usize>, Key),
     Count(Option<usize>, Key, i64),
+    Touch(Option<usize>, Key, Option<u64>),
 }
 
 #[derive(Debug, Clone)]
@@ -79,8 +80,16 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        2 => (key(), value()).prop_map(|(key, value)| Change::Put(key, value)),
+        2 => (key(), value(), ttl()).prop_map(|(key, value, ttl)| Change::Put(key, value, ttl)),
         1 => key().prop_map(Change::Delete),
+    ]
+}
+
+fn ttl() -> impl Strategy<Value = Setting<u64>> {
+    prop_oneof![
+        2 => Just(Setting::Clear),
+        1 => Just(Setting::Keep),
+        1 => (1..1000u64).prop_map(Setting::To)
     ]
 }
 
@@ -94,6 +103,8 @@ fn step() -> impl Strategy<Value = Step> {
         (named(), change()).prop_map(|(table, change)| Step::Change(table, change)),
         (named(), key()).prop_map(|(table, key)| Step::Get(table, key)),
         (named(), key(), -2..3i64).prop_map(|(table, key, by)| Step::Count(table, key, by)),
+        (named(), key(), proptest::option::of(1..1000u64))
+            .prop_map(|(table, key, ttl_ms)| Step::Touch(table, key, ttl_ms)),
     ]
 }
 

@@ -133,7 +133,7 @@ fn a_dump_whose_sessions_cannot_be_is_refused() {
     let load = |parts: &[Part]| {
         let head = [codec::encode(&9u64), codec::encode(&parts), codec::encode(&0u64)];
         let mut blocks = head.into_iter();
-        Store::load(|| Ok::<_, DecodeError>(blocks.next()), Arc::new(Plain))
+        Store::load(|| Ok::<_, DecodeError>(blocks.next()), Arc::new(Plain), 0)
     };
     assert!(load(&[session(1), restored_group(1, 5, 1)]).is_ok());
     let error = load(&[session(1), restored_group(2, 5, 1)]).map(|_| ()).unwrap_err();

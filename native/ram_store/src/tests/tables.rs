@@ -70,7 +70,7 @@ fn a_group_with_a_name_that_is_too_long_is_refused_whole() {
             batch(name, &[put(b"k", b"")]),
             transaction(name, &[], &[], &[]),
             delete_range(name, (Bound::Unbounded, Bound::Unbounded)),
-            transaction("", &[], &[Command::Put { at: in_table(name, b"k"), value: b"" }], &[]),
+            transaction("", &[], &[Command::put_at(in_table(name, b"k"), b"")], &[]),
             transaction("", &[], &[], &[Command::Get { at: in_table(name, b"k") }]),
             transaction("", &[nowhere(name)], &[], &[]),
             transaction("", &[unchanged(name)], &[], &[]),
@@ -81,7 +81,7 @@ fn a_group_with_a_name_that_is_too_long_is_refused_whole() {
         let stamp = client.stamp();
         let puts = batch("", &[put(b"a", b"")]);
         let bytes = group(stamp, &[puts.clone(), wrong]);
-        assert!(client.store.apply(9, &bytes).is_err(), "{at}");
+        assert!(client.store.apply(entry(9), &bytes).is_err(), "{at}");
         assert_eq!(client.revision(), 0, "{at}");
         client.answers(&[puts, right]);
     }
@@ -122,7 +122,7 @@ fn a_deleted_range_is_one_write_however_many_steps_it_takes() {
         let mut applying = Applying::of(&bytes).unwrap();
         let mut steps = 1;
         let outcome = loop {
-            match client.store.step(99, &mut applying).unwrap() {
+            match client.store.step(entry(99), &mut applying).unwrap() {
                 Some(outcome) => break outcome,
                 None => steps += 1,
             }

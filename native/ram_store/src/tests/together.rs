@@ -77,7 +77,7 @@ fn answers_fill_their_room_to_the_last_byte() {
     let answers = client.answers(&[see(b"half"), see(b"more"), see(b"half")]);
     assert_eq!(kinds(&answers), ["ran", "deferred", "ran"]);
     let quarter = vec![7; RESULTS_BYTES_MAX / 4 - of_its_own];
-    client.store.table().put(b"quarter", StoredValue::plain(&quarter), 1);
+    client.set(b"quarter", &quarter);
     for (gets, expected) in [(4, "ran"), (5, "failed")] {
         let answers = client.answers(&[transaction("", &[], &vec![get(b"quarter"); gets], &[])]);
         assert_eq!(kinds(&answers), [expected]);
@@ -115,7 +115,7 @@ fn results_of_nothing_and_names_count_too() {
 fn a_single_result_may_be_of_any_size() {
     let mut client = holding(&[(b"large", 1), (b"a", 1)]);
     let large = vec![7; RESULTS_BYTES_MAX + 1];
-    client.store.table().put(b"large", StoredValue::plain(&large), 1);
+    client.set(b"large", &large);
     let answers = client.answers(&[expecting(State::Absent, put(b"large", b""))]);
     assert_eq!(kinds(&answers), ["ran otherwise"]);
     let answers = client.answers(&[transaction("", &[], &[get(b"large"), get(b"a")], &[])]);
@@ -249,7 +249,7 @@ fn a_step_is_so_many_parts_and_fewer_where_values_are_long() {
         let bytes = group(stamp, &vec![write; again]);
         let mut applying = Applying::of(&bytes).unwrap();
         let mut steps = 1;
-        while client.store.step(9, &mut applying).unwrap().is_none() {
+        while client.store.step(entry(9), &mut applying).unwrap().is_none() {
             steps += 1;
         }
         steps

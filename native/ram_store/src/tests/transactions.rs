@@ -3,7 +3,7 @@
 use super::*;
 
 fn meta(revision: u64, created_revision: u64, version: u64) -> Option<Meta> {
-    Some(Meta { revision, created_revision, version })
+    Some(Meta { revision, created_revision, version, life: None })
 }
 
 /// A store with `a`, written twice, and `n`, a number.
@@ -203,7 +203,7 @@ fn a_transaction_that_fails_has_changed_nothing_whatever_came_before_in_it() {
     let nowhere = in_table("none", b"a");
     let too_large = Failure::ResultsTooLarge { bytes_max: RESULTS_BYTES_MAX as u64 };
     for (last, failure) in [
-        (vec![Command::Put { at: nowhere, value: b"" }], no_table.clone()),
+        (vec![Command::put_at(nowhere, b"")], no_table.clone()),
         (vec![Command::Delete { at: nowhere }], no_table.clone()),
         (vec![Command::Get { at: nowhere }], no_table.clone()),
         (vec![Command::Count { at: nowhere, count: &one }], no_table.clone()),
@@ -213,7 +213,7 @@ fn a_transaction_that_fails_has_changed_nothing_whatever_came_before_in_it() {
         (vec![get(b"large"); 4], too_large),
     ] {
         let mut client = filled();
-        client.store.table().put(b"large", StoredValue::plain(&large), 1);
+        client.set(b"large", &large);
         let (metas, revision) = (client.metas(), client.revision());
         let commands = [&before[..], &last].concat();
         let absent = [key_is(b"a", State::Absent)];
@@ -259,8 +259,8 @@ fn a_place_may_name_another_table_than_that_of_the_write() {
     let (one, two) = (number(1), number(2));
     let commands = [
         put(b"k", b"t"),
-        Command::Put { at: in_table("", b"k"), value: b"default" },
-        Command::Put { at: in_table("u", b"k"), value: b"u" },
+        Command::put_at(in_table("", b"k"), b"default"),
+        Command::put_at(in_table("u", b"k"), b"u"),
         Command::Get { at: in_table("t", b"k") },
         Command::Get { at: in_table("", b"k") },
         Command::Count { at: in_table("u", b"n"), count: &one },
@@ -313,7 +313,8 @@ fn a_transaction_of_too_many_parts_of_one_kind_is_refused_whole() {
             &vec![put(b"a", b""); then],
             &vec![put(b"a", b""); otherwise],
         );
-        let applied = client.store.apply(9, &group(stamp, &[batch("", &[put(b"b", b"")]), write]));
+        let applied =
+            client.store.apply(entry(9), &group(stamp, &[batch("", &[put(b"b", b"")]), write]));
         assert_eq!(applied.is_ok(), is_right);
         assert_eq!(client.revision(), if is_right { 2 } else { 0 });
     }
@@ -326,14 +327,14 @@ fn a_batch_with_a_command_that_may_fail_or_answers_something_is_refused_whole() 
     for wrong in [
         get(b"a"),
         count(b"a", &one),
-        Command::Put { at: elsewhere, value: b"" },
+        Command::put_at(elsewhere, b""),
         Command::Delete { at: elsewhere },
     ] {
         let mut client = Client::new();
         let stamp = client.stamp();
         let bytes =
             group(stamp, &[batch("", &[put(b"b", b"")]), batch("", &[put(b"a", b""), wrong])]);
-        assert!(client.store.apply(9, &bytes).is_err(), "{wrong:?}");
+        assert!(client.store.apply(entry(9), &bytes).is_err(), "{wrong:?}");
         assert_eq!(client.revision(), 0);
         client.answer(transaction("", &[], &[put(b"b", b""), wrong], &[]));
     }

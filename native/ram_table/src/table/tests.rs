@@ -16,7 +16,7 @@ fn table(table_type: TableType) -> Table {
 
 fn filled(table_type: TableType, keys: &[&[u8]], revision: u64) -> Table {
     let table = table(table_type);
-    keys.iter().for_each(|key| table.insert(item(key, revision)));
+    keys.iter().for_each(|key| _ = table.insert(item(key, revision)));
     table
 }
 

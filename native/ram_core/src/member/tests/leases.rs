@@ -12,9 +12,9 @@ use ram_raft::snapshot::{self, Head};
 use ram_raft::types::{
     Entry, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
 };
-use ram_store::Store;
 use ram_store::group::{self, Stamp};
 use ram_store::write::{Command, Encoded};
+use ram_store::{EntryId, Store};
 use ram_table::table::Item;
 use tokio::task::JoinHandle;
 
@@ -82,8 +82,8 @@ pub(super) async fn append(
 pub(super) fn snapshot_chunk(members: Membership) -> SnapshotChunk {
     let disk = memory();
     let mut store = Store::empty(Arc::new(Plain));
-    store.apply(1, &group::open_session()).unwrap();
-    store.apply(LATER, &put(b"new")).unwrap();
+    store.apply(EntryId { term: 1, index: 1 }, &group::open_session()).unwrap();
+    store.apply(EntryId { term: 1, index: LATER }, &put(b"new")).unwrap();
     let membership = StoredMembership::new(Some(entry::log_id(TERM, 0)), members);
     let meta =
         SnapshotMeta { last_log_id: Some(entry::log_id(TERM, LATER)), last_membership: membership };
