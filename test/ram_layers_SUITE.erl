@@ -23,7 +23,8 @@
 %% native library.
 calls() ->
     [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_lookup, ram_membership,
-            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_write]},
+            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_watch,
+            ram_write]},
      {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
@@ -49,6 +50,8 @@ calls() ->
      {ram_txn, [ram_arguments, ram_options, ram_request, ram_write]},
      {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                   ram_update]},
+     {ram_watch, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
+                  ram_scan]},
      {ram_scan, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
      {ram_lookup, [ram_arguments, ram_error, ram_nif, ram_options, ram_request]},
      {ram_options, [ram_arguments, ram_config, ram_request]},
@@ -60,7 +63,9 @@ calls() ->
      {ram_error, [ram_node]},
      {ram_nif, []},
      %% Beside the facade: for whom leaves Mnesia.
-     {ram_mnesia, [ram]}].
+     {ram_mnesia, [ram]},
+     %% And for whom wants callbacks.
+     {ram_watcher, [ram_watch]}].
 
 modules() -> [Module || {Module, _} <- calls()].
 

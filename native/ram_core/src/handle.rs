@@ -90,11 +90,7 @@ pub struct Handle {
 
 impl Handle {
     /// A way in, and the ends of the queues that the member has to serve.
-    pub(crate) fn new(
-        config: Arc<Config>,
-        running: Running,
-        watches: Watches,
-    ) -> (Handle, Queues) {
+    pub(crate) fn new(config: Arc<Config>, running: Running, watches: Watches) -> (Handle, Queues) {
         let (writes, write_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);

@@ -39,12 +39,7 @@ impl Handle {
     }
 }
 
-fn begin(
-    tables: &Tables,
-    spec: Spec,
-    control: &Control,
-    deliver: Box<dyn Deliver>,
-) -> Result<u64> {
+fn begin(tables: &Tables, spec: Spec, control: &Control, deliver: Box<dyn Deliver>) -> Result<u64> {
     let table = find_table(tables, &spec.table)?;
     if matches!(spec.keys, Keys::Range(..)) && table.table_type() != TableType::OrderedSet {
         return Err(Failure::NotOrdered(spec.table.into()).into());

@@ -126,8 +126,9 @@ impl Ticket {
     fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) -> bool {
         let Some(waiter) = self.take() else { return false };
         // If the process is gone, nobody waits.
-        let answer = |env| (waiter.reference.copy(env), make(env)).encode(env);
-        let _ = self.waiters.tell(&waiter.pid, answer);
+        let _ = self
+            .waiters
+            .tell(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
         true
     }
 

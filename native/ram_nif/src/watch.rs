@@ -43,15 +43,17 @@ struct Receiver {
 impl Deliver for Receiver {
     fn deliver(&self, message: Message<'_>) -> bool {
         if terms::is_short_event(message) {
-            let make = |env| terms::event(env, self.watch.term(env), message);
-            return self.waiters.tell(&self.pid, make);
+            return self
+                .waiters
+                .tell(&self.pid, |env| terms::event(env, self.watch.term(env), message));
         }
-        let make = |env| terms::event(env, self.watch.term(env), message);
-        OwnedEnv::new().send_and_clear(&self.pid, make).is_ok()
+        OwnedEnv::new()
+            .send_and_clear(&self.pid, |env| terms::event(env, self.watch.term(env), message))
+            .is_ok()
     }
 }
 
-/// `{To, From | none, Initial, Old, EventsMax, BytesMax}`
+/// `{To, From | none, Initial, Old, EventsMax, BytesMax, MayWait}`
 struct Options {
     pid: LocalPid,
     from: Option<u64>,
@@ -59,14 +61,15 @@ struct Options {
     old: bool,
     events_max: usize,
     bytes_max: u64,
+    may_wait: bool,
 }
 
 impl<'a> Decoder<'a> for Options {
     fn decode(term: Term<'a>) -> NifResult<Self> {
-        let (pid, from, initial, old, events_max, bytes_max) =
-            term.decode::<(LocalPid, Term, bool, bool, usize, u64)>()?;
+        let (pid, from, initial, old, events_max, bytes_max, may_wait) =
+            term.decode::<(LocalPid, Term, bool, bool, usize, u64, bool)>()?;
         let from = if atoms::none() == from { None } else { Some(from.decode()?) };
-        Ok(Options { pid, from, initial, old, events_max, bytes_max })
+        Ok(Options { pid, from, initial, old, events_max, bytes_max, may_wait })
     }
 }
 
@@ -89,9 +92,9 @@ fn watch<'a>(
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
     };
-    let Options { pid, from, initial, old, events_max, bytes_max } = options;
-    let table = table_name(&table)?.to_owned();
-    let spec = Spec { table, keys, from, initial, old, events_max, bytes_max };
+    let (pid, table) = (options.pid, table_name(&table)?.to_owned());
+    let Options { from, may_wait, initial, old, events_max, bytes_max, .. } = options;
+    let spec = Spec { table, keys, from, may_wait, initial, old, events_max, bytes_max };
     let control = member.node.watches().control();
     let watch = Arc::new(WATCHES.hold(Watch(control.clone())));
     if !watch.monitor(env, &pid) {
@@ -113,9 +116,7 @@ fn watch<'a>(
 /// False: the caller has given up.
 fn told(ticket: Ticket, watch: &Held<Watch>, begun: Result<u64, Error>) -> bool {
     ticket.answered(|env| {
-        terms::result(env, begun, |revision| {
-            (atoms::ok(), watch.term(env), revision).encode(env)
-        })
+        terms::result(env, begun, |revision| (atoms::ok(), watch.term(env), revision).encode(env))
     })
 }
 

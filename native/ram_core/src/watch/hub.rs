@@ -73,7 +73,7 @@ impl Hub {
     ) -> Result<u64, Compacted> {
         let from = spec.from.unwrap_or(self.revision + 1);
         let oldest = self.history.oldest(&spec.table);
-        if from < oldest {
+        if from < oldest || !spec.may_wait && from > self.revision + 1 {
             return Err(Compacted { oldest });
         }
         if self.is_closed || token.is_ended() {

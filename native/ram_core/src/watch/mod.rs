@@ -78,6 +78,9 @@ pub struct Spec {
     pub keys: Keys,
     /// Changes of this revision and later ones; without it, those after the watch began.
     pub from: Option<u64>,
+    /// A revision that is not reached yet is waited for; else it counts as compacted: whoever has
+    /// seen the one before it has seen another history.
+    pub may_wait: bool,
     /// First what the keys hold.
     pub initial: bool,
     /// With what a key held before.

@@ -65,8 +65,7 @@ fn change<'a>(env: Env<'a>, event: &Event, with_old: bool) -> Term<'a> {
 
 /// Where this OTP has no term for it, `{unreadable_key, Bytes}`.
 fn key_term<'a>(env: Env<'a>, key: &[u8]) -> Term<'a> {
-    key::read(env, key)
-        .unwrap_or_else(|_| (atoms::unreadable_key(), binary(env, key)).encode(env))
+    key::read(env, key).unwrap_or_else(|_| (atoms::unreadable_key(), binary(env, key)).encode(env))
 }
 
 /// Where this OTP has no term for it, `{unreadable_value, Key}`.

@@ -25,6 +25,9 @@ fn a_watch_from_a_future_revision_waits_for_it() {
     let (_control, receiver, begun) = world.watch(from(3));
     (0..4).for_each(|key| _ = world.write(&[Do::Put(SET, key, 1)]));
     assert_eq!((begun, receiver.revisions()), (Ok(2), vec![3, 4]));
+    let resumed = |revision| Spec { may_wait: false, ..from(revision) };
+    assert_eq!(world.watch(resumed(5)).2, Ok(4));
+    assert_eq!(world.watch(resumed(6)).2, Err(Compacted { oldest: 1 }), "of another history");
 }
 
 #[test]

@@ -202,6 +202,7 @@ fn spec(table: &str, keys: Keys) -> Spec {
         table: table.into(),
         keys,
         from: None,
+        may_wait: true,
         initial: false,
         old: false,
         events_max: 1024,

@@ -45,8 +45,8 @@ fn watch() -> impl Strategy<Value = Step> {
             let is_range = matches!(keys, Keys::Range(..));
             let table = if is_range { ORDERED } else { table };
             let initial = initial && from.is_none();
-            let table = table.to_owned();
-            Step::Watch(Spec { table, keys, from, initial, old, events_max, bytes_max })
+            let (table, may_wait) = (table.to_owned(), true);
+            Step::Watch(Spec { table, keys, from, may_wait, initial, old, events_max, bytes_max })
         },
     )
 }
