@@ -127,7 +127,7 @@ mod tests {
         assert!(lengths.len() > 5, "{lengths:?}");
         assert!(lengths[0] < 1024, "{lengths:?}");
         assert!(*lengths.iter().max().unwrap() < 2 * BLOCK_BYTES, "{lengths:?}");
-        let (read, restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
+        let (read, restored) = read(&file, Arc::new(Plain), 0, || Ok(())).unwrap();
         assert_eq!(read, head);
         assert_eq!(restored.metadata(), store.metadata());
     }
@@ -141,7 +141,7 @@ mod tests {
             let store = Store::new(Arc::default(), metadata, Arc::new(Plain));
             let dump = store.dump();
             let file = write(disk, &Head::default(), &dump, || Ok(())).unwrap();
-            assert_eq!(read(&file, Arc::new(Plain), || Ok(())).is_ok(), is_right);
+            assert_eq!(read(&file, Arc::new(Plain), 0, || Ok(())).is_ok(), is_right);
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let group = group::group(stamp, std::iter::once(&put));
         let answered = store.apply(entry(2), &group).unwrap();
         let file = write(disk, &Head::default(), &store.dump(), || Ok(())).unwrap();
-        let (_, mut restored) = read(&file, Arc::new(Plain), || Ok(())).unwrap();
+        let (_, mut restored) = read(&file, Arc::new(Plain), 0, || Ok(())).unwrap();
         let other = Stamp { sequence: 2, ..stamp };
         let delete = Encoded::one("", &Command::delete(b"k")).into_bytes();
         restored.apply(entry(3), &group::group(other, std::iter::once(&delete))).unwrap();

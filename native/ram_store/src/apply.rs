@@ -15,16 +15,15 @@ use crate::Store;
 use crate::answer::{Answer, Failure, Found};
 use crate::changes::{Changes, Made, Stopped};
 use crate::codec::DecodeError;
+use crate::conditions::Budget;
 use crate::group::PARTS_AT_ONCE;
 use crate::observe::Gone;
-use crate::write::{Command, Comparison, Condition, Due, Part, Parts, Place, Range, State, Write};
-use ram_limits::{
-    ANSWER_VALUES_BYTES_MAX, COMPARED_STEP_BYTES, COMPARED_STEPS_MAX, RANGE_ENTRIES_MAX, TABLES_MAX,
-};
+use crate::parts::{Part, Parts};
+use crate::write::{Command, Due, Place, Range, Write};
+use ram_limits::{ANSWER_VALUES_BYTES_MAX, TABLES_MAX};
 use ram_sabotage::{Fault, armed};
 use ram_table::table::{Item, Meta, Table};
 use ram_table::tables::TableType;
-use ram_table::value::Values;
 
 /// The writes of a group, and how far they are applied.
 pub(crate) struct Run<'a> {
@@ -275,38 +274,6 @@ impl Store {
         (made.results, self.end_write(made.has_changed))
     }
 
-    /// Takes what it looks at from the budget.
-    fn holds(
-        &self,
-        table: &str,
-        condition: &Condition<'_>,
-        budget: &mut Budget,
-    ) -> Result<bool, Failure> {
-        match *condition {
-            Condition::Key { at, is } => {
-                let current = self.at(table, &at)?.get(at.key);
-                Ok(match (is, current) {
-                    (State::Absent, current) => current.is_none(),
-                    (State::Present, current) => current.is_some(),
-                    (State::Value(value), Some(item)) => {
-                        budget.compare(self.values.as_ref(), &item, value)?
-                    }
-                    (State::Revision(comparison, revision), Some(item)) => {
-                        compare(item.revision(), comparison, revision)
-                    }
-                    (State::Value(_) | State::Revision(..), None) => false,
-                })
-            }
-            Condition::Unchanged { table: named, range, revision, entries } => {
-                let table = self.ordered(named.unwrap_or(table))?;
-                budget.look_at(entries)?;
-                let found = table.range(range, false, entries as usize + 1);
-                let is_old = |item: &Item| item.revision() <= revision;
-                Ok(found.len() as u64 == entries && found.iter().all(is_old))
-            }
-        }
-    }
-
     fn named(&self, name: &str) -> Result<Arc<Table>, Failure> {
         self.tables.get(name).ok_or_else(|| Failure::NoTable(name.into()))
     }
@@ -320,7 +287,7 @@ impl Store {
         Arc::ptr_eq(table, self.tables.default_table())
     }
 
-    fn ordered(&self, name: &str) -> Result<Arc<Table>, Failure> {
+    pub(crate) fn ordered(&self, name: &str) -> Result<Arc<Table>, Failure> {
         let table = self.named(name)?;
         if table.table_type() == TableType::OrderedSet {
             return Ok(table);
@@ -353,44 +320,6 @@ impl Store {
     }
 }
 
-/// What the conditions of a transaction may look at, together.
-struct Budget {
-    /// Of ranges.
-    entries: u64,
-    /// Of comparing values.
-    steps: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Budget { entries: RANGE_ENTRIES_MAX as u64, steps: COMPARED_STEPS_MAX }
-    }
-}
-
-impl Budget {
-    fn look_at(&mut self, entries: u64) -> Result<(), Failure> {
-        let entries_max = RANGE_ENTRIES_MAX as u64;
-        let left = self.entries.checked_sub(entries);
-        self.entries = left.ok_or(Failure::RangesTooLarge { entries_max })?;
-        Ok(())
-    }
-
-    /// Is the item's value this one? A single value may have any number of bytes.
-    fn compare(&mut self, values: &dyn Values, item: &Item, value: &[u8]) -> Result<bool, Failure> {
-        let too_large = || Failure::ComparedTooLarge { steps_max: COMPARED_STEPS_MAX as u64 };
-        let copied = item.value_bytes() / COMPARED_STEP_BYTES;
-        let is_first = self.steps == COMPARED_STEPS_MAX;
-        let copied = if is_first { copied.min(self.steps) } else { copied };
-        self.steps = self.steps.checked_sub(copied).ok_or_else(too_large)?;
-        // Its own budget, where the first has many bytes: most of them are not terms.
-        let mut steps = if is_first { COMPARED_STEPS_MAX } else { self.steps };
-        let before = steps;
-        let same = values.same(&item.value(), value, &mut steps).ok_or_else(too_large)?;
-        self.steps = self.steps.saturating_sub(before - steps);
-        Ok(same)
-    }
-}
-
 /// What a command counts among the parts that are applied at once: one, and more where its value is
 /// long, which is copied or built into terms.
 fn weight(command: &Command<'_>) -> usize {
@@ -401,14 +330,6 @@ fn weight(command: &Command<'_>) -> usize {
         | Command::Touch { .. }
         | Command::Get { .. }
         | Command::Count { .. } => 1,
-    }
-}
-
-fn compare(revision: u64, comparison: Comparison, than: u64) -> bool {
-    match comparison {
-        Comparison::Less => revision < than,
-        Comparison::Equal => revision == than,
-        Comparison::Greater => revision > than,
     }
 }
 

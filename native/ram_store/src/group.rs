@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Outcome};
 use crate::codec::{self, DecodeError};
-use crate::write::{Encoded, Part, Parts, Write};
+use crate::parts::{Part, Parts};
+use crate::write::{Encoded, Write};
 use ram_limits::GROUP_WRITES_MAX;
 
 /// Who walks through a group lets others have their turn after so many parts: about a millisecond.

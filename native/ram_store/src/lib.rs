@@ -17,7 +17,7 @@
 //!
 //! Time is an argument, and decides nothing: that a key's time is over is a proposal.
 //!
-//! [`write`] is the vocabulary, [`group`] what is proposed, [`answer`] what comes back, [`dump`]
+//! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded, [`answer`] what comes back, [`dump`]
 //! the state as bytes for snapshots and backups, [`observe`] who is told of each change, [`codec`]
 //! the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
 
@@ -30,12 +30,14 @@
 mod alter;
 mod apply;
 mod changes;
+mod conditions;
 
 pub mod answer;
 pub mod codec;
 pub mod dump;
 pub mod group;
 pub mod observe;
+pub mod parts;
 pub mod proposed;
 pub mod sessions;
 pub mod write;
@@ -47,12 +49,12 @@ use apply::Run;
 use codec::DecodeError;
 use group::Proposal;
 use observe::Observer;
+use parts::Parts;
 use ram_sabotage::Stale;
 use ram_table::table::Table;
 use ram_table::tables::Tables;
 use ram_table::value::Values;
 use sessions::{Admission, Sessions};
-use write::Parts;
 
 /// What of the state is not in the tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Outcome};
 use crate::group::{Group, PARTS_AT_ONCE, Proposal};
-use crate::write::{Command, Part, Write};
+use crate::parts::Part;
+use crate::write::{Command, Write};
 
 /// No name of a table has this byte, which UTF-8 does not use.
 const END_OF_TABLE: u8 = 0xFF;

@@ -36,7 +36,7 @@ fn least_ns(rounds: u64, times: u64, mut call: impl FnMut(u64)) -> f64 {
 #[ignore = "takes seconds, and prints figures"]
 fn nanoseconds_of_a_get_and_an_insert() {
     let table = Arc::new(Table::with_capacity(0));
-    (0..ENTRIES).for_each(|n| table.insert(item(n, 1)));
+    (0..ENTRIES).for_each(|n| _ = table.insert(item(n, 1)));
     let get = |n: u64| {
         black_box(table.with_item(&key(n * 7919 % ENTRIES), |item| item.map(Item::revision)));
     };
@@ -45,12 +45,12 @@ fn nanoseconds_of_a_get_and_an_insert() {
         black_box(table.with_item(&key(n % 1000), |item| item.map(Item::revision)));
     };
     println!("get of 1000 keys {:.1} ns", least_ns(20_000, 1000, near));
-    let near = |n: u64| table.insert(item(n % 1000, 2));
+    let near = |n: u64| _ = table.insert(item(n % 1000, 2));
     println!("insert of 1000 keys {:.0} ns", least_ns(5_000, 1000, near));
     let mut revision = 2;
     for snapshots in [0, 1, 100] {
         let snapshots: Vec<_> = (0..snapshots).map(|_| table.snapshot(revision, None)).collect();
-        let insert = |n: u64| table.insert(item(n * 7919 % ENTRIES, revision + 1 + n));
+        let insert = |n: u64| _ = table.insert(item(n * 7919 % ENTRIES, revision + 1 + n));
         println!("insert {:.0} ns, {} snapshots", least_ns(10, 100_000, insert), snapshots.len());
         revision += ENTRIES + 1;
         let begin = Instant::now();
