@@ -51,6 +51,9 @@ until(Run, I, Event) ->
     ok = ram_peers:eventually(IsLast),
     got(Run, I).
 
+stop(Run, I) ->
+    ok = call(Run, I, stop, []).
+
 revs(Got) -> [Rev || {Rev, Events} <- Got, is_list(Events)].
 
 %% Puts 1 to N, each key once, and returns the revisions; a put without an answer is left out.
@@ -109,9 +112,10 @@ a_member_that_stops_ends_its_watches_and_its_history_is_there_after_a_restart(Co
     watch(Run, 2, #{}),
     Revs = call(Run, 1, ?MODULE, count, [x, 1, 20]),
     ok = ram_peers:eventually(fun() -> revs(got(Run, 2)) =:= Revs end),
-    ok = call(Run, 2, restart_server, []),
+    stop(Run, 2),
     Last = lists:last(Revs),
-    ok = ram_peers:eventually(fun() -> lists:last(got(Run, 2)) =:= {Last, lost} end),
+    ?assertEqual({Last, lost}, lists:last(got(Run, 2))),
+    ok = call(Run, 2, start, []),
     More = call(Run, 1, ?MODULE, count, [x, 21, 30]),
     ok = call(Run, 2, ram_listener, stop, [listener]),
     %% The log is applied again, and has both.
@@ -150,7 +154,8 @@ a_watcher_has_the_table_whatever_becomes_of_its_member(Config) ->
     [_ = call(Run, I, ram_prices, start, [#{initial => true}]) || I <- [1, 2, 3]],
     _ = call(Run, 1, ?MODULE, count, [a, 1, 100]),
     agree(Run, [1, 2, 3]),
-    ok = call(Run, 2, restart_server, []),
+    stop(Run, 2),
+    ok = call(Run, 2, start, []),
     _ = call(Run, 1, ?MODULE, count, [b, 1, 100]),
     ok = call(Run, 3, delete, [{a, 1}, ?PRICES]),
     agree(Run, [1, 2, 3]),
@@ -162,9 +167,9 @@ a_watcher_has_the_table_whatever_becomes_of_its_member(Config) ->
     agree(Run, Others),
     %% Without a member, and then with one again.
     [Asked | _] = Others,
-    ok = call(Run, Asked, application, stop, [ram]),
+    stop(Run, Asked),
     ?assertEqual(noproc, ram_peers:raised(Run, Asked, get, [x])),
-    {ok, _} = call(Run, Asked, application, ensure_all_started, [ram]),
+    ok = call(Run, Asked, start, []),
     _ = ram_peers:restart(Run, Leader),
     ok = call(Run, Leader, start, []),
     _ = call(Run, Leader, ?MODULE, count, [d, 1, 50]),
