@@ -279,7 +279,8 @@ another_process_may_be_the_receiver(Config) ->
 
 values_of_every_kind_arrive(Config) ->
     Values = [1, 1.5, 1 bsl 300, atom, "text", <<"bytes">>, <<1:3>>, {a, [b, #{c => d}]},
-              make_ref(), self(), fun lists:map/2, binary:copy(<<"x">>, 1 bsl 20), lists:seq(1, 10000),
+              make_ref(), self(), fun lists:map/2, binary:copy(<<"x">>, 1 bsl 20),
+              lists:seq(1, 10000),
               maps:from_list([{N, N} || N <- lists:seq(1, 100)])],
     each(Config, fun(Run, I, Name) ->
         _ = watch(Run, I, Name, {key, Name}, #{old => true}),

@@ -1,5 +1,5 @@
-%% Watches while members fail: what is acknowledged is told to each receiver once, in order, or it is
-%% told that it lost something.
+%% Watches while members fail: what is acknowledged is told to each receiver once, in order, or it
+%% is told that it lost something.
 -module(ram_watch_faults_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -70,8 +70,9 @@ no_change_is_missing_or_told_twice_when_the_leader_is_killed(Config) ->
     Others = [1, 2, 3] -- [Leader],
     [watch(Run, I, #{initial => true}) || I <- Others],
     Self = self(),
-    Writers = [spawn_link(fun() -> Self ! {self(), call(Run, I, ?MODULE, count, [{I, N}, 1, 400])} end)
-               || I <- Others, N <- [1, 2, 3]],
+    Writers = [spawn_link(fun() ->
+                                  Self ! {self(), call(Run, I, ?MODULE, count, [{I, N}, 1, 400])}
+                          end) || I <- Others, N <- [1, 2, 3]],
     ok = ram_peers:eventually(fun() -> length(revs(got(Run, hd(Others)))) > 200 end),
     ok = ram_peers:kill(Run, Leader),
     Acknowledged = lists:append([receive {Writer, Revs} -> Revs end || Writer <- Writers]),

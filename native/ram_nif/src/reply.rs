@@ -67,8 +67,8 @@ impl Waiters {
         self.tickets.cancel(id)
     }
 
-    /// Sends a short message, which is copied. False: the process is gone. Only from a thread of the
-    /// member.
+    /// Sends a short message, which is copied. False: the process is gone. Only from a thread of
+    /// the member.
     pub fn tell(&self, pid: &LocalPid, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) -> bool {
         let mut reply = locked(&self.reply_env);
         let sent = reply.env.run(|env| env.send(pid, make(env)));

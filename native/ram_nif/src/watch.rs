@@ -1,5 +1,5 @@
-//! Watches: counterpart of ram_watch.erl. A watch is an object of the virtual machine, whose term is
-//! its reference, in the call and in each message.
+//! Watches: counterpart of ram_watch.erl. A watch is an object of the virtual machine, whose term
+//! is its reference, in the call and in each message.
 
 use ram_core::Error;
 use ram_core::watch::{Control, Deliver, Keys, Message, Spec};

@@ -51,7 +51,8 @@ impl Token {
     }
 }
 
-/// What the owner of a watch holds, begun or not. Any thread may use it. Clones are of the same one.
+/// What the owner of a watch holds, begun or not. Any thread may use it; clones are of the same
+/// watch.
 #[derive(Clone)]
 pub struct Control {
     watches: Watches,
@@ -77,8 +78,8 @@ impl Control {
         self.watches.ask(|asked| _ = asked.ends.insert(self.token.id));
     }
 
-    /// As [`Control::end`]; nothing is being sent when it returns. Waits for the thread that applies,
-    /// while that sends a message.
+    /// As [`Control::end`]; nothing is being sent when it returns. Waits for the thread that
+    /// applies, while that sends a message.
     pub fn end_now(&self) {
         self.token.is_ended.store(true, Ordering::Release);
         self.watches.with(|hub| hub.end(self.token.id));
