@@ -1,8 +1,8 @@
 //! Watches of this member, begun by callers on any thread.
 //!
 //! A watch begins as a linearizable read does: where this member may answer one, on the thread that
-//! applies, between two writes. So whatever was acknowledged before the call is in the revision that
-//! it begins at.
+//! applies, between two writes. So whatever was acknowledged before the call is in the revision at
+//! which it begins.
 
 use crate::handle::Handle;
 use crate::reading::Freshness;
@@ -42,7 +42,7 @@ impl Handle {
 fn begin(tables: &Tables, spec: Spec, control: &Control, deliver: Box<dyn Deliver>) -> Result<u64> {
     let table = find_table(tables, &spec.table)?;
     if matches!(spec.keys, Keys::Range(..)) && table.table_type() != TableType::OrderedSet {
-        return Err(Failure::NotOrdered(spec.table.into()).into());
+        return Err(Failure::NotOrdered(spec.table).into());
     }
     let revision = tables.revision();
     let initial = spec.initial.then(|| Initial::of(&spec.table, &table, revision, &spec.keys));
