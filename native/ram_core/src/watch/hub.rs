@@ -29,6 +29,8 @@ pub struct Hub {
     /// Watches that are to be stepped, each once.
     ready: VecDeque<u64>,
     is_closed: bool,
+    /// In the write that is distributed, a watch had no credit.
+    has_starved: bool,
 }
 
 impl Hub {
@@ -46,6 +48,7 @@ impl Hub {
             watches: HashMap::new(),
             ready: VecDeque::new(),
             is_closed: false,
+            has_starved: false,
         }
     }
 
@@ -125,10 +128,9 @@ impl Hub {
     }
 
     fn make_ready(&mut self, id: u64) {
-        if let Some(watcher) = self.watches.get_mut(&id)
-            && watcher.is_ready()
-            && !watcher.is_listed
-        {
+        let Some(watcher) = self.watches.get_mut(&id) else { return };
+        watcher.note_starved();
+        if watcher.is_ready() && !watcher.is_listed {
             watcher.is_listed = true;
             self.ready.push_back(id);
         }
@@ -155,7 +157,8 @@ impl Hub {
 
     fn sent(&mut self, id: u64, sent: Sent, newest: u64) {
         match sent {
-            Sent::Yes | Sent::Waits => {}
+            Sent::Yes => {}
+            Sent::Waits => self.has_starved = true,
             Sent::Lost => self.lose(id, newest),
             Sent::Dead => self.end(id),
         }
@@ -209,8 +212,8 @@ impl Hub {
         is_watched
     }
 
-    /// The write is over, and is of this revision.
-    pub fn written(&mut self, revision: u64) {
+    /// The write is over, and is of this revision. Has a watch run out of credit?
+    pub fn written(&mut self, revision: u64) -> bool {
         let newest = std::mem::replace(&mut self.revision, revision);
         for table in std::mem::take(&mut self.missed) {
             self.history.miss(table, revision);
@@ -221,12 +224,14 @@ impl Hub {
             self.history.restart(revision);
         }
         if events.is_empty() || self.is_closed {
-            return;
+            return false;
         }
+        self.has_starved = false;
         self.distribute(revision, newest, &events);
         if !is_too_large {
             self.history.push(Write { revision, events: events.into() });
         }
+        self.has_starved
     }
 
     fn distribute(&mut self, revision: u64, newest: u64, events: &[Event]) {

@@ -10,7 +10,7 @@ impl Observer for Observed {
     }
 
     fn written(&mut self, revision: u64) {
-        self.0.with(|hub| hub.written(revision));
+        self.0.written(revision);
     }
 
     fn wants(&self, table: &str) -> bool {

@@ -72,8 +72,16 @@ impl Watcher {
 
     /// Has it something to send, and credit for it?
     pub fn is_ready(&self) -> bool {
-        let has_work = !self.queue.is_empty() || !matches!(self.before, Before::Nothing);
-        has_work && self.credit() > 0
+        self.has_work() && self.credit() > 0
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !matches!(self.before, Before::Nothing)
+    }
+
+    /// Tells the owner whether an acknowledgement is waited for.
+    pub fn note_starved(&self) {
+        self.token.set_starved(self.has_work() && self.credit() == 0);
     }
 
     pub fn queued_bytes(&self) -> u64 {
@@ -89,14 +97,14 @@ impl Watcher {
         if revision < self.from {
             return Sent::Yes;
         }
-        let is_behind = !self.queue.is_empty() || !matches!(self.before, Before::Nothing);
-        if !is_behind && self.credit() > 0 {
+        if !self.has_work() && self.credit() > 0 {
             return self.send(revision, events);
         }
         let with_old = self.spec.old;
         let events: Vec<Event> = events.iter().map(|event| event.queued(with_old)).collect();
         self.queued_bytes += events.iter().map(Event::bytes).sum::<u64>();
         self.queue.push_back((revision, events));
+        self.note_starved();
         if self.queued_bytes > self.spec.bytes_max { Sent::Lost } else { Sent::Waits }
     }
 

@@ -1,5 +1,6 @@
 //! The way to the hub for other threads: acknowledgements and ends wait, at most one of each for a
-//! watch, until the thread that applies takes them.
+//! watch, until the thread that applies takes them. An acknowledgement wakes that thread only if
+//! the watch has something that waits for credit: else the next write takes it along.
 
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -39,6 +40,8 @@ struct Asked {
 pub struct Token {
     id: u64,
     is_ended: AtomicBool,
+    /// It has something to send, and no credit.
+    is_starved: AtomicBool,
 }
 
 impl Token {
@@ -48,6 +51,10 @@ impl Token {
 
     pub fn is_ended(&self) -> bool {
         self.is_ended.load(Ordering::Acquire)
+    }
+
+    pub fn set_starved(&self, is_starved: bool) {
+        self.is_starved.store(is_starved, Ordering::SeqCst);
     }
 }
 
@@ -62,20 +69,27 @@ pub struct Control {
 impl Control {
     /// The receiver has seen a message of this revision, and all before it.
     pub fn ack(&self, revision: u64) {
-        self.watches.ask(|asked| {
+        let ask = |asked: &mut Asked| {
             let (newest, messages) = asked.acks.entry(self.token.id).or_insert((revision, 0));
             match revision.cmp(newest) {
                 std::cmp::Ordering::Less => {}
                 std::cmp::Ordering::Equal => *messages += 1,
                 std::cmp::Ordering::Greater => (*newest, *messages) = (revision, 1),
             }
-        });
+        };
+        self.watches.ask(ask);
+        // The hub says that it is starved, and then looks for acknowledgements: one of us sees the
+        // other.
+        if self.token.is_starved.load(Ordering::SeqCst) {
+            self.watches.0.wake.notify_one();
+        }
     }
 
     /// Nothing is sent from now on, and it begins no more.
     pub fn end(&self) {
         self.token.is_ended.store(true, Ordering::Release);
         self.watches.ask(|asked| _ = asked.ends.insert(self.token.id));
+        self.watches.0.wake.notify_one();
     }
 
     /// As [`Control::end`]; nothing is being sent when it returns. Waits for the thread that
@@ -117,14 +131,25 @@ impl Watches {
     /// A watch that has not begun.
     pub fn control(&self) -> Control {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let token = Arc::new(Token { id, is_ended: AtomicBool::new(false) });
-        Control { watches: self.clone(), token }
+        let (is_ended, is_starved) = (AtomicBool::new(false), AtomicBool::new(false));
+        Control { watches: self.clone(), token: Arc::new(Token { id, is_ended, is_starved }) }
     }
 
     /// How many there are, the bytes that wait for credit, and those of the history.
     pub fn sizes(&self) -> (usize, u64, u64) {
         let hub = self.0.hub.lock();
         (hub.count(), hub.queued_bytes(), hub.history_bytes())
+    }
+
+    /// A write is over. Looks for acknowledgements before, so that there is credit for it, and again
+    /// when a watch has none: see [`Control::ack`].
+    pub(super) fn written(&self, revision: u64) {
+        self.take_asked();
+        let has_starved = self.with(|hub| hub.written(revision));
+        if has_starved {
+            self.take_asked();
+            self.0.wake.notify_one();
+        }
     }
 
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Hub) -> T) -> T {
@@ -135,8 +160,6 @@ impl Watches {
         let mut asked = self.0.asked.lock();
         if !asked.is_closed {
             ask(&mut asked);
-            drop(asked);
-            self.0.wake.notify_one();
         }
     }
 
@@ -148,6 +171,11 @@ impl Watches {
             while self.step() {
                 tokio::task::yield_now().await;
                 self.take_asked();
+            }
+            // Some may have run out of credit meanwhile.
+            self.take_asked();
+            if self.0.hub.lock().is_ready() {
+                self.0.wake.notify_one();
             }
         }
     }

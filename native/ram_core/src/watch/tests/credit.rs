@@ -106,3 +106,24 @@ fn all_that_was_there_is_told_without_credit() {
     world.settle();
     assert_eq!(receiver.got().last(), Some(&Got::Done(4)));
 }
+
+#[test]
+fn each_message_of_what_was_there_is_acknowledged_by_itself() {
+    let mut world = World::new();
+    let value = vec![7; 600_000];
+    world.tables.begin_write();
+    (0..20).for_each(|key| _ = world.put(SET, &[key], &value, 1));
+    world.end(true);
+    let initial = Spec { initial: true, events_max: 8, ..spec(SET, Keys::All) };
+    let (control, slow, begun) = world.watch(initial);
+    let sizes = || {
+        world.settle();
+        let got = slow.got();
+        got.iter().map(|got| if let Got::Changes(_, told) = got { told.len() } else { 0 }).collect()
+    };
+    let at_first: Vec<usize> = sizes();
+    assert_eq!(at_first, [2, 2, 2, 2]);
+    control.ack(begun.unwrap());
+    let then: Vec<usize> = sizes();
+    assert_eq!(then, [2, 2, 2, 2, 2], "two were received, and not all");
+}

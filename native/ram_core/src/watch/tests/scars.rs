@@ -61,14 +61,17 @@ fn a_slow_watch_holds_up_no_other_and_its_history_is_read_in_turn() {
 fn a_watch_that_was_ended_is_sent_nothing_more_even_before_the_hub_hears_of_it() {
     let mut world = World::new();
     let (control, receiver, _) = world.watch(Spec { events_max: 1, ..spec(SET, Keys::All) });
+    let (other, with_credit, _) = world.watch(spec(SET, Keys::All));
     world.write(&[Do::Put(SET, 1, 1)]);
     world.write(&[Do::Put(SET, 1, 2)]);
+    other.end();
     control.ack(1);
     control.end();
     world.write(&[Do::Put(SET, 1, 3)]);
     world.install(50);
     world.settle();
     assert_eq!((receiver.revisions(), receiver.got().len()), (vec![1], 1));
+    assert_eq!((with_credit.revisions(), with_credit.got().len()), (vec![1, 2], 2));
     assert_eq!(world.watches.sizes().0, 0);
 }
 
@@ -79,6 +82,7 @@ fn a_watch_that_was_ended_before_it_began_never_begins() {
     control.end();
     world.settle();
     assert!(control.begin(spec(SET, Keys::All), None, Box::new(receiver.clone())).is_ok());
+    assert_eq!(world.watches.sizes().0, 0);
     world.write(&[Do::Put(SET, 1, 1)]);
     assert_eq!((receiver.got(), world.watches.sizes().0), (vec![], 0));
 }
