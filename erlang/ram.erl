@@ -65,6 +65,7 @@
 -export([fold/2, fold/3, foreach/1, foreach/2, to_list/0, to_list/1, keys/0, keys/1]).
 -export([select/1, select/2, range/2, range/3, prefix/1, prefix/2]).
 -export([first/0, first/1, last/0, last/1, next/1, next/2, prev/1, prev/2]).
+-export([watch/2, unwatch/1, watch_ack/2]).
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
@@ -72,6 +73,7 @@
               read_status/0, lease_absence/0]).
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
 -export_type([ttl/0, left/0, put_options/0]).
+-export_type([watch/0, watched/0, watch_options/0, watch_event/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0, size/1]}).
@@ -152,6 +154,20 @@
 -type txn_result() :: {ok, Value :: term()} | error | ok | integer().
 %% What an operation of {@link txn/3} answers: `{ok, Value}' or `error' for get and take, `ok' for
 %% put and delete, the new integer for update_counter.
+-opaque watch() :: reference().
+%% A watch: see {@link watch/2}.
+-type watched() ::
+        {key, Key :: term()} | {prefix, key_prefix()} | {range, From :: term(), To :: term()} | all.
+%% What {@link watch/2} watches, of one table.
+-type watch_options() :: #{from => rev(), initial => boolean(), old => boolean(), to => pid(),
+                           events_max => pos_integer(), bytes_max => pos_integer(),
+                           table => atom(), timeout => timeout()}.
+%% The options of {@link watch/2}.
+-type watch_event() ::
+        {put, Key :: term(), Value :: term()}
+      | {put, Key :: term(), Value :: term(), {ok, Old :: term()} | error}
+      | {delete, Key :: term(), deleted | expired | owner_down | dropped}.
+%% One change: see {@link watch/2}.
 
 %% @doc Starts the application `ram' and what it needs.
 %%
@@ -1010,6 +1026,93 @@ create_table(Name, Options) ->
 -spec drop_table(Name :: atom()) -> ok | {error, no_table}.
 drop_table(Name) ->
     ram_write:drop_table(Name, {drop_table, [Name]}).
+
+%% @doc Has a process told of what changes: of one key; of the keys of an ordered table that begin
+%% so (see {@link prefix/2}), or are in a range (see {@link range/3}); or of all keys of a table.
+%%
+%% Answers `{ok, Watch, Rev}': all changes after `Rev' are sent, whoever makes them, on whatever
+%% node, as soon as this node applies them. The messages are:
+%% <ul>
+%% <li>`{ram_event, Watch, Rev, Events}': all that the write `Rev' changed of these keys, each key
+%%     once. An event is `{put, Key, Value}' or `{delete, Key, Why}', where `Why' is `deleted',
+%%     `expired', `owner_down', or `dropped', with its table.</li>
+%% <li>`{ram_event, Watch, Rev, initial_done}': with `initial', all that was there has been
+%%     sent.</li>
+%% <li>`{ram_event, Watch, Rev, lost}': the watch has ended, and all up to `Rev' was sent (0: not
+%%     even what was there). The receiver was too slow, this node was sent a snapshot, or its member
+%%     has stopped.</li>
+%% </ul>
+%% They come in the order of the revisions, none twice, and none is left out without `lost'. A node
+%% without a majority sends nothing, and never what is not committed.
+%%
+%% The receiver has credit for `events_max' events (1024), and gives it back with {@link
+%% watch_ack/2} for each message; so its mailbox is bounded. What changes without credit waits, up
+%% to `bytes_max' (16 MiB); beyond that the watch is lost. A write with more changes than credit is
+%% left is sent whole. {@link ram_watcher} does all this for you.
+%%
+%% Options:
+%% <ul>
+%% <li>`initial => true': first what is there, as puts, in several messages, with the revision of
+%%     that moment, then `initial_done', then what changes.</li>
+%% <li>`from => Rev': the changes of this revision and later ones. Those of the past come from the
+%%     history of this node, bounded by the setting `watch_history_bytes': where it begins later
+%%     the answer is `{error, {compacted, OldestRev}}'. A future revision is waited for.</li>
+%% <li>`old => true': puts are `{put, Key, Value, {ok, Old} | error}'.</li>
+%% <li>`to => Pid': the receiver, of this node; else the caller. The watch ends with it.</li>
+%% <li>`table', `timeout', `events_max', `bytes_max'.</li>
+%% </ul>
+%% What was there and what comes of the history is sent as there is credit, and does not count for
+%% `bytes_max'. In place of a value that the OTP of this node cannot read stands `{unreadable_value,
+%% Key}', of a key `{unreadable_key, Bytes}'.
+%%
+%% ```
+%% 1> {ok, Watch, _} = ram:watch({key, lamp}, #{}).
+%% {ok,...,...}
+%% 2> ram:put(lamp, on), ram:delete(lamp).
+%% ok
+%% 3> {_, _, Rev, Change} = receive {ram_event, Watch, _, _} = Event -> Event end.
+%% {ram_event,...,...,[{put,lamp,on}]}
+%% 4> ram:watch_ack(Watch, Rev).
+%% ok
+%% 5> receive {ram_event, Watch, _, Next} -> Next end.
+%% [{delete,lamp,deleted}]
+%% 6> ram:unwatch(Watch).
+%% ok
+%% '''
+-spec watch(watched(), watch_options()) ->
+          {ok, watch(), non_neg_integer()} | {error, {compacted, OldestRev :: rev()}}.
+watch(What, Options) ->
+    ram_watch:watch(What, Options).
+
+%% @doc Ends a watch: nothing is sent any more, and what the calling process has not received of it
+%% is dropped. Of an unknown one `ok', too.
+%%
+%% ```
+%% 1> {ok, Watch, _} = ram:watch(all, #{}), ram:put(door, open), ram:unwatch(Watch).
+%% ok
+%% 2> receive {ram_event, Watch, _, _} -> told after 0 -> nothing end.
+%% nothing
+%% '''
+-spec unwatch(watch()) -> ok.
+unwatch(Watch) ->
+    ram_watch:unwatch(Watch).
+
+%% @doc Gives back the credit of a message with this revision, and of all before it; see
+%% {@link watch/2}.
+%%
+%% ```
+%% 1> {ok, Watch, _} = ram:watch({key, bulb}, #{initial => true, events_max => 1}).
+%% {ok,...,...}
+%% 2> ram:put(bulb, on), ram:put(bulb, off).
+%% ok
+%% 3> receive {ram_event, Watch, Rev, [{put, bulb, on}]} -> ram:watch_ack(Watch, Rev) end.
+%% ok
+%% 4> receive {ram_event, Watch, _, [{put, bulb, off}]} -> told end.
+%% told
+%% '''
+-spec watch_ack(watch(), rev()) -> ok.
+watch_ack(Watch, Rev) ->
+    ram_watch:ack(Watch, Rev).
 
 %% @doc Whether a write that raised this reason may have happened.
 %%

@@ -8,7 +8,7 @@
 
 -export([fold/3, foreach/2, to_list/1, keys/1, select/2, range/3, prefix/2]).
 -export([first/1, last/1, next/2, prev/2]).
--export([bounds/2, open/3, decoded/2, not_ordered/2, range_checks/0]).
+-export([bounds/2, is_prefix/1, open/3, decoded/2, not_ordered/2, range_checks/0]).
 -export_type([continuation/0]).
 
 %% In one page: a page takes well below a millisecond.
@@ -95,6 +95,8 @@ prefix(Prefix, Options) ->
         false -> wrong(Call, 1, "must be a list, a binary, or {tuple, Size, FirstElements}", Prefix)
     end.
 
+%% @doc Whether keys may begin so.
+-spec is_prefix(term()) -> boolean().
 is_prefix({tuple, Size, First}) ->
     is_integer(Size) andalso Size >= 0 andalso Size < 1 bsl 24
         andalso is_list(First) andalso length_at_most(First, Size);

@@ -93,6 +93,15 @@ defmodule Ram do
   @typedoc "For how many milliseconds a key stays, 10 years at most: see `touch/3`."
   @type ttl :: pos_integer() | :infinity
   @type put_option :: {:ttl, ttl()} | table_option()
+  @typedoc "Options of `watch/2`."
+  @type watch_option ::
+          {:from, rev()}
+          | {:initial, boolean()}
+          | {:old, boolean()}
+          | {:to, pid()}
+          | {:events_max, pos_integer()}
+          | {:bytes_max, pos_integer()}
+          | table_option()
   @type write_option ::
           {:return, :ok | :rev | :old} | {:expect, expected()} | put_option()
   @type written :: :ok | {:ok, rev()} | {:ok, value()} | :error | {:conflict, current()}
@@ -636,6 +645,55 @@ defmodule Ram do
     options = Map.new(options)
     raising(:ram.select(spec, options))
   end
+
+  @doc """
+  Has a process told of what changes: of `{:key, key}`, of `{:prefix, prefix}` or `{:range, from, to}`
+  in an ordered table, or of `:all` keys of a table.
+
+  `{:ok, watch, rev}`: all changes after `rev` are sent, once, in order, all that one write changed
+  in one message. The messages are:
+
+    * `{:ram_event, watch, rev, events}`, where an event is `{:put, key, value}` or
+      `{:delete, key, why}`, with `:deleted`, `:expired`, `:owner_down` or `:dropped`.
+    * `{:ram_event, watch, rev, :initial_done}`: with `initial`, all that was there was sent.
+    * `{:ram_event, watch, rev, :lost}`: the watch has ended, and all up to `rev` was sent.
+
+  The receiver gives credit back with `watch_ack/2`. A module of the behaviour `:ram_watcher` needs
+  no loop.
+
+  Options: `initial: true`, first what is there; `from: rev`, what changed from this revision on, or
+  `{:error, {:compacted, oldest}}` where this node knows no more of that; `old: true`, puts are
+  `{:put, key, value, {:ok, old} | :error}`; `to: pid`, the receiver; `events_max` (1024), the
+  credit; `bytes_max` (16 MiB), what may wait without credit; `table` and `timeout`.
+
+      iex> {:ok, watch, _rev} = Ram.watch({:key, :door})
+      iex> Ram.put(:door, :open)
+      iex> receive do
+      ...>   {:ram_event, ^watch, rev, events} ->
+      ...>     Ram.watch_ack(watch, rev)
+      ...>     events
+      ...> end
+      [{:put, :door, :open}]
+      iex> Ram.unwatch(watch)
+      :ok
+  """
+  @spec watch(:ram.watched(), [watch_option()]) ::
+          {:ok, :ram.watch(), non_neg_integer()} | {:error, {:compacted, rev()}}
+  def watch(what, options \\ []) do
+    options = Map.new(options)
+    raising(:ram.watch(what, options))
+  end
+
+  @doc """
+  Ends a watch: nothing is sent any more, and what the calling process has not received of it is
+  dropped.
+  """
+  @spec unwatch(:ram.watch()) :: :ok
+  def unwatch(watch), do: raising(:ram.unwatch(watch))
+
+  @doc "Gives back the credit of a message with this revision, and of all before it."
+  @spec watch_ack(:ram.watch(), non_neg_integer()) :: :ok
+  def watch_ack(watch, rev), do: raising(:ram.watch_ack(watch, rev))
 
   @doc """
   The `{key, value}` of an ordered table from one key to another, both included.

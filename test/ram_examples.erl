@@ -139,10 +139,8 @@ shell(Bindings) ->
         {evaluate, {From, Tag}, Text} ->
             {Result, Next} = in_shell(Text, Bindings),
             From ! {Tag, Result},
-            shell(Next);
-        %% As the shell's process gets them.
-        _Message ->
-            shell(Bindings)
+            shell(Next)
+        %% Other messages wait for an example that receives them.
     end.
 
 in_shell(Text, Bindings) ->

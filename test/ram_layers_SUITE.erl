@@ -23,7 +23,8 @@
 %% native library.
 calls() ->
     [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_lookup, ram_membership,
-            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_write]},
+            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_watch,
+            ram_write]},
      {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
@@ -41,14 +42,19 @@ calls() ->
      {ram_opening, [ram_description, ram_distribution, ram_error, ram_nif, ram_node, ram_request]},
      {ram_description, [ram_nif]},
      {ram_node, [ram_config, ram_nif]},
-     {ram_owner, [ram_distribution, ram_nif]},
-     {ram_read, [ram_config, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
+     {ram_owner, [ram_distribution, ram_nif]} | calls_of_keys()].
+
+%% Those which are about keys.
+calls_of_keys() ->
+    [{ram_read, [ram_config, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
      {ram_tx, [ram_transaction]},
      {ram_transaction, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                         ram_scan, ram_txn, ram_write]},
      {ram_txn, [ram_arguments, ram_options, ram_request, ram_write]},
      {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                   ram_scan, ram_update]},
+     {ram_watch, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
+                  ram_scan]},
      {ram_scan, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
      {ram_lookup, [ram_arguments, ram_error, ram_nif, ram_options, ram_request]},
      {ram_options, [ram_arguments, ram_config, ram_request]},
@@ -60,7 +66,9 @@ calls() ->
      {ram_error, [ram_node]},
      {ram_nif, []},
      %% Beside the facade: for whom leaves Mnesia.
-     {ram_mnesia, [ram]}].
+     {ram_mnesia, [ram]},
+     %% And for whom wants callbacks.
+     {ram_watcher, [ram_watch]}].
 
 modules() -> [Module || {Module, _} <- calls()].
 
@@ -97,9 +105,12 @@ the_table_has_no_circles(_Config) ->
 every_exported_function_has_a_spec(_Config) ->
     [begin
          Specs = [Name || {attribute, _, spec, {Name, _}} <- forms(Module)],
-         Exports = Module:module_info(exports) -- [{module_info, 0}, {module_info, 1}],
+         Exports = Module:module_info(exports) -- generated(),
          ?assertEqual({Module, []}, {Module, Exports -- Specs})
      end || Module <- modules()].
+
+generated() ->
+    [{module_info, 0}, {module_info, 1}, {behaviour_info, 1}].
 
 modules_keep_their_limits(_Config) ->
     [begin

@@ -144,6 +144,8 @@ pub struct Config {
     /// A snapshot is taken after so many log entries, and no sooner than the log has outgrown the
     /// last snapshot: the cost of snapshots is a constant share of the cost of writes.
     pub snapshot_every: u64,
+    /// What the newest changes may take in memory, for watches that begin at an older revision.
+    pub watch_history_bytes: u64,
     /// What the default table is in a cluster that this member makes; `None`: a set. In one that it
     /// joins it is what it is, and a member that was set to another type says so.
     pub default_table_type: Option<TableType>,
@@ -215,6 +217,7 @@ pub(crate) mod tests {
             reads: ReadMode::Lease,
             read_lease: None,
             snapshot_every: 1000,
+            watch_history_bytes: 1 << 20,
             default_table_type: None,
             limits: Limits::default(),
         }

@@ -42,6 +42,8 @@ pub enum Error {
     File(String),
     #[error("the cluster holds entries; a backup is restored into an empty one")]
     NotEmpty,
+    #[error("the history of changes begins at revision {oldest}")]
+    Compacted { oldest: u64 },
     #[error(transparent)]
     Unfit(#[from] Failure),
 

@@ -24,6 +24,7 @@ use crate::running::Running;
 use crate::scans::Scans;
 use crate::status::Status;
 use crate::turns;
+use crate::watch::Watches;
 use crate::{Error, Result};
 use ram_lease::mode::{ReadMode, ReadPath, Scope};
 use ram_lease::uptime::Uptime;
@@ -85,11 +86,12 @@ pub struct Handle {
     backups: mpsc::Sender<backup::Request>,
     turns: mpsc::Sender<turns::Request>,
     scans: Scans,
+    pub(crate) watches: Watches,
 }
 
 impl Handle {
     /// A way in, and the ends of the queues that the member has to serve.
-    pub(crate) fn new(config: Arc<Config>, running: Running) -> (Handle, Queues) {
+    pub(crate) fn new(config: Arc<Config>, running: Running, watches: Watches) -> (Handle, Queues) {
         let (writes, write_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (reads, read_queue) = mpsc::channel(config.limits.queue_requests_max);
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
@@ -107,9 +109,18 @@ impl Handle {
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
         let running = Arc::new(RwLock::new(Some(running)));
         let scans = Scans::default();
-        let reads = known;
-        let handle =
-            Handle { config, running, applied, reads, requests, changes, backups, turns, scans };
+        let handle = Handle {
+            config,
+            running,
+            applied,
+            reads: known,
+            requests,
+            changes,
+            backups,
+            turns,
+            scans,
+            watches,
+        };
         (handle, queues)
     }
 

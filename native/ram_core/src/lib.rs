@@ -39,6 +39,8 @@ mod running;
 pub mod scans;
 pub mod status;
 mod turns;
+pub mod watch;
+mod watching;
 
 pub use error::{Error, Result};
 /// Called once, with the answer to a request.

@@ -15,6 +15,7 @@ use crate::proposer;
 use crate::route::Route;
 use crate::scans::Scans;
 use crate::turns;
+use crate::watch::Watches;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_raft::Raft;
@@ -65,7 +66,7 @@ impl Member {
     ) -> Result<Member> {
         let parts = opening::open(&config, open, environment).await?;
         let config = Arc::new(config);
-        let (handle, queues) = Handle::new(config.clone(), parts.running());
+        let (handle, queues) = Handle::new(config.clone(), parts.running(), parts.watches.clone());
         Ok(Member { config, parts, queues, handle, on_event })
     }
 
@@ -76,14 +77,24 @@ impl Member {
     /// Serves until it is told to stop or raft has stopped; then closes what was opened.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Member { config, parts, queues, on_event, handle } = self;
-        let scans = handle.scans().clone();
-        serve(&parts, &config, queues, scans, on_event, stop).await;
+        let watches = EndWatches(parts.watches.clone());
+        serve(&parts, &config, queues, handle.scans().clone(), on_event, stop).await;
+        drop(watches);
         close(&parts).await;
         if let Err(error) = parts.replica.log.close() {
             tracing::error!("the log did not close well: {error}");
         }
         parts.worker.close();
         parts.transfer.close();
+    }
+}
+
+/// Tells the receivers of all watches that these have ended, also when the member panics.
+struct EndWatches(Watches);
+
+impl Drop for EndWatches {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -116,6 +127,7 @@ async fn serve(
     tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
     tasks.spawn(turns::serve(queues.turns, route.clone()));
     tasks.spawn(scans.sweep());
+    tasks.spawn(parts.watches.clone().serve());
     let founds_ordered = config.default_table_type == Some(TableType::OrderedSet);
     let found = Founding { raft: raft.clone(), reads: reads.clone(), founds_ordered };
     tasks.spawn(change_all(queues.changes, found, route));

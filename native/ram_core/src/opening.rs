@@ -7,6 +7,7 @@ use crate::environment::Environment;
 use crate::folder::{self, Contents};
 use crate::identity::{ClusterId, Identity, MEMBER};
 use crate::running::Running;
+use crate::watch::Watches;
 use crate::{Error, Result};
 use ram_lease::Reads;
 use ram_lease::grants::LeaseTimeouts;
@@ -44,6 +45,7 @@ pub struct Parts {
     pub service: RaftService,
     pub worker: Worker,
     pub transfer: Worker,
+    pub watches: Watches,
 }
 
 impl Parts {
@@ -81,8 +83,10 @@ async fn open_as(
     vote_hold::begin(&log, &reads, open == Open::Existing).await.map_err(Error::failed)?;
     let (writes, takes) = (worker.clone(), transfer.clone());
     let machine = StateMachine::open(disk.clone(), writes, takes, values, reads.clone());
-    let machine = machine.map_err(Error::failed)?;
+    let mut machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
+    let watches = Watches::new(config.watch_history_bytes, applied.tables().revision());
+    machine.observe(watches.observer());
     check_snapshot(&disk, &log, applied.index())?;
     let store = LogStore::open(log.clone(), reads.clone(), applied.index());
     let store = store.map_err(Error::failed)?.packing(config.limits.frame_bytes_max);
@@ -125,7 +129,7 @@ async fn open_as(
     service.serve(raft.clone(), members.clone());
     let (id, quorum) = (identity.id, Quorum::default());
     let replica = Replica { id, raft, net, log, newest, applied, reads, terms, heard, quorum };
-    Ok(Parts { identity, replica, members, service, worker, transfer })
+    Ok(Parts { identity, replica, members, service, worker, transfer, watches })
 }
 
 /// A fresh member enters the folder here; [`folder::complete`] ends that.

@@ -122,6 +122,12 @@ impl From<Revoked> for Expired {
 pub type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 impl Scan {
+    /// One that nobody closes but its owner.
+    pub fn new(snapshots: Snapshots, revision: u64) -> Scan {
+        let (snapshots, last_used) = (Some(Arc::new(snapshots)), Instant::now());
+        Scan { revision, state: Mutex::new(State { snapshots, last_used, chunk: None }) }
+    }
+
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -251,9 +257,7 @@ pub struct Scans(Arc<Mutex<Vec<Weak<Scan>>>>);
 
 impl Scans {
     pub fn open(&self, snapshots: Snapshots, revision: u64) -> Arc<Scan> {
-        let (snapshots, last_used) = (Some(Arc::new(snapshots)), Instant::now());
-        let state = Mutex::new(State { snapshots, last_used, chunk: None });
-        let scan = Arc::new(Scan { revision, state });
+        let scan = Arc::new(Scan::new(snapshots, revision));
         self.0.lock().push(Arc::downgrade(&scan));
         scan
     }

@@ -46,6 +46,7 @@ fn config(name: &str, folder: &Path, limits: Limits) -> Config {
         reads: ReadMode::Quorum,
         read_lease: None,
         snapshot_every: 1,
+        watch_history_bytes: 1 << 20,
         default_table_type: None,
         limits,
     }

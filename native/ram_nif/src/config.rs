@@ -59,6 +59,7 @@ pub struct StartConfig<'a> {
     /// Of what the other times allow, when it is `nil`.
     read_lease_ms: Option<u64>,
     snapshot_every: u64,
+    watch_history_bytes: u64,
     /// A set, when it is `nil`.
     default_table_type: Option<Type>,
     key_bytes_max: usize,
@@ -85,6 +86,7 @@ impl StartConfig<'_> {
             reads: self.reads.0,
             read_lease: self.read_lease_ms.map(Duration::from_millis),
             snapshot_every: self.snapshot_every,
+            watch_history_bytes: self.watch_history_bytes,
             default_table_type: self.default_table_type.as_ref().map(|named| named.0),
             limits: Limits {
                 key_bytes_max: self.key_bytes_max,

@@ -17,6 +17,7 @@ mod scan;
 mod terms;
 mod thread;
 mod value;
+mod watch;
 
 use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
 
@@ -72,6 +73,7 @@ fn load(env: Env, _info: Term) -> bool {
     member::MEMBERS.open(env, c"member")
         && key::LONG_KEYS.open(env, c"key")
         && scan::SCANS.open(env, c"scan")
+        && watch::WATCHES.open_monitoring(env, c"watch")
         && raw::open_shared(env, c"blob")
 }
 

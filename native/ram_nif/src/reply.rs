@@ -67,6 +67,19 @@ impl Waiters {
         self.tickets.cancel(id)
     }
 
+    /// Sends a short message, which is copied. False: the process is gone. Only from a thread of
+    /// the member.
+    pub fn tell(&self, pid: &LocalPid, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) -> bool {
+        let mut reply = locked(&self.reply_env);
+        let sent = reply.env.run(|env| env.send(pid, make(env)));
+        reply.answers += 1;
+        if reply.answers == ANSWERS_PER_CLEAR {
+            reply.env.clear();
+            reply.answers = 0;
+        }
+        sent.is_ok()
+    }
+
     pub fn len(&self) -> usize {
         self.tickets.len()
     }
@@ -94,7 +107,7 @@ impl Ticket {
     /// Sends a short answer, unless the caller has given up. It is copied, since making an
     /// environment to give away with it takes longer. Only from a thread of the member.
     pub fn answer(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        self.send(make);
+        let _ = self.send(make);
     }
 
     /// As [`Ticket::answer`], without a copy.
@@ -105,16 +118,18 @@ impl Ticket {
             .send_and_clear(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
     }
 
-    fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let Some(waiter) = self.take() else { return };
-        let mut reply = locked(&self.waiters.reply_env);
-        // An error means that the process is gone.
-        let _ = reply.env.run(|env| env.send(&waiter.pid, (waiter.reference.copy(env), make(env))));
-        reply.answers += 1;
-        if reply.answers == ANSWERS_PER_CLEAR {
-            reply.env.clear();
-            reply.answers = 0;
-        }
+    /// As [`Ticket::answer`]; false: the caller has given up, and is told nothing.
+    pub fn answered(mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) -> bool {
+        self.send(make)
+    }
+
+    fn send(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) -> bool {
+        let Some(waiter) = self.take() else { return false };
+        // If the process is gone, nobody waits.
+        let _ = self
+            .waiters
+            .tell(&waiter.pid, |env| (waiter.reference.copy(env), make(env)).encode(env));
+        true
     }
 
     fn take(&mut self) -> Option<Waiter> {
@@ -130,7 +145,7 @@ impl Drop for Ticket {
         }
         if thread::is_of_member() {
             let lost = self.lost.clone();
-            self.send(|env| terms::error(env, &lost));
+            let _ = self.send(|env| terms::error(env, &lost));
         } else {
             // The request was refused on the caller's own scheduler: the call returns the reason.
             self.waiters.cancel(self.id);

@@ -26,6 +26,7 @@ use ram_log::{Disk, StoredSnapshot, remove_older};
 use ram_store::answer::Outcome;
 use ram_store::codec::DecodeError;
 use ram_store::dump::Dump;
+use ram_store::observe::Observer;
 use ram_store::{Applying, EntryId, Store};
 use ram_table::table::Table;
 use ram_table::tables::{Tables, TablesSnapshot};
@@ -166,6 +167,11 @@ impl StateMachine {
             current,
             reads,
         })
+    }
+
+    /// From now on the observer is told of each change. Before the first entry is applied.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.store.observe(observer);
     }
 
     pub fn applied(&self) -> Applied {

@@ -131,6 +131,7 @@ impl Plan {
             reads: self.reads,
             read_lease: None,
             snapshot_every: self.snapshot_every,
+            watch_history_bytes: 1 << 20,
             default_table_type: None,
             limits: Limits::default(),
         }

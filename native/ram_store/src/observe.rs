@@ -37,6 +37,8 @@ pub struct Change<'a> {
 pub enum Gone {
     Deleted,
     Expired,
+    /// Its owner is gone.
+    OwnerDown,
     /// With its table.
     Dropped,
 }

@@ -19,6 +19,6 @@ pub use allocator::with_cache;
 pub use build::{FLAT_MAP_KEYS_MAX, RawTerm, Stack, with_stack};
 pub use entry::{Entry, nif};
 pub use heap::{HeapTerm, HeapWriter};
-pub use resource::Type;
+pub use resource::{Held, Monitor, Type};
 pub use shared::{SEALED_BYTES, SharedBytes, open_shared, unsealed};
 pub use term::{Elements, binary, elements, etf_of, term_of_etf, with_latin1_name};

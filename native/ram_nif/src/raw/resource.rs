@@ -4,10 +4,14 @@
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{self, null_mut};
+use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use rustler::sys::{self, ErlNifEnv, ErlNifResourceDtor, ErlNifResourceFlags, ErlNifResourceType};
+use rustler::sys::{
+    self, ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceDown, ErlNifResourceDtor,
+    ErlNifResourceFlags, ErlNifResourceType,
+};
+use rustler::types::LocalPid;
 use rustler::{Env, Term};
 
 use super::allocator::ALIGN_MAX;
@@ -23,11 +27,23 @@ impl Opened {
     /// With what drops an object, unless it is null. False: the virtual machine refuses, and the
     /// library may not be loaded.
     pub fn open(&self, env: Env, name: &CStr, dtor: *const ErlNifResourceDtor) -> bool {
+        self.open_with(env, name, dtor, ptr::null())
+    }
+
+    /// As `open`, with what is told of the death of a process, unless it is null.
+    fn open_with(
+        &self,
+        env: Env,
+        name: &CStr,
+        dtor: *const ErlNifResourceDtor,
+        down: *const ErlNifResourceDown,
+    ) -> bool {
         let init = sys::ErlNifResourceTypeInit {
             dtor,
             stop: ptr::null(),
-            down: ptr::null(),
-            members: 1,
+            down,
+            // The destructor alone, or all three.
+            members: if down.is_null() { 1 } else { 3 },
             dyncall: ptr::null(),
         };
         let mut tried = ErlNifResourceFlags::ERL_NIF_RT_CREATE;
@@ -82,6 +98,17 @@ impl<T: Send + Sync + 'static> Type<T> {
         }
     }
 
+    /// Holds a fresh object, of which there may be no term yet.
+    pub fn hold(&self, object: T) -> Held<T> {
+        // SAFETY: the type is open. The place is fresh, never null, large enough and aligned. The
+        // one reference that the virtual machine counts is ours.
+        unsafe {
+            let place = sys::enif_alloc_resource(self.opened.get(), size_of::<T>()).cast::<T>();
+            place.write(object);
+            Held(NonNull::new_unchecked(place))
+        }
+    }
+
     /// The object that a term refers to; none if it is not such a term.
     pub fn object<'a>(&self, term: Term<'a>) -> Option<&'a T> {
         let mut place = null_mut::<c_void>();
@@ -93,6 +120,68 @@ impl<T: Send + Sync + 'static> Type<T> {
             (is_one != 0).then(|| &*place.cast::<T>())
         }
     }
+}
+
+/// An object that is told when a process has ended.
+pub trait Monitor: Send + Sync + 'static {
+    /// On any scheduler: for moments.
+    fn down(&self);
+}
+
+impl<T: Monitor> Type<T> {
+    /// As [`Type::open`], for objects that watch processes.
+    pub fn open_monitoring(&self, env: Env, name: &CStr) -> bool {
+        let drop = drop_object::<T> as *const ErlNifResourceDtor;
+        self.opened.open_with(env, name, drop, down::<T> as *const ErlNifResourceDown)
+    }
+}
+
+/// An object that is held without a term.
+pub struct Held<T: 'static>(NonNull<T>);
+
+// SAFETY: it is a counted reference of an object that any thread may use; the count is atomic.
+unsafe impl<T: Send + Sync> Send for Held<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Held<T> {}
+
+impl<T: Send + Sync + 'static> Held<T> {
+    /// The same term each time.
+    pub fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
+        // SAFETY: the object lives, since we hold it.
+        unsafe { Term::new(env, sys::enif_make_resource(env.as_c_arg(), self.0.as_ptr().cast())) }
+    }
+}
+
+impl<T: Monitor> Held<T> {
+    /// Tells the object when the process ends. False: it has ended.
+    pub fn monitor(&self, env: Env, pid: &LocalPid) -> bool {
+        // SAFETY: the object lives, since we hold it, and is of a type with such a callback. The
+        // monitor is not wanted back: it goes with the object.
+        unsafe {
+            let (object, pid) = (self.0.as_ptr().cast(), ptr::from_ref(pid.as_c_arg()));
+            sys::enif_monitor_process(env.as_c_arg(), object, pid, null_mut()) == 0
+        }
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // SAFETY: it was kept by `Type::hold`, once for each of us.
+        unsafe { sys::enif_release_resource(self.0.as_ptr().cast()) };
+    }
+}
+
+/// # Safety
+/// Called by the virtual machine alone, with an object of the type.
+unsafe extern "C" fn down<T: Monitor>(
+    _env: *mut ErlNifEnv,
+    place: *mut c_void,
+    _pid: *const ErlNifPid,
+    _monitor: *const ErlNifMonitor,
+) {
+    // SAFETY: by our own contract; the object lives until this returns. A panic may not reach the
+    // virtual machine.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (*place.cast::<T>()).down() }));
 }
 
 /// # Safety

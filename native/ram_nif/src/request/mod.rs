@@ -26,7 +26,7 @@ use crate::reply::Ticket;
 use crate::terms;
 use crate::value;
 
-fn deadline(timeout_ms: u64) -> Instant {
+pub fn deadline(timeout_ms: u64) -> Instant {
     Instant::now() + timeout(timeout_ms)
 }
 
@@ -37,10 +37,10 @@ fn timeout(timeout_ms: u64) -> Duration {
 
 /// What a change is answered when the member ends with it under way: the others may have it.
 const CHANGE_LOST: Error = Error::Timeout;
-const READ_LOST: Error = Error::Stopped;
+pub const READ_LOST: Error = Error::Stopped;
 
 /// Makes the caller wait and queues its request: `{ok, Id} | {error, Reason}`.
-fn queue<'a>(
+pub fn queue<'a>(
     env: Env<'a>,
     member: &MemberResource,
     (reference, lost): (Term<'a>, Error),

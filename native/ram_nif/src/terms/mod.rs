@@ -1,5 +1,6 @@
 //! Values of the core as terms.
 
+mod event;
 mod lookup;
 mod status;
 
@@ -11,6 +12,7 @@ use ram_store::proposed::Hint;
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
+pub use event::{event, is_short_event};
 pub use lookup::{Info, entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
@@ -25,7 +27,7 @@ mod atoms {
         last_member, not_reached, not_caught_up, other_cluster, joined, unreadable, in_use,
         not_erased, refused, overloaded, timeout, noproc, removed, failed, file, not_empty,
         partly, no_table, exists, too_many_tables, not_ordered, not_an_integer, results_too_large,
-        ranges_too_large, compared_too_large,
+        ranges_too_large, compared_too_large, compacted,
         // events
         ram_member,
         // why a peer is not reached
@@ -70,6 +72,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::NotErased(what) => (atoms::not_erased(), text(what)).encode(env),
         Error::File(what) => (atoms::file(), text(what)).encode(env),
         Error::NotEmpty => atoms::not_empty().encode(env),
+        Error::Compacted { oldest } => (atoms::compacted(), *oldest).encode(env),
         Error::Unfit(failure) => unfit(env, failure),
         Error::Partly { restored, total, cause } => {
             (atoms::partly(), *restored, *total, reason(env, cause)).encode(env)

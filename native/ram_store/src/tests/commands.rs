@@ -154,7 +154,7 @@ fn a_group_with_bytes_behind_its_last_command_changes_nothing_wherever_a_look_en
         let stamp = client.stamp();
         let whole = group(stamp, &[batch("", &vec![put(b"k", b"v"); commands])]);
         let longer = Bytes::from([&whole[..], &[0]].concat());
-        assert!(client.store.apply(9, &longer).is_err());
+        assert!(client.store.apply(entry(9), &longer).is_err());
         assert_eq!((client.value(b"k"), client.revision()), (None, 0));
     }
 }

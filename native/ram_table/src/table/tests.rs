@@ -144,24 +144,12 @@ fn a_table_takes_what_another_has_and_becomes_ordered_with_it_but_never_a_set_ag
 }
 
 #[test]
-fn a_write_is_one_version_of_a_key_whatever_it_does_to_it() {
-    for table_type in TYPES {
-        let table = table(table_type);
-        for (revision, version) in [(3, 1), (3, 1), (4, 2), (4, 2), (9, 3)] {
-            table.put(b"k", StoredValue::plain(b"v"), revision);
-            let meta = table.get(b"k").map(|item| item.meta());
-            assert_eq!(meta, Some(Meta { revision, created_revision: 3, version }));
-        }
-    }
-}
-
-#[test]
 fn an_ordered_table_has_ranges_and_a_set_has_none() {
     for (table_type, first, last) in
         [(TableType::OrderedSet, vec![2, 3], vec![4, 3]), (TableType::Set, vec![], vec![])]
     {
         let table = table(table_type);
-        (1..6u64).for_each(|n| table.insert(item(&[n as u8], n)));
+        (1..6u64).for_each(|n| _ = table.insert(item(&[n as u8], n)));
         let range = |is_reverse| {
             let ends = (Bound::Excluded(&[1][..]), Bound::Included(&[4][..]));
             let found = table.range(ends, is_reverse, 2);
@@ -175,12 +163,13 @@ fn an_ordered_table_has_ranges_and_a_set_has_none() {
 fn a_range_is_removed_in_steps_that_say_how_much_they_removed() {
     let every = || (Bound::Unbounded, Bound::Unbounded);
     let table = table(TableType::OrderedSet);
-    (0..1000u64).for_each(|n| table.insert(item(&n.to_be_bytes(), n)));
-    let steps: Vec<usize> =
-        std::iter::from_fn(|| Some(table.remove_some(every())).filter(|removed| *removed > 0))
-            .take(1001)
-            .collect();
+    (0..1000u64).for_each(|n| _ = table.insert(item(&n.to_be_bytes(), n)));
+    let steps: Vec<usize> = std::iter::from_fn(|| {
+        Some(table.remove_some(every()).len()).filter(|removed| *removed > 0)
+    })
+    .take(1001)
+    .collect();
     assert_eq!((steps.iter().sum::<usize>(), table.entries()), (1000, 0));
     let set = filled(TableType::Set, &[b"a"], 1);
-    assert_eq!((set.remove_some(every()), set.entries()), (0, 1));
+    assert_eq!((set.remove_some(every()).len(), set.entries()), (0, 1));
 }

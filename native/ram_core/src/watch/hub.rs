@@ -1,0 +1,272 @@
+//! The hub: all watches of a member, and the history. Owned by the thread that applies.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::event::merged;
+use super::history::{History, Write};
+use super::index::Index;
+use super::source::{Initial, Past};
+use super::watcher::{Before, Sent, Watcher};
+use super::watches::Token;
+use super::{Change, Compacted, Deliver, Event, Spec};
+
+pub struct Hub {
+    /// Of the newest write.
+    revision: u64,
+    /// The changes of the write that is being applied, and the tables of which it removed what is
+    /// not told.
+    changes: Vec<Event>,
+    changes_bytes: u64,
+    /// The changes are too many for the history; those that nobody watches are not kept.
+    is_too_large: bool,
+    missed: Vec<Arc<str>>,
+    /// The name of the table that was changed last.
+    table: Arc<str>,
+    history: History,
+    index: Index,
+    watches: HashMap<u64, Watcher>,
+    /// Watches that are to be stepped, each once.
+    ready: VecDeque<u64>,
+    is_closed: bool,
+    /// In the write that is distributed, a watch had no credit.
+    has_starved: bool,
+}
+
+impl Hub {
+    /// `revision`: of the newest write.
+    pub fn new(history_bytes_max: u64, revision: u64) -> Hub {
+        Hub {
+            revision,
+            changes: Vec::new(),
+            changes_bytes: 0,
+            is_too_large: false,
+            missed: Vec::new(),
+            table: "".into(),
+            history: History::new(history_bytes_max, revision),
+            index: Index::default(),
+            watches: HashMap::new(),
+            ready: VecDeque::new(),
+            is_closed: false,
+            has_starved: false,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.watches.len()
+    }
+
+    pub fn history_bytes(&self) -> u64 {
+        self.history.bytes()
+    }
+
+    /// What waits for credit, of all watches.
+    pub fn queued_bytes(&self) -> u64 {
+        self.watches.values().map(Watcher::queued_bytes).sum()
+    }
+
+    /// Begins a watch, between two writes: all changes after the revision that is returned are
+    /// sent. `initial` is what its keys hold now.
+    pub(super) fn register(
+        &mut self,
+        token: &Arc<Token>,
+        spec: Spec,
+        initial: Option<Initial>,
+        deliver: Box<dyn Deliver>,
+    ) -> Result<u64, Compacted> {
+        let from = spec.from.unwrap_or(self.revision + 1);
+        let oldest = self.history.oldest(&spec.table);
+        if from < oldest || !spec.may_wait && from > self.revision + 1 {
+            return Err(Compacted { oldest });
+        }
+        if self.is_closed || token.is_ended() {
+            return Ok(from - 1);
+        }
+        let before = match initial {
+            Some(initial) => Before::Initial(initial),
+            None if from <= self.revision => {
+                Before::Past(Past::new(self.history.since(from), from))
+            }
+            None => Before::Nothing,
+        };
+        let id = token.id();
+        self.index.add(id, &spec.table, &spec.keys);
+        let watcher = Watcher::new(spec, token.clone(), deliver, from, before);
+        self.watches.insert(id, watcher);
+        self.make_ready(id);
+        Ok(from - 1)
+    }
+
+    /// The watch is over: nothing is sent any more.
+    pub fn end(&mut self, id: u64) {
+        let Some(watcher) = self.watches.remove(&id) else { return };
+        self.index.remove(id, &watcher.spec.table, watcher.keys());
+    }
+
+    /// As [`Hub::end`], and the receiver is told.
+    fn lose(&mut self, id: u64, newest: u64) {
+        if let Some(watcher) = self.watches.get(&id)
+            && !watcher.token.is_ended()
+        {
+            watcher.lose(newest);
+        }
+        self.end(id);
+    }
+
+    fn lose_all(&mut self) {
+        let ids: Vec<u64> = self.watches.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.lose(id, self.revision));
+        self.ready.clear();
+    }
+
+    /// The receiver has seen so many messages of this revision, and all before.
+    pub fn ack(&mut self, id: u64, revision: u64, messages: usize) {
+        if let Some(watcher) = self.watches.get_mut(&id) {
+            watcher.ack(revision, messages);
+            self.make_ready(id);
+        }
+    }
+
+    fn make_ready(&mut self, id: u64) {
+        let Some(watcher) = self.watches.get_mut(&id) else { return };
+        watcher.note_starved();
+        if watcher.is_ready() && !watcher.is_listed {
+            watcher.is_listed = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Has a watch more to send, and credit for it?
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Sends the next message of one of the watches that have more to send; each has its turn.
+    pub fn step(&mut self) {
+        let Some(id) = self.ready.pop_front() else { return };
+        let Some(watcher) = self.watches.get_mut(&id) else { return };
+        watcher.is_listed = false;
+        if watcher.token.is_ended() {
+            return self.end(id);
+        }
+        // It may have been without credit since.
+        let sent = if watcher.is_ready() { watcher.step() } else { Sent::Waits };
+        self.sent(id, sent, self.revision);
+        self.make_ready(id);
+    }
+
+    fn sent(&mut self, id: u64, sent: Sent, newest: u64) {
+        match sent {
+            Sent::Yes => {}
+            Sent::Waits => self.has_starved = true,
+            Sent::Lost => self.lose(id, newest),
+            Sent::Dead => self.end(id),
+        }
+    }
+
+    /// Ends all watches, and begins no more.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        self.lose_all();
+        self.forget_changes();
+        self.history.restart(self.revision);
+    }
+
+    fn table(&mut self, name: &str) -> Arc<str> {
+        if *self.table != *name {
+            self.table = name.into();
+        }
+        self.table.clone()
+    }
+
+    /// One of the changes of a write.
+    pub fn changed(&mut self, change: &Change<'_>) {
+        let table = self.table(change.table);
+        let Some(event) = Event::of(table, change) else { return };
+        let is_watched = |event: &Event| self.index.has(&event.table, event.key());
+        if self.is_too_large && !is_watched(&event) {
+            return;
+        }
+        self.changes_bytes += event.bytes();
+        self.changes.push(event);
+        // A range of millions of keys may be deleted at once.
+        if !self.is_too_large && self.changes_bytes > self.history.bytes_max() {
+            self.is_too_large = true;
+            self.changes.retain(is_watched);
+        }
+    }
+
+    fn forget_changes(&mut self) -> Vec<Event> {
+        self.changes_bytes = 0;
+        self.is_too_large = false;
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Is the table watched? If not, and all of a range of it goes, the history does without.
+    pub fn wants(&mut self, table: &str) -> bool {
+        let is_watched = self.index.has_table(table);
+        if !is_watched {
+            let table = self.table(table);
+            self.missed.push(table);
+        }
+        is_watched
+    }
+
+    /// The write is over, and is of this revision. Has a watch run out of credit?
+    pub fn written(&mut self, revision: u64) -> bool {
+        let newest = std::mem::replace(&mut self.revision, revision);
+        for table in std::mem::take(&mut self.missed) {
+            self.history.miss(table, revision);
+        }
+        let is_too_large = self.is_too_large;
+        let events = merged(self.forget_changes(), newest);
+        if is_too_large {
+            self.history.restart(revision);
+        }
+        if events.is_empty() || self.is_closed {
+            return false;
+        }
+        self.has_starved = false;
+        self.distribute(revision, newest, &events);
+        if !is_too_large {
+            self.history.push(Write { revision, events: events.into() });
+        }
+        self.has_starved
+    }
+
+    fn distribute(&mut self, revision: u64, newest: u64, events: &[Event]) {
+        if self.index.is_empty() {
+            return;
+        }
+        let mut told: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+        if let [event] = events {
+            let mut ids = Vec::new();
+            self.index.each(&event.table, event.key(), |id| ids.push(id));
+            ids.into_iter().for_each(|id| self.offer(id, revision, newest, &[event]));
+            return;
+        }
+        for event in events {
+            let key = event.key();
+            self.index.each(&event.table, key, |id| told.entry(id).or_default().push(event));
+        }
+        told.into_iter().for_each(|(id, events)| self.offer(id, revision, newest, &events));
+    }
+
+    fn offer(&mut self, id: u64, revision: u64, newest: u64, events: &[&Event]) {
+        let Some(watcher) = self.watches.get_mut(&id) else { return };
+        if watcher.token.is_ended() {
+            return self.end(id);
+        }
+        let sent = watcher.offer(revision, events);
+        self.sent(id, sent, newest);
+    }
+
+    /// All up to this revision may have changed, and nobody knows how.
+    pub fn replaced(&mut self, revision: u64) {
+        self.lose_all();
+        self.forget_changes();
+        self.missed.clear();
+        self.revision = revision;
+        self.history.restart(revision);
+    }
+}

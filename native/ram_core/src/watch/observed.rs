@@ -1,0 +1,23 @@
+//! The hub as the state machine knows it.
+
+use super::{Change, Observer, Watches};
+
+pub struct Observed(pub Watches);
+
+impl Observer for Observed {
+    fn changed(&mut self, change: &Change<'_>) {
+        self.0.with(|hub| hub.changed(change));
+    }
+
+    fn written(&mut self, revision: u64) {
+        self.0.written(revision);
+    }
+
+    fn wants(&self, table: &str) -> bool {
+        self.0.with(|hub| hub.wants(table))
+    }
+
+    fn replaced(&mut self, revision: u64) {
+        self.0.with(|hub| hub.replaced(revision));
+    }
+}
