@@ -85,7 +85,9 @@ the_shell_of_erlang_prints_it(Config) ->
     Calls = ["h(ram)", "h(ram, put)", "h(ram, fetch, 2)", "h(ram, start_cluster)", "ht(ram)",
              "ht(ram, reads)", "h(ram_error, explain)"],
     Evals = lists:append([["-eval", lists:concat(["c:", Call])] || Call <- Calls]),
-    Printed = printed("erl", ["-noinput" | Evals ++ ["-eval", "halt()"]], Config),
+    %% The shell asks whether there shall be more, after a page.
+    Answered = "yes | exec erl -noshell -pa \"$0\" \"$@\"",
+    Printed = printed("sh", ["-c", Answered, ebin() | Evals ++ ["-eval", "halt()"]], Config),
     [?assertEqual({Words, Printed, true}, {Words, Printed, holds(Printed, Words)})
      || Words <- ["A consistent, distributed ETS table", "Sets the value of a key",
                   "-spec put(Key :: term(), Value :: term()) -> ok",
@@ -101,8 +103,8 @@ the_shell_of_elixir_prints_it(Config) ->
         _ ->
             Elixir = "require IEx.Helpers; import IEx.Helpers; Application.put_env(:iex, :colors, "
                 "enabled: false); h :ram; h :ram.put; t :ram; h :ram.get/3",
-            Printed = printed("elixir", ["-e", "Application.ensure_all_started(:iex); " ++ Elixir],
-                              Config),
+            Ready = "Application.ensure_all_started(:iex); ",
+            Printed = printed("elixir", ["-pa", ebin(), "-e", Ready ++ Elixir], Config),
             [?assertEqual({Words, Printed, true}, {Words, Printed, holds(Printed, Words)})
              || Words <- ["A consistent, distributed ETS table", "Sets the value of a key",
                           "lease_absence", "ram:put({user, 1}", "fetch/2"]]
@@ -116,10 +118,11 @@ squeezed(Text) ->
     re:replace(Text, "(\\s|\e\\[[0-9;]*m)+", "", [global, unicode, {return, list}]).
 
 printed(Program, Arguments, Config) ->
-    Ebin = filename:join(code:lib_dir(ram), "ebin"),
-    Folder = ram_case:folder(Config),
-    {0, Output} = ram_project:outcome(Program, ["-pa", Ebin | Arguments], Folder, []),
+    {0, Output} = ram_project:outcome(Program, Arguments, ram_case:folder(Config), []),
     Output.
+
+ebin() ->
+    filename:join(code:lib_dir(ram), "ebin").
 
 %% Each in the state that setup/2 makes, one after the other.
 the_examples_happen(Config) ->
