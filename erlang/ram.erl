@@ -1066,17 +1066,17 @@ drop_table(Name) ->
 %% Key}', of a key `{unreadable_key, Bytes}'.
 %%
 %% ```
-%% 1> {ok, Watch, _} = ram:watch({key, lamp}, #{}).
+%% 1> {ok, Lamp, _} = ram:watch({key, lamp}, #{}).
 %% {ok,...,...}
 %% 2> ram:put(lamp, on), ram:delete(lamp).
 %% ok
-%% 3> {_, _, Rev, Change} = receive {ram_event, Watch, _, _} = Event -> Event end.
+%% 3> {_, _, LampRev, _} = receive {ram_event, Lamp, _, _} = Lit -> Lit end.
 %% {ram_event,...,...,[{put,lamp,on}]}
-%% 4> ram:watch_ack(Watch, Rev).
+%% 4> ram:watch_ack(Lamp, LampRev).
 %% ok
-%% 5> receive {ram_event, Watch, _, Next} -> Next end.
+%% 5> receive {ram_event, Lamp, _, Off} -> Off end.
 %% [{delete,lamp,deleted}]
-%% 6> ram:unwatch(Watch).
+%% 6> ram:unwatch(Lamp).
 %% ok
 %% '''
 -spec watch(watched(), watch_options()) ->
@@ -1088,9 +1088,9 @@ watch(What, Options) ->
 %% is dropped. Of an unknown one `ok', too.
 %%
 %% ```
-%% 1> {ok, Watch, _} = ram:watch(all, #{}), ram:put(door, open), ram:unwatch(Watch).
+%% 1> {ok, Doors, _} = ram:watch(all, #{}), ram:put(door, open), ram:unwatch(Doors).
 %% ok
-%% 2> receive {ram_event, Watch, _, _} -> told after 0 -> nothing end.
+%% 2> receive {ram_event, Doors, _, _} -> told after 0 -> nothing end.
 %% nothing
 %% '''
 -spec unwatch(watch()) -> ok.
@@ -1101,13 +1101,13 @@ unwatch(Watch) ->
 %% {@link watch/2}.
 %%
 %% ```
-%% 1> {ok, Watch, _} = ram:watch({key, bulb}, #{initial => true, events_max => 1}).
+%% 1> {ok, Bulb, _} = ram:watch({key, bulb}, #{initial => true, events_max => 1}).
 %% {ok,...,...}
 %% 2> ram:put(bulb, on), ram:put(bulb, off).
 %% ok
-%% 3> receive {ram_event, Watch, Rev, [{put, bulb, on}]} -> ram:watch_ack(Watch, Rev) end.
+%% 3> receive {ram_event, Bulb, BulbRev, [{put, bulb, on}]} -> ram:watch_ack(Bulb, BulbRev) end.
 %% ok
-%% 4> receive {ram_event, Watch, _, [{put, bulb, off}]} -> told end.
+%% 4> receive {ram_event, Bulb, _, [{put, bulb, off}]} -> told end.
 %% told
 %% '''
 -spec watch_ack(watch(), rev()) -> ok.
