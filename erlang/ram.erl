@@ -1438,7 +1438,8 @@ keys(Options) ->
 select(Spec) ->
     ram_scan:select(Spec, []).
 
-%% @doc As select/1, with the options of {@link to_list/1}.
+%% @doc As select/1, with the options of {@link to_list/1} but `keys_only': the specification
+%% says what is returned.
 %%
 %% All guards and bodies that ets takes are there; ets:fun2ms/1 makes such a specification of a fun.
 %% It runs in the calling process, over all entries of the table, as they are at one revision.

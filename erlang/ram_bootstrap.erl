@@ -115,8 +115,10 @@ start_and_describe() ->
     described_after(ram_cluster:start_here()).
 
 described_after({ok, _Started}) -> ram_cluster:find(node(), ?BUSY_MS);
-described_after({error, {unreachable, _}} = Error) -> Error;
-described_after({error, Why}) -> {error, {not_started, node(), Why}}.
+described_after(Failed) -> not_started(node(), Failed).
+
+not_started(_Node, {error, {unreachable, _}} = Error) -> Error;
+not_started(Node, {error, Why}) -> {error, {not_started, Node, Why}}.
 
 %% This node comes first: if it serves, it confirms the cluster.
 -spec describe_all([node()]) -> found().
@@ -127,8 +129,7 @@ describe_all(Nodes) ->
     Own ++ lists:zipwith(fun described/2, Others, Answers).
 
 described(Node, {ok, Description}) -> {Node, Description};
-described(Node, {error, {unreachable, _}} = Error) -> {Node, Error};
-described(Node, {error, Why}) -> {Node, {error, {not_started, Node, Why}}}.
+described(Node, Failed) -> {Node, not_started(Node, Failed)}.
 
 call_all(Nodes, Module, Function, Arguments, TimeoutMs) ->
     lists:zipwith(fun answer/2, Nodes,

@@ -6,7 +6,7 @@
 -module(ram_lookup).
 
 -export([get/3, fetch/2, lookup/2, member/2, ttl/2, left/3, get_many/2, info/1, size/1, tables/0]).
--export([ask/4, checked/2, encoded/2]).
+-export([ask/4, unless_long/1, checked/2, encoded/2]).
 %% The longest time that the library counts.
 -define(FOREVER_MS, 31536000000).
 
@@ -63,7 +63,7 @@ get_many(Keys, Options) ->
     #{member := Member, table := Table} = Asked =
         ram_options:read(options(Options), #{}, Call),
     Checked = ram_arguments:keys(Keys, Call),
-    Now = fun(Fresh) -> ram_nif:get_many_now(Member, Table, Checked, Fresh) end,
+    Now = fun(Fresh) -> unless_long(ram_nif:get_many_now(Member, Table, Checked, Fresh)) end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
                     ram_nif:get_many(Member, Ref, Table, Checked, Fresh, TimeoutMs)
             end,
@@ -159,6 +159,11 @@ ask(#{member := Member, fresh := Fresh, timeout := TimeoutMs}, Now, Later, Keys)
         Answer ->
             Answer
     end.
+
+%% @doc What was asked in the call, unless keys would have held a scheduler. The request takes them.
+-spec unless_long(Answer) -> Answer | ask.
+unless_long({error, {bad_key, long}}) -> ask;
+unless_long(Answer) -> Answer.
 
 limit_ms(infinity) -> ?FOREVER_MS;
 limit_ms(Ms) -> min(Ms, ?FOREVER_MS).

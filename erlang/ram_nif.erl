@@ -5,7 +5,7 @@
 -export([member_check/1, member_start/2, member_stop/1, member_status/1, member_set_address/3,
          member_set_cookie/2, member_rename/3, member_recover/3, member_erase/1,
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
--export([put/6, put_large/6, delete/5, write_many/6, delete_range/6, change_table/4]).
+-export([put/6, put_large/6, delete/5, write_many/6, delete_range/5, change_table/4]).
 -export([transaction/5, transaction_large/5]).
 -export([turn/5, give_turn_back/3]).
 -export([long_key/2, fetch_now/3, get_now/4, get_in_now/5, read/5, sync/3, change/4, reach/4,
@@ -15,7 +15,7 @@
 -export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
--export_type([condition/0, command/0, bound/0, held/0, hint/0]).
+-export_type([condition/0, command/0, held/0, hint/0]).
 
 -on_load(load/0).
 
@@ -33,7 +33,7 @@
 -type condition() ::
         {none | binary(), Key :: term(),
          absent | present | {value, binary()} | {rev, '<' | '=' | '>', non_neg_integer()}}
-      | {unchanged, none | binary(), From :: bound(), To :: bound(), Rev :: non_neg_integer(),
+      | {unchanged, none | binary(), key_range(), Rev :: non_neg_integer(),
          Entries :: non_neg_integer()}.
 -type command() :: {put, none | binary(), Key :: term(), binary()}
                  | {put, none | binary(), Key :: term(), binary(), ram:ttl() | keep}
@@ -42,8 +42,6 @@
                  | {get, none | binary(), Key :: term()}
                  | {count, none | binary(), Key :: term(), Increment :: integer(),
                     Default :: integer(), none | {Threshold :: integer(), SetTo :: integer()}}.
-%% An end of a range, which the key is in.
--type bound() :: first | last | {key, term()}.
 %% What a key held when a command looked at it.
 -type held() :: {Value :: binary(), Rev :: pos_integer(), CreatedRev :: pos_integer(),
                  Version :: pos_integer(), ram:ttl()}.
@@ -151,9 +149,9 @@ transaction(_Member, _Ref, _Table, _Parts, _TimeoutMs) -> ?NOT_LOADED.
                         non_neg_integer()) -> reply().
 transaction_large(_Member, _Ref, _Table, _Parts, _TimeoutMs) -> ?NOT_LOADED.
 
--spec delete_range(member(), reference(), Table :: binary(), From :: bound(), To :: bound(),
-                   non_neg_integer()) -> reply().
-delete_range(_Member, _Ref, _Table, _From, _To, _TimeoutMs) -> ?NOT_LOADED.
+-spec delete_range(member(), reference(), Table :: binary(), key_range(), non_neg_integer()) ->
+          reply().
+delete_range(_Member, _Ref, _Table, _Range, _TimeoutMs) -> ?NOT_LOADED.
 
 -spec change_table(member(), reference(),
                    {create, Table :: binary(), set | ordered_set} | {drop, Table :: binary()},
@@ -228,7 +226,9 @@ cancel(_Member, _Id) -> ?NOT_LOADED.
                       Version :: pos_integer(), Left :: ram:left()}.
 -type key_range() :: {unbounded | {including | excluding, Key :: term()},
                       unbounded | {including | excluding, Key :: term()}}
-                   | {prefix, term()}.
+                   | {prefix, term()}
+                     %% Holds nothing.
+                   | empty.
 -type page_options() :: {Reverse :: boolean(), KeysOnly :: boolean(), Limit :: pos_integer()}.
 %% Among mixed entries are `{'ram encoded', Key, Binary}' and `{'ram unreadable', Key :: binary()}'.
 -type entries() :: {items | mixed, [term()], IsMore :: boolean()}.
@@ -243,6 +243,7 @@ lookup_now(_Member, _Table, _Key, _Fresh) -> ?NOT_LOADED.
              non_neg_integer()) -> reply().
 lookup(_Member, _Ref, _Table, _Key, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
+%% `{error, {bad_key, long}}': get_many/6 takes keys that would hold a scheduler.
 -spec get_many_now(member(), Table :: binary(), Keys :: [term()], fresh()) ->
           {items, [item()]} | ask | {error, term()}.
 get_many_now(_Member, _Table, _Keys, _Fresh) -> ?NOT_LOADED.
@@ -251,6 +252,7 @@ get_many_now(_Member, _Table, _Keys, _Fresh) -> ?NOT_LOADED.
                non_neg_integer()) -> reply().
 get_many(_Member, _Ref, _Table, _Keys, _Fresh, _TimeoutMs) -> ?NOT_LOADED.
 
+%% `{error, {bad_key, long}}': range/7 takes ends that would hold a scheduler.
 -spec range_now(member(), Table :: binary(), key_range(), page_options(), fresh()) ->
           entries() | ask | {error, term()}.
 range_now(_Member, _Table, _Range, _Options, _Fresh) -> ?NOT_LOADED.

@@ -6,7 +6,7 @@
 
 %% A call less each: about 1 % of a get.
 -compile({no_auto_import, [get/1]}).
--compile({inline, [member/0, now_or_later/2]}).
+-compile({inline, [member/0, now_or_later/3]}).
 
 %% As in ram_request, without a call of another module.
 -define(KEY, ram_member).
@@ -15,14 +15,14 @@
 %% little is kept on the stack for the others, and what they may raise is made for them alone.
 -spec get(term()) -> term() | undefined.
 get(Key) ->
-    case now_or_later(Key, undefined) of
+    case now_or_later(default, Key, undefined) of
         'ram fetch' -> get_later(Key, undefined, {get, [Key]});
         Value -> Value
     end.
 
 -spec get(term(), Default :: term()) -> term().
 get(Key, Default) ->
-    case now_or_later(Key, Default) of
+    case now_or_later(default, Key, Default) of
         'ram fetch' -> get_later(Key, Default, {get, [Key, Default]});
         Value -> Value
     end.
@@ -31,7 +31,7 @@ get(Key, Default) ->
 -spec get(term(), Default :: term(), ram:read_options()) -> term().
 get(Key, Default, #{table := Table} = Options)
   when map_size(Options) =:= 1, is_atom(Table), Table =/= '' ->
-    case now_or_later_in(Table, Key, Default) of
+    case now_or_later(Table, Key, Default) of
         'ram fetch' -> ram_lookup:get(Key, Default, Options);
         Value -> Value
     end;
@@ -54,14 +54,10 @@ is_plain(#{reads := Reads} = Options) ->
 is_plain(Options) ->
     Options =:= #{}.
 
-now_or_later(Key, Default) ->
+now_or_later(Table, Key, Default) ->
     case member() of
-        {Member, _TimeoutMs, Reads} -> ram_nif:get_now(Member, Key, Default, Reads);
-        undefined -> 'ram fetch'
-    end.
-
-now_or_later_in(Table, Key, Default) ->
-    case member() of
+        {Member, _TimeoutMs, Reads} when Table =:= default ->
+            ram_nif:get_now(Member, Key, Default, Reads);
         {Member, _TimeoutMs, Reads} ->
             ram_nif:get_in_now(Member, ram_options:table(Table), Key, Default, Reads);
         undefined ->

@@ -65,7 +65,14 @@ keys(Options) ->
 -spec select(ets:match_spec(), [map()]) -> [term()] | {[term()], continuation() | done}.
 select(Spec, Options) ->
     Call = {select, [Spec | Options]},
+    ok = without_keys_only(Options, Call),
     listed(all, {select, Spec, compiled(Spec, Call)}, options(Options), Call).
+
+without_keys_only([#{keys_only := _}], Call) ->
+    Why = "keys_only is no option of select: the match specification says what is returned",
+    ram_error:badarg(Call, 2, Why);
+without_keys_only(_Options, _Call) ->
+    ok.
 
 %% One without a clause matches nothing; ets selects by it, and does not compile it.
 compiled([], _Call) ->
@@ -166,10 +173,9 @@ listed(Bounds, Make, Options, Call) ->
 made_of({select, Spec, _Compiled}) -> {select, Spec};
 made_of(Make) -> Make.
 
-%% Keys are all that is wanted, and entries what a match specification is of.
+%% Keys are all that is wanted.
 of_make(keys, #{more := More} = Asked) -> Asked#{more := More#{keys_only => true}};
-of_make({select, _, _}, #{more := More} = Asked) -> Asked#{more := More#{keys_only => false}};
-of_make(same, Asked) -> Asked.
+of_make(_Make, Asked) -> Asked.
 
 %% A range that is upside down too is one of an ordered table that is there.
 whole(empty, _Make, Asked, Call) ->
@@ -262,7 +268,10 @@ page_options(#{more := More}) ->
 
 %% As much of a range as one call gives, and whether there is more.
 short(Bounds, Options, #{member := Member, table := Table, name := Name} = Asked, Call) ->
-    Now = fun(Fresh) -> ram_nif:range_now(Member, Table, Bounds, Options, Fresh) end,
+    Now = fun(Fresh) ->
+                  Answer = ram_nif:range_now(Member, Table, Bounds, Options, Fresh),
+                  ram_lookup:unless_long(Answer)
+          end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
                     ram_nif:range(Member, Ref, Table, {Bounds, Options}, Fresh, TimeoutMs)
             end,

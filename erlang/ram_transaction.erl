@@ -210,19 +210,12 @@ encoded_bound({including, Key}, Position, Call) -> encoded(Key, Position, Call).
 found(Tx, #state{scan = Scan, member = Member, revision = Revision}, Table,
       {{Lower, Upper} = Bounds, Reverse, Need}, Call) ->
     {Items, Next} = pages(Tx, {Member, {Scan, Table}, Bounds, Reverse}, start, Need, [], Call),
-    {From, To} =
-        case {Next, Items, Reverse} of
-            {done, _, _} -> {first(Lower), last(Upper)};
-            {_, _, false} -> {first(Lower), {key, element(1, lists:last(Items))}};
-            {_, _, true} -> {{key, element(1, lists:last(Items))}, last(Upper)}
-        end,
-    {Items, {unchanged, Table, From, To, Revision, length(Items)}}.
-
-first(unbounded) -> first;
-first({including, Key}) -> {key, Key}.
-
-last(unbounded) -> last;
-last({including, Key}) -> {key, Key}.
+    Seen = case {Next, Reverse} of
+               {done, _} -> Bounds;
+               {_, false} -> {Lower, {including, element(1, lists:last(Items))}};
+               {_, true} -> {{including, element(1, lists:last(Items))}, Upper}
+           end,
+    {Items, {unchanged, Table, Seen, Revision, length(Items)}}.
 
 pages(_Tx, _Of, Cursor, Need, Pages, _Call) when Need =:= 0; Cursor =:= done ->
     {lists:append(lists:reverse(Pages)), Cursor};

@@ -74,7 +74,7 @@
 -define(CONTENDED_MS, 1000).
 %% For a turn: somewhat more than the leader lets a node wait.
 -define(TURN_WAIT_MS, 250).
-%% Larger values are not handed over with a turn.
+%% Larger values are not handed over with a turn. TURN_VALUE_BYTES_MAX of ram_limits.
 -define(TURN_BYTES_MAX, 16384).
 
 -spec start_link() -> gen_server:start_ret().

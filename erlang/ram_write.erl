@@ -254,9 +254,8 @@ delete_range(End, End, _Options, Call) when End =:= '$first'; End =:= '$last' ->
     ram_error:badarg(Call, 2, "must be a key or the other end of the table");
 delete_range(From, To, Options, Call) ->
     {Member, TimeoutMs, Table} = target(ram_arguments:call_options(Options, #{}, Call), Call),
-    Delete = fun(Ref) ->
-                     ram_nif:delete_range(Member, Ref, Table, bound(From), bound(To), TimeoutMs)
-             end,
+    Bounds = ram_scan:bounds(From, To),
+    Delete = fun(Ref) -> ram_nif:delete_range(Member, Ref, Table, Bounds, TimeoutMs) end,
     case ram_request:call(Member, Delete, TimeoutMs) of
         {deleted, _Revision, Count} -> Count;
         {error, {bad_key, Why}} ->
@@ -264,11 +263,6 @@ delete_range(From, To, Options, Call) ->
             ram_request:bad_key(Why, Position, "", Call);
         {error, _} = Error -> ram_request:checked(Error, Call)
     end.
-
-bound('$first') -> first;
-bound('$last') -> last;
-bound({key, Key}) -> {key, Key};
-bound(Key) -> {key, Key}.
 
 %%% Tables
 

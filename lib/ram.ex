@@ -65,11 +65,12 @@ defmodule Ram do
     * `reverse`: from the last key of an ordered table to the first.
     * `keys_only`: keys in place of pairs.
   """
-  @type scan_option ::
+  @type scan_option :: {:keys_only, boolean()} | select_option()
+  @typedoc "Options of `select/2`: those of scans but `keys_only`."
+  @type select_option ::
           {:limit, pos_integer()}
           | {:continuation, :ram_scan.continuation()}
           | {:reverse, boolean()}
-          | {:keys_only, boolean()}
           | read_option()
   @typedoc "What scans answer: a list, or with `limit` a part of it and how to go on."
   @type entries :: [term()] | {[term()], :ram_scan.continuation() | :done}
@@ -622,14 +623,15 @@ defmodule Ram do
   @doc """
   What a match specification of `:ets` makes of the `{key, value}` of a table.
 
-  Options as those of `to_list/1`. It goes over all of the table.
+  Options as those of `to_list/1` but `keys_only`: the specification says what is returned. It goes
+  over all of the table.
 
       iex> Ram.create_table(:pets)
       iex> Ram.put_many([cat: 4, bird: 2], table: :pets)
       iex> Ram.select([{{:"$1", :"$2"}, [{:>, :"$2", 3}], [:"$1"]}], table: :pets)
       [:cat]
   """
-  @spec select(:ets.match_spec(), [scan_option()]) :: entries()
+  @spec select(:ets.match_spec(), [select_option()]) :: entries()
   def select(spec, options \\ []) do
     options = Map.new(options)
     raising(:ram.select(spec, options))

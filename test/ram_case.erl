@@ -133,15 +133,18 @@ suite_log(Logs) ->
     {ok, Text} = file:read_file(File),
     Text.
 
-%% In full, where Common Test's own output is cut short.
+%% Why in full, where Common Test's own output is cut short.
 failures(Log) ->
-    Pattern = "^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +failed: (.*(?:\\n(?!=).*)*)",
-    [["failed: ", Case, ": ", Why, $\n] || [Case, Why] <- matches(Log, Pattern)].
+    cases("failed", "(.*(?:\\n(?!=).*)*)", Log).
 
 %% A line for each.
 reasons_of_skips(Log) ->
-    Pattern = "^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +skipped: (.*)$",
-    [["skipped: ", Case, ": ", Why, $\n] || [Case, Why] <- matches(Log, Pattern)].
+    cases("skipped", "(.*)$", Log).
+
+%% Those that ended so; `Why' is the pattern of the reason.
+cases(Ended, Why, Log) ->
+    Pattern = ["^=case +(\\S+)(?:\\n(?!=case).*)*?\\n=result +", Ended, ": ", Why],
+    [[Ended, ": ", Case, ": ", Reason, $\n] || [Case, Reason] <- matches(Log, Pattern)].
 
 matches(Text, Pattern) ->
     case re:run(Text, Pattern, [global, multiline, {capture, all_but_first, binary}]) of

@@ -48,7 +48,7 @@ calls() ->
                         ram_scan, ram_txn, ram_write]},
      {ram_txn, [ram_arguments, ram_options, ram_request, ram_write]},
      {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
-                  ram_update]},
+                  ram_scan, ram_update]},
      {ram_scan, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
      {ram_lookup, [ram_arguments, ram_error, ram_nif, ram_options, ram_request]},
      {ram_options, [ram_arguments, ram_config, ram_request]},

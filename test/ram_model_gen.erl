@@ -347,7 +347,7 @@ ordered_table() ->
 %% @doc The options that a call knows.
 known(Function) ->
     Reads = [table, timeout, reads, at_least],
-    Pages = [limit, reverse, keys_only, continuation | Reads],
+    Listed = [limit, reverse, continuation | Reads],
     case Function of
         put -> [table, timeout, return, expect];
         delete -> [table, timeout, return, expect];
@@ -361,7 +361,8 @@ known(Function) ->
                   Read =:= get_many; Read =:= size; Read =:= first; Read =:= last;
                   Read =:= next; Read =:= prev -> Reads;
         Scan when Scan =:= fold; Scan =:= foreach -> [reverse | Reads];
-        Scan when Scan =:= to_list; Scan =:= keys; Scan =:= select; Scan =:= range;
-                  Scan =:= prefix -> Pages;
+        select -> Listed;
+        Scan when Scan =:= to_list; Scan =:= keys; Scan =:= range; Scan =:= prefix ->
+            [keys_only | Listed];
         _Write -> [table, timeout]
     end.

@@ -1,5 +1,5 @@
-%% Where scans and the ranges of transactions end: what they hold back, how much they read, and keys
-%% that this OTP cannot read.
+%% Where scans and the ranges of transactions end: what they hold back, how much they read, keys
+%% that this OTP cannot read, and those that take long to encode.
 -module(ram_scan_limits_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
@@ -9,9 +9,10 @@
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([a_scan_that_holds_too_much_back_expires/1,
          a_key_of_a_newer_otp_is_told_by_its_bytes/1,
-         a_transaction_that_reads_too_large_ranges_changes_nothing/1]).
+         a_transaction_that_reads_too_large_ranges_changes_nothing/1,
+         keys_and_ends_that_take_long_do_not_hold_a_scheduler/1]).
 %% On the node.
--export([outlived/0, values/0, counted/1]).
+-export([outlived/0, values/0, counted/1, use_long_key/1]).
 
 %% SCAN_BYTES_MAX of ram_core and RANGE_ENTRIES_MAX of ram_limits.
 -define(HELD_BYTES_MAX, (256 bsl 20)).
@@ -21,7 +22,7 @@ suite() ->
     [{timetrap, {minutes, 3}}].
 
 all() ->
-    ram_case:all(?MODULE, [counted]).
+    ram_case:all(?MODULE, [counted, use_long_key]).
 
 init_per_testcase(_Case, Config) ->
     ram_case:start_cluster(Config, 1, [{storage, memory}, {call_timeout_ms, 60000}]).
@@ -96,3 +97,56 @@ counted(Key) ->
                             ok = ram_tx:put(Tx, Key, length(Numbers)),
                             length(Numbers)
                     end).
+
+%% They are encoded elsewhere, and what is found is the same.
+keys_and_ends_that_take_long_do_not_hold_a_scheduler(Config) ->
+    ok = call(run(Config), 1, create_table, [ordered, #{type => ordered_set}]),
+    [begin
+         Us = on(Config, use_long_key, [Name]),
+         ct:pal("~p: the longest call takes ~b us", [Name, Us]),
+         ?assert(Us < 3000)
+     end || Name <- ram_terms:long_keys()].
+
+%% @doc Many keys, and ranges, with a long one. Returns what the longest call of the library takes.
+use_long_key(Name) ->
+    Key = ram_terms:long_key(Name),
+    Options = #{table => ordered},
+    ok = ram:put_many([{Key, 1}, {{Key, a}, 2}, {[Key, b], 3}], Options),
+    [?assertEqual({Function, Of, Found}, {Function, Of, apply(ram, Function, Of ++ [Reads])})
+     || Reads <- [Options#{reads => Way} || Way <- [lease, quorum, local]],
+        {Function, Of, Found} <- [{range, [Key, Key], [{Key, 1}]},
+                                  {range, [{Key, a}, {Key, {}}], [{{Key, a}, 2}]},
+                                  {range, [{Key, b}, {Key, {}}], []},
+                                  {prefix, [[Key]], [{[Key, b], 3}]},
+                                  {prefix, [{tuple, 2, [Key, a]}], [{{Key, a}, 2}]},
+                                  {next, [{Key, 0}], {ok, {{Key, a}, 2}}},
+                                  {prev, [{Key, {}}], {ok, {{Key, a}, 2}}}]],
+    ?assertMatch({[{Key, 1}], _}, ram:range(Key, '$last', Options#{limit => 1})),
+    ?assertEqual(#{Key => 1, {Key, a} => 2},
+                 ram:get_many([Key, none, {Key, a}], Options)),
+    %% Twice is too long for one call.
+    Half = lists:duplicate(3000, []),
+    Us = longest_us([[none, Key], [Half, Half],
+                     {{including, Key}, unbounded}, {unbounded, {excluding, Key}},
+                     {prefix, [Key]}, {prefix, {tuple, 2, [Key]}},
+                     {{including, Half}, {including, Half}}, {prefix, {tuple, 2, [Half, Half]}}]),
+    ?assertEqual(3, ram:delete_range('$first', '$last', Options)),
+    Us.
+
+%% Of ranges, and of lists of keys; the shortest of ten calls for each.
+longest_us(All) ->
+    lists:max([begin
+                   {Us, Answers} = lists:unzip([called_us(Of) || _ <- lists:seq(1, 10)]),
+                   ?assertEqual([{error, {bad_key, long}}], lists:usort(Answers)),
+                   lists:min(Us)
+               end || Of <- All]).
+
+called_us(Of) ->
+    {Member, _TimeoutMs, _Reads} = ram_request:member(),
+    {Table, Fresh} = {<<"ordered">>, {local, 0}},
+    case Of of
+        Keys when is_list(Keys) ->
+            timer:tc(ram_nif, get_many_now, [Member, Table, Keys, Fresh]);
+        Range ->
+            timer:tc(ram_nif, range_now, [Member, Table, Range, {false, false, 1}, Fresh])
+    end.

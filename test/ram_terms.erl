@@ -1,7 +1,9 @@
-%% Generators of random terms of every kind, for PropEr, whose header Debian comes without.
+%% Generators of random terms of every kind, for PropEr, whose header Debian comes without; and keys
+%% that take long to encode.
 -module(ram_terms).
 
 -export([term/0, leaf/0, number/0, map/1, native_record/1, native_record/5, float_of/1]).
+-export([long_keys/0, long_key/1]).
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 -define(LAZY(Gen), proper_types:lazy(fun() -> Gen end)).
@@ -178,3 +180,19 @@ node_name() ->
               [<<119, 13>>, "nonode@nohost"]]).
 
 from_etf(Data) -> binary_to_term(iolist_to_binary([131 | Data])).
+
+%%% Keys within the limit of a key, each beyond what is encoded on a scheduler
+
+-spec long_keys() -> [atom()].
+long_keys() ->
+    [small_maps, maps_in_maps, maps_in_keys, list, tuples, tuple, funs, bits].
+
+-spec long_key(atom()) -> term().
+long_key(small_maps) -> lists:duplicate(8000, #{a => 1});
+long_key(maps_in_maps) -> lists:foldl(fun(_, In) -> #{a => In, b => 1} end, a, lists:seq(1, 6000));
+long_key(maps_in_keys) -> lists:foldl(fun(_, In) -> #{In => 1, {In} => 2} end, a, lists:seq(1, 12));
+long_key(list) -> lists:duplicate(30000, []);
+long_key(tuples) -> lists:foldl(fun(_, In) -> {In} end, a, lists:seq(1, 20000));
+long_key(tuple) -> erlang:make_tuple(60000, []);
+long_key(funs) -> lists:duplicate(2000, fun lists:map/2);
+long_key(bits) -> lists:duplicate(9000, <<1:3>>).

@@ -330,10 +330,10 @@ keys_that_take_long_do_not_hold_a_scheduler(Config) ->
                           Us = on(Run, 2, use_long_key, [Name]),
                           ct:pal("~p: the call takes ~b us", [Name, Us]),
                           ?assert(Us < 3000)
-                  end, [small_maps, maps_in_maps, maps_in_keys, list, tuple, funs, bits]).
+                  end, ram_terms:long_keys()).
 
 use_long_key(Name) ->
-    Key = long_key(Name),
+    Key = ram_terms:long_key(Name),
     {Member, _TimeoutMs, _Reads} = ram_request:member(),
     {error, {bad_key, long}} = ram_nif:fetch_now(Member, Key, local),
     Us = shortest_call_us(Key),
@@ -349,14 +349,6 @@ use_long_key(Name) ->
     %% What a local fun holds is not looked at.
     badarg = try ram:put([fun() -> Key end], 1) catch error:Reason -> Reason end,
     Us.
-
-long_key(small_maps) -> lists:duplicate(8000, #{a => 1});
-long_key(maps_in_maps) -> lists:foldl(fun(_, In) -> #{a => In, b => 1} end, a, lists:seq(1, 6000));
-long_key(maps_in_keys) -> lists:foldl(fun(_, In) -> #{In => 1, {In} => 2} end, a, lists:seq(1, 12));
-long_key(list) -> lists:duplicate(30000, []);
-long_key(tuple) -> erlang:make_tuple(60000, []);
-long_key(funs) -> lists:duplicate(2000, fun lists:map/2);
-long_key(bits) -> lists:duplicate(9000, <<1:3>>).
 
 values_of_every_kind_survive_a_restart_from_a_snapshot(Config) ->
     Run = run(Config),

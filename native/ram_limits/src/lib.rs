@@ -56,6 +56,10 @@ pub const RESULTS_BYTES_MAX: usize = 64 * MIB;
 /// is that of a single answer.
 pub const ANSWER_VALUES_BYTES_MAX: usize = MIB;
 
+/// The longest value that is handed over with a turn at a contended key: a leader keeps one for
+/// each such key. Larger ones are updated without turns.
+pub const TURN_VALUE_BYTES_MAX: usize = 16 * KIB;
+
 /// The name of a table. Erlang's atoms have 255 characters of 4 bytes at most.
 pub const TABLE_NAME_BYTES_MAX: usize = 1020;
 

@@ -16,13 +16,16 @@ pub struct Mode(pub ReadMode);
 
 impl<'a> Decoder<'a> for Mode {
     fn decode(term: Term<'a>) -> NifResult<Self> {
-        let modes = [
-            (atoms::lease(), ReadMode::Lease),
-            (atoms::local(), ReadMode::Local),
-            (atoms::quorum(), ReadMode::Quorum),
-        ];
-        let named = modes.iter().find(|(name, _)| *name == term);
-        named.map(|(_, mode)| Mode(*mode)).ok_or(rustler::Error::BadArg)
+        // One comparison for most reads.
+        Ok(Mode(if atoms::lease() == term {
+            ReadMode::Lease
+        } else if atoms::local() == term {
+            ReadMode::Local
+        } else if atoms::quorum() == term {
+            ReadMode::Quorum
+        } else {
+            return Err(rustler::Error::BadArg);
+        }))
     }
 }
 

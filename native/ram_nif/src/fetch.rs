@@ -75,11 +75,10 @@ fn get_in_now<'a>(
 fn value_or<'a>(env: Env<'a>, item: Option<&Item>, default: Term<'a>) -> Option<Term<'a>> {
     let term = match item {
         None => default,
-        Some(item) if value::is_short(item) => match value::found(env, item) {
-            Found::Term(term) => term,
-            Found::Encoded(_) => return None,
+        Some(item) => match value::found_if_short(env, item) {
+            Some(Found::Term(term)) => term,
+            Some(Found::Encoded(_)) | None => return None,
         },
-        Some(_) => return None,
     };
     (atoms::fetch() != term).then_some(term)
 }
@@ -97,8 +96,10 @@ fn fetch_now<'a>(env: Env<'a>, [member, key, reads]: [Term<'a>; 3]) -> NifResult
     let read = |item: Option<&Item>| {
         Some(match item {
             None => Read::Absent,
-            Some(item) if value::is_short(item) => Read::Found(value::found(env, item)),
-            Some(item) => Read::Long(item.clone()),
+            Some(item) => match value::found_if_short(env, item) {
+                Some(found) => Read::Found(found),
+                None => Read::Long(item.clone()),
+            },
         })
     };
     let found = match with_item(env, member, None, key, reads, read)? {

@@ -44,7 +44,7 @@ fn lookup_now<'a>(
 }
 
 /// `get_many_now(Member, Table, Keys, Asked) -> {items, [{value, V, Meta} | {encoded, Binary, Meta}
-/// | none]} | ask | {error, Reason}`
+/// | none]} | ask | {error, Reason}`. `{error, {bad_key, long}}`: `get_many` takes the keys.
 #[rustler::nif]
 fn get_many_now<'a>(
     env: Env<'a>,
@@ -53,7 +53,7 @@ fn get_many_now<'a>(
     List(keys): List<Term<'a>>,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
-    let keys = match encode_keys(env, member, keys)? {
+    let keys = match encode_keys(env, member, keys, key::STEPS_MAX)? {
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
     };
@@ -65,7 +65,7 @@ fn get_many_now<'a>(
 }
 
 /// `range_now(Member, Table, Range, {Reverse, KeysOnly, Limit}, Asked) -> {items, Items, IsMore} |
-/// ask | {error, Reason}`
+/// ask | {error, Reason}`. `{error, {bad_key, long}}`: `range` takes the ends.
 #[rustler::nif]
 fn range_now<'a>(
     env: Env<'a>,
@@ -75,7 +75,7 @@ fn range_now<'a>(
     options: RangeOptions,
     Asked(freshness): Asked,
 ) -> NifResult<Term<'a>> {
-    let range = match decode_range(env, member, keys)? {
+    let range = match decode_range(env, member, keys, key::STEPS_MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };

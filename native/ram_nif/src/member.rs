@@ -31,7 +31,9 @@ pub static MEMBERS: Type<MemberResource> = Type::new();
 
 impl<'a> Decoder<'a> for &'a MemberResource {
     fn decode(term: Term<'a>) -> NifResult<Self> {
-        MEMBERS.object(term).ok_or(rustler::Error::BadArg)
+        // An error that is made beforehand has to be dropped in each call.
+        let Some(member) = MEMBERS.object(term) else { return Err(rustler::Error::BadArg) };
+        Ok(member)
     }
 }
 

@@ -42,7 +42,7 @@ fn scan_page<'a>(
     let page = if atoms::all() == range {
         scan.page(table, &cursor, (Bound::Unbounded, Bound::Unbounded), reverse, limit)
     } else {
-        match decode_range(env, member, range)? {
+        match decode_range(env, member, range, usize::MAX)? {
             Ok(range) => scan.page(table, &cursor, range.bounds(), reverse, limit),
             Err(wrong) => return Ok(wrong),
         }

@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use ram_limits::TURN_VALUE_BYTES_MAX;
 use ram_store::answer::Outcome;
 use ram_store::proposed::{self, Hint};
 
@@ -38,8 +39,6 @@ const FRESH: Duration = Duration::from_secs(1);
 const LINES_MAX: usize = 256;
 const WAITING_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 4096;
-/// Larger ones are not handed over.
-const VALUE_BYTES_MAX: usize = 16 * 1024;
 
 /// What a member asks of the leader. `name`: [`proposed::name_of`] the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,7 +254,9 @@ impl Line {
 
 fn hint(value: Option<&[u8]>) -> Hint {
     match value {
-        Some(value) if value.len() <= VALUE_BYTES_MAX => Hint::Value(Bytes::copy_from_slice(value)),
+        Some(value) if value.len() <= TURN_VALUE_BYTES_MAX => {
+            Hint::Value(Bytes::copy_from_slice(value))
+        }
         Some(_) => Hint::Unknown,
         None => Hint::Absent,
     }

@@ -1,5 +1,7 @@
 //! The writes of a proposal, decoded part by part: their bytes may say anything.
 
+mod usual;
+
 use serde::Deserialize;
 
 use crate::codec::{self, DecodeError};
@@ -86,7 +88,7 @@ impl<'a> Parts<'a> {
             return if is_over { Ok(None) } else { Err(wrong("trailing bytes")) };
         };
         self.writes = writes;
-        let write: Write<'a> = self.decode_one("write")?;
+        let write = self.decode_write()?;
         write.check()?;
         if matches!(write, Write::Expire { .. }) != self.by_leader {
             return Err(wrong("a write of a leader among those of callers, or the other way"));
@@ -96,7 +98,19 @@ impl<'a> Parts<'a> {
         Ok(Some(Part::Write(write)))
     }
 
+    fn decode_write(&mut self) -> Result<Write<'a>, DecodeError> {
+        if let Some((write, rest)) = usual::batch(self.rest) {
+            self.rest = rest;
+            return Ok(write);
+        }
+        self.decode_one("write")
+    }
+
     fn decode_command(&mut self) -> Result<Command<'a>, DecodeError> {
+        if let Some((command, rest)) = usual::put(self.rest) {
+            self.rest = rest;
+            return Ok(command);
+        }
         let command: Command<'a> = self.decode_one("command")?;
         check_name(command.place().table)?;
         match command {

@@ -56,12 +56,13 @@ impl Meta {
 /// The length is a byte, and so is the head of the metadata: were they a word each, an entry among
 /// a million would take 11 bytes more.
 ///
-/// The head of the metadata says in its low four bits how many bytes the revision has, which follow
-/// it. Behind them, if the head says [`HISTORY`], a byte with the lengths of two numbers, the first
-/// in its low four bits, and the two: the version, and how many revisions ago the key was created.
-/// If it says [`LIFE`], such a pair follows of the time to live and its beginning, and if it says
-/// [`KEPT`], one of how many revisions ago that was given, and 0. Numbers are little-endian,
-/// without the zeros at their end.
+/// The head of the metadata says in its low four bits how many bytes the revision has, and in the
+/// others which pairs of numbers there are beside it: [`HISTORY`], the version and how many
+/// revisions ago the key was created; [`LIFE`], the time to live and its beginning; [`KEPT`], how
+/// many revisions ago that was given, and 0. A byte follows for each pair with the lengths of its
+/// numbers, the first in its low four bits; then the revision, then the pairs. All lengths come
+/// first, since each read has to know where the value begins, and nothing else of this. Numbers are
+/// little-endian, without the zeros at their end.
 #[derive(Clone)]
 pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
@@ -105,7 +106,8 @@ impl Item {
 
     /// The bytes that are stored: those of the value, unless it has a representation.
     pub fn stored_bytes(&self) -> &[u8] {
-        self.content().stored
+        let (_key, rest) = self.key_and_rest();
+        rest.get(meta_bytes(rest)..).unwrap_or_default()
     }
 
     pub fn representation(&self) -> Option<&SharedRepresentation> {
@@ -113,27 +115,36 @@ impl Item {
     }
 
     pub fn revision(&self) -> u64 {
-        number(self.content().revision)
+        let (head, _lengths, numbers) = self.metadata();
+        number(numbers.get(..usize::from(head & LENGTH)).unwrap_or_default())
     }
 
     pub fn meta(&self) -> Meta {
-        let Content { revision, history, life, kept, .. } = self.content();
-        let mut meta = Meta::created(number(revision));
-        if let Some((version, age)) = history {
-            meta.created_revision = meta.revision.wrapping_sub(number(age));
-            meta.version = number(version);
-        }
-        meta.life = life.map(|(ttl_ms, since_ms)| {
-            let age = kept.map_or(0, |(age, _)| number(age));
-            let revision = meta.revision.wrapping_sub(age);
-            Life { ttl_ms: number(ttl_ms), revision, since_ms: number(since_ms) }
+        let (head, lengths, mut numbers) = self.metadata();
+        let mut take = |length: u8| {
+            let (first, rest) = numbers.split_at_checked(length.into()).unwrap_or_default();
+            numbers = rest;
+            number(first)
+        };
+        let revision = take(head & LENGTH);
+        let mut lengths = lengths.iter();
+        let mut pair = |bit: u8| {
+            let lengths = if head & bit == 0 { None } else { lengths.next() };
+            lengths.map(|lengths| (take(lengths & LENGTH), take(lengths >> LENGTH_BITS)))
+        };
+        let (version, age) = pair(HISTORY).unwrap_or((1, 0));
+        let (life, kept) = (pair(LIFE), pair(KEPT).map_or(0, |(age, _)| age));
+        let life = life.map(|(ttl_ms, since_ms)| Life {
+            ttl_ms,
+            revision: revision.wrapping_sub(kept),
+            since_ms,
         });
-        meta
+        Meta { revision, created_revision: revision.wrapping_sub(age), version, life }
     }
 
     /// Has it a time to live?
     pub fn has_life(&self) -> bool {
-        self.content().life.is_some()
+        self.metadata().0 & LIFE != 0
     }
 
     /// Is it this very item, and not one that has its key alone in common?
@@ -152,14 +163,12 @@ impl Item {
         (self.key().len() + self.value_bytes()) as u64
     }
 
-    fn content(&self) -> Content<'_> {
+    /// The head of the metadata, the lengths of the pairs, and the numbers with all behind them.
+    fn metadata(&self) -> (u8, &[u8], &[u8]) {
         let (_key, rest) = self.key_and_rest();
         let (head, rest) = rest.split_first().unwrap_or((&0, &[]));
-        let (revision, rest) = split(rest, head & LENGTH);
-        let (history, rest) = pair(head & HISTORY != 0, rest);
-        let (life, rest) = pair(head & LIFE != 0, rest);
-        let (kept, stored) = pair(head & KEPT != 0, rest);
-        Content { revision, history, life, kept, stored }
+        let (lengths, numbers) = rest.split_at_checked(pairs(*head)).unwrap_or_default();
+        (*head, lengths, numbers)
     }
 
     fn key_and_rest(&self) -> (&[u8], &[u8]) {
@@ -174,33 +183,17 @@ impl Item {
     }
 }
 
-/// The numbers are as they are stored.
-struct Content<'a> {
-    revision: &'a [u8],
-    /// Version and age.
-    history: Option<Pair<'a>>,
-    /// The time to live, and since when.
-    life: Option<Pair<'a>>,
-    /// How many revisions ago it was given, and 0.
-    kept: Option<Pair<'a>>,
-    stored: &'a [u8],
+/// How many there are.
+fn pairs(head: u8) -> usize {
+    (head >> LENGTH_BITS).count_ones() as usize
 }
 
-type Pair<'a> = (&'a [u8], &'a [u8]);
-
-/// The pair that these bytes begin with, if it is there, and the others.
-fn pair(is_there: bool, bytes: &[u8]) -> (Option<Pair<'_>>, &[u8]) {
-    if !is_there {
-        return (None, bytes);
-    }
-    let (lengths, rest) = bytes.split_first().unwrap_or((&0, &[]));
-    let (first, rest) = split(rest, lengths & LENGTH);
-    let (second, rest) = split(rest, lengths >> LENGTH_BITS);
-    (Some((first, second)), rest)
-}
-
-fn split(bytes: &[u8], length: u8) -> (&[u8], &[u8]) {
-    bytes.split_at_checked(usize::from(length)).unwrap_or_default()
+/// How many bytes the metadata have that these bytes begin with.
+fn meta_bytes(bytes: &[u8]) -> usize {
+    let head = bytes.first().copied().unwrap_or_default();
+    let lengths = bytes.get(1..1 + pairs(head)).unwrap_or_default();
+    let of = |lengths: &u8| usize::from(lengths & LENGTH) + usize::from(lengths >> LENGTH_BITS);
+    1 + lengths.len() + usize::from(head & LENGTH) + lengths.iter().map(of).sum::<usize>()
 }
 
 fn number(digits: &[u8]) -> u64 {
@@ -221,26 +214,22 @@ fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
         written += bytes.len();
     };
     let digits = |number: u64| (u64::BITS - number.leading_zeros()).div_ceil(u8::BITS) as u8;
-    let of = |number: u64| (number.to_le_bytes(), usize::from(digits(number)));
-    let mut write_number = |head: &[u8], numbers: &[u64]| {
-        write(head);
-        for (bytes, length) in numbers.iter().copied().map(of) {
-            write(bytes.get(..length).unwrap_or_default());
-        }
-    };
     let mut head = digits(revision);
     let age = revision.wrapping_sub(created_revision);
-    let history = (age != 0 || version != 1).then_some((version, age));
     let kept = life.map_or(0, |life| revision.wrapping_sub(life.revision));
     let pairs = [
-        (HISTORY, history),
+        (HISTORY, (age != 0 || version != 1).then_some((version, age))),
         (LIFE, life.map(|life| (life.ttl_ms, life.since_ms))),
         (KEPT, (kept != 0).then_some((kept, 0))),
     ];
-    pairs.iter().filter(|(_, pair)| pair.is_some()).for_each(|(bit, _)| head |= bit);
-    write_number(&[head], &[revision]);
-    for (one, other) in pairs.iter().filter_map(|(_, pair)| *pair) {
-        write_number(&[digits(one) | digits(other) << LENGTH_BITS], &[one, other]);
+    let given = || pairs.iter().filter_map(|(bit, pair)| Some((*bit, (*pair)?)));
+    given().for_each(|(bit, _)| head |= bit);
+    write(&[head]);
+    given().for_each(|(_, (one, other))| write(&[digits(one) | digits(other) << LENGTH_BITS]));
+    let numbers = given().flat_map(|(_, (one, other))| [one, other]);
+    for number in std::iter::once(revision).chain(numbers) {
+        let (bytes, length) = (number.to_le_bytes(), usize::from(digits(number)));
+        write(bytes.get(..length).unwrap_or_default());
     }
     room.get(..written).unwrap_or_default()
 }

@@ -104,9 +104,8 @@ pub struct Shards<T: Element> {
     locks: Box<[RwLock<Shown<T>>]>,
     /// A power of two, as the next one.
     stripes: usize,
-    locks_of_stripe: usize,
-    /// By how many bits the number of a shard is longer than that of its lock.
-    shift: u32,
+    /// How long the number of a lock of a stripe is. Those of shards are as long, or longer.
+    lock_bits: u32,
 }
 
 /// The same in all sets, so that the shard of an item is known before the map is.
@@ -127,11 +126,10 @@ impl<T: Element> Shards<T> {
         };
         let shards = (0..SHARDS).map(shard).collect();
         let map = Arc::new(Map { shards, snapshots: T::Snapshots::default() });
-        let (stripes, bits) = (stripe::count(LOCKS_MAX), locks.bits());
-        let locks_of_stripe = 1 << bits;
+        let (stripes, lock_bits) = (stripe::count(LOCKS_MAX), locks.bits());
         let lock = |_| RwLock::new(Some(map.clone()));
-        let locks = (0..stripes * locks_of_stripe).map(lock).collect();
-        Shards { hasher, locks, stripes, locks_of_stripe, shift: SHARD_BITS - bits }
+        let locks = (0..stripes << lock_bits).map(lock).collect();
+        Shards { hasher, locks, stripes, lock_bits }
     }
 
     /// Calls `read` with the item that hashes and is as wanted, if `may_read`. From before that is
@@ -162,7 +160,7 @@ impl<T: Element> Shards<T> {
     }
 
     fn lock(&self, stripe: usize, shard: usize) -> Option<&RwLock<Shown<T>>> {
-        self.locks.get(stripe * self.locks_of_stripe + (shard >> self.shift))
+        self.locks.get((stripe << self.lock_bits) + (shard >> (SHARD_BITS - self.lock_bits)))
     }
 
     /// Sets an item of this map, as one change for readers. `keep` is called with the former one,

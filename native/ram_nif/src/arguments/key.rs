@@ -18,7 +18,7 @@ fn encoded_key<'a>(
     key: Term<'a>,
 ) -> NifResult<Result<Vec<u8>, Term<'a>>> {
     let mut bytes = Vec::with_capacity(32);
-    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|()| bytes))
+    Ok(encode_key(env, member, key, key::STEPS_MAX, &mut bytes)?.map(|_| bytes))
 }
 
 /// `{ok, LongKey} | {error, Reason}`: takes the place of a key that is `{bad_key, long}`.
@@ -26,21 +26,21 @@ fn encoded_key<'a>(
 fn long_key<'a>(env: Env<'a>, member: &'a MemberResource, key: Term<'a>) -> NifResult<Term<'a>> {
     let mut bytes = Vec::new();
     let encoded = encode_key(env, member, key, usize::MAX, &mut bytes)?;
-    let held = |()| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
+    let held = |_| (terms::ok(), key::LONG_KEYS.term(env, bytes)).encode(env);
     Ok(encoded.map_or_else(|wrong| wrong, held))
 }
 
-/// Appends the encoded key, or tells what is wrong with it.
+/// Appends the encoded key and returns how many steps are left, or tells what is wrong with it.
 pub fn encode_key<'a>(
     env: Env<'a>,
     member: &MemberResource,
     key: Term<'a>,
     steps_max: usize,
     out: &mut Vec<u8>,
-) -> NifResult<Result<(), Term<'a>>> {
+) -> NifResult<Result<usize, Term<'a>>> {
     let bytes_max = member.node.config().limits.key_bytes_max;
     match key::encode(key, bytes_max, steps_max, out) {
-        Ok(()) => Ok(Ok(())),
+        Ok(steps_left) => Ok(Ok(steps_left)),
         Err(why) => wrong_key(env, why, bytes_max).map(Err),
     }
 }
@@ -68,18 +68,20 @@ pub fn with_key<'a>(
     Ok(encoded_key(env, member, key)?.map_or_else(|wrong| wrong, with))
 }
 
-/// The encoded keys, or what is wrong with one of them.
+/// The encoded keys, in so many steps for all, or what is wrong with one of them.
 pub fn encode_keys<'a>(
     env: Env<'a>,
     member: &MemberResource,
     keys: Vec<Term<'a>>,
+    steps_max: usize,
 ) -> NifResult<Result<Vec<Vec<u8>>, Term<'a>>> {
-    let mut encoded = Vec::with_capacity(keys.len());
+    let (mut encoded, mut steps_left) = (Vec::with_capacity(keys.len()), steps_max);
     for key in keys {
         let mut bytes = Vec::with_capacity(32);
-        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut bytes)? {
-            return Ok(Err(wrong));
-        }
+        steps_left = match encode_key(env, member, key, steps_left, &mut bytes)? {
+            Ok(steps_left) => steps_left,
+            Err(wrong) => return Ok(Err(wrong)),
+        };
         encoded.push(bytes);
     }
     Ok(Ok(encoded))

@@ -27,22 +27,45 @@ const BYTES_PER_STEP: usize = 16;
 /// it holds. They never leave the modules that make requests.
 pub static LONG_KEYS: Type<Vec<u8>> = Type::new();
 
-/// Appends the key of `term` to `out`, in at most so many steps; an element of a list is one.
+/// Appends the key of `term` to `out`, in at most so many steps, and returns how many are left; an
+/// element of a list is one.
 pub fn encode(
     term: Term,
     key_bytes_max: usize,
     steps_max: usize,
     out: &mut Vec<u8>,
-) -> Result<(), KeyError> {
+) -> Result<usize, KeyError> {
+    if let Some(steps_left) = push_integer(term, key_bytes_max, steps_max, out) {
+        return Ok(steps_left);
+    }
     let start = out.len();
     let end = start.saturating_add(key_bytes_max);
     let mut walk =
         Walk { out, end, steps_left: steps_max, open: Vec::new(), in_keys: 0, in_records: 0 };
     let walked = walk.term(term).and_then(|()| walk.rest());
+    let steps_left = walk.steps_left;
     if walked.is_err() {
         out.truncate(start);
     }
-    walked
+    walked.map(|()| steps_left)
+}
+
+/// Many keys are integers of a word, which take no walk. Returns the steps that are left; `None`:
+/// this is another term, or the limits are such that it has to be looked at closely.
+fn push_integer(
+    term: Term,
+    key_bytes_max: usize,
+    steps_max: usize,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    // The longest have a head, 63 bits by sevens, and the kind.
+    const BYTES_MAX: usize = 1 + 9 + 1;
+    if key_bytes_max < BYTES_MAX {
+        return None;
+    }
+    let steps_left = steps_max.checked_sub(1)?;
+    form::push_int(out, term.decode::<i64>().ok()?);
+    Some(steps_left)
 }
 
 struct Walk<'a, 'o> {

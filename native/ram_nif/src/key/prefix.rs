@@ -42,19 +42,16 @@ fn push_tuple(
     steps_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), KeyError> {
-    // The decoder alone panics at the end of an improper list.
-    let proper = first.list_length().and_then(|_| first.decode());
-    let elements: Vec<Term> = proper.map_err(|_| KeyError::Unsupported)?;
-    if elements.len() > size as usize {
-        return Err(KeyError::Unsupported);
-    }
     out.push(tag::TUPLE);
     form::push_count(out, size as usize);
-    for element in elements {
-        let left = bytes_max.checked_sub(out.len()).ok_or(KeyError::TooLarge)?;
-        encode(element, left, steps_max, out)?;
+    let (mut rest, mut elements_left, mut steps_left) = (first, size, steps_max);
+    while let Ok((element, tail)) = rest.list_get_cell() {
+        elements_left = elements_left.checked_sub(1).ok_or(KeyError::Unsupported)?;
+        let bytes_left = bytes_max.checked_sub(out.len()).ok_or(KeyError::TooLarge)?;
+        steps_left = encode(element, bytes_left, steps_left, out)?;
+        rest = tail;
     }
-    Ok(())
+    if rest.is_empty_list() { Ok(()) } else { Err(KeyError::Unsupported) }
 }
 
 /// The least that is above all that begins so; `None` where there is nothing above.

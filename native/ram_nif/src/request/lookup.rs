@@ -69,6 +69,7 @@ fn lookup<'a>(
     })
 }
 
+/// Of keys that would hold a scheduler, too.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn get_many<'a>(
     env: Env<'a>,
@@ -80,7 +81,7 @@ fn get_many<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    let keys = match encode_keys(env, member, keys)? {
+    let keys = match encode_keys(env, member, keys, usize::MAX)? {
         Ok(keys) => keys,
         Err(wrong) => return Ok(wrong),
     };
@@ -95,7 +96,8 @@ fn get_many<'a>(
     }))
 }
 
-#[rustler::nif]
+/// Of ends that would hold a scheduler, too.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn range<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
@@ -106,7 +108,7 @@ fn range<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let name = table_name(&table)?.to_owned();
-    let range = match decode_range(env, member, keys)? {
+    let range = match decode_range(env, member, keys, usize::MAX)? {
         Ok(range) => range,
         Err(wrong) => return Ok(wrong),
     };

@@ -7,7 +7,6 @@
 
 mod lookup;
 mod members;
-mod range;
 mod refusal;
 mod transaction;
 mod turn;

@@ -25,12 +25,13 @@ impl From<rustler::Error> for Refusal<'_> {
     }
 }
 
-/// What the call of the library returns.
-pub fn refused<'a>(env: Env<'a>, result: Result<Term<'a>, Refusal<'a>>) -> NifResult<Term<'a>> {
-    match result {
-        Ok(queued) => Ok(queued),
-        Err(Refusal::Told(told)) => Ok(told),
-        Err(Refusal::Core(cause)) => Ok(terms::error(env, &cause)),
-        Err(Refusal::Raised(error)) => Err(error),
+impl<'a> Refusal<'a> {
+    /// What the call of the library returns.
+    pub fn answer(self, env: Env<'a>) -> NifResult<Term<'a>> {
+        match self {
+            Refusal::Told(told) => Ok(told),
+            Refusal::Core(cause) => Ok(terms::error(env, &cause)),
+            Refusal::Raised(error) => Err(error),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! Parts      :: {[Condition], [Command], [Command]}
 //! Table      :: <<"name">>, <<>> for the default one; in a part also none: that of the transaction
 //! Condition  :: {Table, Key, absent | present | {value, Value} | {rev, '<' | '=' | '>', Revision}}
-//!             | {unchanged, Table, From, To, Revision, Entries}                      see `range`
+//!             | {unchanged, Table, Range, Revision, Entries}       see `arguments::decode_range`
 //! Command    :: {put, Table, Key, Value} | {put, Table, Key, Value, Ttl | keep}
 //!             | {delete, Table, Key} | {get, Table, Key} | {touch, Table, Key, Ttl}
 //! Ttl        :: Milliseconds | infinity
@@ -18,10 +18,9 @@ use ram_store::write::{Command, Comparison, Condition, Place, Setting, State, Wr
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 
-use super::range;
-use super::refusal::{Refusal, refused};
+use super::refusal::Refusal;
 use super::write::submit;
-use crate::arguments::{List, encode_key};
+use crate::arguments::{List, decode_range, encode_key};
 use crate::key::STEPS_MAX;
 use crate::member::MemberResource;
 use crate::value;
@@ -49,8 +48,7 @@ macro_rules! transaction {
             let (List(conditions), List(then), List(otherwise)) = parts;
             let parts = Parts { table, conditions, then, otherwise };
             let encoded = parts.encode(env, member, $steps_max);
-            let submit = |writing| submit(env, member, reference, writing, timeout_ms);
-            refused(env, encoded.map(submit))
+            submit(env, member, reference, encoded, timeout_ms)
         }
     };
 }
@@ -110,7 +108,8 @@ impl<'a> Encoder<'a, '_> {
     fn encode_key(&mut self, key: Term<'a>) -> Result<(), Refusal<'a>> {
         self.key.clear();
         encode_key(self.env, self.member, key, self.steps_max, &mut self.key)?
-            .map_err(Refusal::Told)
+            .map_err(Refusal::Told)?;
+        Ok(())
     }
 
     fn condition(&mut self, condition: Term<'a>) -> Result<(), Refusal<'a>> {
@@ -124,14 +123,14 @@ impl<'a> Encoder<'a, '_> {
     }
 
     fn unchanged(&mut self, condition: Term<'a>) -> Result<(), Refusal<'a>> {
-        type Unchanged<'a> = (Atom, Named<'a>, Term<'a>, Term<'a>, u64, u64);
-        let (kind, Named(table), from, to, revision, entries): Unchanged<'a> =
-            condition.decode()?;
+        type Unchanged<'a> = (Atom, Named<'a>, Term<'a>, u64, u64);
+        let (kind, Named(table), range, revision, entries): Unchanged<'a> = condition.decode()?;
         if kind != atoms::unchanged() {
             return Err(rustler::Error::BadArg.into());
         }
-        let mut keys = range::Keys::default();
-        let range = keys.encode(self.env, self.member, (from, to), self.steps_max)?;
+        let range = decode_range(self.env, self.member, range, self.steps_max)?;
+        let range = range.map_err(Refusal::Told)?;
+        let range = range.bounds();
         Ok(self.writing.condition(&Condition::Unchanged { table, range, revision, entries })?)
     }
 

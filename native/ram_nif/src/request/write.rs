@@ -7,10 +7,11 @@ use ram_store::answer::Answer;
 use ram_store::write::{Command, Place, Setting, Write};
 use rustler::{Atom, Binary, Env, NifResult, Term};
 
-use super::refusal::refused;
+use super::refusal::Refusal;
 use super::transaction::decode_ttl;
-use super::{CHANGE_LOST, deadline, queue, range};
-use crate::arguments::{List, encode_key, with_key};
+use super::{CHANGE_LOST, deadline, queue};
+use crate::arguments::{List, decode_range, encode_key};
+use crate::key::STEPS_MAX;
 use crate::member::MemberResource;
 use crate::reply::Ticket;
 use crate::terms;
@@ -33,10 +34,8 @@ macro_rules! put {
             value: Binary<'a>,
             timeout_ms: u64,
         ) -> NifResult<Term<'a>> {
-            with_key(env, member, key, |key| {
-                let command = Command::put(&key, &value);
-                one(env, member, reference, (table, &command), timeout_ms)
-            })
+            let encoded = batch(env, member, (table, Setting::Clear), &[(key, Some(&value))], STEPS_MAX);
+            submit(env, member, reference, encoded, timeout_ms)
         }
     };
 }
@@ -53,25 +52,8 @@ fn delete<'a>(
     key: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    with_key(env, member, key, |key| {
-        one(env, member, reference, (table, &Command::delete(&key)), timeout_ms)
-    })
-}
-
-/// A batch of one.
-fn one<'a>(
-    env: Env<'a>,
-    member: &MemberResource,
-    reference: Term<'a>,
-    (table, command): (&str, &Command<'_>),
-    timeout_ms: u64,
-) -> Term<'a> {
-    let writing = member.node.writing(&Write::Batch { table, commands: 1 });
-    let written = writing.and_then(|mut writing| writing.command(command).map(|()| writing));
-    match written {
-        Ok(writing) => submit(env, member, reference, writing, timeout_ms),
-        Err(cause) => terms::error(env, &cause),
-    }
+    let encoded = batch(env, member, (table, Setting::Clear), &[(key, None)], STEPS_MAX);
+    submit(env, member, reference, encoded, timeout_ms)
 }
 
 /// Puts `[{Key, Value}]` with this time to live (or `infinity`) and deletes `[Key]`, all in one log
@@ -87,48 +69,54 @@ fn write_many<'a>(
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
     let ttl_ms = decode_ttl(ttl)?.map_or(Setting::Clear, Setting::To);
-    let count = u32::try_from(puts.len() + deletes.len()).map_err(|_| rustler::Error::BadArg)?;
-    let mut writing = match member.node.writing(&Write::Batch { table, commands: count }) {
-        Ok(writing) => writing,
-        Err(cause) => return Ok(terms::error(env, &cause)),
-    };
-    let values = puts.iter().map(|(_, value)| Some(value.as_slice()));
-    let keys = puts.iter().map(|(key, _)| *key).chain(deletes);
-    let mut encoded = Vec::new();
-    for (key, value) in keys.zip(values.chain(std::iter::repeat(None))) {
-        encoded.clear();
-        if let Err(wrong) = encode_key(env, member, key, usize::MAX, &mut encoded)? {
-            return Ok(wrong);
-        }
-        let command = match value {
-            Some(value) => Command::Put { at: Place::of(&encoded), value, ttl_ms },
-            None => Command::delete(&encoded),
-        };
-        if let Err(cause) = writing.command(&command) {
-            return Ok(terms::error(env, &cause));
-        }
-    }
-    Ok(submit(env, member, reference, writing, timeout_ms))
+    let puts = puts.iter().map(|(key, value)| (*key, Some(value.as_slice())));
+    let deletes = deletes.into_iter().map(|key| (key, None));
+    let changes: Vec<_> = puts.chain(deletes).collect();
+    let encoded = batch(env, member, (table, ttl_ms), &changes, usize::MAX);
+    submit(env, member, reference, encoded, timeout_ms)
 }
 
-/// Deletes the keys of an ordered table from one to the other: see [`range`].
+/// A key with what is put, or `None`: it is deleted.
+type Change<'a, 'v> = (Term<'a>, Option<&'v [u8]>);
+
+/// In so many steps for each key.
+fn batch<'a, 'm>(
+    env: Env<'a>,
+    member: &'m MemberResource,
+    (table, ttl_ms): (&str, Setting<u64>),
+    changes: &[Change<'a, '_>],
+    steps_max: usize,
+) -> Result<Writing<'m>, Refusal<'a>> {
+    let commands = u32::try_from(changes.len()).map_err(|_| rustler::Error::BadArg)?;
+    let mut writing = member.node.writing(&Write::Batch { table, commands })?;
+    let mut encoded = Vec::with_capacity(32);
+    for (key, value) in changes {
+        encoded.clear();
+        encode_key(env, member, *key, steps_max, &mut encoded)?.map_err(Refusal::Told)?;
+        writing.command(&match value {
+            Some(value) => Command::Put { at: Place::of(&encoded), value, ttl_ms },
+            None => Command::delete(&encoded),
+        })?;
+    }
+    Ok(writing)
+}
+
+/// Deletes the keys of a range of an ordered table.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn delete_range<'a>(
     env: Env<'a>,
     member: &'a MemberResource,
     reference: Term<'a>,
     table: &'a str,
-    from: Term<'a>,
-    to: Term<'a>,
+    range: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    let mut keys = range::Keys::default();
-    let range = keys.encode(env, member, (from, to), usize::MAX);
-    let written = range.and_then(|range| {
-        let writing = member.node.writing(&Write::DeleteRange { table, range })?;
-        Ok(submit(env, member, reference, writing, timeout_ms))
-    });
-    refused(env, written)
+    let range = match decode_range(env, member, range, usize::MAX)? {
+        Ok(range) => range,
+        Err(wrong) => return Ok(wrong),
+    };
+    let encoded = member.node.writing(&Write::DeleteRange { table, range: range.bounds() });
+    submit(env, member, reference, encoded, timeout_ms)
 }
 
 /// `Change :: {create, Table, set | ordered_set} | {drop, Table}`
@@ -140,10 +128,8 @@ fn change_table<'a>(
     change: Term<'a>,
     timeout_ms: u64,
 ) -> NifResult<Term<'a>> {
-    match member.node.writing(&decode_table(change)?) {
-        Ok(writing) => Ok(submit(env, member, reference, writing, timeout_ms)),
-        Err(cause) => Ok(terms::error(env, &cause)),
-    }
+    let encoded = member.node.writing(&decode_table(change)?);
+    submit(env, member, reference, encoded, timeout_ms)
 }
 
 fn decode_table(change: Term) -> NifResult<Write> {
@@ -162,18 +148,21 @@ fn decode_table(change: Term) -> NifResult<Write> {
     Ok(Write::CreateTable { table, ordered })
 }
 
-/// Queues a write that is encoded: `{ok, Id} | {error, Reason}`.
+/// Queues a write, unless it was refused while it was encoded: `{ok, Id} | {error, Reason}`.
 pub fn submit<'a>(
     env: Env<'a>,
     member: &MemberResource,
     reference: Term<'a>,
-    writing: Writing<'_>,
+    encoded: Result<Writing<'_>, impl Into<Refusal<'a>>>,
     timeout_ms: u64,
-) -> Term<'a> {
-    queue(env, member, (reference, CHANGE_LOST), |ticket| {
-        let reply = Box::new(move |answer| reply(ticket, answer));
-        writing.submit(deadline(timeout_ms), reply)
-    })
+) -> NifResult<Term<'a>> {
+    match encoded {
+        Ok(writing) => Ok(queue(env, member, (reference, CHANGE_LOST), |ticket| {
+            let reply = Box::new(move |answer| reply(ticket, answer));
+            writing.submit(deadline(timeout_ms), reply)
+        })),
+        Err(refusal) => refusal.into().answer(env),
+    }
 }
 
 fn reply(ticket: Ticket, answer: Result<Answer, Error>) {

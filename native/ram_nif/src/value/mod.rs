@@ -22,7 +22,7 @@ mod references;
 
 use ram_table::table::Item;
 use ram_table::value::{StoredValue, Values};
-use rustler::Term;
+use rustler::{Env, Term};
 
 pub use read::{Found, found};
 
@@ -64,4 +64,10 @@ pub fn count(increment: Term, default: Term, limit: Option<(Term, Term)>) -> Opt
 /// Is the term made in so short a time that others may wait for it?
 pub fn is_short(item: &Item) -> bool {
     item.stored_bytes().len() <= SHORT_BYTES_MAX
+}
+
+/// As [`found`], if the term is made in so short a time that others may wait for it.
+pub fn found_if_short<'a>(env: Env<'a>, item: &Item) -> Option<Found<'a>> {
+    let stored = item.stored_bytes();
+    (stored.len() <= SHORT_BYTES_MAX).then(|| read::made(env, item, stored))
 }

@@ -21,10 +21,15 @@ pub enum Found<'a> {
 
 /// The value of an item, for a process or a message.
 pub fn found<'a>(env: Env<'a>, item: &Item) -> Found<'a> {
+    made(env, item, item.stored_bytes())
+}
+
+/// Of an item and what it has stored.
+pub fn made<'a>(env: Env<'a>, item: &Item, stored: &[u8]) -> Found<'a> {
     let is_compiled = item.representation().is_some();
     let head_bytes = if is_compiled { U32_BYTES } else { 1 };
     let sealed = || references::binary(env, item, head_bytes + 1);
-    let found = match item.stored_bytes().get(head_bytes..).unwrap_or_default() {
+    let found = match stored.get(head_bytes..).unwrap_or_default() {
         [SHARED, ..] if is_compiled => sealed().map(Found::Term),
         [OPAQUE, ..] if is_compiled => sealed().map(Found::Encoded),
         all => raw::with_stack(env, |stack| {

@@ -235,9 +235,9 @@ async fn lines_and_what_is_in_them_are_bounded() {
     turns.clear();
 
     turns.wait(1, key("k")).await.unwrap();
-    let taken = turns.take(1, &put(&[0; VALUE_BYTES_MAX + 1]));
+    let taken = turns.take(1, &put(&[0; TURN_VALUE_BYTES_MAX + 1]));
     assert_eq!(turns.wait(2, key("k")).await, Some(Hint::Unknown));
-    turns.settle(taken, Some(&found(&[0; VALUE_BYTES_MAX + 1])));
+    turns.settle(taken, Some(&found(&[0; TURN_VALUE_BYTES_MAX + 1])));
     turns.give_back(2, &key("k"));
     assert_eq!(turns.wait(2, key("k")).await, Some(Hint::Unknown));
 }
