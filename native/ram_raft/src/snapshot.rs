@@ -71,8 +71,8 @@ fn next(reader: &mut SnapshotReader) -> io::Result<Option<Vec<u8>>> {
     Ok(reader.next().transpose()?)
 }
 
-/// Reads a whole snapshot into a fresh store, whose values are held by `values`, at this time of the
-/// member, as long as `go_on` says so.
+/// Reads a whole snapshot into a fresh store, whose values are held by `values`, at this time of
+/// the member, as long as `go_on` says so.
 pub fn read(
     file: &StoredSnapshot,
     values: Arc<dyn Values>,

@@ -17,10 +17,10 @@
 //!
 //! Time is an argument, and decides nothing: that a key's time is over is a proposal.
 //!
-//! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded, [`answer`]
-//! what comes back, [`dump`] the state as bytes for snapshots and backups, [`observe`] who is told
-//! of each change, [`timers`] which keys have a time to live, [`codec`] the one encoding. Left out:
-//! old values. A revision tells *that* a key changed, not what it was.
+//! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded,
+//! [`answer`] what comes back, [`dump`] the state as bytes for snapshots and backups, [`observe`]
+//! who is told of each change, [`timers`] which keys have a time to live, [`codec`] the one
+//! encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

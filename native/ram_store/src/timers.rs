@@ -2,7 +2,8 @@
 //!
 //! Every member lists them, table by table, so that each can lead. An entry of a list is the item
 //! that the key had when it was given its time: a pointer. It means the key as long as that has the
-//! same [`Life`](ram_table::item::Life); an item that is written later with the time kept has the same one. Lists are not
+//! same [`Life`](ram_table::item::Life); an item that is written later with the time kept has the
+//! same one. Lists are not
 //! searched: an entry of a key that is gone, or was given another time, stays until it is met. When
 //! too many of these may be in the lists, a *pass* goes through all of them, a bucket at a time as
 //! changes come: it drops what means nothing, and takes the newest item in place of an older one.

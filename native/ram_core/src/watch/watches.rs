@@ -141,8 +141,8 @@ impl Watches {
         (hub.count(), hub.queued_bytes(), hub.history_bytes())
     }
 
-    /// A write is over. Looks for acknowledgements before, so that there is credit for it, and again
-    /// when a watch has none: see [`Control::ack`].
+    /// A write is over. Looks for acknowledgements before, so that there is credit for it, and
+    /// again when a watch has none: see [`Control::ack`].
     pub(super) fn written(&self, revision: u64) {
         self.take_asked();
         let has_starved = self.with(|hub| hub.written(revision));

@@ -138,8 +138,8 @@ pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     }
 }
 
-/// `none | {Value, Revision, CreatedRevision, Version, TtlMs | infinity}`, with the value in external
-/// term format.
+/// `none | {Value, Revision, CreatedRevision, Version, TtlMs | infinity}`, with the value in
+/// external term format.
 fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
     match held {
         Some(held) => {
