@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::handle::Handle;
 use ram_raft::entry;
 use ram_raft::replica::{Role, role};
-use ram_table::table::Item;
+use ram_table::table::{Item, Revoked};
 
 /// One moment of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,24 @@ impl Handle {
     /// Does it know that this member was removed for good?
     pub fn knows_removed(&self, id: u64) -> bool {
         self.with(|running| running.replica.applied.is_removed(id)).unwrap_or(false)
+    }
+
+    /// What the default table holds, and the revision of that.
+    pub fn seen_content(&self) -> Option<(u64, BTreeMap<Bytes, Bytes>)> {
+        let seen = self.with(|running| {
+            let tables = running.replica.applied.tables();
+            let revision = tables.revision();
+            let mut content = BTreeMap::new();
+            let walked = running.replica.applied.table().snapshot(revision, None).walk(|items| {
+                let pair = |item: &Item| {
+                    (Bytes::copy_from_slice(item.key()), Bytes::from(item.value().into_owned()))
+                };
+                content.extend(items.iter().map(pair));
+                Ok::<(), Revoked>(())
+            });
+            walked.ok().map(|()| (revision, content))
+        });
+        seen.ok()?
     }
 
     /// What the table holds of these keys, and the index up to which it is applied.

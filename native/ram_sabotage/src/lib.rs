@@ -48,6 +48,10 @@ pub enum Fault {
     ExpireByOwnClock,
     /// What a leader ended in its term is gone, also when another leads by then.
     AcceptDeposedExpiry,
+    /// A watch is not sent the change of some revisions.
+    DropEvent,
+    /// A watch is sent the change of some revisions twice.
+    RepeatEvent,
 }
 
 #[cfg(not(feature = "sabotage"))]
@@ -99,7 +103,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 18] = [
+        pub const ALL: [Fault; 20] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -118,6 +122,8 @@ mod active {
             Fault::MixRevisions,
             Fault::ExpireByOwnClock,
             Fault::AcceptDeposedExpiry,
+            Fault::DropEvent,
+            Fault::RepeatEvent,
         ];
 
         pub fn name(self) -> &'static str {
@@ -140,6 +146,8 @@ mod active {
                 Fault::MixRevisions => "mix_revisions",
                 Fault::ExpireByOwnClock => "expire_by_own_clock",
                 Fault::AcceptDeposedExpiry => "accept_deposed_expiry",
+                Fault::DropEvent => "drop_event",
+                Fault::RepeatEvent => "repeat_event",
             }
         }
 

@@ -73,6 +73,7 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
     for number in 0..clients {
         tasks.spawn_local(client::run(world.clone(), handle.clone(), host, start, number));
     }
+    tasks.spawn_local(client::receive(world.clone(), handle.clone(), host, start));
     let id = handle.status()?.id;
     let told = obey(world.clone(), handle, host, ordered);
     member.serve(told).await;

@@ -199,6 +199,7 @@ impl Run {
         report.count("unknown outcomes", unknown as u64);
         count_calls(&mut report, "of the bank", &state.accounts);
         count_calls(&mut report, "of lists", &state.lists);
+        report.count("copies compared with the table", state.compared);
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());

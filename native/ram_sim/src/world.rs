@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::client::Copy;
 use crate::invariants::Once;
 use crate::plan::Plan;
 use crate::report::Violation;
@@ -45,6 +46,10 @@ pub struct State {
     pub lists: Calls<Transaction>,
     /// How many numbers were appended to lists: each is another one.
     pub numbers: i64,
+    /// What receivers have heard of the default table, by their hosts.
+    pub copies: BTreeMap<usize, Copy>,
+    /// How often such a copy was compared with the table.
+    pub compared: u64,
     pub once: Once,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -115,6 +120,8 @@ impl State {
             accounts: Calls::default(),
             lists: Calls::default(),
             numbers: 0,
+            copies: BTreeMap::new(),
+            compared: 0,
             once: Once::default(),
             trace: Trace::default(),
             violation: None,

@@ -46,6 +46,8 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::ExpireByOwnClock => &["what_has_expired_is_gone", "nothing_expires_early"],
         // No client can tell: the key's time was over, and a new leader would have begun anew.
         Fault::AcceptDeposedExpiry => &[],
+        Fault::DropEvent => &["no_change_is_missing"],
+        Fault::RepeatEvent => &["changes_come_once_and_in_order"],
         Fault::ForgetRestartVoteHold | Fault::AssumeOwnVoteHold | Fault::ForgetLongestVoteHold => {
             &["no_lease_outlives_its_vote_hold", "linearizable"]
         }

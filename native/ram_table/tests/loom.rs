@@ -24,7 +24,7 @@ fn item(key: &[u8], revision: u64) -> Item {
 /// With these keys, each set by the revision.
 fn table(keys: &[&[u8]], revision: u64) -> Arc<Table> {
     let table = Arc::new(Table::with_capacity(0));
-    keys.iter().for_each(|key| table.insert(item(key, revision)));
+    keys.iter().for_each(|key| _ = table.insert(item(key, revision)));
     table
 }
 
@@ -291,7 +291,7 @@ fn who_keeps_a_table_that_is_dropped_finds_it_closed_when_that_is_seen() {
 /// With these keys, each set by the revision.
 fn ordered(keys: &[&[u8]], revision: u64) -> Arc<OrderedTable> {
     let table = Arc::new(OrderedTable::default());
-    keys.iter().for_each(|key| table.insert(item(key, revision)));
+    keys.iter().for_each(|key| _ = table.insert(item(key, revision)));
     table
 }
 

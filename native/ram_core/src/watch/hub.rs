@@ -10,6 +10,10 @@ use super::source::{Initial, Past};
 use super::watcher::{Before, Sent, Watcher};
 use super::watches::Token;
 use super::{Change, Compacted, Deliver, Event, Spec};
+use ram_sabotage::{Fault, armed};
+
+/// Of revisions, where a fault is armed.
+const WRONGED_EVERY: u64 = 64;
 
 pub struct Hub {
     /// Of the newest write.
@@ -95,6 +99,11 @@ impl Hub {
         self.watches.insert(id, watcher);
         self.make_ready(id);
         Ok(from - 1)
+    }
+
+    #[cfg(feature = "simulation")]
+    pub fn is_idle(&self, id: u64) -> bool {
+        self.watches.get(&id).is_some_and(|watcher| !watcher.has_work())
     }
 
     /// The watch is over: nothing is sent any more.
@@ -257,7 +266,14 @@ impl Hub {
         if watcher.token.is_ended() {
             return self.end(id);
         }
-        let sent = watcher.offer(revision, events);
+        let is_wronged = revision.is_multiple_of(WRONGED_EVERY);
+        if is_wronged && armed(Fault::DropEvent) {
+            return;
+        }
+        let mut sent = watcher.offer(revision, events);
+        if is_wronged && armed(Fault::RepeatEvent) {
+            sent = watcher.offer(revision, events);
+        }
         self.sent(id, sent, newest);
     }
 

@@ -75,7 +75,7 @@ impl Watcher {
         self.has_work() && self.credit() > 0
     }
 
-    fn has_work(&self) -> bool {
+    pub fn has_work(&self) -> bool {
         !self.queue.is_empty() || !matches!(self.before, Before::Nothing)
     }
 

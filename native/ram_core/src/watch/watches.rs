@@ -99,6 +99,12 @@ impl Control {
         self.watches.with(|hub| hub.end(self.token.id));
     }
 
+    /// Was everything sent, until now?
+    #[cfg(feature = "simulation")]
+    pub fn is_idle(&self) -> bool {
+        self.watches.with(|hub| hub.is_idle(self.token.id))
+    }
+
     /// Begins the watch, on the thread that applies and between two writes: see [`Hub`].
     pub fn begin(
         &self,
