@@ -18,6 +18,8 @@
 
 %% How much of a wrong term is printed.
 -define(DEPTH, 12).
+%% Ten years. TTL_MS_MAX of ram_limits.
+-define(TTL_MS_MAX, 315360000000).
 
 %% @doc A list of one node or more is the first argument; returned sorted, each node once.
 -spec nodes(term(), ram_error:call()) -> [node()].
@@ -117,11 +119,11 @@ count(_) -> {error, "must be an integer, or {Increment, Threshold, SetTo} of int
 integer(Integer) when is_integer(Integer) -> ok;
 integer(_) -> {error, "must be an integer"}.
 
-%% Ten years, TTL_MS_MAX of ram_limits.
 -spec ttl(term()) -> ok | {error, string()}.
 ttl(infinity) -> ok;
-ttl(Ms) when is_integer(Ms), Ms >= 1, Ms =< 315360000000 -> ok;
-ttl(_) -> {error, "must be infinity, or milliseconds, an integer of 1 to 315360000000"}.
+ttl(Ms) when is_integer(Ms), Ms >= 1, Ms =< ?TTL_MS_MAX -> ok;
+ttl(_) -> {error, lists:concat(["must be infinity, or milliseconds, an integer of 1 to ",
+                                ?TTL_MS_MAX])}.
 
 -spec one_of([atom()]) -> check().
 one_of(Known) ->

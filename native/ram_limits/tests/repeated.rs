@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use ram_limits::{TRANSACTION_PARTS_MAX, TURN_VALUE_BYTES_MAX};
+use ram_limits::{TRANSACTION_PARTS_MAX, TTL_MS_MAX, TURN_VALUE_BYTES_MAX};
 
 /// The module, the name, the number.
 fn repeated() -> Vec<(String, String, usize)> {
@@ -36,6 +36,7 @@ fn repeated() -> Vec<(String, String, usize)> {
 #[test]
 fn what_erlang_repeats_has_the_same_number_there() {
     let expected = [
+        ("ram_arguments", "TTL_MS_MAX", TTL_MS_MAX as usize),
         ("ram_txn", "TRANSACTION_PARTS_MAX", TRANSACTION_PARTS_MAX),
         ("ram_update", "TURN_VALUE_BYTES_MAX", TURN_VALUE_BYTES_MAX),
     ];

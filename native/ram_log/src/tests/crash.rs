@@ -231,7 +231,7 @@ fn a_foreign_file_another_version_and_swapped_segments_are_refused() {
     let foreign = changed(&disk, &names[0], |bytes| *bytes = b"#!/bin/sh".to_vec());
     assert_refused(&foreign, &names[0], 0..1, "foreign");
     let newer = changed(&disk, &names[0], |bytes| bytes[8] = 9);
-    assert!(matches!(open_error(&newer), DiskError::Version { found: 9, known: 3, .. }));
+    assert!(matches!(open_error(&newer), DiskError::Version { found: 9, known: 4, .. }));
     let swapped = disk.copy();
     swapped.rename(&names[1], "x").unwrap();
     swapped.rename(&names[2], &names[1]).unwrap();
