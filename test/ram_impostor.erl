@@ -10,7 +10,7 @@
 -type target() :: #{cluster := binary(), id := pos_integer(), address := binary()}.
 
 -define(COOKIE, <<"ram_test">>).
--define(WIRE_VERSION, 3).
+-define(WIRE_VERSION, 4).
 -define(FRAME_VERSION, 1).
 -define(LIMIT_MS, 5000).
 %% The verdict of a member on who was removed, and why.
