@@ -154,7 +154,7 @@
 -type txn_result() :: {ok, Value :: term()} | error | ok | integer().
 %% What an operation of {@link txn/3} answers: `{ok, Value}' or `error' for get and take, `ok' for
 %% put and delete, the new integer for update_counter.
--opaque watch() :: reference().
+-type watch() :: reference().
 %% A watch: see {@link watch/2}.
 -type watched() ::
         {key, Key :: term()} | {prefix, key_prefix()} | {range, From :: term(), To :: term()} | all.

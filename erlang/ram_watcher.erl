@@ -76,6 +76,8 @@
                   %% All up to here was handled; `none': not even what was there.
                   seen = none :: none | non_neg_integer()}).
 
+-type answered() :: {noreply, #watcher{}} | {stop, Reason :: term(), #watcher{}}.
+
 %% @doc Starts a process with the callbacks of this module, for a supervisor.
 -spec start_link(module(), Argument :: term()) -> gen_server:start_ret().
 start_link(Module, Argument) ->
@@ -100,7 +102,7 @@ init({Module, Argument}) ->
     end.
 
 %% @private
--spec handle_continue(watch, #watcher{}) -> {noreply, #watcher{}} | {stop, term(), #watcher{}}.
+-spec handle_continue(watch, #watcher{}) -> answered().
 handle_continue(watch, Watcher) ->
     watch(Watcher).
 
@@ -133,7 +135,7 @@ lost(#watcher{module = Module, state = State, options = Options} = Watcher) ->
     end.
 
 %% @private
--spec handle_info(term(), #watcher{}) -> term().
+-spec handle_info(term(), #watcher{}) -> answered().
 handle_info({ram_event, Watch, Revision, lost}, #watcher{watch = Watch} = Watcher) ->
     Ended = Watcher#watcher{watch = none},
     case Watcher of
@@ -173,12 +175,13 @@ handled({stop, Reason, State}, Watcher, _Next) -> {stop, Reason, Watcher#watcher
 noreply(Watcher) -> {noreply, Watcher}.
 
 %% @private
--spec handle_call(term(), gen_server:from(), #watcher{}) -> term().
+-spec handle_call(term(), gen_server:from(), #watcher{}) ->
+          answered() | {reply, term(), #watcher{}} | {stop, term(), term(), #watcher{}}.
 handle_call(Request, From, #watcher{module = Module, state = State} = Watcher) ->
     answered(Module:handle_call(Request, From, State), Watcher).
 
 %% @private
--spec handle_cast(term(), #watcher{}) -> term().
+-spec handle_cast(term(), #watcher{}) -> answered().
 handle_cast(Request, #watcher{module = Module, state = State} = Watcher) ->
     answered(Module:handle_cast(Request, State), Watcher).
 
