@@ -1,5 +1,6 @@
 %% Generators of the operations that ram_model knows: every call on keys and tables, with every
-%% option. Few keys, so that they meet. Debian's PropEr comes without its header, hence the macro.
+%% option. Few keys, so that they meet. Times to live are whole hours: see ram_model_call. Debian's
+%% PropEr comes without its header, hence the macro.
 -module(ram_model_gen).
 
 -export([key_sets/0, operation/2, at_once/1]).
@@ -35,12 +36,16 @@ operation(Keys, Rev) ->
 %%% One key
 
 write(Key, Rev) ->
-    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)}]),
-           call(put, [Key, value()], [return([ok, rev, old])]),
-           call(put_new, [Key, value()], []),
-           call(cas, [Key, expected(Rev), value()], []),
+    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)}, {ttl, ttl()}]),
+           call(put, [Key, value()], [return([ok, rev, old]), {ttl, ttl()}]),
+           call(put_new, [Key, value()], [{ttl, ttl()}]),
+           call(cas, [Key, expected(Rev), value()], [{ttl, ttl()}]),
+           call(touch, [Key, ttl()], []),
            call(delete, [Key], [return([ok, rev, old]), {expect, expected(Rev)}]),
            call(take, [Key], [])]).
+
+ttl() ->
+    oneof([infinity | [Hours * 3600000 || Hours <- [1, 2, 3, 24, 87600]]]).
 
 expected(Rev) ->
     oneof([absent, present, {rev, rev(Rev)}, {value, value()}]).
@@ -51,6 +56,7 @@ rev(Rev) -> range(max(0, Rev - 6), Rev + 1).
 read(Key) ->
     oneof([{get, [Key], none}, read(get, [Key, value()]), read(fetch, [Key]), read(lookup, [Key]),
            read(member, [Key]), read(get_many, [few(Key)]), read(size, []), read(lookup, [Key]),
+           read(ttl, [Key]),
            ahead(Key)]).
 
 %% Of a revision that is not there yet, which nobody waits for.
@@ -106,8 +112,8 @@ deep() ->
 %%% Several keys
 
 many(Key) ->
-    oneof([call(put_many, [few({Key, value()})], [return([ok, rev])]),
-           call(put_many, [vector(4, {Key, value()})], [return([ok, rev])]),
+    oneof([call(put_many, [few({Key, value()})], [return([ok, rev]), {ttl, ttl()}]),
+           call(put_many, [vector(4, {Key, value()})], [return([ok, rev]), {ttl, ttl()}]),
            call(delete_many, [few(Key)], [return([ok, rev])])]).
 
 txn(Key, Rev) ->
@@ -121,8 +127,12 @@ condition(Key, Rev) ->
     elsewhere(Condition).
 
 operation_of(Key) ->
-    elsewhere(frequency([{1, {get, Key}}, {3, {put, Key, value()}}, {1, {delete, Key}},
-                         {2, {take, Key}}, {1, {update_counter, Key, count()}}])).
+    elsewhere(frequency([{1, {get, Key}}, {2, {put, Key, value()}}, {1, {put, Key, value(), given()}},
+                         {1, {delete, Key}}, {2, {take, Key}},
+                         {1, {update_counter, Key, count()}}])).
+
+%% What a put says beside the value.
+given() -> options([{ttl, ttl()}]).
 
 elsewhere(Part) ->
     frequency([{30, Part}, {9, {in, elements([default, s, o]), Part}}, {1, {in, t, Part}}]).
@@ -132,7 +142,7 @@ elsewhere(Part) ->
 transaction(Key) ->
     Table = frequency([{9, elements([default, s, o, o])}, {1, t}]),
     Step = frequency([{2, {get, Key}}, {3, {get, Table, Key, value()}}, {2, {fetch, Table, Key}},
-                      {6, {put, Table, Key, value()}}, {2, {delete, Table, Key}}]),
+                      {6, {put, Table, Key, value(), given()}}, {2, {delete, Table, Key}}]),
     Last = oneof([{abort, value()}, {raise, elements([error, throw, exit]), crash}, nested]),
     Ranges = {range, o, bound(Key), bound(Key), options([{reverse, boolean()},
                                                          {keys_only, boolean()}])},
@@ -151,10 +161,10 @@ overtaken(Key) ->
     ?LET({Table, K}, {elements([default, o, o]), Key},
          [oneof([{fetch, Table, K} | [{range, o, '$first', '$last', #{}} || Table =:= o]]),
           {outside, range(1, 2), Table, K, value()},
-          oneof([{put, Table, Key, value()}, {delete, Table, Key}])]).
+          oneof([{put, Table, Key, value(), given()}, {delete, Table, Key}])]).
 
 ranges_over_own_writes(Key) ->
-    Write = oneof([{put, o, Key, value()}, {delete, o, Key}]),
+    Write = oneof([{put, o, Key, value(), given()}, {delete, o, Key}]),
     ?LET(Bounds, bounds(Key),
          [Write, Write, {delete, o, Key},
           list_to_tuple([range, o] ++ Bounds
@@ -254,10 +264,10 @@ given(Options, More) -> maps:merge(Options, More).
 %% not made where revisions are told.
 at_once(revisions) ->
     {Key, Rev} = {elements([a, b]), 3},
-    Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value()}},
-                      {3, {put, default, Key, value()}}, {2, {range, o, '$first', '$last', #{}}}]),
+    Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value(), #{}}},
+                      {3, {put, default, Key, value(), given()}}, {2, {range, o, '$first', '$last', #{}}}]),
     Transaction = {transaction, [few(Step)], #{retries => 1000}},
-    frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}},
+    frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}}, {1, {ttl, [Key], none}},
                {3, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},
                {1, {to_list, [], #{table => o}}}, {1, {delete_range, [a, Key], #{table => o}}},
                {1, {range, [Key, '$last'], #{table => o, reads => quorum}}},
@@ -274,11 +284,14 @@ at_once(updates) ->
                {4, {get_and_update, [Key, oneof([keep, delete, wrap | Changes])], none}},
                {2, {update_counter, [Key, range(-3, 3)], none}},
                {1, {put_new, [Key, value()], none}},
-               {1, {get_many, [[a, b]], none}}, {1, {put_many, [[{a, 1}, {b, value()}]], none}}]).
+               {1, {get_many, [[a, b]], none}}, {1, {put_many, [[{a, 1}, {b, value()}]], none}},
+               {2, {put, [Key, value()], #{ttl => 3600000}}}, {1, {touch, [Key, ttl()], none}},
+               {2, {ttl, [Key], none}}]).
 
 write_at_once(Key, Rev) ->
     Table = {table, elements([default, o])},
-    oneof([call_on(default, put, [Key, value()], [return([rev, old]), Table]),
+    oneof([call_on(default, put, [Key, value()], [return([rev, old]), Table, {ttl, ttl()}]),
+           call_on(default, touch, [Key, ttl()], [Table]),
            {cas, [Key, expected(Rev), value()], none},
            {put_new, [Key, value()], none},
            call_on(default, delete, [Key], [return([rev, old]), {expect, expected(Rev)}]),
@@ -349,15 +362,16 @@ known(Function) ->
     Reads = [table, timeout, reads, at_least],
     Listed = [limit, reverse, continuation | Reads],
     case Function of
-        put -> [table, timeout, return, expect];
+        put -> [table, timeout, return, expect, ttl];
+        Put when Put =:= put_new; Put =:= cas -> [table, timeout, ttl];
         delete -> [table, timeout, return, expect];
         update -> [table, timeout, return, retries];
         get_and_update -> [table, timeout, retries];
-        put_many -> [table, timeout, return];
+        put_many -> [table, timeout, return, ttl];
         delete_many -> [table, timeout, return];
         create_table -> [type, timeout];
         transaction -> [retries, timeout];
-        Read when Read =:= get; Read =:= fetch; Read =:= lookup; Read =:= member;
+        Read when Read =:= get; Read =:= fetch; Read =:= lookup; Read =:= ttl; Read =:= member;
                   Read =:= get_many; Read =:= size; Read =:= first; Read =:= last;
                   Read =:= next; Read =:= prev -> Reads;
         Scan when Scan =:= fold; Scan =:= foreach -> [reverse | Reads];

@@ -61,6 +61,7 @@ values() ->
       reverse => {[true], [1, yes, undefined]},
       keys_only => {[true], [0, yes, []]},
       continuation => {[done], [done, start, {1, 2}, make_ref()]},
+      ttl => {[60000], [0, -1, 1.5, soon, 315360000001, 1 bsl 70, <<"1">>]},
       type => {[set], [bag, ordered, duplicate_bag, "set"]}}.
 
 %% Of `return' and `retries' some calls take what others do not.
@@ -69,6 +70,7 @@ wrong_for(_Function, _Option, Value) -> Value.
 
 calls(Key) ->
     [{put, [Key, 1]}, {put_new, [Key, 1]}, {cas, [Key, absent, 1]}, {delete, [Key]}, {take, [Key]},
+     {touch, [Key, 60000]}, {ttl, [Key]},
      {update, [Key, 1, fun erlang:is_atom/1]}, {get_and_update, [Key, fun erlang:is_atom/1]},
      {update_counter, [Key, 1, 0]}, {get, [Key, 1]}, {fetch, [Key]}, {lookup, [Key]},
      {member, [Key]}, {get_many, [[Key]]}, {size, []}, {txn, [[], [{put, Key, 1}], []]},
@@ -90,6 +92,11 @@ wrong_arguments() ->
      {update, [Local, 1, fun erlang:is_atom/1], "local fun"},
      {update_counter, [Local, 1], "local fun"}, {cas, [Local, absent, 1], "local fun"},
      {get_and_update, [Local, fun erlang:is_atom/1], "local fun"},
+     {touch, [Local, 1], "local fun"}, {ttl, [Local, O], "local fun"},
+     {touch, [a, 0], "milliseconds"}, {touch, [a, 1.0, O], "milliseconds"},
+     {touch, [a, 315360000001], "milliseconds"}, {touch, [a, never, O], "milliseconds"},
+     {txn, [[], [{put, a, 1, #{ttl => 0}}], []], "element 1"},
+     {txn, [[], [{put, a, 1, #{return => rev}}], [], O], "element 1"},
      {put_many, [[{a, 1}, b]], "element 2"}, {put_many, [a], "list"},
      {put_many, [[{a, 1} | b]], "improper"}, {delete_many, [[a | b]], "improper"},
      {get_many, [a], "list"}, {get_many, [[a | b], O], "improper"},
@@ -127,6 +134,8 @@ inside() ->
         {Options, Word} <- [{#{tabel => o}, "tabel"}, {#{table => "o"}, "table"},
                             {#{table => ''}, "table"}, {#{timeout => 1}, "timeout"},
                             {#{reads => local}, "reads"}, {[], "map of options"}]]
+        ++ [{put, [k, 1, #{ttl => Ttl}], "ttl"} || Ttl <- [0, 0.5, "1", 315360000001]]
+        ++ [{get, [k, 1, #{ttl => 60000}], "ttl"}]
         ++ [{range, [1, 2, Options#{table => o}], Word}
             || {Options, Word} <- [{#{limit => 0}, "limit"}, {#{limit => all}, "limit"},
                                    {#{reverse => 1}, "reverse"}, {#{keys_only => 1}, "keys_only"},
