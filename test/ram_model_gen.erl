@@ -4,14 +4,16 @@
 -module(ram_model_gen).
 
 -export([key_sets/0, operation/2, at_once/1]).
-%% For ram_model_wrong.
--export([known/1]).
+%% For ram_watch_gen.
+-export([key/0, one_write/2]).
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 %% PropEr takes longer to build a type than to draw from it.
 -define(LAZY(Gen), proper_types:lazy(fun() -> Gen end)).
 
 -import(proper_types, [oneof/1, frequency/1, range/2, elements/1, vector/2]).
+-import(ram_model_options, [boolean/0, call/3, call_on/4, few/1, given/2, options/1,
+                            ordered_table/0, return/1, shortest/1, table/0, timeout/0]).
 
 %% Among them pairs that only `=:=' tells apart, and names that ranges and conditions use. No
 %% improper list: PropEr, when it shrinks, asks for its length.
@@ -22,7 +24,9 @@ keys() ->
 
 %% @doc The keys of a run.
 key_sets() ->
-    vector(6, elements(keys())).
+    vector(6, key()).
+
+key() -> elements(keys()).
 
 %% @doc An operation on one of the keys; the revision is the present one.
 operation(Keys, Rev) ->
@@ -32,6 +36,19 @@ operation(Keys, Rev) ->
                {5, ?LAZY(transaction(Key))}, {2, ?LAZY(tables())}, {3, ?LAZY(scan(Keys))},
                {5, ?LAZY(ordered(Keys))}, {3, ?LAZY(pages(Keys, Rev))},
                {2, ?LAZY(ram_model_wrong:operation(Keys))}]).
+
+%% @doc One that writes at most once, of whatever kind.
+one_write(Keys, Rev) ->
+    Key = elements(Keys),
+    Steps = few(frequency([{2, {fetch, elements([default, s, o]), Key}},
+                           {4, {put, elements([default, s, o]), Key, value(), given()}},
+                           {2, {delete, elements([default, s, o]), Key}},
+                           {1, {range, o, '$first', '$last', #{}}}])),
+    frequency([{8, ?LAZY(write(Key, Rev))}, {4, ?LAZY(many(Key))}, {4, ?LAZY(txn(Key, Rev))},
+               {3, ?LAZY(counter(Key))}, {3, {transaction, [Steps], none}}, {3, ?LAZY(tables())},
+               {2, call(update, [Key, value(), oneof(changes())], [return([ok, new])])},
+               {2, call(get_and_update, [Key, oneof([keep, delete | changes()])], [])},
+               {2, ?LET(Ends, delete_bounds(Key), call_on(o, delete_range, Ends, []))}]).
 
 %%% One key
 
@@ -255,9 +272,6 @@ pages(Keys, Rev) ->
                     ?LET(Ends, delete_bounds(Key), {delete_range, Ends, #{table => o}})]),
     {pages, Scan, oneof([range(1, 4), infinity]), few(Writes)}.
 
-given(none, More) -> More;
-given(Options, More) -> maps:merge(Options, More).
-
 %%% Those that processes make at once, on two keys
 
 %% @doc A kind of operations. Of updates that one node combines the revisions are one, so these are
@@ -307,76 +321,3 @@ txn_at_once(Key, Rev) ->
 condition_at_once(Key, Rev) ->
     oneof([{Key, absent}, {Key, present}, {Key, '=:=', value()}, {in, o, {Key, present}},
            {Key, rev, '<', rev(Rev)}]).
-
-%%% Options
-
-call(Function, Arguments, Specs) ->
-    ?LET(Table, table(), call_on(Table, Function, Arguments, Specs)).
-
-call_on(Table, Function, Arguments, Specs) ->
-    ?LAZY(named_or_not(Table, Function, Arguments, Specs)).
-
-%% The default table is named or not.
-named_or_not(Table, Function, Arguments, Specs) ->
-    Named = case Table of
-                default -> elements([#{}, #{}, #{table => default}]);
-                _ -> elements([#{table => Table}])
-            end,
-    ?LET({Of, Name, More}, {Arguments, Named, options([{timeout, timeout()} | Specs])},
-         {Function, Of, shortest(maps:merge(Name, More))}).
-
-shortest(Options) when Options =:= #{} -> none;
-shortest(Options) -> Options.
-
-%% @doc Some of these.
-options(Specs) ->
-    Some = [frequency([{2, []}, {1, [{Key, Type}]}]) || {Key, Type} <- Specs],
-    ?LET(Given, Some, at_hand(maps:from_list(lists:append(Given)))).
-
-%% What is at hand on this node may be old, unless it is asked for what is newest.
-at_hand(#{at_least := now} = Options) ->
-    case erlang:phash2(Options, 2) of
-        0 -> Options#{reads => local};
-        1 -> Options
-    end;
-at_hand(Options) ->
-    Options.
-
-few(Type) -> ?LET(Count, range(0, 4), vector(Count, Type)).
-
-return(Returns) -> {return, elements(Returns)}.
-
-timeout() -> elements([60000, infinity]).
-
-boolean() -> elements([true, false]).
-
-%% @doc Those that are always there, and two that come and go.
-table() ->
-    frequency([{5, default}, {2, s}, {4, o}, {2, t}, {1, u}]).
-
-ordered_table() ->
-    frequency([{12, o}, {3, t}, {1, default}, {1, s}, {1, u}]).
-
-%% @doc The options that a call knows.
-known(Function) ->
-    Reads = [table, timeout, reads, at_least],
-    Listed = [limit, reverse, continuation | Reads],
-    case Function of
-        put -> [table, timeout, return, expect, ttl];
-        Put when Put =:= put_new; Put =:= cas -> [table, timeout, ttl];
-        delete -> [table, timeout, return, expect];
-        update -> [table, timeout, return, retries];
-        get_and_update -> [table, timeout, retries];
-        put_many -> [table, timeout, return, ttl];
-        delete_many -> [table, timeout, return];
-        create_table -> [type, timeout];
-        transaction -> [retries, timeout];
-        Read when Read =:= get; Read =:= fetch; Read =:= lookup; Read =:= ttl; Read =:= member;
-                  Read =:= get_many; Read =:= size; Read =:= first; Read =:= last;
-                  Read =:= next; Read =:= prev -> Reads;
-        Scan when Scan =:= fold; Scan =:= foreach -> [reverse | Reads];
-        select -> Listed;
-        Scan when Scan =:= to_list; Scan =:= keys; Scan =:= range; Scan =:= prefix ->
-            [keys_only | Listed];
-        _Write -> [table, timeout]
-    end.

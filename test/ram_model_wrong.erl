@@ -23,7 +23,7 @@ wrong_option(Function, Arguments) ->
          with_option(Function, Arguments, Option, Value)).
 
 with_option(Function, Arguments, Option, Value) ->
-    Right = case lists:member(table, ram_model_gen:known(Function)) of
+    Right = case lists:member(table, ram_model_options:known(Function)) of
                 true -> #{table => o};
                 false -> #{timeout => 60000}
             end,
@@ -33,7 +33,7 @@ with_option(Function, Arguments, Option, Value) ->
 %% Each option that the call knows with each value that is wrong, and each that it does not know
 %% with values that others take.
 wrong_options(Function) ->
-    Known = ram_model_gen:known(Function),
+    Known = ram_model_options:known(Function),
     Unknown = [Option || Option <- [expec, "table" | maps:keys(values())],
                          not lists:member(Option, Known)],
     [{Option, wrong_for(Function, Option, Value)}

@@ -96,7 +96,7 @@ content(Table, #{tables := Tables}) ->
 
 %%% A watch
 
-%% @doc What is not as it should be of a watch for which nothing is left to be done.
+%% @doc What is not as it should be, when all has been sent; `{missing, _}' is what may still come.
 -spec wrong(watch(), history()) -> [term()].
 wrong(#{answer := {raised, Reason}} = Watch, History) ->
     [{raised, Reason} || Reason =/= refused(Watch, History)];
@@ -199,20 +199,22 @@ wrong_end({lost, Rev}, {_, Done} = Initial, Told, Expected, Watch, _History) ->
         ++ [{lost_before_it_was_sent, Rev} || not IsBefore, length(Told) =/= length(Due)]
         ++ [{lost_with_room, Rev} || bytes_at_most(Waited) =< bytes_max(Options)]
         ++ [{lost_with_credit, Rev} || not had_past(Watch), count(Initial, Told) < events_max(Watch)];
+%% More than there is credit for is found by without_credit/2.
 wrong_end(no, {_, Done} = Initial, Told, Expected, #{acks := never} = Watch, History) ->
     There = length(there(Watch, History)),
     Left = max(0, events_max(Watch) - There),
     Credited = credited(Expected, Left),
     IsOver = There =< events_max(Watch),
     #{options := Options} = Watch,
-    [{credit, count(Initial, Told)} || count(Initial, []) =/= min(There, events_max(Watch))]
-        ++ [initial_not_done || maps:get(initial, Options, false), (Done =/= none) =/= IsOver]
-        ++ [{credit_for, Credited, Told} || length(Told) =/= Credited]
-        ++ [not_lost || not is_map_key(from, Options),
+    [{missing, initial} || count(Initial, []) < min(There, events_max(Watch))]
+        ++ [{missing, initial_done} || maps:get(initial, Options, false), Done =:= none, IsOver]
+        ++ [{missing, lists:nthtail(length(Told), lists:sublist(Expected, Credited))}
+            || length(Told) < Credited]
+        ++ [{missing, lost} || not is_map_key(from, Options),
                         bytes_at_least(lists:nthtail(Credited, Expected)) > bytes_max(Options)];
 wrong_end(no, {_, Done}, Told, Expected, #{options := Options}, _History) ->
-    [initial_not_done || maps:get(initial, Options, false), Done =:= none]
-        ++ [{not_told, lists:nthtail(length(Told), Expected)} || length(Told) < length(Expected)].
+    [{missing, initial_done} || maps:get(initial, Options, false), Done =:= none]
+        ++ [{missing, lists:nthtail(length(Told), Expected)} || length(Told) < length(Expected)].
 
 %% What came before it began waits for the thread that sends, with credit or without.
 had_past(#{options := Options}) ->
