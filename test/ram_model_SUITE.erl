@@ -8,11 +8,13 @@
 -export([one_process_sees_the_model_whatever_node_it_asks/1,
          processes_at_once_see_one_model_whatever_nodes_they_ask/1,
          updates_at_once_are_those_of_some_order/1,
+         a_key_is_there_for_its_time_and_gone_soon_after/1,
          watches_are_told_what_the_model_says_and_no_more/1,
          each_wrong_option_and_argument_is_refused_and_changes_nothing/1]).
 
 -define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
 -define(PARALLEL_TESTS, ram_case:amount(40, 500)).
+-define(EXPIRY_TESTS, ram_case:rounds(3, 60)).
 -define(WATCH_TESTS, ram_case:rounds(12, 400)).
 
 suite() ->
@@ -23,7 +25,8 @@ all() ->
 
 init_per_suite(Config) ->
     Started = ram_case:start_cluster(Config, 3, [], direct),
-    [ok = Property:use(ram_case:run(Started)) || Property <- [ram_model_prop, ram_watch_prop]],
+    [ok = Property:use(ram_case:run(Started))
+     || Property <- [ram_model_prop, ram_expiry_prop, ram_watch_prop]],
     Started.
 
 end_per_suite(Config) ->
@@ -37,6 +40,11 @@ processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
 
 updates_at_once_are_those_of_some_order(_Config) ->
     ram_property:check(ram_model_prop:parallel(updates), ?PARALLEL_TESTS).
+
+a_key_is_there_for_its_time_and_gone_soon_after(_Config) ->
+    ok = ram_model_prop:empty(),
+    ram_property:check(ram_expiry_prop:times(), ?EXPIRY_TESTS, [{start_size, 15}, {max_size, 30},
+                                                                {max_shrinks, 20}]).
 
 watches_are_told_what_the_model_says_and_no_more(_Config) ->
     ram_property:check(ram_watch_prop:watches(), ?WATCH_TESTS, [{start_size, 20}, {max_size, 60},

@@ -9,7 +9,7 @@
 -module(ram_model_prop).
 -behaviour(proper_statem).
 
--export([sequential/0, parallel/1, not_refused/1, use/1]).
+-export([sequential/0, parallel/1, not_refused/1, use/1, empty/0]).
 -export([initial_state/0, command/1, precondition/2, postcondition/3, next_state/3]).
 -export([perform/2]).
 
@@ -66,6 +66,7 @@ holds(false, What) -> ct:log("~p", [What]), false.
 
 new() -> ram_model:new(?TABLES).
 
+%% @doc Leaves tables that are empty.
 empty() ->
     persistent_term:put(?BASE, on(1, empty, [?TABLES])).
 

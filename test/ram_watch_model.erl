@@ -246,7 +246,7 @@ bytes_at_most(Messages) ->
 %% All changes after the revision at which it began, a message for each write.
 expected(#{answer := {ok, Begun}, table := Table, what := What, options := Options}, History) ->
     [{Rev, [told(Event, Options) || Event <- Events]}
-     || Rev <- lists:seq(Begun + 1, newest(History)),
+     || Rev <- lists:seq(Begun + 1, max(Begun, newest(History))),
         Events <- [[Event || Event <- changes(Table, Rev, History), covers(What, element(2, Event))]],
         Events =/= []].
 
