@@ -345,10 +345,10 @@ current(none) -> error;
 current(#{value := Value, ttl := Ttl} = Entry) ->
     {ok, Value, maps:remove(value, Entry#{ttl := hours(Ttl)})}.
 
-%% @doc Milliseconds of whole hours, rounded up.
+%% @doc Milliseconds of whole hours, rounded up; what is about to go has an hour too.
 -spec hours(ram:left()) -> ram:left().
 hours(infinity) -> infinity;
-hours(Ms) when Ms >= 0 -> (Ms + ?HOUR_MS - 1) div ?HOUR_MS * ?HOUR_MS.
+hours(Ms) when Ms >= 0 -> (max(1, Ms) + ?HOUR_MS - 1) div ?HOUR_MS * ?HOUR_MS.
 
 table(Options) -> maps:get(table, Options, default).
 

@@ -53,7 +53,8 @@ one_write(Keys, Rev) ->
 %%% One key
 
 write(Key, Rev) ->
-    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)}, {ttl, ttl()}]),
+    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)},
+                                      {ttl, ttl()}]),
            call(put, [Key, value()], [return([ok, rev, old]), {ttl, ttl()}]),
            call(put_new, [Key, value()], [{ttl, ttl()}]),
            call(cas, [Key, expected(Rev), value()], [{ttl, ttl()}]),
@@ -144,8 +145,8 @@ condition(Key, Rev) ->
     elsewhere(Condition).
 
 operation_of(Key) ->
-    elsewhere(frequency([{1, {get, Key}}, {2, {put, Key, value()}}, {1, {put, Key, value(), given()}},
-                         {1, {delete, Key}}, {2, {take, Key}},
+    elsewhere(frequency([{1, {get, Key}}, {2, {put, Key, value()}}, {1, {delete, Key}},
+                         {1, {put, Key, value(), given()}}, {2, {take, Key}},
                          {1, {update_counter, Key, count()}}])).
 
 %% What a put says beside the value.
@@ -279,7 +280,8 @@ pages(Keys, Rev) ->
 at_once(revisions) ->
     {Key, Rev} = {elements([a, b]), 3},
     Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value(), #{}}},
-                      {3, {put, default, Key, value(), given()}}, {2, {range, o, '$first', '$last', #{}}}]),
+                      {3, {put, default, Key, value(), given()}},
+                      {2, {range, o, '$first', '$last', #{}}}]),
     Transaction = {transaction, [few(Step)], #{retries => 1000}},
     frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}}, {1, {ttl, [Key], none}},
                {3, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},

@@ -23,7 +23,8 @@ steps(Keys) ->
                     {1, {unwatch, range(0, 9)}}, {1, {pause, range(1, 300)}}])).
 
 write(Keys) ->
-    {write, range(1, ?NODES), frequency([{4, ram_model_gen:one_write(Keys, 20)}, {1, expires(Keys)}])}.
+    Operation = frequency([{4, ram_model_gen:one_write(Keys, 20)}, {1, expires(Keys)}]),
+    {write, range(1, ?NODES), Operation}.
 
 %% With times that are over soon.
 expires(Keys) ->
@@ -66,7 +67,8 @@ in_order({One, Other}) ->
 
 %% A map is no type of this PropEr.
 options() ->
-    Begin = frequency([{3, none}, {3, initial}, {3, {ago, range(0, 20)}}, {1, {ahead, range(1, 5)}}]),
+    Begin = frequency([{3, none}, {3, initial}, {3, {ago, range(0, 20)}},
+                       {1, {ahead, range(1, 5)}}]),
     Room = ram_model_options:options([{old, ram_model_options:boolean()},
                                       {events_max, range(1, 6)},
                                       {bytes_max, elements([1, 300, 2000, 100000])}]),

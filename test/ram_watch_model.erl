@@ -198,7 +198,8 @@ wrong_end({lost, Rev}, {_, Done} = Initial, Told, Expected, Watch, _History) ->
     [{lost_at, Rev} || IsBefore, Rev =/= 0]
         ++ [{lost_before_it_was_sent, Rev} || not IsBefore, length(Told) =/= length(Due)]
         ++ [{lost_with_room, Rev} || bytes_at_most(Waited) =< bytes_max(Options)]
-        ++ [{lost_with_credit, Rev} || not had_past(Watch), count(Initial, Told) < events_max(Watch)];
+        ++ [{lost_with_credit, Rev} || not had_past(Watch),
+                                       count(Initial, Told) < events_max(Watch)];
 %% More than there is credit for is found by without_credit/2.
 wrong_end(no, {_, Done} = Initial, Told, Expected, #{acks := never} = Watch, History) ->
     There = length(there(Watch, History)),
@@ -239,16 +240,19 @@ bytes_at_least(Messages) ->
 
 %% A value may be held as bytes and as what terms are built of.
 bytes_at_most(Messages) ->
-    lists:sum([1024 + 64 * erlang:external_size(Event) || {_, Events} <- Messages, Event <- Events]).
+    Events = lists:append([Of || {_, Of} <- Messages]),
+    lists:sum([1024 + 64 * erlang:external_size(Event) || Event <- Events]).
 
 %%% What is to be told
 
 %% All changes after the revision at which it began, a message for each write.
 expected(#{answer := {ok, Begun}, table := Table, what := What, options := Options}, History) ->
-    [{Rev, [told(Event, Options) || Event <- Events]}
-     || Rev <- lists:seq(Begun + 1, max(Begun, newest(History))),
-        Events <- [[Event || Event <- changes(Table, Rev, History), covers(What, element(2, Event))]],
-        Events =/= []].
+    Of = fun(Rev) ->
+                 [told(Event, Options) || Event <- changes(Table, Rev, History),
+                                          covers(What, element(2, Event))]
+         end,
+    [{Rev, Events} || Rev <- lists:seq(Begun + 1, max(Begun, newest(History))),
+                      Events <- [Of(Rev)], Events =/= []].
 
 told({put, Key, Value, _Old}, Options) when not is_map_key(old, Options);
                                             map_get(old, Options) =:= false -> {put, Key, Value};

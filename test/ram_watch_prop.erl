@@ -67,8 +67,8 @@ wrong(Steps) ->
 %% Of all tables, those that come and go included; returns the revision then.
 begin_auditing(Tables) ->
     _ = call(ram_model_call, empty, [maps:merge(?TABLES, ?PASSING)]),
-    Options = #{events_max => 1 bsl 40},
-    Answers = on(?AUDITOR, watch, [?ALL, [{all, Options#{table => Table}} || Table <- Tables], each]),
+    Watches = [{all, #{table => Table, events_max => 1 bsl 40}} || Table <- Tables],
+    Answers = on(?AUDITOR, watch, [?ALL, Watches, each]),
     true = lists:all(fun({Ok, _}) -> Ok =:= ok end, Answers),
     [ok = call(ram, drop_table, [Table]) || Table <- maps:keys(?PASSING)],
     {true, [], Base} = call(ram, txn, [[], [], []]),
@@ -129,10 +129,10 @@ expired(Tables, Base) ->
             || {Which, Rev, Events, _} <- on(?AUDITOR, got, [?ALL])],
     IsExpired = fun({delete, _, expired}) -> true; (_) -> false end,
     Others = [Rev || {Rev, _, Events} <- Told, not lists:all(IsExpired, Events)],
-    lists:foldl(fun({Rev, Keys}, Of) -> maps:update_with(Rev, fun(More) -> Keys ++ More end, Keys, Of)
-                end, #{},
-                [{Rev, [{Table, Key} || {delete, Key, _} <- Events]}
-                 || {Rev, Table, Events} <- Told, not lists:member(Rev, Others)]).
+    Expired = [{Rev, {Table, Key}} || {Rev, Table, Events} <- Told, not lists:member(Rev, Others),
+                                      {delete, Key, _} <- Events],
+    maps:map(fun(Rev, _) -> [Place || {Of, Place} <- Expired, Of =:= Rev] end,
+             maps:from_list(Expired)).
 
 %% When each has what it should have, or for too long has not, all are ended; nothing more has come.
 judged(Watches, Base, History) ->
