@@ -6,6 +6,7 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([one_process_sees_the_model_whatever_node_it_asks/1,
+         times_to_live_are_those_of_the_model_whatever_is_done/1,
          processes_at_once_see_one_model_whatever_nodes_they_ask/1,
          updates_at_once_are_those_of_some_order/1,
          a_key_is_there_for_its_time_and_gone_soon_after/1,
@@ -33,7 +34,10 @@ end_per_suite(Config) ->
     ram_case:stop(Config).
 
 one_process_sees_the_model_whatever_node_it_asks(_Config) ->
-    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
+    ram_property:check(ram_model_prop:sequential(all), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
+
+times_to_live_are_those_of_the_model_whatever_is_done(_Config) ->
+    ram_property:check(ram_model_prop:sequential(times), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
 
 processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
     ram_property:check(ram_model_prop:parallel(revisions), ?PARALLEL_TESTS).

@@ -3,7 +3,7 @@
 %% PropEr comes without its header, hence the macro.
 -module(ram_model_gen).
 
--export([key_sets/0, operation/2, at_once/1]).
+-export([key_sets/0, operation/2, of_times/2, at_once/1]).
 %% For ram_watch_gen.
 -export([key/0, one_write/2]).
 
@@ -36,6 +36,14 @@ operation(Keys, Rev) ->
                {5, ?LAZY(transaction(Key))}, {2, ?LAZY(tables())}, {3, ?LAZY(scan(Keys))},
                {5, ?LAZY(ordered(Keys))}, {3, ?LAZY(pages(Keys, Rev))},
                {2, ?LAZY(ram_model_wrong:operation(Keys))}]).
+
+%% @doc One that gives a time to live, or leaves it, or ends it, or tells what it is.
+of_times(Keys, Rev) ->
+    Key = elements(Keys),
+    frequency([{6, ?LAZY(write(Key, Rev))}, {3, call(touch, [Key, ttl()], [])},
+               {4, ?LAZY(update(Key))}, {1, ?LAZY(counter(Key))}, {2, ?LAZY(many(Key))},
+               {4, ?LAZY(txn(Key, Rev))}, {3, ?LAZY(transaction(Key))},
+               {6, read(lookup, [Key])}, {3, read(ttl, [Key])}]).
 
 %% @doc One that writes at most once, of whatever kind.
 one_write(Keys, Rev) ->
