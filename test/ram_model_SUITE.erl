@@ -16,7 +16,7 @@
 -define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
 -define(PARALLEL_TESTS, ram_case:amount(40, 500)).
 -define(EXPIRY_TESTS, ram_case:rounds(3, 60)).
--define(WATCH_TESTS, ram_case:rounds(12, 400)).
+-define(WATCH_TESTS, ram_case:rounds(8, 300)).
 
 suite() ->
     [{timetrap, {minutes, 5}}].
@@ -48,11 +48,10 @@ updates_at_once_are_those_of_some_order(_Config) ->
 a_key_is_there_for_its_time_and_gone_soon_after(_Config) ->
     ok = ram_model_prop:empty(),
     ram_property:check(ram_expiry_prop:times(), ?EXPIRY_TESTS, [{start_size, 15}, {max_size, 30},
-                                                                {max_shrinks, 20}]).
+                                                                {max_shrinks, 10}]).
 
 watches_are_told_what_the_model_says_and_no_more(_Config) ->
-    ram_property:check(ram_watch_prop:watches(), ?WATCH_TESTS, [{start_size, 20}, {max_size, 60},
-                                                                  {max_shrinks, 40}]).
+    ram_property:check(ram_watch_prop:watches(), ?WATCH_TESTS, [{max_shrinks, 20}]).
 
 each_wrong_option_and_argument_is_refused_and_changes_nothing(_Config) ->
     [?assertEqual({Node, []}, {Node, ram_model_prop:not_refused(Node)}) || Node <- [1, 2, 3]].

@@ -14,17 +14,29 @@
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 -define(NODES, 3).
+-define(STEPS_MAX, 100).
 
--import(proper_types, [oneof/1, frequency/1, range/2, elements/1, list/1]).
+-import(proper_types, [oneof/1, frequency/1, range/2, elements/1, list/1, resize/2]).
 
 %% @doc Of these keys.
 steps(Keys) ->
-    list(frequency([{10, write(Keys)}, {4, watch(Keys)}, {2, acknowledge},
-                    {1, {unwatch, range(0, 9)}}, {1, {pause, range(1, 300)}}])).
+    resize(?STEPS_MAX, list(frequency([{20, write(Keys)}, {5, watch(Keys)}, {3, acknowledge},
+                                       {1, {unwatch, range(0, 9)}}, {1, {pause, range(1, 200)}}]))).
 
 write(Keys) ->
-    Operation = frequency([{4, ram_model_gen:one_write(Keys, 20)}, {1, expires(Keys)}]),
+    Operation = frequency([{4, ram_model_gen:one_write(Keys, 20)}, {2, expires(Keys)},
+                           {1, fills(Keys)}, {1, passes(Keys)}]),
     {write, range(1, ?NODES), Operation}.
+
+fills(Keys) ->
+    {put_many, [[{Key, range(1, 9)} || Key <- lists:usort(Keys)]],
+     elements([#{table => default}, #{table => s}, #{table => o}])}.
+
+%% Of a table that comes and goes.
+passes(Keys) ->
+    oneof([{create_table, [t], #{type => ordered_set}}, {drop_table, [t], none},
+           {create_table, [u], #{}},
+           {put_many, [[{Key, range(1, 9)} || Key <- lists:usort(Keys)]], #{table => t}}]).
 
 %% With times that are over soon.
 expires(Keys) ->
@@ -45,9 +57,9 @@ watch(Keys) ->
          {watch, range(1, ?NODES), Table, What, Options, Acks}).
 
 of_table(Keys) ->
-    frequency([{4, {elements([default, s, o, t, u]), {key, elements(Keys)}}},
-               {4, {elements([default, s, o, t, u]), all}},
-               {5, {elements([o, o, o, o, t, s]), ranged(Keys)}}]).
+    Table = frequency([{4, default}, {4, s}, {4, o}, {3, t}, {1, u}]),
+    frequency([{3, {Table, {key, elements(Keys)}}}, {6, {Table, all}},
+               {5, {frequency([{8, o}, {2, t}, {1, s}]), ranged(Keys)}}]).
 
 ranged(Keys) ->
     oneof([{prefix, prefix(Keys)}, ?LET(Ends, {elements(Keys), elements(Keys)}, in_order(Ends)),
@@ -70,7 +82,8 @@ options() ->
     Begin = frequency([{3, none}, {3, initial}, {3, {ago, range(0, 20)}},
                        {1, {ahead, range(1, 5)}}]),
     Room = ram_model_options:options([{old, ram_model_options:boolean()},
-                                      {events_max, range(1, 6)},
+                                      {events_max, range(1, 6)}, {events_max, range(1, 6)},
+                                      {bytes_max, elements([1, 300])},
                                       {bytes_max, elements([1, 300, 2000, 100000])}]),
     ?LET({From, Options}, {Begin, Room},
          case From of

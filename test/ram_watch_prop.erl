@@ -18,6 +18,8 @@
 -define(ALL, ram_watch_receiver).
 %% More than a message takes on a busy machine, and as long as a case that fails.
 -define(LATE_MS, 5000).
+%% The times that are given, two seconds, and what a busy machine is given.
+-define(SETTLED_MS, 20000).
 -define(AUDITOR, 1).
 %% No name of a run is that of another key.
 -define(END, {?MODULE, 'end'}).
@@ -76,13 +78,13 @@ begin_auditing(Tables) ->
 
 %% The last write shows that all before was told.
 ended(Run) ->
-    ok = ram_peers:eventually(fun() -> on(?AUDITOR, is_settled, []) end),
+    ok = ram_peers:eventually(fun() -> on(?AUDITOR, is_settled, []) end, ?SETTLED_MS),
     #run{base = Base, upto = Upto} = Ended = write(?AUDITOR, {put, [?END, 1], none}, Run),
     IsTold = fun() ->
                      Got = on(?AUDITOR, got, [?ALL]),
                      lists:any(fun({_, Rev, _, _}) -> Rev - Base =:= Upto end, Got)
              end,
-    ok = ram_peers:eventually(IsTold),
+    ok = ram_peers:eventually(IsTold, ?LATE_MS),
     Ended.
 
 step({write, Node, Operation}, Run) ->
