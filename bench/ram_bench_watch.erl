@@ -44,7 +44,7 @@ run(Run, Rounds, Ms, #{watches := Watches, fillers := Fillers} = Sizes) ->
                  true -> lost;
                  false -> ram_bench_verdict:median(Told)
              end,
-    say("one watch of everything: ~p events/s", [Events]),
+    say("one watch of everything, events/s: ~0p", [Events]),
     ok = ram_peers:call(Run, Leader, drop_table, [?TABLE]),
     #{puts => Puts, events => Events}.
 

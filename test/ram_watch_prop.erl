@@ -146,7 +146,11 @@ judged(Watches, Base, History) ->
             end,
     Now = fun(Node, Name) -> on(Node, got, [Name]) end,
     IsMissing = fun({_, _, {missing, _}}) -> true; (_) -> false end,
-    try ok = ram_peers:eventually(fun() -> not lists:any(IsMissing, Wrong(Now)) end, ?LATE_MS)
+    IsDecided = fun() ->
+                        Told = Wrong(Now),
+                        Told =:= [] orelse not lists:all(IsMissing, Told)
+                end,
+    try ok = ram_peers:eventually(IsDecided, ?LATE_MS)
     catch error:_ -> late
     end,
     [on(Node, stop, [Name]) || {Node, Name, _} <- Watches],
