@@ -92,11 +92,6 @@ wrong_arguments() ->
      {update, [Local, 1, fun erlang:is_atom/1], "local fun"},
      {update_counter, [Local, 1], "local fun"}, {cas, [Local, absent, 1], "local fun"},
      {get_and_update, [Local, fun erlang:is_atom/1], "local fun"},
-     {touch, [Local, 1], "local fun"}, {ttl, [Local, O], "local fun"},
-     {touch, [a, 0], "milliseconds"}, {touch, [a, 1.0, O], "milliseconds"},
-     {touch, [a, 315360000001], "milliseconds"}, {touch, [a, never, O], "milliseconds"},
-     {txn, [[], [{put, a, 1, #{ttl => 0}}], []], "element 1"},
-     {txn, [[], [{put, a, 1, #{return => rev}}], [], O], "element 1"},
      {put_many, [[{a, 1}, b]], "element 2"}, {put_many, [a], "list"},
      {put_many, [[{a, 1} | b]], "improper"}, {delete_many, [[a | b]], "improper"},
      {get_many, [a], "list"}, {get_many, [[a | b], O], "improper"},
@@ -121,7 +116,15 @@ wrong_arguments() ->
      {range, [1, '$first'], "set"}, {range, ['$first', '$first'], "set"},
      {prefix, [<<>>], "set"}, {first, [], "set"}, {last, [#{table => s}], "set"},
      {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}
-     | local_funs_in_prefixes()].
+     | times() ++ local_funs_in_prefixes()].
+
+times() ->
+    O = #{table => o},
+    [{touch, [local_fun(), 1], "local fun"}, {ttl, [local_fun(), O], "local fun"},
+     {touch, [a, 0], "milliseconds"}, {touch, [a, 1.0, O], "milliseconds"},
+     {touch, [a, 315360000001], "milliseconds"}, {touch, [a, never, O], "milliseconds"},
+     {txn, [[], [{put, a, 1, #{ttl => 0}}], []], "element 1"},
+     {txn, [[], [{put, a, 1, #{return => rev}}], [], O], "element 1"}].
 
 local_funs_in_prefixes() ->
     [{prefix, [Prefix, #{table => o}], "local fun"}

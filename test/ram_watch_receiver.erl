@@ -63,7 +63,7 @@ receive_all(#state{watches = Watches, got = Got} = State) ->
             receive_all(State)
     end.
 
-unwatched(#state{got = [{_, _, unwatched, _} | _]} = State) ->
+unwatched(#state{got = [{_, _, End, _} | _]} = State) when End =:= unwatched; End =:= lost ->
     State;
 unwatched(#state{watches = Watches, got = Got} = State) ->
     [ok = ram:unwatch(Watch) || Watch <- Watches, Watch =/= none],
