@@ -129,6 +129,7 @@ pub async fn expire(
             timers.with(Timers::begin_anew);
             continue;
         }
+        #[cfg(feature = "sabotage")]
         if armed(Fault::ExpireByOwnClock) {
             let over = timers.with(|timers| timers.over_by(replica.reads.uptime.ms()));
             over.iter().for_each(|taken| taken.end(replica.applied.tables()));
