@@ -217,9 +217,9 @@ impl<'a> Key<'a> {
             .filter(within)
             .filter_map(|lead| Some((self.gone_ns(found, lead)?, lead.settled)));
         let (gone_ns, settled) = due.min()?;
-        let is_due = gone_ns < found.called_ns;
-        looked.in_time += usize::from(is_due);
-        (is_due && found.is_there).then_some(Fault::Late { settled, gone_ns })
+        looked.in_time += usize::from(!found.is_there);
+        let is_late = found.is_there && gone_ns < found.called_ns;
+        is_late.then_some(Fault::Late { settled, gone_ns })
     }
 
     /// When the key had to be gone, whichever gave it its time; `None` if it may stay.

@@ -13,7 +13,7 @@
 //! - *Not late.* Where it can be proven: see below.
 //!
 //! How long a key may stay is promised of a majority that can talk, and a new leader gives every key
-//! its full time again. Clients that are [`Request::settled`](Timed::Settled) are told the term that is led: if
+//! its full time again. Clients that ask for it ([`Timed::Settled`]) are told the term that is led: if
 //! two of them are told the same term, one leader led from the first to the second. If there was
 //! no fault from the first to a call between them, that call finds no key whose time, counted from
 //! the first or from when it was given last, was over by more than the bound. All that was unknown
@@ -126,7 +126,7 @@ pub struct Violation {
 pub struct Looked {
     /// Calls that found a key absent after it had been put.
     pub gone: usize,
-    /// Calls that found a key, or did not, when it could have been late.
+    /// Calls that found it gone where it is known when it had to be.
     pub in_time: usize,
 }
 
