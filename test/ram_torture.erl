@@ -1,5 +1,5 @@
-%% A torture run: a cluster, clients and receivers of watches on its nodes, faults all the while; then
-%% everything is healed, every key is read on every node, and the history is checked.
+%% A torture run: a cluster, clients and receivers of watches on its nodes, faults all the while;
+%% then everything is healed, every key is read on every node, and the history is checked.
 %%
 %% Used by `make torture' (main/0) and ram_torture_SUITE. What is decided is decided by the seed:
 %% the schedule of faults and what each client asks for. What happens is not, since real nodes on a

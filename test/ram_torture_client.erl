@@ -8,11 +8,11 @@
 %%     i OP swap KEY NEW T | i OP add KEY N T | i OP cas KEY EXPECT NEW T
 %%     r OP ok [VALUE] T | r OP conflict T | r OP unknown T | r OP failed T
 %%
-%% What else they do is in modules of this behaviour, each with words of its own for these lines, and
-%% a judge of its own in ram-check: several keys at once (ram_torture_tables), which all clients do
-%% now and then; keys with a time to live (ram_torture_expiring) and writes that watches are told of
-%% (ram_torture_watched), by clients that do nothing else. Another one is a module and its name in
-%% workloads/0.
+%% What else they do is in modules of this behaviour, each with words of its own for these lines,
+%% and a judge of its own in ram-check: several keys at once (ram_torture_tables), which all clients
+%% do now and then; keys with a time to live (ram_torture_expiring) and writes that watches are told
+%% of (ram_torture_watched), by clients that do nothing else. Another one is a module and its name
+%% in workloads/0.
 %%
 %% Times are nanoseconds of the monotonic clock that all processes of the machine share. Lines go
 %% straight to the kernel, so that they outlive kill -9 of the node. A call without an answer in

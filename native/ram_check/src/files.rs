@@ -46,8 +46,8 @@
 //! r OP ok KEY=VALUE ... T              or - for an empty table
 //! ```
 //!
-//! What the receivers of watches were sent stands in `NAME.NUMBER.watch`, the parts of a receiver in
-//! the order of their numbers, a line for each message:
+//! What the receivers of watches were sent stands in `NAME.NUMBER.watch`, the parts of a receiver
+//! in the order of their numbers, a line for each message:
 //!
 //! ```text
 //! w KEYS initial T                     asks for a watch with what is there; KEYS: all, key KEY,

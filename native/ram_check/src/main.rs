@@ -2,9 +2,9 @@
 //! serializable, their keys gone in time, their watches told of all?
 //!
 //! Prints what was read and the verdict; on a violation the key, the operation that cannot be
-//! placed and those it contradicts, or what another judge found that cannot be, and with `--report` an HTML
-//! page that draws or tells them. Exit status: 0 linearizable, 1 violation, 2 malformed input or
-//! usage, 3 undecided within the budget.
+//! placed and those it contradicts, or what another judge found that cannot be, and with
+//! `--report` an HTML page that draws or tells it. Exit status: 0 linearizable, 1 violation, 2
+//! malformed input or usage, 3 undecided within the budget.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -12,13 +12,13 @@
 //! - *The newest.* What is found was put, and not overwritten before.
 //! - *Not late.* Where it can be proven: see below.
 //!
-//! How long a key may stay is promised of a majority that can talk, and a new leader gives every key
-//! its full time again. Clients that ask for it ([`Timed::Settled`]) are told the term that is led: if
-//! two of them are told the same term, one leader led from the first to the second. If there was
-//! no fault from the first to a call between them, that call finds no key whose time, counted from
-//! the first or from when it was given last, was over by more than the bound. All that was unknown
-//! before the first has happened then, or never will. So in practice the end of a run shows it,
-//! when all faults are healed: between two faults there is no time for it.
+//! How long a key may stay is promised of a majority that can talk, and a new leader gives every
+//! key its full time again. Clients that ask for it ([`Timed::Settled`]) are told the term that is
+//! led: if two of them are told the same term, one leader led from the first to the second. If
+//! there was no fault from the first to a call between them, that call finds no key whose time,
+//! counted from the first or from when it was given last, was over by more than the bound. All that
+//! was unknown before the first has happened then, or never will. So in practice the end of a run
+//! shows it, when all faults are healed: between two faults there is no time for it.
 //!
 //! A pass over the calls of each key, with the puts and touches of that key.
 
