@@ -90,6 +90,10 @@ fn an_acknowledged_write_that_was_not_sent_is_a_gap() {
     let gap = ALL.replace(", m 11 b=3", "");
     let fault = refuses("revision 11 was not sent, which changed b", WRITES, &[&gap]);
     assert!(matches!(fault, Fault::Gap { revision: 11, .. }));
+    let deleted = "0-1 change a=1 -> rev 10\n 2-3 change a! -> rev 11\n 4-5 change b=2 -> rev 12";
+    let missed = "w all initial, b 9, d 9, m 10 a=1, m 12 b=2";
+    refuses("revision 11 was not sent, which changed a", deleted, &[missed]);
+    accepts(deleted, &[&missed.replace("m 12", "m 11 a!deleted, m 12")]);
     let lost = "w all initial, b 9, d 9, m 10 a=1 b=2, l 11";
     refuses("revision 11 was not sent", WRITES, &[lost]);
     accepts(WRITES, &["w all initial, b 9, d 9, m 10 a=1 b=2, l 10"]);

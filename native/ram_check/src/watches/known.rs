@@ -61,9 +61,12 @@ impl<'a> Known<'a> {
         }
         let newest = newest(returns);
         check_order(calls, &told, &newest)?;
-        // Whether a key that they deleted was there is not known.
-        let puts = |steps: &Steps| steps.iter().filter(|(_, new)| new.is_some()).cloned().collect();
-        let changes = told.iter().map(|(revision, (_, steps))| (*revision, puts(steps))).collect();
+        // Whether a key that it deleted was there is not known, unless that is all it has changed.
+        let sure = |steps: &Steps| {
+            let is_sure = |(_, new): &&(_, Option<Arc<str>>)| new.is_some() || steps.len() == 1;
+            steps.iter().filter(is_sure).cloned().collect()
+        };
+        let changes = told.iter().map(|(revision, (_, steps))| (*revision, sure(steps))).collect();
         let last_ns = newest.last_key_value().map_or(0, |(at_ns, _)| *at_ns);
         let found = calls.iter().filter_map(|(id, call)| match call.done()? {
             (Answer::Found(content), _) if last_ns < call.called_ns => Some((id, content)),
