@@ -59,11 +59,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     print_calls("expiry", &found.timed);
     print_calls("watched", &found.changing);
     let start = Instant::now();
-    let violation = judge_calls(&found);
+    let violations = judge_calls(&found);
     let budget = Budget::of_time(Duration::from_secs(arguments.budget_s));
     let verdict = check(&found.history, &budget);
     println!("time      {:.2} s", start.elapsed().as_secs_f64());
-    if let Some((what, text)) = &violation {
+    for (what, text) in &violations {
         println!("verdict   VIOLATION in the {what}\n\n{text}");
     }
     let page = match &verdict {
@@ -71,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             print_violation(&found.history, violation);
             Some(report::page(&found.history, &found.faults, violation))
         }
-        _ => violation.map(|(what, text)| report::text_page(what, &text)),
+        _ => violations.first().map(|(what, text)| report::text_page(what, text)),
     };
     match (page, verdict) {
         (Some(page), _) => {
@@ -93,12 +93,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
 }
 
-/// Where the violation is that the judges of [`Calls`] found first, and what it is.
-fn judge_calls(found: &Folder) -> Judged {
+/// What the judges of [`Calls`] found, each the first violation that it met.
+fn judge_calls(found: &Folder) -> Vec<(&'static str, String)> {
     let judges = [judge_accounts, judge_lists, judge_expiry, judge_watches];
-    judges.iter().find_map(|judge| judge(found))
+    judges.iter().filter_map(|judge| judge(found)).collect()
 }
 
+/// Where the violation is, and what it is.
 type Judged = Option<(&'static str, String)>;
 
 fn judge_accounts(found: &Folder) -> Judged {
