@@ -1,5 +1,6 @@
 use super::*;
-use ram_lease::majority_clock::Reading;
+use crate::rounds::Pulse;
+use ram_lease::majority_clock::{Moment, Reading};
 
 const TIMEOUT_MS: u64 = 1000;
 /// The member of the test, in its first run.
