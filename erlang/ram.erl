@@ -171,7 +171,7 @@
       | {delete, Key :: term(), deleted | expired | owner_down | dropped}.
 %% One change: see {@link watch/2}.
 -type token() :: rev().
-%% What {@link lock/1} returns, and the resource is shown: who holds the lock later has a larger one.
+%% What {@link lock/1} returns, and the resource is shown: a later holder has a larger one.
 -type lock_options() :: #{wait => non_neg_integer(), timeout => timeout()}.
 %% The options of {@link lock/2} and {@link with_lock/3}.
 
@@ -1154,8 +1154,8 @@ lock(Name) ->
 %% `wait': for how many milliseconds it is waited for (0 without it). Who waits gets it in the order
 %% of the calls, without polling; `{error, timeout}' when the time is over. `timeout': for how long
 %% an answer of the cluster is waited for, at each step; beyond that it raises
-%% `{timeout, {ram, Node}}', and the caller neither holds the lock nor stands in the queue, as soon as
-%% the cluster answers again.
+%% `{timeout, {ram, Node}}', and as soon as the cluster answers again the caller neither holds the
+%% lock nor stands in the queue.
 %%
 %% ```
 %% 1> {ok, First} = ram:lock(printer, #{wait => 5000}).
@@ -1191,9 +1191,10 @@ unlock(Name, Token) ->
 %% @doc Runs a fun while the calling process holds a lock, if nobody else does: `{ok, Result}', or
 %% `{error, held}' without running it.
 %%
-%% The fun gets the token, which it shows the resource: see {@link lock/1}. What it raises is raised,
-%% when the lock was given back. `{error, lost}': the fun has returned, and the lock was lost before
-%% that; what it did must not count unless the resource checked the token.
+%% The fun gets the token, which it shows the resource: see {@link lock/1}. What it raises is
+%% raised, when the lock was given back. `{error, lost}': the fun has returned, and the lock was
+%% lost before that: somebody else may have had it meanwhile. Where it cannot be given back, since
+%% no majority answers, that is raised, and it is given back later.
 %%
 %% ```
 %% 1> ram:with_lock(scanner, fun(Token) -> {scanned_with, Token} end).
