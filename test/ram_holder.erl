@@ -158,7 +158,7 @@ lock_all(Name, Count, WaitMs) ->
 %% were, and lives on.
 -spec given_up(term(), pos_integer()) -> non_neg_integer().
 given_up(Name, Count) ->
-    lists:sum([try ram:lock({Name, N}, #{timeout => N rem 3, wait => N rem 2}) of
+    lists:sum([try ram:lock({Name, N}, #{timeout => N rem 25, wait => N rem 2}) of
                    {ok, Token} -> true = ram:unlock({Name, N}, Token), 0
                catch
                    error:{timeout, _} -> 1
