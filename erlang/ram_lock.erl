@@ -1,11 +1,11 @@
-%% Locks: ram:lock/1,2, unlock/2 and with_lock/2,3. After the recipe of etcd (`concurrency/mutex.go'),
+%% Locks: ram:lock/1,2, unlock/2 and with_lock/2,3. After etcd's recipe (`concurrency/mutex.go'),
 %% with fencing tokens (Burrows, "The Chubby lock service", 2006, section 2.4: sequencers).
 %%
-%% A request is a key `{Name, Id}' of a table of ram itself, owned by the caller, so it goes when the
-%% caller ends. Of the requests for a name the oldest holds the lock, by the revision that created
-%% it; that revision is the token, so tokens grow from holder to holder. Each of the others waits
-%% for the request before it to go, by a watch: no polling, and who leaves wakes one. A request that
-%% does not wait is one write, on the condition that there is no other.
+%% A request is a key `{Name, Id}' of a table of ram itself, owned by the caller, so it goes when
+%% the caller ends. Of the requests for a name the oldest holds the lock, by the revision that
+%% created it; that revision is the token, so tokens grow from holder to holder. Each of the others
+%% waits for the request before it to go, by a watch: no polling, and who leaves wakes one. A
+%% request that does not wait is one write, on the condition that there is no other.
 %%
 %% A caller that is told nothing (its request timed out, its member stopped) must not stand in the
 %% queue: a process of its own withdraws the request, and goes on until that is done or the caller

@@ -1,4 +1,28 @@
-%% @doc Names of processes: each of one process in the whole cluster.
+%% @doc Names of processes, each of one process in the whole cluster: what `global' is, kept in a
+%% consistent table.
+%%
+%% It is a module for `{via, ram_registry, Name}', which `gen_server', `gen_statem', `supervisor'
+%% and their kin take wherever they take a name:
+%% ```
+%% gen_server:start_link({via, ram_registry, {room, 7}}, room, [], []).
+%% gen_server:call({via, ram_registry, {room, 7}}, guests).
+%% '''
+%%
+%% A name is any term that may be a key. It is taken by a write, so a majority agrees whose it is,
+%% also while the network is split; and found by a read of `ram', at the price of a lookup. It goes
+%% with the process: at once when that ends, or when its node is gone for `owner_timeout_ms' (15000
+%% by default), or starts again. What cannot be said now (on a node without a majority, above all)
+%% is raised: `{timeout, {ram, Node}}' and what else `ram' raises; see {@link ram}.
+%%
+%% A process that lost its name while it lived, since its node was cut off or frozen for so long, is
+%% sent `{ram_event, owner_lost, Name, Rev}' when its node knows. Somebody else may have the name
+%% then, so it should stop:
+%% ```
+%% handle_info({ram_event, owner_lost, _Name, _Rev}, State) ->
+%%     {stop, {shutdown, name_lost}, State}.
+%% '''
+%% Until then there are two processes, of which one has the name. What they do to something outside
+%% of them must be checked there: see `ram:lock/1'.
 -module(ram_registry).
 
 -export([register_name/2, unregister_name/1, whereis_name/1, send/2, names/0]).
@@ -7,6 +31,17 @@
 -define(NAME, '$ram_registry').
 -define(DEPTH, 12).
 
+%% @doc Gives a process a name, unless it is taken.
+%%
+%% Of all who register a name one is answered `yes'. It is `no' for a process that has the name
+%% already, too. A process may have any number of names, and be one of another node of the cluster.
+%%
+%% ```
+%% 1> ram_registry:register_name(greeter, self()).
+%% yes
+%% 2> ram_registry:register_name(greeter, self()).
+%% no
+%% '''
 -spec register_name(Name :: term(), pid()) -> yes | no.
 register_name(Name, Pid) ->
     Call = {?MODULE, register_name, [Name, Pid]},
@@ -32,6 +67,16 @@ register_if(Conditions, Deletes, Name, Pid, Call) ->
         {error, Reason} -> ram_write:failed(Reason, [], Call)
     end.
 
+%% @doc Takes a name away, whoever has it; of one that nobody has `ok', too.
+%%
+%% ```
+%% 1> ram_registry:register_name(guest, self()).
+%% yes
+%% 2> ram_registry:unregister_name(guest).
+%% ok
+%% 3> ram_registry:whereis_name(guest).
+%% undefined
+%% '''
 -spec unregister_name(Name :: term()) -> ok.
 unregister_name(Name) ->
     Call = {?MODULE, unregister_name, [Name]},
@@ -40,6 +85,19 @@ unregister_name(Name) ->
         {error, Reason} -> ram_write:failed(Reason, [], Call)
     end.
 
+%% @doc The process that has a name, or `undefined'.
+%%
+%% A process of this node that has ended is not found, also before the cluster knows. One of another
+%% node may have ended a moment ago.
+%%
+%% ```
+%% 1> ram_registry:register_name(host, self()).
+%% yes
+%% 2> ram_registry:whereis_name(host) =:= self().
+%% true
+%% 3> ram_registry:whereis_name(nobody).
+%% undefined
+%% '''
 -spec whereis_name(Name :: term()) -> pid() | undefined.
 whereis_name(Name) ->
     found(Name, {?MODULE, whereis_name, [Name]}).
@@ -71,6 +129,15 @@ is_gone(Pid) when node(Pid) =:= node() ->
 is_gone(_OfAnotherNode) ->
     false.
 
+%% @doc Sends the process that has a name a message; exits with `{badarg, {Name, Message}}' when
+%% nobody has it.
+%%
+%% ```
+%% 1> ram_registry:register_name(reader, self()).
+%% yes
+%% 2> ram_registry:send(reader, hello), receive hello -> came end.
+%% came
+%% '''
 -spec send(Name :: term(), Message :: term()) -> pid().
 send(Name, Message) ->
     case found(Name, {?MODULE, send, [Name, Message]}) of
@@ -78,6 +145,14 @@ send(Name, Message) ->
         Pid -> Pid ! Message, Pid
     end.
 
+%% @doc All names that are taken, in no order.
+%%
+%% ```
+%% 1> ram_registry:register_name(member, self()).
+%% yes
+%% 2> ram_registry:names().
+%% [member]
+%% '''
 -spec names() -> [Name :: term()].
 names() ->
     Call = {?MODULE, names, []},

@@ -151,7 +151,8 @@ lock_all(Name, Count, WaitMs) ->
                              end) || _ <- lists:seq(1, Count)],
     %% Who has it is told of before it is given back, so these are in order.
     Tokens = [receive {Waiter, Token} when is_pid(Waiter) -> Token end || _ <- Waiters],
-    [receive {'DOWN', Monitor, process, _, Reason} -> normal = Reason end || {_, Monitor} <- Waiters],
+    [receive {'DOWN', Monitor, process, _, Reason} -> normal = Reason end
+     || {_, Monitor} <- Waiters],
     Tokens.
 
 %% @doc Gives up so many requests for as many locks while they are on their way; returns how many

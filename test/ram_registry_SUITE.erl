@@ -96,8 +96,10 @@ servers_state_machines_and_supervisors_have_names(Config) ->
          ok = is_everywhere(Run, Kind, Pid),
          [?assertEqual({ram_peers:node(Run, 1), Pid}, call(Run, I, ram_named, who, [Kind, Kind]))
           || I <- [1, 2, 3]],
-         ?assertEqual({error, {already_started, Pid}}, call(Run, 2, ram_named, start, [Kind, Kind])),
-         {ok, Supervisor} = call(Run, 3, ram_named, start_supervisor, [{sup, Kind}, Kind, {of_sup, Kind}]),
+         ?assertEqual({error, {already_started, Pid}},
+                      call(Run, 2, ram_named, start, [Kind, Kind])),
+         {ok, Supervisor} = call(Run, 3, ram_named, start_supervisor,
+                                 [{sup, Kind}, Kind, {of_sup, Kind}]),
          ok = is_everywhere(Run, {sup, Kind}, Supervisor),
          ?assertMatch({_, Child} when is_pid(Child),
                       call(Run, 1, ram_named, who, [Kind, {of_sup, Kind}])),
@@ -143,9 +145,8 @@ a_name_is_sent_to_as_by_global(Config) ->
     Pid = process(Run, 1),
     yes = register(Run, 1, name, Pid),
     [?assertEqual(Pid, registry(Run, I, send, [name, {hello, I}])) || I <- [1, 2, 3]],
-    ok = ram_peers:eventually(fun() ->
-        [{hello, 1}, {hello, 2}, {hello, 3}] =:= lists:sort(call(Run, 1, ram_holder, messages, [Pid]))
-    end),
+    Messages = fun() -> lists:sort(call(Run, 1, ram_holder, messages, [Pid])) end,
+    ok = ram_peers:eventually(fun() -> Messages() =:= [{hello, I} || I <- [1, 2, 3]] end),
     ?assertEqual({exit, {badarg, {nobody, hello}}},
                  raised(Run, 1, ram_registry, send, [nobody, hello])),
     [?assertEqual(ok, call(Run, 2, Kind, cast, [{via, ram_registry, Name}, {tell, Pid}]))
@@ -154,10 +155,8 @@ a_name_is_sent_to_as_by_global(Config) ->
      || Kind <- [gen_server, gen_statem]],
     [ok = call(Run, 2, Kind, cast, [{via, ram_registry, {name, Kind}}, {tell, Pid}])
      || Kind <- [gen_server, gen_statem]],
-    ok = ram_peers:eventually(fun() ->
-        [] =:= [{told, {name, gen_server}}, {told, {name, gen_statem}}]
-            -- call(Run, 1, ram_holder, messages, [Pid])
-    end).
+    Told = [{told, {name, Kind}} || Kind <- [gen_server, gen_statem]],
+    ok = ram_peers:eventually(fun() -> Told -- Messages() =:= [] end).
 
 names_that_make_no_sense_are_refused(Config) ->
     Run = run(Config),
