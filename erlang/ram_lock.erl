@@ -22,6 +22,10 @@
 %% No write is on its way for so long.
 -define(FENCE_MS, 3600000).
 -define(WAIT_MS_MAX, 16#FFFFFFFF).
+%% How many requests are looked at first: among those made last is most likely one before the own.
+-define(LAST, 8).
+%% Of so many keys a call tells what they hold, and no other process is asked.
+-define(AT_ONCE, 100).
 %% How much of a wrong term is printed.
 -define(DEPTH, 12).
 
@@ -86,9 +90,10 @@ unlock(Name, Token, Call) ->
     ok = outside_of_a_transaction(Call),
     {_, _, Configured} = ram_request:running(Call),
     Reads = #{table => ?NAME, reads => ram_options:linearizable(Configured)},
-    case newest_first(Name, ram_options:own(Reads, Call), Call) of
+    Asked = ram_options:own(Reads, Call),
+    case created(ram_own_table:keys(all(Name), Asked, Call), Asked, Call) of
         [] -> false;
-        Requests -> unlock_held(lists:last(Requests), Token, Call)
+        Requests -> unlock_held(lists:min(Requests), Token, Call)
     end.
 
 unlock_held({Token, Key}, Token, Call) ->
@@ -184,31 +189,41 @@ leave(Before, #request{timeout = TimeoutMs, call = Call} = Request, Token) ->
         {error, Reason} -> ram_write:failed(Reason, [], Call)
     end.
 
-%% What this node shows is enough, however old it is: a request that was made later is no request
-%% before this one, and one that has gone does not come again.
-request_before(#request{name = Name, timeout = TimeoutMs, call = Call}, Token, Seen) ->
-    Requests = newest_first(Name, ram_options:own(local(TimeoutMs, Seen), Call), Call),
-    case lists:dropwhile(fun({Created, _}) -> Created > Token end, Requests) of
-        [{Token, _Own}] -> none;
-        [{Token, _Own}, {_, Before} | _] -> {key, Before};
-        _WithoutIt -> gone
+%% What this node shows is enough, however old it is: a request that was made later is none before
+%% this one, and one that has gone does not come again. Those made last are looked at first, since
+%% any request before this one will do; that there is none is known when all were looked at.
+request_before(#request{name = Name, timeout = TimeoutMs, call = Call} = Request, Token, Seen) ->
+    Asked = ram_options:own(local(TimeoutMs, Seen), Call),
+    {Last, IsMore} = ram_scan:last_keys(all(Name), ?LAST, Asked, Call),
+    case newest_before(Request, Last, Token, Asked) of
+        none when IsMore ->
+            newest_before(Request, ram_own_table:keys(all(Name), Asked, Call), Token, Asked);
+        Found ->
+            Found
+    end.
+
+newest_before(#request{call = Call} = Request, Keys, Token, Asked) ->
+    Own = key(Request),
+    Created = created([Own | lists:delete(Own, Keys)], Asked, Call),
+    case {Created, lists:max([{0, none} | [Each || {At, _} = Each <- Created, At < Token]])} of
+        {[{Token, Own} | _], {0, none}} -> none;
+        {[{Token, Own} | _], {_, Before}} -> {key, Before};
+        _WithoutOwn -> gone
     end.
 
 local(default, Seen) -> #{table => ?NAME, reads => local, at_least => Seen};
 local(TimeoutMs, Seen) -> (local(default, Seen))#{timeout => TimeoutMs}.
 
-%% The requests for a name. Two looks, of which the second is as new as the first: no request is
-%% missed that was there at the second and made before the first.
-newest_first(Name, Asked, Call) ->
-    case ram_own_table:keys(all(Name), Asked, Call) of
-        [] ->
-            [];
-        Keys ->
-            Items = ram_lookup:items(Asked, Keys, Call),
-            Requests = [{element(2, Meta), Key}
-                        || {Key, {_Kind, _Value, Meta}} <- lists:zip(Keys, Items)],
-            lists:reverse(lists:sort(Requests))
-    end.
+%% Which of these requests are there, and at which revision each was made. They are not of one
+%% revision: one that has gone meanwhile may be among them, and none is missing that is older than
+%% the call.
+created([], _Asked, _Call) ->
+    [];
+created(Keys, Asked, Call) ->
+    {Now, Later} = lists:split(min(?AT_ONCE, length(Keys)), Keys),
+    [{element(2, Meta), Key}
+     || {Key, {_Kind, _Value, Meta}} <- lists:zip(Now, ram_lookup:items(Asked, Now, Call))]
+        ++ created(Later, Asked, Call).
 
 %% Returns a revision at which another look is worth it; `late': the time is over.
 await_end(Before, #request{timeout = TimeoutMs, call = Call} = Request, Seen) ->

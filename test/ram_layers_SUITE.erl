@@ -53,7 +53,7 @@ calls_of_keys() ->
                         ram_scan, ram_txn, ram_write]},
      {ram_txn, [ram_arguments, ram_options, ram_request, ram_write]},
      {ram_lock, [ram_arguments, ram_error, ram_lookup, ram_options, ram_own_table, ram_request,
-                 ram_transaction, ram_watch, ram_write]},
+                 ram_scan, ram_transaction, ram_watch, ram_write]},
      {ram_own_table, [ram_scan, ram_write]},
      {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_request,
                   ram_scan, ram_update]},
