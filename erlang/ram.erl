@@ -73,7 +73,7 @@
 -export_type([reads/0, read_options/0, scan_options/0, page_options/0, entries/0, key_prefix/0,
               read_status/0, lease_absence/0]).
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
--export_type([ttl/0, left/0, put_options/0]).
+-export_type([ttl/0, left/0, owner/0, put_options/0]).
 -export_type([watch/0, watched/0, watch_options/0, watch_event/0]).
 -export_type([token/0, lock_options/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
@@ -119,14 +119,16 @@
 %% A revision: names a write. All changes of an atomic write have one, and later writes have larger
 %% ones.
 -type meta() :: #{rev := rev(), created_rev := rev(), version := pos_integer(),
-                  ttl := left(), owner := none}.
+                  ttl := left(), owner := owner() | none}.
 %% What is known of a key beside its value: the revisions of its last write and of the one that
-%% created it, its `version', which is 1 when it is created and grows by one with each write, and
-%% what is left of its time to live: see {@link ttl/1}.
+%% created it, its `version', which is 1 when it is created and grows by one with each write, what
+%% is left of its time to live, see {@link ttl/1}, and its owner, see {@link put/3}.
 -type ttl() :: pos_integer() | infinity.
 %% For how long a key stays, in milliseconds, 10 years at most: see {@link touch/2}.
 -type left() :: non_neg_integer() | infinity.
 %% What is left of that: see {@link ttl/1}.
+-type owner() :: pid() | node().
+%% A process or a node of the cluster, with which a key goes: see {@link put/3}.
 -type expected() :: absent | present | {rev, rev()} | {value, term()}.
 %% What a key is expected to be by {@link put/3}, {@link cas/3} and {@link delete/2}.
 -type current() :: {ok, Value :: term(), meta()} | error.
@@ -139,7 +141,7 @@
 %% Options of all calls on keys that have options: the table (`default' without it), and for how
 %% many milliseconds an answer is waited for (the setting `call_timeout_ms' without it; `infinity'
 %% is 49 days).
--type put_options() :: #{ttl => ttl(), table => atom(), timeout => timeout()}.
+-type put_options() :: #{ttl => ttl(), owner => owner(), table => atom(), timeout => timeout()}.
 %% The options of {@link put_new/3} and {@link cas/4}, which are those of {@link put/3}.
 -type txn_condition() ::
         {Key :: term(), absent | present}
@@ -149,8 +151,8 @@
 %% Conditions of {@link txn/3}. One on the revision of a key that is absent does not hold.
 -type txn_operation() ::
         {get, Key :: term()} | {put, Key :: term(), Value :: term()}
-      | {put, Key :: term(), Value :: term(), #{ttl => ttl()}} | {delete, Key :: term()}
-      | {take, Key :: term()} | {update_counter, Key :: term(), count()}
+      | {put, Key :: term(), Value :: term(), #{ttl => ttl(), owner => owner()}}
+      | {delete, Key :: term()} | {take, Key :: term()} | {update_counter, Key :: term(), count()}
       | {in, Table :: atom(), txn_operation()}.
 %% Operations of {@link txn/3}.
 -type txn_result() :: {ok, Value :: term()} | error | ok | integer().
@@ -537,6 +539,13 @@ put(Key, Value) ->
 %% `ttl' is for how long the key stays, in milliseconds (10 years at most): see {@link touch/2}. A
 %% put without it, or with `infinity', makes the key stay.
 %%
+%% `owner' is a process or a node of the cluster, and the key goes with it: at once when the process
+%% ends (or has ended) or its node is started again or removed from the cluster, and when the node
+%% has not answered for `owner_timeout_ms'. Processes end with their node, and with `ram' on it. Who
+%% lives and has lost a key so, since its node was cut off, is told when the node is back, by the
+%% message `{ram_event, owner_lost, Key, Rev}': it is gone since this revision or an earlier one. A
+%% put without `owner' makes the key nobody's, and tells nobody.
+%%
 %% `table' names another table than the default one; `timeout' is for how long it waits, in
 %% milliseconds.
 %%
@@ -549,10 +558,12 @@ put(Key, Value) ->
 %% {ok,red}
 %% 4> ram:put(colour, white, #{expect => absent}).
 %% {conflict,{ok,green,#{version => 3, ...}}}
+%% 5> ram:put({here, self()}, chair_7, #{owner => self()}).
+%% ok
 %% '''
 -spec put(Key :: term(), Value :: term(),
-          #{return => ok | rev | old, expect => expected(), ttl => ttl(), table => atom(),
-            timeout => timeout()}) -> written().
+          #{return => ok | rev | old, expect => expected(), ttl => ttl(), owner => owner(),
+            table => atom(), timeout => timeout()}) -> written().
 put(Key, Value, Options) ->
     ram_write:put(Key, Value, Options, {put, [Key, Value, Options]}).
 

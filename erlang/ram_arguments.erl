@@ -6,7 +6,8 @@
 -export([nodes/2, nodes/3, not_a_node/3, entries/2, keys/2, each/5, file/2, argument/4, wrong/4]).
 -export([options/3, call_options/3]).
 %% Checks of options and arguments.
--export([table/1, timeout/1, retries/1, expected/1, count/1, integer/1, ttl/1, one_of/1]).
+-export([table/1, timeout/1, retries/1, expected/1, count/1, integer/1, ttl/1, owner/1,
+         one_of/1]).
 -export([is_own_table/1]).
 
 -export_type([checks/0, check/0]).
@@ -135,6 +136,11 @@ ttl(infinity) -> ok;
 ttl(Ms) when is_integer(Ms), Ms >= 1, Ms =< ?TTL_MS_MAX -> ok;
 ttl(_) -> {error, lists:concat(["must be infinity, or milliseconds, an integer of 1 to ",
                                 ?TTL_MS_MAX])}.
+
+-spec owner(term()) -> ok | {error, string()}.
+owner(Pid) when is_pid(Pid) -> ok;
+owner(Node) when is_atom(Node), Node =/= none, Node =/= undefined -> ok;
+owner(_) -> {error, "must be a process or a node, a pid or the name of a node"}.
 
 -spec one_of([atom()]) -> check().
 one_of(Known) ->

@@ -61,7 +61,7 @@ defaults() ->
       heartbeat_ms => 40, election_timeout_min_ms => 120, election_timeout_max_ms => 200,
       %% The library finds one that the other times allow.
       read_lease_ms => nil,
-      snapshot_every => 20000, watch_history_bytes => 16 bsl 20,
+      snapshot_every => 20000, watch_history_bytes => 16 bsl 20, owner_timeout_ms => 15000,
       %% A set, and nothing is said where the cluster has another one.
       default_table_type => nil,
       key_bytes_max => 64 bsl 10, value_bytes_max => 16 bsl 20, batch_bytes_max => 1 bsl 20,
@@ -117,8 +117,8 @@ at_most(Most, Key, _Value) -> wrong(Key, ["must be at most ", integer_to_list(Mo
 
 numbers() ->
     [call_timeout_ms, heartbeat_ms, read_lease_ms, snapshot_every, watch_history_bytes,
-     key_bytes_max, value_bytes_max, batch_bytes_max, queue_bytes_max, queue_requests_max,
-     frame_bytes_max].
+     owner_timeout_ms, key_bytes_max, value_bytes_max, batch_bytes_max, queue_bytes_max,
+     queue_requests_max, frame_bytes_max].
 
 known() ->
     Keys = [data_dir, storage, listen, advertise, reads, default_table_type, election_timeout_ms,

@@ -145,7 +145,7 @@ enqueue(Request) ->
     end.
 
 request(#request{timeout = TimeoutMs, call = Call} = Request, Conditions) ->
-    Put = ram_own_table:owned(key(Request), [], self()),
+    Put = ram_own_table:owned(key(Request), [], self(), TimeoutMs, Call),
     All = [{none, fence(Request), absent} | Conditions],
     case ram_own_table:run(?TABLE, TimeoutMs, All, [Put], [], Call) of
         {ran, IsMade, Revision, []} ->

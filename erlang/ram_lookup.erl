@@ -28,8 +28,7 @@ fetch(Key, Options) ->
 -spec lookup(term(), [map()]) -> {ok, term(), ram:meta()} | error.
 lookup(Key, Options) ->
     case found(Key, options(Options), {lookup, [Key | Options]}) of
-        {ok, Value, {Revision, Created, Version, Left}} ->
-            {ok, Value, ram_request:meta(Revision, Created, Version, Left)};
+        {ok, Value, Meta} -> {ok, Value, ram_request:meta(Meta)};
         error -> error
     end.
 
@@ -42,7 +41,7 @@ member(Key, Options) ->
 ttl(Key, Options) ->
     case look_up(Key, options(Options), {ttl, [Key | Options]}) of
         none -> error;
-        {_Kind, _Value, {_, _, _, Left}} -> {ok, Left}
+        {_Kind, _Value, {_, _, _, Left, _}} -> {ok, Left}
     end.
 
 %% @doc What is left of the time of a key, if this node has it with this revision; else all of it.
@@ -52,7 +51,7 @@ left(_Target, _Key, {_Revision, infinity}) ->
 left({Member, TimeoutMs, Table}, Key, {Revision, Ttl}) ->
     Asked = #{member => Member, table => Table, fresh => {local, 0}, timeout => TimeoutMs},
     case item(Asked, Key) of
-        {_Kind, _Value, {Revision, _, _, Left}} -> Left;
+        {_Kind, _Value, {Revision, _, _, Left, _}} -> Left;
         _Other -> Ttl
     end.
 
@@ -147,8 +146,8 @@ encoded({Member, TimeoutMs, Table}, Key) ->
             end,
     Asked = #{member => Member, table => Table, fresh => {Reads, 0}, timeout => TimeoutMs},
     case item(Asked, Key) of
-        {value, Value, {Revision, _, _, _}} -> {value, term_to_binary(Value), Revision};
-        {encoded, Binary, {Revision, _, _, _}} -> {value, Binary, Revision};
+        {value, Value, {Revision, _, _, _, _}} -> {value, term_to_binary(Value), Revision};
+        {encoded, Binary, {Revision, _, _, _, _}} -> {value, Binary, Revision};
         Other -> Other
     end.
 

@@ -7,6 +7,7 @@
          member_set_aside/1, member_abandon/1, folder_look/1, folder_erase/2]).
 -export([put/6, put_large/6, delete/5, write_many/6, delete_range/5, change_table/4]).
 -export([transaction/5, transaction_large/5]).
+-export([owner_here/2, owner/5]).
 -export([turn/5, give_turn_back/3]).
 -export([long_key/2, fetch_now/3, get_now/4, get_in_now/5, read/5, sync/3, change/4, reach/4,
          backup/4, restore/4, cancel/2]).
@@ -16,7 +17,7 @@
 -export([watch/6, unwatch/1, watch_ack/2, watch_sizes/1]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
--export_type([condition/0, command/0, held/0, hint/0, item/0, key_range/0]).
+-export_type([condition/0, command/0, held/0, hint/0, item/0, item_meta/0, key_range/0]).
 
 -on_load(load/0).
 
@@ -38,6 +39,7 @@
          Entries :: non_neg_integer()}.
 -type command() :: {put, none | binary(), Key :: term(), binary()}
                  | {put, none | binary(), Key :: term(), binary(), ram:ttl() | keep}
+                 | {put, none | binary(), Key :: term(), binary(), ram:ttl(), Owner :: binary()}
                  | {touch, none | binary(), Key :: term(), ram:ttl()}
                  | {delete, none | binary(), Key :: term()}
                  | {get, none | binary(), Key :: term()}
@@ -45,7 +47,7 @@
                     Default :: integer(), none | {Threshold :: integer(), SetTo :: integer()}}.
 %% What a key held when a command looked at it.
 -type held() :: {Value :: binary(), Rev :: pos_integer(), CreatedRev :: pos_integer(),
-                 Version :: pos_integer(), ram:ttl()}.
+                 Version :: pos_integer(), ram:ttl(), ram:owner() | none}.
 
 %% What a key is expected to hold.
 -type hint() :: unknown | none | {value, binary()}.
@@ -159,6 +161,15 @@ delete_range(_Member, _Ref, _Table, _Range, _TimeoutMs) -> ?NOT_LOADED.
                    non_neg_integer()) -> reply().
 change_table(_Member, _Ref, _Change, _TimeoutMs) -> ?NOT_LOADED.
 
+%% An owner of this node for a put, and one of another node; the latter as an answer, `{owner,
+%% binary()}'. Named by their external term format.
+-spec owner_here(member(), Name :: binary()) -> binary().
+owner_here(_Member, _Name) -> ?NOT_LOADED.
+
+-spec owner(member(), reference(), Node :: binary(), Name :: binary(), non_neg_integer()) ->
+          reply().
+owner(_Member, _Ref, _Node, _Name, _TimeoutMs) -> ?NOT_LOADED.
+
 %% A turn at a contended key, for an update of it: `{turn, hint()}', with what the key is expected
 %% to hold then, or `{error, timeout}' where there is none. Over when a write of this node that
 %% changes the key has reached the leader, when it is given back, and after a moment.
@@ -224,7 +235,8 @@ cancel(_Member, _Id) -> ?NOT_LOADED.
                 %% To be decoded by the caller.
               | {encoded, binary(), item_meta()}.
 -type item_meta() :: {Revision :: pos_integer(), CreatedRevision :: pos_integer(),
-                      Version :: pos_integer(), Left :: ram:left()}.
+                      Version :: pos_integer(), Left :: ram:left(),
+                      ram:owner() | none}.
 -type key_range() :: {unbounded | {including | excluding, Key :: term()},
                       unbounded | {including | excluding, Key :: term()}}
                    | {prefix, term()}

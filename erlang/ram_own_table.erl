@@ -3,16 +3,27 @@
 %% check what their users gave them.
 -module(ram_own_table).
 
--export([owned/3, run/6, keys/3]).
+-export([owned/5, run/6, keys/3]).
 -export_type([table/0]).
 
 %% The name begins with `$ram_'.
 -type table() :: {Name :: atom(), set | ordered_set}.
 
-%% @doc The command that puts a key of the table, which goes when this process ends.
--spec owned(Key :: term(), Value :: term(), pid()) -> ram_write:command().
-owned(Key, Value, _Owner) ->
-    {put, none, Key, term_to_binary(Value)}.
+%% @doc The command that puts a key, which goes when this process ends: the second argument of the
+%% call, where that names one.
+-spec owned(Key :: term(), Value :: term(), pid(), timeout() | default, ram_error:call()) ->
+          ram_write:command().
+owned(Key, Value, Owner, TimeoutMs, Call) ->
+    {Member, LimitMs, _Table} = ram_write:target(limited(default, TimeoutMs), Call),
+    case ram_owned:owner(Owner, {Member, LimitMs}) of
+        {owner, Encoded} ->
+            {put, none, Key, term_to_binary(Value), infinity, Encoded};
+        {error, {not_member, _}} ->
+            ram_arguments:wrong(Call, 2, "must be a process of a node of the cluster, and is ~0tp",
+                                [Owner]);
+        {error, Reason} ->
+            ram_error:failure(Reason, Call)
+    end.
 
 %% @doc As ram_write:run/4, and makes the table first where there is none, all within the time
 %% limit.

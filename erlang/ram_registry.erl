@@ -52,7 +52,7 @@ register_name(Name, Pid) ->
 %% A process that has ended here need not be waited for: its supervisor may start it again before
 %% the cluster knows.
 register_if(Conditions, Deletes, Name, Pid, Call) ->
-    Put = ram_own_table:owned(Name, Pid, Pid),
+    Put = ram_own_table:owned(Name, Pid, Pid, default, Call),
     Look = [{get, none, Name}],
     case ram_own_table:run(?TABLE, default, Conditions, Deletes ++ [Put], Look, Call) of
         {ran, true, _, []} -> yes;

@@ -11,7 +11,7 @@
 
 -export([set_member/3, clear_member/0, member/0]).
 -export([running/1, call/3, call/4, by_long_key/3, is_key/1]).
--export([checked/2, bad_key/4, decoded/3, decoded/4, meta/4]).
+-export([checked/2, bad_key/4, decoded/3, decoded/4, meta/1]).
 -export([sync/0, sync/1, change/2, reach/2, status/0, timeout_ms/0]).
 -export([backup/1, restore/1]).
 -export_type([member/0]).
@@ -190,6 +190,6 @@ decoded(Binary, Key, Unreadable, Call) ->
     catch error:badarg -> ram_error:failure({Unreadable, Key}, Call)
     end.
 
--spec meta(ram:rev(), ram:rev(), pos_integer(), ram:left()) -> ram:meta().
-meta(Revision, Created, Version, Left) ->
-    #{rev => Revision, created_rev => Created, version => Version, ttl => Left, owner => none}.
+-spec meta(ram_nif:item_meta()) -> ram:meta().
+meta({Revision, Created, Version, Left, Owner}) ->
+    #{rev => Revision, created_rev => Created, version => Version, ttl => Left, owner => Owner}.

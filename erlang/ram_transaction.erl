@@ -26,9 +26,11 @@
 %% In the order of keys: their encoding is theirs.
 -type writes() :: #{Table :: binary() =>
                         #{Encoded :: binary() =>
-                              {Key :: term(), {put, term(), ram:ttl()} | delete}}}.
+                              {Key :: term(), {put, term(), Beside :: list()} | delete}}}.
 
 -record(state, {member :: ram_nif:member(),
+                %% For what the fun asks of other nodes.
+                limit_ms :: non_neg_integer(),
                 scan :: reference(),
                 revision :: pos_integer(),
                 %% What was read of the tables, as conditions of the write.
@@ -53,7 +55,8 @@ attempt(Fun, Retries, Deadline, Asked, Call) ->
     #{member := Member} = Timed = Asked#{timeout => left_ms(Deadline)},
     {Member, Scan, Revision} = ram_scan:open(all, Timed, Call),
     Tx = {ram_tx, make_ref()},
-    State = #state{member = Member, scan = Scan, revision = Revision},
+    State = #state{member = Member, limit_ms = min(left_ms(Deadline), ?FOREVER_MS), scan = Scan,
+                   revision = Revision},
     try run_once(Fun, Tx, State) of
         {done, Result, After} ->
             case commit(After, left_ms(Deadline), Call) of
@@ -99,8 +102,8 @@ commit(#state{member = Member, reads = Reads, ranges = Ranges, writes = Writes},
         {error, Reason} -> ram_write:failed(Reason, Commands, Call)
     end.
 
-command(Table, {Key, {put, Value, infinity}}) -> {put, Table, Key, term_to_binary(Value)};
-command(Table, {Key, {put, Value, Ttl}}) -> {put, Table, Key, term_to_binary(Value), Ttl};
+command(Table, {Key, {put, Value, Beside}}) ->
+    list_to_tuple([put, Table, Key, term_to_binary(Value) | Beside]);
 command(Table, {Key, delete}) -> {delete, Table, Key}.
 
 deadline(infinity) -> infinity;
@@ -122,7 +125,7 @@ fetch(Tx, Key, {Options, Call}) ->
     Table = table(options(Options, #{}, Call)),
     Encoded = encoded(Key, 2, Call),
     case Writes of
-        #{Table := #{Encoded := {_, {put, Value, _Ttl}}}} -> {ok, Value};
+        #{Table := #{Encoded := {_, {put, Value, _Beside}}}} -> {ok, Value};
         #{Table := #{Encoded := {_, delete}}} -> error;
         #{} -> read(Tx, State, Table, {Key, Encoded}, Call)
     end.
@@ -132,8 +135,8 @@ read(Tx, State, Table, {Key, Encoded}, Call) ->
     {Condition, Answer} =
         case ram_nif:scan_get(Member, {Scan, Table}, Key) of
             none -> {absent, error};
-            {value, Value, {Revision, _, _, _}} -> {{rev, '=', Revision}, {ok, Value}};
-            {encoded, Binary, {Revision, _, _, _}} ->
+            {value, Value, {Revision, _, _, _, _}} -> {{rev, '=', Revision}, {ok, Value}};
+            {encoded, Binary, {Revision, _, _, _, _}} ->
                 {{rev, '=', Revision}, {ok, ram_request:decoded(Binary, Key, Call)}};
             Other -> failed(Tx, Other, Table, Call)
         end,
@@ -142,8 +145,11 @@ read(Tx, State, Table, {Key, Encoded}, Call) ->
 
 -spec put(tx(), term(), term(), {[map()], call()}) -> ok.
 put(Tx, Key, Value, {Options, Call}) ->
-    Checked = options(Options, #{ttl => fun ram_arguments:ttl/1}, Call),
-    write(Tx, Key, {put, Value, maps:get(ttl, Checked, infinity)}, {Checked, Call}).
+    #state{member = Member, limit_ms = LimitMs} = state(Tx, Call),
+    Checked = options(Options, ram_owned:options(#{}), Call),
+    Position = length(ram_error:arguments(Call)),
+    Beside = ram_owned:beside(Checked, {Member, LimitMs}, Position, "", Call),
+    write(Tx, Key, {put, Value, Beside}, {Checked, Call}).
 
 -spec delete(tx(), term(), {[map()], call()}) -> ok.
 delete(Tx, Key, {Options, Call}) ->
@@ -239,10 +245,10 @@ less(Need, Count) -> Need - Count.
 merged(Found, [], _Reverse) ->
     Found;
 merged(Found, Own, Reverse) ->
-    Base = [{ram_nif:key_encode(Key), {Key, {put, Value, infinity}}} || {Key, Value} <- Found],
+    Base = [{ram_nif:key_encode(Key), {Key, {put, Value, []}}} || {Key, Value} <- Found],
     All = maps:merge(maps:from_list(Base), maps:from_list(Own)),
     Sorted = [{Key, Value}
-              || {_, {Key, {put, Value, _Ttl}}} <- lists:keysort(1, maps:to_list(All))],
+              || {_, {Key, {put, Value, _Beside}}} <- lists:keysort(1, maps:to_list(All))],
     case Reverse of
         true -> lists:reverse(Sorted);
         false -> Sorted

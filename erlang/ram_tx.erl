@@ -86,7 +86,7 @@ fetch(Tx, Key, Options) ->
 put(Tx, Key, Value) ->
     ram_transaction:put(Tx, Key, Value, {[], {?MODULE, put, [Tx, Key, Value]}}).
 
-%% @doc As put/3, with the options `table' and `ttl'.
+%% @doc As put/3, with the options `table', `ttl' and `owner', as in `ram:put/3'.
 %%
 %% ```
 %% 1> ram:transaction(fun(Tx) ->

@@ -21,8 +21,8 @@ run(If, Then, Else, Options, Call) ->
      || {Parts, Position} <- [{If, 1}, {Then, 2}, {Else, 3}]],
     Target = ram_write:target(ram_arguments:call_options(Options, #{}, Call), Call),
     Conditions = within(1, [condition(none, Condition) || Condition <- If], "conditions", Call),
-    {ThenCommands, ThenReaders} = commands(2, Then, Call),
-    {ElseCommands, ElseReaders} = commands(3, Else, Call),
+    {ThenCommands, ThenReaders} = commands(2, Then, Target, Call),
+    {ElseCommands, ElseReaders} = commands(3, Else, Target, Call),
     case ram_write:run(Target, Conditions, ThenCommands, ElseCommands) of
         {ran, true, Revision, Held} ->
             {true, results(ThenReaders, Held, unreadable(ThenCommands), Call), Revision};
@@ -57,10 +57,16 @@ is_operation({in, _Table, {in, _, _}}) -> false;
 is_operation({in, Table, Operation}) -> is_table(Table) andalso is_operation(Operation);
 is_operation(_Other) -> false.
 
-is_put_options(#{ttl := Ttl} = Options) when map_size(Options) =:= 1 ->
-    ram_arguments:ttl(Ttl) =:= ok;
-is_put_options(Options) ->
-    Options =:= #{}.
+is_put_options(Options) when is_map(Options) ->
+    Checks = ram_owned:options(#{}),
+    lists:all(fun({Key, Value}) ->
+                      case Checks of
+                          #{Key := Check} -> Check(Value) =:= ok;
+                          #{} -> false
+                      end
+              end, maps:to_list(Options));
+is_put_options(_Options) ->
+    false.
 
 is_table(Table) -> is_atom(Table) andalso Table =/= ''.
 
@@ -107,25 +113,31 @@ condition(Table, {Key, '=:=', Value}) -> {Table, Key, {value, term_to_binary(Val
 condition(Table, {Key, rev, Compares, Revision}) -> {Table, Key, {rev, Compares, Revision}};
 condition(none, {in, Table, Condition}) -> condition(ram_options:table(Table), Condition).
 
-commands(Position, Operations, Call) ->
-    {Commands, Readers} = lists:unzip([command(none, Operation) || Operation <- Operations]),
+commands(Position, Operations, {Member, TimeoutMs, _Table}, Call) ->
+    Beside = fun(N, Options) ->
+                     Where = lists:concat(["element ", N, ": "]),
+                     ram_owned:beside(Options, {Member, TimeoutMs}, Position, Where, Call)
+             end,
+    {Commands, Readers} =
+        lists:unzip([command(none, Operation, fun(Options) -> Beside(N, Options) end)
+                     || {N, Operation} <- numbered(Operations)]),
     What = "operations, of which a take counts twice",
     {within(Position, lists:append(Commands), What, Call), Readers}.
 
--spec command(none | binary(), tuple()) -> {[ram_write:command()], reader()}.
-command(Table, {get, Key}) -> {[{get, Table, Key}], {value, Key}};
-command(Table, {put, Key, Value}) -> {[{put, Table, Key, term_to_binary(Value)}], done};
-command(Table, {put, Key, Value, #{ttl := Ttl}}) ->
-    {[{put, Table, Key, term_to_binary(Value), Ttl}], done};
-command(Table, {put, Key, Value, #{}}) ->
-    command(Table, {put, Key, Value});
-command(Table, {delete, Key}) -> {[{delete, Table, Key}], done};
-command(Table, {take, Key}) -> {[{get, Table, Key}, {delete, Table, Key}], {value, Key}};
-command(Table, {update_counter, Key, {Increment, Threshold, SetTo}}) ->
+%% `Beside' makes of the options of a put what follows its value.
+command(Table, {get, Key}, _Beside) -> {[{get, Table, Key}], {value, Key}};
+command(Table, {put, Key, Value}, _Beside) ->
+    {[{put, Table, Key, term_to_binary(Value)}], done};
+command(Table, {put, Key, Value, Options}, Beside) ->
+    {[list_to_tuple([put, Table, Key, term_to_binary(Value) | Beside(Options)])], done};
+command(Table, {delete, Key}, _Beside) -> {[{delete, Table, Key}], done};
+command(Table, {take, Key}, _Beside) -> {[{get, Table, Key}, {delete, Table, Key}], {value, Key}};
+command(Table, {update_counter, Key, {Increment, Threshold, SetTo}}, _Beside) ->
     {[{count, Table, Key, Increment, 0, {Threshold, SetTo}}], count};
-command(Table, {update_counter, Key, Increment}) ->
+command(Table, {update_counter, Key, Increment}, _Beside) ->
     {[{count, Table, Key, Increment, 0, none}], count};
-command(none, {in, Table, Operation}) -> command(ram_options:table(Table), Operation).
+command(none, {in, Table, Operation}, Beside) ->
+    command(ram_options:table(Table), Operation, Beside).
 
 %% What is said of a value that this OTP cannot read.
 unreadable(Commands) ->
@@ -136,11 +148,11 @@ unreadable(Commands) ->
 
 results([done | Readers], Held, Unreadable, Call) ->
     [ok | results(Readers, Held, Unreadable, Call)];
-results([count | Readers], [{Binary, _, _, _, _} | Held], Unreadable, Call) ->
+results([count | Readers], [{Binary, _, _, _, _, _} | Held], Unreadable, Call) ->
     [binary_to_term(Binary) | results(Readers, Held, Unreadable, Call)];
 results([{value, _Key} | Readers], [none | Held], Unreadable, Call) ->
     [error | results(Readers, Held, Unreadable, Call)];
-results([{value, Key} | Readers], [{Binary, _, _, _, _} | Held], Unreadable, Call) ->
+results([{value, Key} | Readers], [{Binary, _, _, _, _, _} | Held], Unreadable, Call) ->
     Value = ram_request:decoded(Binary, Key, Unreadable, Call),
     [{ok, Value} | results(Readers, Held, Unreadable, Call)];
 results([], [], _Unreadable, _Call) ->

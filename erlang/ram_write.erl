@@ -37,29 +37,27 @@ put(Key, Value) ->
 
 -spec put(term(), term(), map(), call()) -> ram:written().
 put(Key, Value, Options, Call) ->
-    Checked = ram_arguments:call_options(Options, lasting(written()), Call),
-    one(put_of(Key, Value, Checked), Checked, Call).
+    Checked = ram_arguments:call_options(Options, ram_owned:options(written()), Call),
+    one(put_of(Key, Value, Checked, Call), Checked, Call).
 
 -spec put_new(term(), term(), map(), call()) -> boolean().
 put_new(Key, Value, Options, Call) ->
-    Checked = ram_arguments:call_options(Options, lasting(#{}), Call),
-    {Target, Put} = {target(Checked, Call), put_of(Key, Value, Checked)},
+    Checked = ram_arguments:call_options(Options, ram_owned:options(#{}), Call),
+    {Target, Put} = {target(Checked, Call), put_of(Key, Value, Checked, Call)},
     {IsNew, _, []} = transaction(Target, [{none, Key, absent}], [Put], [], Call),
     IsNew.
 
 -spec cas(term(), term(), term(), map(), call()) -> ram:written().
 cas(Key, Expected, Value, Options, Call) ->
     ok = ram_arguments:argument(Expected, 2, fun ram_arguments:expected/1, Call),
-    Checked = ram_arguments:call_options(Options, lasting(#{}), Call),
-    one(put_of(Key, Value, Checked), Checked#{expect => Expected, return => rev}, Call).
+    Checked = ram_arguments:call_options(Options, ram_owned:options(#{}), Call),
+    one(put_of(Key, Value, Checked, Call), Checked#{expect => Expected, return => rev}, Call).
 
-lasting(Checks) ->
-    Checks#{ttl => fun ram_arguments:ttl/1}.
-
-put_of(Key, Value, #{ttl := Ttl}) when Ttl =/= infinity ->
-    {put, none, Key, term_to_binary(Value), Ttl};
-put_of(Key, Value, _Options) ->
-    {put, none, Key, term_to_binary(Value)}.
+put_of(Key, Value, Options, Call) ->
+    {Member, TimeoutMs, _Table} = target(Options, Call),
+    Position = length(ram_error:arguments(Call)),
+    Beside = ram_owned:beside(Options, {Member, TimeoutMs}, Position, "", Call),
+    list_to_tuple([put, none, Key, term_to_binary(Value) | Beside]).
 
 -spec touch(term(), term(), map(), call()) -> boolean().
 touch(Key, Ttl, Options, Call) ->
@@ -120,9 +118,9 @@ returned(old, _Revision, [Held], Key, Call) ->
 
 current(none, _Key, _Target, _Call) ->
     error;
-current({Binary, Revision, Created, Version, Ttl}, Key, Target, Call) ->
+current({Binary, Revision, Created, Version, Ttl, Owner}, Key, Target, Call) ->
     Left = ram_lookup:left(Target, Key, {Revision, Ttl}),
-    Meta = ram_request:meta(Revision, Created, Version, Left),
+    Meta = ram_request:meta({Revision, Created, Version, Left, Owner}),
     {ok, ram_request:decoded(Binary, Key, Call), Meta}.
 
 condition({value, Value}) -> {value, term_to_binary(Value)};
@@ -198,7 +196,7 @@ set(Target, Key, Expect, New) ->
     case run(Target, [{none, Key, expect(Expect)}], Changes, [{get, none, Key}]) of
         {ran, true, Revision, []} -> {ok, Revision};
         {ran, false, _, [none]} -> {conflict, none};
-        {ran, false, _, [{Found, Of, _, _, _}]} -> {conflict, {Found, Of}};
+        {ran, false, _, [{Found, Of, _, _, _, _}]} -> {conflict, {Found, Of}};
         {error, _} = Error -> Error
     end.
 
@@ -215,7 +213,7 @@ update_counter(Key, Count, Default, Options, Call) ->
                              Step -> {Step, none}
                          end,
     Command = {count, none, Key, Increment, Default, Limit},
-    {true, _, [{New, _, _, _, _}]} = transaction(Target, [], [Command], [], Call),
+    {true, _, [{New, _, _, _, _, _}]} = transaction(Target, [], [Command], [], Call),
     binary_to_term(New).
 
 %%% Several keys
@@ -223,7 +221,7 @@ update_counter(Key, Count, Default, Options, Call) ->
 %% @doc In the order of the list, so the last value of a key stays.
 -spec put_many(term(), map(), call()) -> ok | {ok, ram:rev()}.
 put_many(Entries, Options, Call) ->
-    Checked = many(Options, lasting(#{}), Call),
+    Checked = many(Options, #{ttl => fun ram_arguments:ttl/1}, Call),
     Pairs = ram_arguments:entries(Entries, Call),
     write_many([{Key, term_to_binary(Value)} || {Key, Value} <- Pairs], [], Checked, Call).
 
@@ -359,6 +357,7 @@ run(Submit, {Member, TimeoutMs, Table} = Target, Conditions, Then, Otherwise) ->
 
 bytes({put, _, _, Binary}) -> ?PART_BYTES + byte_size(Binary);
 bytes({put, _, _, Binary, _}) -> ?PART_BYTES + byte_size(Binary);
+bytes({put, _, _, Binary, _, Owner}) -> ?PART_BYTES + byte_size(Binary) + byte_size(Owner);
 bytes({_, _, {value, Binary}}) -> ?PART_BYTES + byte_size(Binary);
 bytes({count, _, _, Increment, _, _} = Count) when not is_integer(Increment);
                                                    abs(Increment) > 1 bsl 60 ->

@@ -146,6 +146,9 @@ pub struct Config {
     pub snapshot_every: u64,
     /// What the newest changes may take in memory, for watches that begin at an older revision.
     pub watch_history_bytes: u64,
+    /// A node that does not answer for so long is gone, and what it and its processes own goes: no
+    /// less than the maximum of the election timeout. That of the leader counts.
+    pub owner_timeout: Duration,
     /// What the default table is in a cluster that this member makes; `None`: a set. In one that it
     /// joins it is what it is, and a member that was set to another type says so.
     pub default_table_type: Option<TableType>,
@@ -218,6 +221,7 @@ pub(crate) mod tests {
             read_lease: None,
             snapshot_every: 1000,
             watch_history_bytes: 1 << 20,
+            owner_timeout: Duration::from_millis(15_000),
             default_table_type: None,
             limits: Limits::default(),
         }

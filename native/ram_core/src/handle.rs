@@ -18,6 +18,7 @@ use crate::Reply;
 use crate::backup;
 use crate::config::Config;
 use crate::load::{Load, Permit};
+use crate::owning;
 use crate::proposer::Write;
 use crate::requests::RequestQueues;
 use crate::running::Running;
@@ -45,6 +46,7 @@ pub use writing::Writing;
 const CHANGES_QUEUED_MAX: usize = 64;
 const BACKUPS_QUEUED_MAX: usize = 16;
 const TURNS_QUEUED_MAX: usize = 256;
+const OWNERS_QUEUED_MAX: usize = 16 * 1024;
 
 /// A change of the cluster.
 #[derive(Debug, Clone)]
@@ -67,6 +69,7 @@ pub(crate) struct Queues {
     pub changes: mpsc::Receiver<Queued>,
     pub backups: mpsc::Receiver<backup::Request>,
     pub turns: mpsc::Receiver<turns::Request>,
+    pub owners: mpsc::Receiver<owning::Request>,
     /// For the member's own requests.
     pub requests: RequestQueues,
 }
@@ -79,12 +82,13 @@ pub struct Handle {
     /// (the table, the lock on the data folder) outlives the member.
     running: Arc<RwLock<Option<Running>>>,
     /// For reads alone, which do not even ask a lock. Has no table once it was let go of.
-    applied: Applied,
+    pub(crate) applied: Applied,
     reads: Reads,
     requests: RequestQueues,
     changes: mpsc::Sender<Queued>,
     backups: mpsc::Sender<backup::Request>,
     turns: mpsc::Sender<turns::Request>,
+    pub(crate) owners: mpsc::Sender<owning::Request>,
     scans: Scans,
     pub(crate) watches: Watches,
 }
@@ -97,6 +101,7 @@ impl Handle {
         let (changes, change_queue) = mpsc::channel(CHANGES_QUEUED_MAX);
         let (backups, backup_queue) = mpsc::channel(BACKUPS_QUEUED_MAX);
         let (turns, turn_queue) = mpsc::channel(TURNS_QUEUED_MAX);
+        let (owners, owner_queue) = mpsc::channel(OWNERS_QUEUED_MAX);
         let requests = RequestQueues { writes, reads, load: Load::new(&config.limits) };
         let queues = Queues {
             writes: write_queue,
@@ -104,6 +109,7 @@ impl Handle {
             changes: change_queue,
             backups: backup_queue,
             turns: turn_queue,
+            owners: owner_queue,
             requests: requests.clone(),
         };
         let (applied, known) = (running.replica.applied.clone(), running.replica.reads.clone());
@@ -118,6 +124,7 @@ impl Handle {
             changes,
             backups,
             turns,
+            owners,
             scans,
             watches,
         };
@@ -364,7 +371,7 @@ fn looked_at<T>(tables: &Tables, looked: Option<Option<T>>) -> Result<Option<T>>
     }
 }
 
-fn enqueue<T>(queue: &mpsc::Sender<T>, item: T) -> Result<()> {
+pub(crate) fn enqueue<T>(queue: &mpsc::Sender<T>, item: T) -> Result<()> {
     queue.try_send(item).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => Error::Overloaded,
         mpsc::error::TrySendError::Closed(_) => Error::Stopped,

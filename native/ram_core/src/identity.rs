@@ -26,6 +26,13 @@ pub(super) const REMOVING: &str = "removing";
 #[serde(remote = "ClusterId")]
 pub(super) struct EncodedClusterId([u8; 16]);
 
+/// A random number: not 0, and within what Erlang keeps in one word.
+pub(super) fn draw() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(Error::failed)?;
+    Ok((u64::from_le_bytes(bytes) >> 5).max(1))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     #[serde(with = "EncodedClusterId")]
@@ -41,11 +48,7 @@ pub struct Identity {
 
 impl Identity {
     pub fn new(cluster: ClusterId, name: &str, made_folder: bool) -> Result<Identity> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(Error::failed)?;
-        // Not 0, and within what Erlang keeps in one word.
-        let id = (u64::from_le_bytes(bytes) >> 5).max(1);
-        Ok(Identity { cluster, id, name: name.into(), port: 0, made_folder })
+        Ok(Identity { cluster, id: draw()?, name: name.into(), port: 0, made_folder })
     }
 
     pub(super) fn load(disk: &Arc<dyn Disk>, file: &str) -> Result<Identity> {

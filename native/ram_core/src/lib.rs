@@ -31,6 +31,7 @@ pub mod node;
 #[cfg(feature = "simulation")]
 pub mod observation;
 pub mod opening;
+pub mod owning;
 mod proposer;
 pub mod reading;
 mod requests;

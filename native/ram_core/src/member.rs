@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::handle::{Change, Handle, Queued, Queues};
 use crate::opening::{self, Open, Parts};
+use crate::owning;
 use crate::proposer;
 use crate::route::Route;
 use crate::scans::Scans;
@@ -21,12 +22,13 @@ use ram_lease::Reads;
 use ram_raft::Raft;
 use ram_raft::election_holdoff;
 use ram_raft::elections::Elections;
-use ram_raft::expiry::{self, ROUND_MIN};
 use ram_raft::failure_detector;
 use ram_raft::leader;
 use ram_raft::lease_renewal;
+use ram_raft::ownership;
 use ram_raft::removal;
 use ram_raft::replica::Replica;
+use ram_raft::rounds::{self, ROUND_MIN};
 use ram_raft::snapshot_schedule;
 use ram_raft::state_machine::Applied;
 use ram_raft::types::Member as Peer;
@@ -116,8 +118,12 @@ async fn serve(
     if reads.asks {
         tasks.spawn(lease_renewal::renew(replica.clone(), led.clone()));
     }
-    let (expiring, round) = (parts.service.turns().clone(), config.heartbeat.max(ROUND_MIN));
-    tasks.spawn(expiry::expire(replica.clone(), expiring, led, round));
+    let round = config.heartbeat.max(ROUND_MIN);
+    let owner_timeout = config.owner_timeout.max(config.election_timeout_max);
+    let settings = rounds::Settings { round, owner_timeout };
+    let given = parts.service.turns().clone();
+    tasks.spawn(rounds::lead(replica.clone(), given, led.clone(), settings));
+    tasks.spawn(ownership::report(replica.clone(), led, round));
     tasks.spawn(proposer::propose_all(queues.writes, route.clone(), config.limits.batch_bytes_max));
     let reader = route.clone();
     let read_index = move |deadline| {
@@ -126,6 +132,7 @@ async fn serve(
     };
     tasks.spawn(ram_lease::serve(queues.reads, replica.applied.watch(), read_index));
     tasks.spawn(turns::serve(queues.turns, route.clone()));
+    tasks.spawn(owning::serve(queues.owners, replica.clone()));
     tasks.spawn(scans.sweep());
     tasks.spawn(parts.watches.clone().serve());
     let founds_ordered = config.default_table_type == Some(TableType::OrderedSet);

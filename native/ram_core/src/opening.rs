@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::folder::{self, Contents};
-use crate::identity::{ClusterId, Identity, MEMBER};
+use crate::identity::{self, ClusterId, Identity, MEMBER};
 use crate::running::Running;
 use crate::watch::Watches;
 use crate::{Error, Result};
@@ -82,7 +82,8 @@ async fn open_as(
     let reads = Reads::new(identity.id, config.reads == ReadMode::Lease, timeouts, clock);
     vote_hold::begin(&log, &reads, open == Open::Existing).await.map_err(Error::failed)?;
     let (writes, takes) = (worker.clone(), transfer.clone());
-    let machine = StateMachine::open(disk.clone(), writes, takes, values, reads.clone());
+    let run = identity::draw()?;
+    let machine = StateMachine::open(disk.clone(), (writes, takes), values, reads.clone(), run);
     let mut machine = machine.map_err(Error::failed)?;
     let applied = machine.applied();
     let watches = Watches::new(config.watch_history_bytes, applied.tables().revision());

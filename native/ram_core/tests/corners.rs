@@ -47,6 +47,7 @@ fn config(name: &str, folder: &Path, limits: Limits) -> Config {
         read_lease: None,
         snapshot_every: 1,
         watch_history_bytes: 1 << 20,
+        owner_timeout: Duration::from_millis(15_000),
         default_table_type: None,
         limits,
     }

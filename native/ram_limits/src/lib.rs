@@ -115,6 +115,9 @@ pub const COUNTER_MAX: u64 = 1 << 53;
 /// The longest time to live: ten years.
 pub const TTL_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 
+/// The longest owner of a key: the name of a process has that of its node.
+pub const OWNER_BYTES_MAX: usize = 2 * KIB;
+
 /// The least that a node may be told to pack into a message.
 pub const FRAME_BYTES_MIN: usize = 64 * KIB;
 

@@ -60,6 +60,7 @@ pub struct StartConfig<'a> {
     read_lease_ms: Option<u64>,
     snapshot_every: u64,
     watch_history_bytes: u64,
+    owner_timeout_ms: u64,
     /// A set, when it is `nil`.
     default_table_type: Option<Type>,
     key_bytes_max: usize,
@@ -87,6 +88,7 @@ impl StartConfig<'_> {
             read_lease: self.read_lease_ms.map(Duration::from_millis),
             snapshot_every: self.snapshot_every,
             watch_history_bytes: self.watch_history_bytes,
+            owner_timeout: Duration::from_millis(self.owner_timeout_ms),
             default_table_type: self.default_table_type.as_ref().map(|named| named.0),
             limits: Limits {
                 key_bytes_max: self.key_bytes_max,

@@ -9,6 +9,7 @@ mod key;
 mod logging;
 mod lookup;
 mod member;
+mod owner;
 #[allow(unsafe_code)]
 mod raw;
 mod reply;
@@ -74,6 +75,7 @@ fn load(env: Env, _info: Term) -> bool {
         && key::LONG_KEYS.open(env, c"key")
         && scan::SCANS.open(env, c"scan")
         && watch::WATCHES.open_monitoring(env, c"watch")
+        && owner::OWNERS.open_monitoring(env, c"owner")
         && raw::open_shared(env, c"blob")
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::config::StartConfig;
 use crate::logging;
+use crate::owner::Owners;
 use crate::raw::{self, Type};
 use crate::reply::Waiters;
 use crate::terms;
@@ -69,7 +70,9 @@ fn member_check<'a>(env: Env<'a>, config: StartConfig<'a>) -> Term<'a> {
 }
 
 fn member(env: Env, node: Node) -> Term {
-    MEMBERS.term(env, MemberResource { node: Arc::new(node), waiters: Arc::default() })
+    let waiters = Arc::new(Waiters::default());
+    node.host(Arc::new(Owners::new(waiters.clone())));
+    MEMBERS.term(env, MemberResource { node: Arc::new(node), waiters })
 }
 
 fn notify(owner: LocalPid) -> OnEvent {

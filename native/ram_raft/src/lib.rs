@@ -17,9 +17,10 @@
 //! - An I/O error ends the member. It is never retried: after a failed fdatasync the page cache
 //!   says nothing about the disk.
 //!
-//! Beside openraft: a leader ends keys whose time to live is over ([`expiry`]); a dead leader is
-//! detected by its lost connection ([`failure_detector`]);
-//! elections are held off where they would do harm ([`elections`], [`election_holdoff`]).
+//! Beside openraft: a leader ends keys ([`rounds`]) whose time to live is over ([`expiry`]) or whose
+//! owner is gone ([`ownership`]); a dead leader is detected by its lost connection
+//! ([`failure_detector`]); elections are held off where they would do harm ([`elections`],
+//! [`election_holdoff`]).
 //!
 //! What may never enter: the meaning of a command (`ram_store`), a user's request (`ram_core`),
 //! Erlang.
@@ -49,10 +50,12 @@ pub mod log_store;
 pub mod members;
 mod name_locks;
 pub mod network;
+pub mod ownership;
 pub mod quorum;
 pub mod recover;
 pub mod removal;
 pub mod replica;
+pub mod rounds;
 pub mod rpc;
 mod rpc_error;
 pub mod service;

@@ -33,8 +33,11 @@ pub const IS_REMOVED: u8 = 11;
 /// Asks the leader for a turn at a contended key: `turns::TurnRequest`.
 pub const TURN: u8 = 12;
 
-/// Asks a member for a reading of its clock: `ram_lease::majority_clock::Reading`.
-pub const CLOCK: u8 = 13;
+/// Asks a member for a reading of its clock, and which run of it this is: `rounds::Pulse`.
+pub const PULSE: u8 = 13;
+
+/// Tells the leader which owners of the asking member have ended: a list of them.
+pub const OWNERS_ENDED: u8 = 14;
 
 /// A code in place of an answer when the handshake of a removed member is refused.
 pub const REASON_REMOVED: u8 = 1;

@@ -31,6 +31,7 @@ use super::incoming::{Incoming, Origin};
 use super::leader;
 use super::members::Members;
 use super::removal::RemovalHint;
+use super::rounds::Pulse;
 use super::rpc::{self, Answer, AppendAnswer, Refusal, SnapshotChunk, encode_answer, stopped};
 use super::state_machine::Applied;
 use super::terms::{Hearing, Terms};
@@ -276,25 +277,33 @@ impl Inbound for Connection {
                     Err(error) => Err(Refusal::Stopped(error.to_string())),
                 }
             }),
-            rpc::PROGRESS => {
-                let last_index = raft.metrics().borrow_watched().last_log_index;
-                let progress = self.shared.applied.progress(last_index.unwrap_or(0));
-                reply(&self.replies, id, encode_answer(Ok::<_, String>(progress)));
-            }
-            rpc::CLOCK => {
-                let reading = self.shared.reads.uptime.reading();
-                reply(&self.replies, id, encode_answer(Ok::<_, String>(reading)));
-            }
-            rpc::IS_REMOVED => {
-                let is_removed = self.shared.applied.is_removed(self.peer.0);
-                reply(&self.replies, id, encode_answer(Ok::<_, String>(is_removed)));
-            }
-            unknown => reply(&self.replies, id, stopped(format!("unknown request {unknown}"))),
+            _ => reply(&self.replies, id, self.known_at_once(&raft, kind, &body)),
         }
     }
 }
 
 impl Connection {
+    /// What takes no time to answer.
+    fn known_at_once(&self, raft: &Raft, kind: u8, body: &[u8]) -> Bytes {
+        let Shared { reads, applied, .. } = &*self.shared;
+        match kind {
+            rpc::PROGRESS => {
+                let last_index = raft.metrics().borrow_watched().last_log_index;
+                encode_answer(Ok::<_, String>(applied.progress(last_index.unwrap_or(0))))
+            }
+            rpc::PULSE => {
+                let run = applied.owners().own().run;
+                encode_answer(Ok::<_, String>(Pulse { reading: reads.uptime.reading(), run }))
+            }
+            rpc::OWNERS_ENDED => {
+                let ended = codec::decode::<Vec<Box<[u8]>>>("ended owners", body);
+                encode_answer(ended.map(|ended| applied.owners().report(self.peer.0, ended)))
+            }
+            rpc::IS_REMOVED => encode_answer(Ok::<_, String>(applied.is_removed(self.peer.0))),
+            unknown => stopped(format!("unknown request {unknown}")),
+        }
+    }
+
     fn lease(&self, raft: &Raft, body: &[u8]) -> Bytes {
         let reads = &self.shared.reads;
         let granted = match codec::decode::<Ask>("request for a lease", body) {

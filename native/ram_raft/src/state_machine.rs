@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::catch_up::Progress;
 use super::entry;
 use super::expiry::SharedTimers;
+use super::ownership::SharedOwners;
 use super::snapshot::{self, Head};
 use super::types::{LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use super::worker::{Pace, Worker};
@@ -27,6 +28,7 @@ use ram_store::answer::Outcome;
 use ram_store::codec::DecodeError;
 use ram_store::dump::Dump;
 use ram_store::observe::Observer;
+use ram_store::owners::Run;
 use ram_store::{Applying, EntryId, Store};
 use ram_table::table::Table;
 use ram_table::tables::{Tables, TablesSnapshot};
@@ -47,6 +49,8 @@ pub struct Applied {
     members: Arc<RwLock<KnownMembers>>,
     snapshot_steps: Arc<AtomicU64>,
     timers: SharedTimers,
+    owners: SharedOwners,
+    work: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +99,16 @@ impl Applied {
         &self.timers
     }
 
+    /// Which keys have an owner.
+    pub fn owners(&self) -> &SharedOwners {
+        &self.owners
+    }
+
+    /// Told when there is a first key that a leader has to look after.
+    pub(crate) fn work(&self) -> &Notify {
+        &self.work
+    }
+
     /// A chunk of a snapshot has come, or a block of one was read.
     pub fn count_snapshot_step(&self) {
         self.snapshot_steps.fetch_add(1, Ordering::Relaxed);
@@ -122,13 +136,14 @@ pub struct StateMachine {
 }
 
 impl StateMachine {
-    /// Starts from the newest snapshot on the disk, or empty.
+    /// Starts from the newest snapshot on the disk, or empty. `run`: of this member, by which its
+    /// owners of keys are known.
     pub fn open(
         disk: Arc<dyn Disk>,
-        worker: Worker,
-        transfer: Worker,
+        (worker, transfer): (Worker, Worker),
         values: Arc<dyn Values>,
         reads: Reads,
+        run: u64,
     ) -> io::Result<Self> {
         let now_ms = reads.uptime.ms();
         let (head, mut store, file) = match StoredSnapshot::latest(&disk)? {
@@ -139,9 +154,14 @@ impl StateMachine {
             }
             None => (Head::default(), Store::empty(values.clone()), None),
         };
-        let timers = SharedTimers::default();
-        timers.replace(store.take_loaded());
+        let work = Arc::new(Notify::new());
+        let timers = SharedTimers::new(work.clone());
+        let owners = SharedOwners::new(Run { member: reads.own, run }, work.clone());
+        let loaded = store.take_loaded();
+        timers.replace(loaded.lives);
+        owners.replace(loaded.owners, store.metadata().revision);
         store.observe(timers.observer(store.tables().clone()));
+        store.observe(owners.observer());
         let applied = Applied {
             tables: store.tables().clone(),
             table: store.table().clone(),
@@ -153,6 +173,8 @@ impl StateMachine {
             })),
             snapshot_steps: Arc::default(),
             timers,
+            owners,
+            work,
         };
         reads.applied(applied.index());
         let current = file.map(|snapshot| Snapshot { meta: head.meta.clone(), snapshot });
@@ -309,7 +331,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // The table first: whoever finds a key unmarked, or the index applied, sees the new one.
         self.reads.lease.drop_for(NoLeaseReason::Snapshot);
         self.store.replace_with(store);
-        self.applied.timers.replace(self.store.take_loaded());
+        let loaded = self.store.take_loaded();
+        self.applied.timers.replace(loaded.lives);
+        self.applied.owners.replace(loaded.owners, self.store.metadata().revision);
         let index = head.index();
         *self.applied.members.write() =
             KnownMembers { now: head.meta.last_membership.clone(), removed: head.removed };

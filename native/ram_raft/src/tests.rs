@@ -54,7 +54,8 @@ fn build(
     let reads =
         Reads::new(1, true, LeaseTimeouts { lease: second, hold: 2 * second }, Arc::new(BootClock));
     let (writes, takes) = (worker.clone(), Worker::inline());
-    let machine = StateMachine::open(disk, writes, takes, Arc::new(Plain), reads.clone()).unwrap();
+    let machine =
+        StateMachine::open(disk, (writes, takes), Arc::new(Plain), reads.clone(), 1).unwrap();
     let store = LogStore::open(log.clone(), reads, machine.applied().index()).unwrap();
     (Guard { log, worker, _folder: folder }, store, machine)
 }
@@ -170,7 +171,7 @@ async fn another_vote_makes_a_lease_void_and_the_same_one_does_not() {
 async fn a_proposal_of_very_many_commands_is_checked_and_applied_with_pauses() {
     let disk = Arc::new(MemoryDisk::default());
     let machine =
-        StateMachine::open(disk, Worker::inline(), Worker::inline(), Arc::new(Plain), reads());
+        StateMachine::open(disk, (Worker::inline(), Worker::inline()), Arc::new(Plain), reads(), 1);
     let mut machine = machine.unwrap();
     let table = machine.applied().table().clone();
     let count = 10 * group::PARTS_AT_ONCE;
@@ -235,10 +236,10 @@ async fn a_snapshot_that_is_replaced_while_it_is_looked_up_is_looked_up_again() 
     let disk = Arc::new(Outdated::default());
     let machine = StateMachine::open(
         disk.clone(),
-        Worker::inline(),
-        Worker::inline(),
+        (Worker::inline(), Worker::inline()),
         Arc::new(Plain),
         reads(),
+        1,
     );
     let mut machine = machine.unwrap();
     for index in [1, 2] {

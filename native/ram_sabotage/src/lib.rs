@@ -48,6 +48,8 @@ pub enum Fault {
     ExpireByOwnClock,
     /// What a leader ended in its term is gone, also when another leads by then.
     AcceptDeposedExpiry,
+    /// A snapshot does not say who owns a key.
+    ForgetOwner,
     /// A watch is not sent the change of some revisions.
     DropEvent,
     /// A watch is sent the change of some revisions twice.
@@ -103,7 +105,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 20] = [
+        pub const ALL: [Fault; 21] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -122,6 +124,7 @@ mod active {
             Fault::MixRevisions,
             Fault::ExpireByOwnClock,
             Fault::AcceptDeposedExpiry,
+            Fault::ForgetOwner,
             Fault::DropEvent,
             Fault::RepeatEvent,
         ];
@@ -146,6 +149,7 @@ mod active {
                 Fault::MixRevisions => "mix_revisions",
                 Fault::ExpireByOwnClock => "expire_by_own_clock",
                 Fault::AcceptDeposedExpiry => "accept_deposed_expiry",
+                Fault::ForgetOwner => "forget_owner",
                 Fault::DropEvent => "drop_event",
                 Fault::RepeatEvent => "repeat_event",
             }

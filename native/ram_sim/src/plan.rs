@@ -132,6 +132,7 @@ impl Plan {
             read_lease: None,
             snapshot_every: self.snapshot_every,
             watch_history_bytes: 1 << 20,
+            owner_timeout: Duration::from_millis(15_000),
             default_table_type: None,
             limits: Limits::default(),
         }

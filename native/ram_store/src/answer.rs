@@ -57,6 +57,8 @@ pub struct Found {
     pub version: u64,
     /// Its whole time to live; 0: it has none.
     pub ttl_ms: u64,
+    /// As it is stored; empty: it has none. A counter does not tell.
+    pub owner: Bytes,
 }
 
 /// What a proposal did.
@@ -81,8 +83,8 @@ pub(crate) fn result_bytes(value_bytes: Option<usize>) -> usize {
 impl Answer {
     /// What of it has no bound of its own.
     pub(crate) fn variable_bytes(&self) -> usize {
-        let bytes =
-            |result: &Option<Found>| result_bytes(result.as_ref().map(|found| found.value.len()));
+        let of = |found: &Found| found.value.len() + found.owner.len();
+        let bytes = |result: &Option<Found>| result_bytes(result.as_ref().map(of));
         match self {
             Answer::Ran { results: Some(results), .. } => results.iter().map(bytes).sum(),
             Answer::Failed(failure) => failure.variable_bytes(),
@@ -100,5 +102,5 @@ impl Failure {
     }
 }
 
-// What a result has encoded beside its value: what it is, a length, four numbers.
-const _: () = assert!(size_of::<Option<Found>>() >= 1 + 5 + 4 * 9);
+// What a result has encoded beside its value and owner: what it is, two lengths, four numbers.
+const _: () = assert!(size_of::<Option<Found>>() >= 1 + 5 + 4 * 9 + 5);

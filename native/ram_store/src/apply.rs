@@ -19,7 +19,7 @@ use crate::conditions::Budget;
 use crate::group::PARTS_AT_ONCE;
 use crate::observe::Gone;
 use crate::parts::{Part, Parts};
-use crate::write::{Command, Due, Place, Range, Write};
+use crate::write::{Because, Command, Due, Place, Range, Setting, Write};
 use ram_limits::{ANSWER_VALUES_BYTES_MAX, TABLES_MAX};
 use ram_sabotage::{Fault, armed};
 use ram_table::table::{Item, Meta, Table};
@@ -38,7 +38,7 @@ pub(crate) struct Run<'a> {
 enum Begun<'a> {
     Batch { table: Option<Arc<Table>>, name: &'a str, has_changed: bool },
     DeleteRange { table: Arc<Table>, name: &'a str, range: Range<'a>, entries: u64 },
-    Expire { entries: u64 },
+    End { entries: u64 },
 }
 
 impl<'a> Run<'a> {
@@ -103,9 +103,9 @@ impl Store {
                 }
                 Err(failure) => run.fail(failure),
             },
-            Write::Expire { .. } => {
+            Write::End { .. } => {
                 self.tables.begin_write();
-                run.begun = Some(Begun::Expire { entries: 0 });
+                run.begun = Some(Begun::End { entries: 0 });
             }
             Write::CreateTable { table, ordered } => run.done(self.create_table(table, ordered)),
             Write::DropTable { table } => run.done(self.drop_table(table)),
@@ -153,20 +153,20 @@ impl Store {
                 }
                 Ok(removed.len())
             }
-            Begun::Expire { mut entries } => {
+            Begun::End { mut entries } => {
                 let mut walked = 0;
                 while walked < room && !run.parts.is_write_over() {
                     let Some(Part::Due(due)) = run.parts.next().transpose()? else {
                         return Err(misplaced());
                     };
                     walked += 1;
-                    entries += u64::from(self.expire(&due));
+                    entries += u64::from(self.end(&due));
                 }
                 if run.parts.is_write_over() {
                     let revision = self.end_write(entries > 0);
                     run.answers.push(Answer::Deleted { revision, entries });
                 } else {
-                    run.begun = Some(Begun::Expire { entries });
+                    run.begun = Some(Begun::End { entries });
                 }
                 Ok(walked)
             }
@@ -176,10 +176,19 @@ impl Store {
     /// Did it change anything? Deleting what is not there does not.
     fn run_plain(&mut self, name: &str, table: &Table, command: &Command<'_>) -> bool {
         match *command {
-            Command::Put { at, value, ttl_ms } => {
+            Command::Put { at, value, ttl_ms, owner } => {
                 let meta = self.meta_after(table, at.key);
                 let meta = self.settled(meta, ttl_ms);
-                let item = Item::new(at.key, self.values.store(value), &meta);
+                let kept;
+                let owner = match owner {
+                    Setting::Clear => &[][..],
+                    Setting::To(owner) => owner.0,
+                    Setting::Keep => {
+                        kept = table.get(at.key);
+                        kept.as_ref().map_or(&[][..], Item::owner)
+                    }
+                };
+                let item = Item::owned(at.key, self.values.store(value), &meta, owner);
                 self.insert(name, table, item);
                 true
             }
@@ -199,12 +208,21 @@ impl Store {
         meta.unwrap_or_else(|| Meta::created(revision))
     }
 
-    /// Is it gone? Not when it was given another time since, or its table was dropped.
-    fn expire(&mut self, due: &Due<'_>) -> bool {
+    /// Is it gone? Not when it was given another time or owner since, or its table was dropped.
+    fn end(&mut self, due: &Due<'_>) -> bool {
         let Some(table) = self.tables.get(due.table) else { return false };
-        let life = table.with_item(due.key, |item| item.and_then(|item| item.meta().life));
-        let is_meant = life.flatten().is_some_and(|life| life.revision == due.revision);
-        is_meant && self.remove(due.table, &table, due.key, Gone::Expired)
+        let is_meant = |item: &Item| match due.because {
+            Because::Expired { revision } => {
+                item.meta().life.is_some_and(|life| life.revision == revision)
+            }
+            Because::OwnerDown { owner } => item.owner() == owner.0,
+        };
+        let gone = match due.because {
+            Because::Expired { .. } => Gone::Expired,
+            Because::OwnerDown { .. } => Gone::OwnerDown,
+        };
+        let is_meant = table.with_item(due.key, |item| item.is_some_and(is_meant));
+        is_meant == Some(true) && self.remove(due.table, &table, due.key, gone)
     }
 
     pub(crate) fn next_revision(&self) -> u64 {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::Store;
 use crate::answer::{Failure, Found, result_bytes};
 use crate::observe::Gone;
-use crate::write::{Command, Place, Setting};
+use crate::write::{Command, EncodedOwner, Place, Setting};
 use ram_limits::{NUMBER_BYTES_MAX, RESULTS_BYTES_MAX};
 use ram_table::item::{Item, Meta};
 use ram_table::table::Table;
@@ -38,7 +38,22 @@ pub(crate) struct Change<'a> {
     name: &'a str,
     key: &'a [u8],
     /// `None`: it is deleted.
-    value: Option<(Cow<'a, [u8]>, Meta)>,
+    content: Option<Content<'a>>,
+}
+
+/// What a key holds.
+#[derive(Clone)]
+struct Content<'a> {
+    value: Cow<'a, [u8]>,
+    meta: Meta,
+    owner: Cow<'a, [u8]>,
+}
+
+/// What a put says of a key.
+struct Put<'a> {
+    value: Cow<'a, [u8]>,
+    ttl_ms: Setting<u64>,
+    owner: Setting<EncodedOwner<'a>>,
 }
 
 /// What is done once none of the commands has failed.
@@ -69,30 +84,45 @@ impl From<Failure> for Stopped {
 /// What a key holds after the commands so far.
 enum Current<'a> {
     Stored(Item),
-    Changed(&'a [u8], Meta),
+    Changed(&'a Content<'a>),
 }
 
 impl Current<'_> {
     fn bytes(&self) -> usize {
         match self {
             Current::Stored(item) => item.value_bytes(),
-            Current::Changed(value, _) => value.len(),
+            Current::Changed(content) => content.value.len(),
         }
     }
 
     fn value(&self) -> Cow<'_, [u8]> {
         match self {
             Current::Stored(item) => item.value(),
-            Current::Changed(value, _) => Cow::Borrowed(value),
+            Current::Changed(content) => Cow::Borrowed(&content.value),
         }
     }
 
-    fn found(&self) -> Found {
-        let meta = match self {
+    fn owner(&self) -> &[u8] {
+        match self {
+            Current::Stored(item) => item.owner(),
+            Current::Changed(content) => &content.owner,
+        }
+    }
+
+    fn meta(&self) -> Meta {
+        match self {
             Current::Stored(item) => item.meta(),
-            Current::Changed(_, meta) => *meta,
-        };
-        found(self.value().into_owned(), &meta)
+            Current::Changed(content) => content.meta,
+        }
+    }
+
+    /// What its result takes.
+    fn result_bytes(&self) -> usize {
+        self.bytes() + self.owner().len()
+    }
+
+    fn found(&self) -> Found {
+        found(self.value().into_owned(), &self.meta(), self.owner())
     }
 }
 
@@ -114,8 +144,8 @@ impl<'s, 'a> Changes<'s, 'a> {
     /// After an error nothing of it is of use.
     pub fn run(&mut self, command: &Command<'a>) -> Result<(), Stopped> {
         match *command {
-            Command::Put { at, value, ttl_ms } => {
-                self.change(&at, Some((Cow::Borrowed(value), ttl_ms)))?;
+            Command::Put { at, value, ttl_ms, owner } => {
+                self.change(&at, Some(Put { value: Cow::Borrowed(value), ttl_ms, owner }))?;
             }
             Command::Delete { at } => {
                 self.change(&at, None)?;
@@ -123,15 +153,17 @@ impl<'s, 'a> Changes<'s, 'a> {
             Command::Touch { at, ttl_ms } => self.touch(&at, ttl_ms)?,
             Command::Get { at } => {
                 let current = self.current(&at)?;
-                let bytes = self.results_bytes_with(current.as_ref().map(Current::bytes))?;
+                let bytes = self.results_bytes_with(current.as_ref().map(Current::result_bytes))?;
                 let found = current.map(|current| current.found());
                 self.answer(found, bytes);
             }
             Command::Count { at, count } => {
                 let value = self.count(&at, count)?;
-                let meta = self.change(&at, Some((Cow::Owned(value.clone()), Setting::Keep)))?;
+                let (ttl_ms, owner) = (Setting::Keep, Setting::Keep);
+                let put = Put { value: Cow::Owned(value.clone()), ttl_ms, owner };
+                let meta = self.change(&at, Some(put))?;
                 let bytes = self.results_bytes_with(Some(value.len()))?;
-                self.answer(Some(found(value, &meta)), bytes);
+                self.answer(Some(found(value, &meta, &[])), bytes);
             }
         }
         self.commands += 1;
@@ -162,9 +194,7 @@ impl<'s, 'a> Changes<'s, 'a> {
     fn current(&self, at: &Place<'a>) -> Result<Option<Current<'_>>, Failure> {
         let table = self.store.at(self.table, at)?;
         Ok(match self.change_of(&table, at) {
-            Some(Change { value, .. }) => {
-                value.as_ref().map(|(value, meta)| Current::Changed(value, *meta))
-            }
+            Some(Change { content, .. }) => content.as_ref().map(Current::Changed),
             None => table.get(at.key).map(Current::Stored),
         })
     }
@@ -174,22 +204,33 @@ impl<'s, 'a> Changes<'s, 'a> {
     }
 
     /// Returns what the key's metadata are then, as if it was not deleted.
-    fn change(
-        &mut self,
-        at: &Place<'a>,
-        value: Option<(Cow<'a, [u8]>, Setting<u64>)>,
-    ) -> Result<Meta, Failure> {
+    fn change(&mut self, at: &Place<'a>, put: Option<Put<'a>>) -> Result<Meta, Failure> {
         let table = self.store.at(self.table, at)?;
         let revision = self.store.next_revision();
-        let current = match self.change_of(&table, at) {
-            Some(change) => change.value.as_ref().map(|(_, meta)| *meta),
-            None => table.get(at.key).map(|item| item.meta().changed(revision)),
+        let (current, known) = match self.change_of(&table, at) {
+            Some(change) => (
+                change.content.as_ref().map(|content| content.meta),
+                change.content.as_ref().map(|content| content.owner.clone()),
+            ),
+            None => {
+                let item = table.get(at.key);
+                let owner = item.as_ref().map(|item| Cow::Owned(item.owner().to_vec()));
+                (item.map(|item| item.meta().changed(revision)), owner)
+            }
         };
-        self.has_changed |= value.is_some() || current.is_some();
-        let ttl_ms = value.as_ref().map_or(Setting::Clear, |(_, ttl_ms)| *ttl_ms);
+        self.has_changed |= put.is_some() || current.is_some();
+        let ttl_ms = put.as_ref().map_or(Setting::Clear, |put| put.ttl_ms);
         let meta = current.unwrap_or_else(|| Meta::created(revision));
         let meta = self.store.settled(meta, ttl_ms);
-        self.note(table, at, value.map(|(value, _)| (value, meta)));
+        let content = put.map(|Put { value, owner, .. }| {
+            let owner = match owner {
+                Setting::Clear => Cow::Borrowed(&[][..]),
+                Setting::Keep => known.unwrap_or_default(),
+                Setting::To(owner) => Cow::Borrowed(owner.0),
+            };
+            Content { value, meta, owner }
+        });
+        self.note(table, at, content);
         Ok(meta)
     }
 
@@ -197,24 +238,24 @@ impl<'s, 'a> Changes<'s, 'a> {
     fn touch(&mut self, at: &Place<'a>, ttl_ms: Option<u64>) -> Result<(), Failure> {
         let table = self.store.at(self.table, at)?;
         let current = match self.change_of(&table, at) {
-            Some(change) => change.value.clone(),
-            None => table.get(at.key).map(|item| (Cow::Owned(item.value().into()), item.meta())),
+            Some(change) => change.content.clone(),
+            None => table.get(at.key).map(|item| Content::of(&item)),
         };
-        let Some((value, meta)) = current else { return Ok(()) };
+        let Some(content) = current else { return Ok(()) };
         let life = ttl_ms.and_then(|ttl_ms| self.store.life(ttl_ms));
-        let meta = Meta { revision: self.store.next_revision(), life, ..meta };
+        let meta = Meta { revision: self.store.next_revision(), life, ..content.meta };
         self.has_changed = true;
-        self.note(table, at, Some((value, meta)));
+        self.note(table, at, Some(Content { meta, ..content }));
         Ok(())
     }
 
-    fn note(&mut self, table: Arc<Table>, at: &Place<'a>, value: Option<(Cow<'a, [u8]>, Meta)>) {
+    fn note(&mut self, table: Arc<Table>, at: &Place<'a>, content: Option<Content<'a>>) {
         let (place, name) = (place(&table, at), at.table.unwrap_or(self.table));
         match self.places.get(&place).and_then(|known| self.made.get_mut(*known)) {
-            Some(change) => change.value = value,
+            Some(change) => change.content = content,
             None => {
                 self.places.insert(place, self.made.len());
-                self.made.push(Change { table, name, key: at.key, value });
+                self.made.push(Change { table, name, key: at.key, content });
             }
         }
     }
@@ -239,10 +280,10 @@ impl<'s, 'a> Changes<'s, 'a> {
 
 impl Store {
     pub(crate) fn make_change(&mut self, change: Change<'_>) {
-        let Change { table, name, key, value } = change;
-        match value {
-            Some((value, meta)) => {
-                let item = Item::new(key, self.values.store(&value), &meta);
+        let Change { table, name, key, content } = change;
+        match content {
+            Some(Content { value, meta, owner }) => {
+                let item = Item::owned(key, self.values.store(&value), &meta, &owner);
                 self.insert(name, &table, item);
             }
             None => _ = self.remove(name, &table, key, Gone::Deleted),
@@ -254,8 +295,16 @@ fn place<'a>(table: &Arc<Table>, at: &Place<'a>) -> (usize, &'a [u8]) {
     (Arc::as_ptr(table) as usize, at.key)
 }
 
-fn found(value: Vec<u8>, meta: &Meta) -> Found {
+fn found(value: Vec<u8>, meta: &Meta, owner: &[u8]) -> Found {
     let Meta { revision, created_revision, version, life } = *meta;
     let ttl_ms = life.map_or(0, |life| life.ttl_ms);
-    Found { value: Bytes::from(value), revision, created_revision, version, ttl_ms }
+    let (value, owner) = (Bytes::from(value), Bytes::copy_from_slice(owner));
+    Found { value, revision, created_revision, version, ttl_ms, owner }
+}
+
+impl Content<'_> {
+    fn of(item: &Item) -> Self {
+        let (value, owner) = (item.value().into_owned(), item.owner().to_vec());
+        Content { value: Cow::Owned(value), meta: item.meta(), owner: Cow::Owned(owner) }
+    }
 }

@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use crate::Loaded;
 use crate::codec::{self, DecodeError};
-use crate::timers::Loaded;
-use crate::write::{Command, DEFAULT_TABLE, Place, Setting};
+use crate::write::{Command, DEFAULT_TABLE, Owner, Place, Setting};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TTL_MS_MAX};
+use ram_sabotage::{Fault, armed};
 use ram_table::item::{Item, Life, Meta};
 use ram_table::table::{Revoked, Table};
 use ram_table::tables::{DEFAULT_NAME, TableType, Tables, TablesSnapshot};
@@ -66,6 +67,9 @@ pub struct Entry<'a> {
     ttl_ms: u64,
     /// How many revisions before its newest that was given.
     ttl_age: u64,
+    /// As it is stored; empty: it has none.
+    #[serde(serialize_with = "codec::bytes")]
+    pub owner: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
@@ -74,13 +78,14 @@ impl<'a> Entry<'a> {
         let age = revision.saturating_sub(created_revision);
         let (ttl_ms, ttl_age) =
             life.map_or((0, 0), |life| (life.ttl_ms, revision.saturating_sub(life.revision)));
-        Entry { key: item.key(), value, revision, age, version, ttl_ms, ttl_age }
+        let owner = if armed(Fault::ForgetOwner) { &[] } else { item.owner() };
+        Entry { key: item.key(), value, revision, age, version, ttl_ms, ttl_age, owner }
     }
 
-    /// What restores it: a time to live begins anew.
+    /// What restores it: a time to live begins anew, and it has no owner.
     pub fn put(&self) -> Command<'a> {
         let ttl_ms = if self.ttl_ms == 0 { Setting::Clear } else { Setting::To(self.ttl_ms) };
-        Command::Put { at: Place::of(self.key), value: self.value, ttl_ms }
+        Command::put_lasting(Place::of(self.key), self.value, ttl_ms)
     }
 
     /// Each write of the key had a revision of its own, and the first write of all had 1. A time to
@@ -88,7 +93,9 @@ impl<'a> Entry<'a> {
     fn is_possible(&self) -> bool {
         let Entry { revision, age, version, ttl_ms, ttl_age, .. } = *self;
         let has_life = ttl_ms <= TTL_MS_MAX && ttl_age <= age && (ttl_ms > 0 || ttl_age == 0);
-        age < revision && version.checked_sub(1).is_some_and(|more| more <= age) && has_life
+        let has_owner = self.owner.is_empty() || Owner::decode(self.owner).is_some();
+        let is_counted = version.checked_sub(1).is_some_and(|more| more <= age);
+        age < revision && is_counted && has_life && has_owner
     }
 
     /// What has a time to live has all of it again.
@@ -342,7 +349,7 @@ impl Restored {
             return Err(DecodeError::new(WHAT, "there were not so many writes"));
         }
         let meta = entry.meta(self.now_ms);
-        let item = Item::new(entry.key, values.store(entry.value), &meta);
+        let item = Item::owned(entry.key, values.store(entry.value), &meta, entry.owner);
         self.loaded.push(&self.name, &item);
         table.insert(item);
         Ok(())

@@ -97,9 +97,7 @@ impl<'a> Proposal<'a> {
             Ok(Part::Due(due)) => Some(Ok(due.key)),
             Ok(
                 Part::Condition(_)
-                | Part::Write(
-                    Write::Batch { .. } | Write::Transaction { .. } | Write::Expire { .. },
-                ),
+                | Part::Write(Write::Batch { .. } | Write::Transaction { .. } | Write::End { .. }),
             ) => None,
             Ok(Part::Write(_)) | Err(_) => Some(Err(Unknown)),
         })

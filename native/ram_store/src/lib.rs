@@ -19,8 +19,8 @@
 //!
 //! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded,
 //! [`answer`] what comes back, [`dump`] the state as bytes for snapshots and backups, [`observe`]
-//! who is told of each change, [`timers`] which keys have a time to live, [`codec`] the one
-//! encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
+//! who is told of each change, [`timers`] which keys have a time to live, [`owners`] which have an
+//! owner, [`codec`] the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -32,12 +32,14 @@ mod alter;
 mod apply;
 mod changes;
 mod conditions;
+mod loaded;
 
 pub mod answer;
 pub mod codec;
 pub mod dump;
 pub mod group;
 pub mod observe;
+pub mod owners;
 pub mod parts;
 pub mod proposed;
 pub mod sessions;
@@ -45,6 +47,8 @@ pub mod timers;
 pub mod write;
 
 use std::sync::Arc;
+
+pub use loaded::Loaded;
 
 use answer::Outcome;
 use apply::Run;
@@ -57,7 +61,6 @@ use ram_table::table::Table;
 use ram_table::tables::Tables;
 use ram_table::value::Values;
 use sessions::{Admission, Sessions};
-use timers::Loaded;
 
 /// What of the state is not in the tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +76,7 @@ pub struct Store {
     metadata: StateMetadata,
     values: Arc<dyn Values>,
     observers: Vec<Box<dyn Observer>>,
-    /// What of the items that were loaded has a time to live.
+    /// Those of the items that were loaded which others list.
     loaded: Loaded,
     /// What the clock of this member says.
     now_ms: u64,
@@ -125,7 +128,7 @@ impl Store {
         self.now_ms = now_ms;
     }
 
-    /// What of the items that it was loaded with has a time to live; once.
+    /// Those of the items that it was loaded with which others list; once.
     pub fn take_loaded(&mut self) -> Loaded {
         std::mem::take(&mut self.loaded)
     }

@@ -5,7 +5,7 @@ mod usual;
 use serde::Deserialize;
 
 use crate::codec::{self, DecodeError};
-use crate::write::{Command, Condition, Due, Setting, Write};
+use crate::write::{Command, Condition, Due, Owner, Setting, Write};
 use ram_limits::{TABLE_NAME_BYTES_MAX, TRANSACTION_PARTS_MAX, TTL_MS_MAX};
 
 /// The writes of a proposal, decoded part by part; ends after the first error.
@@ -90,7 +90,7 @@ impl<'a> Parts<'a> {
         self.writes = writes;
         let write = self.decode_write()?;
         write.check()?;
-        if matches!(write, Write::Expire { .. }) != self.by_leader {
+        if matches!(write, Write::End { .. }) != self.by_leader {
             return Err(wrong("a write of a leader among those of callers, or the other way"));
         }
         self.left = write.parts();
@@ -114,6 +114,9 @@ impl<'a> Parts<'a> {
         let command: Command<'a> = self.decode_one("command")?;
         check_name(command.place().table)?;
         match command {
+            Command::Put { owner: Setting::To(owner), .. } if Owner::decode(owner.0).is_none() => {
+                Err(wrong("an owner that none may have"))
+            }
             Command::Put { ttl_ms: Setting::To(ttl_ms), .. }
             | Command::Touch { ttl_ms: Some(ttl_ms), .. }
                 if !(1..=TTL_MS_MAX).contains(&ttl_ms) =>
@@ -148,7 +151,7 @@ impl<'a> Write<'a> {
     fn check(&self) -> Result<(), DecodeError> {
         let table = match *self {
             Write::Batch { commands: 0, .. } => return Err(wrong("a batch without a command")),
-            Write::Expire { .. } => return Ok(()),
+            Write::End { .. } => return Ok(()),
             Write::Transaction { conditions, then, otherwise, .. }
                 if conditions as usize > TRANSACTION_PARTS_MAX
                     || then as usize > TRANSACTION_PARTS_MAX
@@ -171,7 +174,7 @@ impl<'a> Write<'a> {
             Write::Transaction { conditions, then, otherwise, .. } => {
                 Left { conditions, then, otherwise, due: 0 }
             }
-            Write::Expire { keys } => Left { due: keys, ..Left::default() },
+            Write::End { keys } => Left { due: keys, ..Left::default() },
             _ => Left::default(),
         }
     }

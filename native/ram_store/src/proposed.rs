@@ -144,8 +144,14 @@ mod tests {
     fn a_write_whose_condition_did_not_hold_tells_what_is_there() {
         let ran = |succeeded, results| Answer::Ran { succeeded, revision: 7, results };
         let value = Bytes::from_static(b"v");
-        let found =
-            Found { value: value.clone(), revision: 6, created_revision: 6, version: 1, ttl_ms: 0 };
+        let found = Found {
+            value: value.clone(),
+            revision: 6,
+            created_revision: 6,
+            version: 1,
+            ttl_ms: 0,
+            owner: Bytes::new(),
+        };
         let outcome = Outcome::Answers(vec![
             ran(false, Some(vec![Some(found)])),
             ran(false, Some(vec![None])),

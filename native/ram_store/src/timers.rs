@@ -21,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::observe::Change;
-use crate::write::{Due, Encoded, Write};
+use crate::write::{Because, Due, Encoded, Write};
 use lists::{Bucket, Lists, SWEPT_BY_A_CHANGE, entry_of, is_meant, life_of, push};
 use ram_table::item::Item;
 use ram_table::tables::Tables;
@@ -203,10 +203,11 @@ impl Taken {
 /// The write of a leader that ends these.
 pub fn expire(taken: &[Taken]) -> Encoded {
     let keys = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-    let mut write = Encoded::of(&Write::Expire { keys });
+    let mut write = Encoded::of(&Write::End { keys });
     for Taken { table, item } in taken {
         let revision = item.meta().life.map_or(0, |life| life.revision);
-        write.due(&Due { table, key: item.key(), revision });
+        let because = Because::Expired { revision };
+        write.due(&Due { table, key: item.key(), because });
     }
     write
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
 use crate::codec;
+use ram_limits::OWNER_BYTES_MAX;
 
 /// The name of the table that is always there.
 pub const DEFAULT_TABLE: &str = "";
@@ -49,20 +50,60 @@ pub enum Write<'a> {
     DropTable {
         table: &'a str,
     },
-    /// Of a leader alone: so many keys whose time is over go, those that the parts name.
-    Expire {
+    /// Of a leader alone: so many keys end, those that the parts name.
+    End {
         keys: u32,
     },
 }
 
-/// A key that goes if its time to live is still the one that this write gave it.
+/// A key that goes, if it is still as it was when that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due<'a> {
     pub table: &'a str,
     #[serde(serialize_with = "codec::bytes")]
     pub key: &'a [u8],
-    /// That of the [`Life`](ram_table::item::Life).
-    pub revision: u64,
+    #[serde(borrow)]
+    pub because: Because<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Because<'a> {
+    /// Its time to live is over, which the write of this revision gave it: that of the
+    /// [`Life`](ram_table::item::Life).
+    Expired { revision: u64 },
+    /// This is its owner, and is gone.
+    OwnerDown {
+        #[serde(borrow)]
+        owner: EncodedOwner<'a>,
+    },
+}
+
+/// Who owns a key, which goes when its owner does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner<'a> {
+    /// The Raft id of the member that knows whether the owner is there.
+    pub member: u64,
+    /// Which run of that member: one that starts again has other owners.
+    pub run: u64,
+    /// What that member calls it.
+    #[serde(serialize_with = "codec::bytes")]
+    pub name: &'a [u8],
+}
+
+/// An [`Owner`] as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedOwner<'a>(#[serde(serialize_with = "codec::bytes")] pub &'a [u8]);
+
+impl<'a> Owner<'a> {
+    /// As it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    pub fn decode(bytes: &'a [u8]) -> Option<Owner<'a>> {
+        let (owner, used) = codec::decode_prefix("owner", bytes).ok()?;
+        (used == bytes.len() && used <= OWNER_BYTES_MAX).then_some(owner)
+    }
 }
 
 /// What a put makes of something that a key has beside its value.
@@ -91,6 +132,8 @@ pub enum Command<'a> {
         value: &'a [u8],
         /// In milliseconds, one at least.
         ttl_ms: Setting<u64>,
+        #[serde(borrow)]
+        owner: Setting<EncodedOwner<'a>>,
     },
     Delete {
         at: Place<'a>,
@@ -160,7 +203,13 @@ impl<'a> Command<'a> {
     }
 
     pub fn put_at(at: Place<'a>, value: &'a [u8]) -> Command<'a> {
-        Command::Put { at, value, ttl_ms: Setting::Clear }
+        Command::put_lasting(at, value, Setting::Clear)
+    }
+
+    /// Without an owner, unless all is kept that a key has beside its value.
+    pub fn put_lasting(at: Place<'a>, value: &'a [u8], ttl_ms: Setting<u64>) -> Command<'a> {
+        let owner = if ttl_ms == Setting::Keep { Setting::Keep } else { Setting::Clear };
+        Command::Put { at, value, ttl_ms, owner }
     }
 
     pub fn delete(key: &'a [u8]) -> Command<'a> {

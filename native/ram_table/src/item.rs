@@ -59,10 +59,11 @@ impl Meta {
 /// The head of the metadata says in its low four bits how many bytes the revision has, and in the
 /// others which pairs of numbers there are beside it: [`HISTORY`], the version and how many
 /// revisions ago the key was created; [`LIFE`], the time to live and its beginning; [`KEPT`], how
-/// many revisions ago that was given, and 0. A byte follows for each pair with the lengths of its
-/// numbers, the first in its low four bits; then the revision, then the pairs. All lengths come
-/// first, since each read has to know where the value begins, and nothing else of this. Numbers are
-/// little-endian, without the zeros at their end.
+/// many revisions ago that was given, and 0; [`OWNED`], how many bytes the owner has, and 0. A byte
+/// follows for each pair with the lengths of its numbers, the first in its low four bits; then the
+/// revision, then the pairs, then the owner. All lengths come first, since each read has to know
+/// where the value begins, and nothing else of this. Numbers are little-endian, without the zeros
+/// at their end.
 #[derive(Clone)]
 pub struct Item(ThinArc<Option<SharedRepresentation>, u8>);
 
@@ -76,19 +77,26 @@ const HISTORY: u8 = 1 << LENGTH_BITS;
 const LIFE: u8 = 1 << (LENGTH_BITS + 1);
 /// In the head of the metadata: an older write than the newest gave it.
 const KEPT: u8 = 1 << (LENGTH_BITS + 2);
+/// In the head of the metadata: the key has an owner. Its pair is the last.
+const OWNED: u8 = 1 << (LENGTH_BITS + 3);
 const LENGTH_BITS: u32 = 4;
 const LENGTH: u8 = (1 << LENGTH_BITS) - 1;
 
 impl Item {
     pub fn new(key: &[u8], value: StoredValue, meta: &Meta) -> Item {
+        Item::owned(key, value, meta, &[])
+    }
+
+    /// With the bytes that say who owns the key; none: nobody does.
+    pub fn owned(key: &[u8], value: StoredValue, meta: &Meta, owner: &[u8]) -> Item {
         let long = (key.len() as u32).to_le_bytes();
         let length = match u8::try_from(key.len()) {
             Ok(short) if short != LONG_KEY => &[short][..],
             _ => &[&[LONG_KEY], long.as_slice()].concat(),
         };
         let mut metadata = [0; META_BYTES_MAX];
-        let metadata = write_meta(meta, &mut metadata);
-        with_joined(&[length, key, metadata, &value.bytes], |content| {
+        let metadata = write_meta(meta, owner.len(), &mut metadata);
+        with_joined(&[length, key, metadata, owner, &value.bytes], |content| {
             Item(ThinArc::from_header_and_slice(value.representation, content))
         })
     }
@@ -147,6 +155,16 @@ impl Item {
         self.metadata().0 & LIFE != 0
     }
 
+    pub fn has_owner(&self) -> bool {
+        self.metadata().0 & OWNED != 0
+    }
+
+    /// The bytes that say who owns the key; none: nobody does.
+    pub fn owner(&self) -> &[u8] {
+        let (_key, rest) = self.key_and_rest();
+        rest.get(numbers_end(rest)..meta_bytes(rest)).unwrap_or_default()
+    }
+
     /// Is it this very item, and not one that has its key alone in common?
     pub fn is_same(&self, other: &Item) -> bool {
         self.address() == other.address()
@@ -188,23 +206,37 @@ fn pairs(head: u8) -> usize {
     (head >> LENGTH_BITS).count_ones() as usize
 }
 
-/// How many bytes the metadata have that these bytes begin with.
+/// How many bytes the metadata have that these bytes begin with, and the owner behind them.
 fn meta_bytes(bytes: &[u8]) -> usize {
+    let end = numbers_end(bytes);
+    let head = bytes.first().copied().unwrap_or_default();
+    if head & OWNED == 0 { end } else { end + owner_bytes(bytes, end) }
+}
+
+/// Where the numbers end that the metadata have.
+fn numbers_end(bytes: &[u8]) -> usize {
     let head = bytes.first().copied().unwrap_or_default();
     let lengths = bytes.get(1..1 + pairs(head)).unwrap_or_default();
     let of = |lengths: &u8| usize::from(lengths & LENGTH) + usize::from(lengths >> LENGTH_BITS);
     1 + lengths.len() + usize::from(head & LENGTH) + lengths.iter().map(of).sum::<usize>()
 }
 
+/// How many bytes the owner has, where there is one: the last of the numbers, which end there.
+fn owner_bytes(bytes: &[u8], end: usize) -> usize {
+    let head = bytes.first().copied().unwrap_or_default();
+    let length = bytes.get(pairs(head)).map_or(0, |lengths| usize::from(lengths & LENGTH));
+    number(bytes.get(end.saturating_sub(length)..end).unwrap_or_default()) as usize
+}
+
 fn number(digits: &[u8]) -> u64 {
     digits.iter().rev().fold(0, |number, digit| number << 8 | u64::from(*digit))
 }
 
-/// Four bytes of lengths and six numbers.
-const META_BYTES_MAX: usize = 4 + 6 * size_of::<u64>();
+/// The head, four bytes of lengths, the revision and four pairs.
+const META_BYTES_MAX: usize = 1 + 4 + 9 * size_of::<u64>();
 
-/// The metadata as an item stores it, for which there is room.
-fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
+/// The metadata as an item stores it, for which there is room; the owner is not among it.
+fn write_meta<'a>(meta: &Meta, owner: usize, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
     let Meta { revision, created_revision, version, life } = *meta;
     let mut written = 0;
     let mut write = |bytes: &[u8]| {
@@ -221,6 +253,7 @@ fn write_meta<'a>(meta: &Meta, room: &'a mut [u8; META_BYTES_MAX]) -> &'a [u8] {
         (HISTORY, (age != 0 || version != 1).then_some((version, age))),
         (LIFE, life.map(|life| (life.ttl_ms, life.since_ms))),
         (KEPT, (kept != 0).then_some((kept, 0))),
+        (OWNED, (owner != 0).then_some((owner as u64, 0))),
     ];
     let given = || pairs.iter().filter_map(|(bit, pair)| Some((*bit, (*pair)?)));
     given().for_each(|(bit, _)| head |= bit);

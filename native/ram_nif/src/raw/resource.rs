@@ -136,6 +136,15 @@ impl<T: Monitor> Type<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> std::ops::Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the object lives, since we hold it, and nobody changes it.
+        unsafe { self.0.as_ref() }
+    }
+}
+
 /// An object that is held without a term.
 pub struct Held<T: 'static>(NonNull<T>);
 
@@ -155,11 +164,21 @@ impl<T: Send + Sync + 'static> Held<T> {
 impl<T: Monitor> Held<T> {
     /// Tells the object when the process ends. False: it has ended.
     pub fn monitor(&self, env: Env, pid: &LocalPid) -> bool {
+        self.monitor_in(env.as_c_arg(), pid)
+    }
+
+    /// As [`Held::monitor`], from a thread that is no scheduler.
+    pub fn monitor_from_thread(&self, pid: &LocalPid) -> bool {
+        self.monitor_in(null_mut(), pid)
+    }
+
+    /// `env`: that of the call, or null on a thread that is no scheduler.
+    fn monitor_in(&self, env: *mut ErlNifEnv, pid: &LocalPid) -> bool {
         // SAFETY: the object lives, since we hold it, and is of a type with such a callback. The
         // monitor is not wanted back: it goes with the object.
         unsafe {
             let (object, pid) = (self.0.as_ptr().cast(), ptr::from_ref(pid.as_c_arg()));
-            sys::enif_monitor_process(env.as_c_arg(), object, pid, null_mut()) == 0
+            sys::enif_monitor_process(env, object, pid, null_mut()) == 0
         }
     }
 }

@@ -7,14 +7,18 @@
 //! Condition  :: {Table, Key, absent | present | {value, Value} | {rev, '<' | '=' | '>', Revision}}
 //!             | {unchanged, Table, Range, Revision, Entries}       see `arguments::decode_range`
 //! Command    :: {put, Table, Key, Value} | {put, Table, Key, Value, Ttl | keep}
-//!             | {delete, Table, Key} | {get, Table, Key} | {touch, Table, Key, Ttl}
-//! Ttl        :: Milliseconds | infinity
+//!             | {put, Table, Key, Value, Ttl, Owner} | {delete, Table, Key} | {get, Table, Key}
+//!             | {touch, Table, Key, Ttl}
 //!             | {count, Table, Key, Increment, Default, none | {Threshold, SetTo}}
+//! Ttl        :: Milliseconds | infinity
+//! Owner      :: what `owner_here` or `owner` answered
 //! ```
 
 use ram_core::handle::Writing;
 use ram_limits::{TRANSACTION_PARTS_MAX, TTL_MS_MAX};
-use ram_store::write::{Command, Comparison, Condition, Place, Setting, State, Write};
+use ram_store::write::{
+    Command, Comparison, Condition, EncodedOwner, Place, Setting, State, Write,
+};
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Decoder, Env, NifResult, Term};
 
@@ -150,13 +154,15 @@ impl<'a> Encoder<'a, '_> {
                 self.writing.command(&Command::put_at(at, &value))
             }
             [value, ttl] if atoms::put() == kind => {
-                let value: Binary = value.decode()?;
-                let ttl_ms = if atoms::keep() == ttl {
-                    Setting::Keep
-                } else {
-                    decode_ttl(ttl)?.map_or(Setting::Clear, Setting::To)
-                };
-                self.writing.command(&Command::Put { at, value: &value, ttl_ms })
+                let (value, keep): (Binary, _) = (value.decode()?, atoms::keep());
+                let ttl_ms = if keep == ttl { Setting::Keep } else { setting(decode_ttl(ttl)?) };
+                self.writing.command(&Command::put_lasting(at, &value, ttl_ms))
+            }
+            [value, ttl, owner] if atoms::put() == kind => {
+                let (value, owner): (Binary, Binary) = (value.decode()?, owner.decode()?);
+                let (ttl_ms, owner) = (setting(decode_ttl(ttl)?), EncodedOwner(&owner));
+                let owner = Setting::To(owner);
+                self.writing.command(&Command::Put { at, value: &value, ttl_ms, owner })
             }
             [ttl] if atoms::touch() == kind => {
                 self.writing.command(&Command::Touch { at, ttl_ms: decode_ttl(ttl)? })
@@ -170,6 +176,10 @@ impl<'a> Encoder<'a, '_> {
             _ => return Err(rustler::Error::BadArg.into()),
         }?)
     }
+}
+
+fn setting(ttl_ms: Option<u64>) -> Setting<u64> {
+    ttl_ms.map_or(Setting::Clear, Setting::To)
 }
 
 /// `Milliseconds | infinity`: one that a member does not take would be a defect of the caller's

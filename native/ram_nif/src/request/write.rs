@@ -95,7 +95,7 @@ fn batch<'a, 'm>(
         encoded.clear();
         encode_key(env, member, *key, steps_max, &mut encoded)?.map_err(Refusal::Told)?;
         writing.command(&match *value {
-            Some((value, ttl_ms)) => Command::Put { at: Place::of(&encoded), value, ttl_ms },
+            Some((value, ttl_ms)) => Command::put_lasting(Place::of(&encoded), value, ttl_ms),
             None => Command::delete(&encoded),
         })?;
     }

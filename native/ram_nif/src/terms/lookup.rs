@@ -7,6 +7,7 @@ use ram_table::tables::TableType;
 use rustler::{Atom, Encoder, Env, Term};
 
 use crate::key;
+use crate::owner::owner_term;
 use crate::raw::binary;
 use crate::value::{self, Found};
 
@@ -18,16 +19,18 @@ mod atoms {
     }
 }
 
-/// `{value, V, {Revision, CreatedRevision, Version, LeftMs | infinity}} | {encoded, Binary, _} |
-/// none`
+/// `{value, V, {Revision, CreatedRevision, Version, LeftMs | infinity, Pid | Node | none}} |
+/// {encoded, Binary, _} | none`
 pub fn looked_up<'a>(env: Env<'a>, uptime: &Uptime, item: Option<Item>) -> Term<'a> {
-    let Some(item) = item else { return atoms::none().encode(env) };
+    let none = atoms::none().encode(env);
+    let Some(item) = item else { return none };
     let meta = item.meta();
     let left = match meta.life {
         Some(Life { ttl_ms, since_ms, .. }) => uptime.left_ms(ttl_ms, since_ms).encode(env),
         None => atoms::infinity().encode(env),
     };
-    let meta = (meta.revision, meta.created_revision, meta.version, left);
+    let owner = if item.has_owner() { owner_term(env, item.owner()) } else { none };
+    let meta = (meta.revision, meta.created_revision, meta.version, left, owner);
     match value::found(env, &item) {
         Found::Term(term) => (atoms::value(), term, meta).encode(env),
         Found::Encoded(etf) => (atoms::encoded(), etf, meta).encode(env),

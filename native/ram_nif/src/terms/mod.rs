@@ -16,6 +16,7 @@ pub use event::{event, is_short_event};
 pub use lookup::{Info, entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
+use crate::owner::owner_term;
 use crate::raw::binary;
 use crate::value::{self, Found};
 
@@ -138,8 +139,8 @@ pub fn answer<'a>(env: Env<'a>, answer: ram_core::Result<Answer>) -> Term<'a> {
     }
 }
 
-/// `none | {Value, Revision, CreatedRevision, Version, TtlMs | infinity}`, with the value in
-/// external term format.
+/// `none | {Value, Revision, CreatedRevision, Version, TtlMs | infinity, Pid | Node | none}`, with
+/// the value in external term format.
 fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
     match held {
         Some(held) => {
@@ -148,7 +149,8 @@ fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
                 0 => atoms::infinity().encode(env),
                 ttl_ms => ttl_ms.encode(env),
             };
-            (value, held.revision, held.created_revision, held.version, ttl).encode(env)
+            let owner = owner_term(env, &held.owner);
+            (value, held.revision, held.created_revision, held.version, ttl, owner).encode(env)
         }
         None => atoms::none().encode(env),
     }

@@ -41,7 +41,7 @@ fn open(disk: &Arc<dyn Disk>) -> (LogStore, StateMachine) {
     let timeouts = LeaseTimeouts { lease: second, hold: 2 * second };
     let reads = Reads::new(1, true, timeouts, Arc::new(BootClock));
     let (writes, takes, values) = (Worker::inline(), Worker::inline(), Arc::new(Plain));
-    let machine = StateMachine::open(disk, writes, takes, values, reads.clone()).unwrap();
+    let machine = StateMachine::open(disk, (writes, takes), values, reads.clone(), 1).unwrap();
     let store = LogStore::open(log, reads, machine.applied().index()).unwrap();
     (store, machine)
 }

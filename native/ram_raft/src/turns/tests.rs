@@ -30,7 +30,14 @@ fn value(value: &[u8]) -> Hint {
 /// A write whose condition did not hold.
 fn found(value: &'static [u8]) -> Outcome {
     let value = Bytes::from_static(value);
-    let found = Found { value, revision: 1, created_revision: 1, version: 1, ttl_ms: 0 };
+    let found = Found {
+        value,
+        revision: 1,
+        created_revision: 1,
+        version: 1,
+        ttl_ms: 0,
+        owner: Bytes::new(),
+    };
     let results = Some(vec![Some(found)]);
     Outcome::Answers(vec![Answer::Ran { succeeded: false, revision: 1, results }])
 }

@@ -25,7 +25,7 @@ impl Client {
         let ttl_ms = self.rng.random_range(50..TTL_MAX_MS);
         let begun = now_ns();
         let (at, value) = (Place::of(&key), b"v");
-        let put = Command::Put { at, value, ttl_ms: Setting::To(ttl_ms) };
+        let put = Command::put_lasting(at, value, Setting::To(ttl_ms));
         if self.run(None, &put).await.is_none() {
             return;
         }

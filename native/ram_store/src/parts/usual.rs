@@ -21,14 +21,14 @@ pub fn batch(bytes: &[u8]) -> Option<(Write<'_>, &[u8])> {
     }
 }
 
-/// A put without a time to live into the table of the write, and what follows.
+/// A put without a time to live or an owner into the table of the write, and what follows.
 pub fn put(bytes: &[u8]) -> Option<(Command<'_>, &[u8])> {
     let [FIRST, NONE, rest @ ..] = bytes else { return None };
     let (key, rest) = short(rest)?;
     let (value, rest) = short(rest)?;
-    let [FIRST, rest @ ..] = rest else { return None };
-    let ttl_ms = Setting::Clear;
-    Some((Command::Put { at: Place { table: None, key }, value, ttl_ms }, rest))
+    let [FIRST, FIRST, rest @ ..] = rest else { return None };
+    let (ttl_ms, owner) = (Setting::Clear, Setting::Clear);
+    Some((Command::Put { at: Place { table: None, key }, value, ttl_ms, owner }, rest))
 }
 
 /// Bytes behind their length, and what follows.
@@ -46,6 +46,7 @@ fn short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use crate::codec;
+    use crate::write::{EncodedOwner, Owner};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -74,7 +75,10 @@ mod tests {
                 assert_eq!(agrees(&bytes).0, is_usual, "{} {}", key.len(), value.len());
             }
         }
-        assert!(agrees(&[0, 0, TWO_BYTES, 1, 0, b'k', 0, 0]).0, "a length longer than it need be");
+        assert!(
+            agrees(&[0, 0, TWO_BYTES, 1, 0, b'k', 0, 0, 0]).0,
+            "a length longer than it need be"
+        );
         for commands in [0, 1, 250, 251, 65_536, u32::MAX] {
             let bytes = codec::encode(&Write::Batch { table: "", commands });
             assert_eq!(agrees(&bytes).1, commands < 251, "{commands}");
@@ -84,13 +88,19 @@ mod tests {
     #[test]
     fn all_others_are_left_to_the_codec() {
         let elsewhere = Place { table: Some("t"), key: b"k" };
+        let owner = Owner { member: 1, run: 2, name: b"o" }.encode();
+        let put = |ttl_ms, owner| {
+            let at = Place::of(b"k");
+            Command::Put { at, value: b"v", ttl_ms, owner }
+        };
         for command in [
             Command::delete(b"k"),
             Command::Get { at: Place::of(b"k") },
             Command::Count { at: Place::of(b"k"), count: b"c" },
             Command::put_at(elsewhere, b"v"),
-            Command::Put { at: Place::of(b"k"), value: b"v", ttl_ms: Setting::Keep },
-            Command::Put { at: Place::of(b"k"), value: b"v", ttl_ms: Setting::To(1) },
+            put(Setting::Keep, Setting::Keep),
+            put(Setting::To(1), Setting::Clear),
+            put(Setting::Clear, Setting::To(EncodedOwner(&owner))),
         ] {
             assert!(!agrees(&codec::encode(&command)).0, "{command:?}");
         }

@@ -185,11 +185,13 @@ fn a_dump_has_all_tables_with_their_types_and_the_metadata_of_their_keys() {
     assert_eq!(contents(&loaded), contents(&client.store));
 }
 
-/// Key, value, revision, how many revisions before that it was created, version.
+/// Key, value, revision, how many revisions before that it was created, version, time to live, how
+/// many revisions before that was given; without an owner.
 type Written<'a> = (&'a [u8], &'a [u8], u64, u64, u64, u64, u64);
 
 /// As a dump has them.
 fn entries(entries: &[Written<'_>]) -> Vec<u8> {
+    let entries: Vec<_> = entries.iter().map(|entry| (entry, 0u8)).collect();
     codec::encode(&(1u8, entries))
 }
 

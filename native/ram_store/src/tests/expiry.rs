@@ -6,7 +6,7 @@ use crate::observe::Gone;
 use ram_table::item::Life;
 
 fn put_for<'a>(key: &'a [u8], value: &'a [u8], ttl_ms: u64) -> Command<'a> {
-    Command::Put { at: Place::of(key), value, ttl_ms: Setting::To(ttl_ms) }
+    Command::put_lasting(Place::of(key), value, Setting::To(ttl_ms))
 }
 
 fn touch(key: &[u8], ttl_ms: Option<u64>) -> Encoded {
@@ -21,9 +21,9 @@ impl Client {
 
     /// An entry of this term says that these are due.
     fn expire_in(&mut self, term: u64, entry_term: u64, due: &[(&[u8], u64)]) -> Outcome {
-        let mut write = Encoded::of(&Write::Expire { keys: due.len() as u32 });
+        let mut write = Encoded::of(&Write::End { keys: due.len() as u32 });
         for (key, revision) in due {
-            write.due(&Due { table: "", key, revision: *revision });
+            write.due(&due_at("", key, *revision));
         }
         self.index += 1;
         let entry = EntryId { term: entry_term, index: self.index };
@@ -51,7 +51,7 @@ fn a_put_sets_or_clears_a_time_to_live_and_counting_keeps_it() {
     client.store.set_time(600);
     client.answer(transaction("", &[], &[count(b"k", &number(1))], &[]));
     assert_eq!((client.life(b"k"), client.meta(b"k").unwrap().version), (Some(life), 2));
-    let kept = Command::Put { at: Place::of(b"k"), value: b"v", ttl_ms: Setting::Keep };
+    let kept = Command::put_lasting(Place::of(b"k"), b"v", Setting::Keep);
     client.answer(transaction("", &[], &[kept], &[]));
     assert_eq!((client.life(b"k"), client.revision()), (Some(life), 3));
     client.run(&[put_for(b"k", b"v", 1)]);
@@ -136,8 +136,8 @@ fn a_leader_of_another_term_expires_nothing() {
 fn callers_do_not_write_what_is_a_leaders_nor_leaders_what_is_a_callers() {
     let mut client = Client::new();
     client.run(&[put_for(b"k", b"v", 9)]);
-    let mut expire = Encoded::of(&Write::Expire { keys: 1 });
-    expire.due(&Due { table: "", key: b"k", revision: 1 });
+    let mut expire = Encoded::of(&Write::End { keys: 1 });
+    expire.due(&due_at("", b"k", 1));
     let stamp = client.stamp();
     assert!(client.store.apply(entry(9), &group(stamp, &[expire])).is_err());
     let put = group::lead(1, &Encoded::one("", &put(b"k", b"new")));

@@ -23,10 +23,11 @@ fn writes() -> Vec<Encoded> {
     conditions.push(Condition::Unchanged { table: Some("o"), range, revision: 9, entries: 1 });
     let at = Place::of(key);
     let lives = [Setting::Keep, Setting::To(300)];
-    let puts = lives.map(|ttl_ms| Command::Put { at, value: b"v", ttl_ms });
+    let puts = lives.map(|ttl_ms| Command::put_lasting(at, b"v", ttl_ms));
     let touches = [None, Some(300)].map(|ttl_ms| Command::Touch { at, ttl_ms });
     let mut commands = vec![put(key, b"v"), delete(key), get(key), count(key, b"n")];
-    commands.extend(puts.into_iter().chain(touches));
+    let owner = owner(300, b"p");
+    commands.extend(puts.into_iter().chain(touches).chain([put_owned(key, b"v", &owner)]));
     vec![
         batch("", &commands[..2]),
         transaction("t", &conditions, &commands, &[Command::Get { at: other }]),
@@ -61,8 +62,9 @@ fn outcomes() -> Vec<Outcome> {
 fn dumped() -> Vec<u8> {
     let mut client = Client::new();
     client.answer(create("o", true));
-    let lives = Command::Put { at: Place::of(b"l"), value: b"v", ttl_ms: Setting::To(300) };
-    client.answer(batch("o", &[put(b"k", b"v"), lives]));
+    let lives = Command::put_lasting(Place::of(b"l"), b"v", Setting::To(300));
+    let owner = owner(300, b"p");
+    client.answer(batch("o", &[put(b"k", b"v"), lives, put_owned(b"m", b"v", &owner)]));
     client.run(&[put(b"k", b"1"), put(b"k", b"2")]);
     dump::blocks_of(&client.store).concat()
 }
@@ -82,15 +84,18 @@ fn a_write_has_the_same_bytes_when_its_commands_were_encoded_before() {
 #[test]
 fn proposals_outcomes_and_dumps_have_the_bytes_that_the_versions_of_wire_and_files_stand_for() {
     let stamp = Stamp { session: 300, sequence: 2, acked_below: 1 };
-    let mut expire = Encoded::of(&Write::Expire { keys: 1 });
-    expire.due(&Due { table: "t", key: b"k", revision: 9 });
+    let mut expire = Encoded::of(&Write::End { keys: 2 });
+    expire.due(&due_at("t", b"k", 9));
+    let owner = owner(300, b"p");
+    let because = Because::OwnerDown { owner: EncodedOwner(&owner) };
+    expire.due(&Due { table: "t", key: b"k", because });
     let lead = group::lead(300, &expire);
     let proposals = [group::open_session(), group(stamp, &writes()), lead].concat();
     let formats = [proposals, codec::encode(&outcomes()), dumped()];
     let sums = [
-        (165, 4_078_545_019_712_942_296),
-        (55, 17_171_710_961_654_476_685),
-        (57, 9_008_373_630_068_912_587),
+        (197, 11_628_962_895_889_077_050),
+        (56, 571_100_196_121_479_843),
+        (76, 1_373_430_889_712_041_449),
     ];
     assert_eq!(formats.map(|bytes| (bytes.len(), sum(&bytes))), sums);
 }

@@ -8,6 +8,7 @@ mod expiry;
 mod formats;
 mod model;
 mod observers;
+mod owned;
 mod plan;
 mod ranges;
 mod retries;
@@ -22,7 +23,8 @@ use crate::sessions::{
     GROUPS_MAX, Part, RESULTS_REMEMBERED_BYTES_MAX, Remembered, SESSIONS_MAX, Sessions,
 };
 use crate::write::{
-    Command, Comparison, Condition, Due, Encoded, Place, Range, Setting, State, Write,
+    Because, Command, Comparison, Condition, Due, Encoded, EncodedOwner, Owner, Place, Range,
+    Setting, State, Write,
 };
 use bytes::Bytes;
 use ram_limits::{
@@ -173,7 +175,22 @@ fn found(value: &[u8], revision: u64) -> Option<Found> {
 fn found_with(value: &[u8], meta: Meta) -> Option<Found> {
     let Meta { revision, created_revision, version, life } = meta;
     let (value, ttl_ms) = (Bytes::copy_from_slice(value), life.map_or(0, |life| life.ttl_ms));
-    Some(Found { value, revision, created_revision, version, ttl_ms })
+    Some(Found { value, revision, created_revision, version, ttl_ms, owner: Bytes::new() })
+}
+
+/// An owner of the first run of a member, as it is stored.
+fn owner(member: u64, name: &[u8]) -> Vec<u8> {
+    Owner { member, run: 1, name }.encode()
+}
+
+fn put_owned<'a>(key: &'a [u8], value: &'a [u8], owner: &'a [u8]) -> Command<'a> {
+    let owner = Setting::To(EncodedOwner(owner));
+    Command::Put { at: Place::of(key), value, ttl_ms: Setting::Clear, owner }
+}
+
+/// A key whose time is over that the write of this revision gave it.
+fn due_at<'a>(table: &'a str, key: &'a [u8], revision: u64) -> Due<'a> {
+    Due { table, key, because: Because::Expired { revision } }
 }
 
 fn metadata_bytes(store: &Store) -> usize {

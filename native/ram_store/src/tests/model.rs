@@ -267,7 +267,7 @@ fn encode_change(encoded: &mut Encoded, table: Option<&str>, change: &Change) {
     match change {
         Change::Put(key, value, ttl_ms) => {
             let (at, ttl_ms) = (Place { table, key: &[*key] }, *ttl_ms);
-            encoded.command(&Command::Put { at, value, ttl_ms });
+            encoded.command(&Command::put_lasting(at, value, ttl_ms));
         }
         Change::Delete(key) => {
             encoded.command(&Command::Delete { at: Place { table, key: &[*key] } })

@@ -81,7 +81,7 @@ impl Leader {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8], ttl_ms: Setting<u64>) {
-        self.command(&Command::Put { at: Place::of(key), value, ttl_ms });
+        self.command(&Command::put_lasting(Place::of(key), value, ttl_ms));
     }
 
     fn touch(&mut self, key: &[u8], ttl_ms: Option<u64>) {
@@ -330,7 +330,7 @@ fn a_table_that_is_dropped_takes_its_times_along_and_may_come_back() {
     let make = Write::CreateTable { table: "t", ordered: true };
     leader.write(&Encoded::of(&make));
     let at = Place { table: Some("t"), key: b"k" };
-    let put = Command::Put { at, value: b"v", ttl_ms: Setting::To(500) };
+    let put = Command::put_lasting(at, b"v", Setting::To(500));
     leader.command(&put);
     assert_eq!(leader.pass(100), 0);
     leader.write(&Encoded::of(&Write::DropTable { table: "t" }));
@@ -381,7 +381,7 @@ fn a_key_that_one_write_puts_twice_has_the_time_of_the_second_put() {
     let mut write = Encoded::of(&Write::Batch { table: "", commands: 2 });
     for ttl_ms in [300, 5000] {
         let at = Place::of(b"k");
-        write.command(&Command::Put { at, value: b"v", ttl_ms: Setting::To(ttl_ms) });
+        write.command(&Command::put_lasting(at, b"v", Setting::To(ttl_ms)));
     }
     leader.write(&write);
     assert_eq!((leader.pass(4900), leader.pass(400)), (0, 1));

@@ -22,6 +22,10 @@ fn has_its_meta(meta: Meta) {
     assert_eq!((item.meta(), item.revision()), (meta, meta.revision));
     assert_eq!(item.has_life(), meta.life.is_some());
     assert_eq!((item.key(), item.stored_bytes()), (&b"key"[..], &b"value"[..]));
+    assert_eq!(item.owner(), b"");
+    let owned = Item::owned(b"key", StoredValue::plain(b"value"), &meta, b"owner");
+    assert_eq!((owned.meta(), owned.owner()), (meta, &b"owner"[..]));
+    assert_eq!((owned.key(), owned.stored_bytes()), (&b"key"[..], &b"value"[..]));
 }
 
 #[test]
@@ -52,6 +56,18 @@ fn an_item_has_its_key_and_value_whatever_their_lengths() {
                 assert_eq!((item.key(), &*item.value(), item.meta()), (&*key, &*value, meta));
                 assert_eq!(item.plain_bytes(), (key.len() + value.len()) as u64);
             }
+        }
+    }
+}
+
+#[test]
+fn an_item_has_its_owner_whatever_its_length() {
+    for owner in [0, 1, 2, 255, 256, 65_535, 65_536].map(|length| vec![b'o'; length]) {
+        for meta in [Meta::created(1), Meta::created(7).changed(900)] {
+            let item = Item::owned(b"key", StoredValue::plain(b"value"), &meta, &owner);
+            assert_eq!((item.owner(), item.meta()), (&*owner, meta));
+            assert_eq!((item.key(), &*item.value()), (&b"key"[..], &b"value"[..]));
+            assert_eq!(item.plain_bytes(), 8, "an owner is not content");
         }
     }
 }

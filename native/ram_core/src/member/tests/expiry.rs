@@ -2,18 +2,19 @@
 
 use super::refusals::leading_beside_a_player;
 use super::*;
-use ram_lease::majority_clock::Reading;
+use ram_raft::rounds::Pulse;
 use ram_raft::rpc::{Answer, Refusal};
 use ram_store::answer::Outcome;
 use ram_store::group;
-use ram_store::write::{Due, Encoded, Place, Setting, Write};
+use ram_store::write::{Because, Due, Encoded, Place, Setting, Write};
 
 /// What a leader writes by itself goes to nobody else, whatever term it names.
 #[tokio::test]
 async fn an_expiry_that_another_member_proposes_is_refused() {
     let (id, raft, player, served) = leading_beside_a_player().await;
-    let mut expire = Encoded::of(&Write::Expire { keys: 1 });
-    expire.due(&Due { table: "", key: b"k", revision: 1 });
+    let mut expire = Encoded::of(&Write::End { keys: 1 });
+    let because = Because::Expired { revision: 1 };
+    expire.due(&Due { table: "", key: b"k", because });
     let term = raft.metrics().borrow_watched().current_term;
     for term in [term - 1, term, term + 1] {
         let proposal = group::lead(term, &expire);
@@ -25,17 +26,18 @@ async fn an_expiry_that_another_member_proposes_is_refused() {
 }
 
 #[tokio::test]
-async fn a_member_tells_what_its_clock_says_since_its_start() {
+async fn a_member_tells_what_its_clock_says_since_its_start_and_which_run_it_is() {
     let (id, _raft, player, served) = leading_beside_a_player().await;
-    let ask = async || -> Reading {
-        let answer = player.ask(id, rpc::CLOCK, Bytes::new()).await;
+    let ask = async || -> Pulse {
+        let answer = player.ask(id, rpc::PULSE, Bytes::new()).await;
         codec::decode::<std::result::Result<_, String>>("answer", &answer).unwrap().unwrap()
     };
     let first = ask().await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     let second = ask().await;
-    assert_eq!(first.boot, second.boot);
-    assert!((30..10_000).contains(&(second.ms - first.ms)), "{first:?}, {second:?}");
+    assert_eq!((first.reading.boot, first.run), (second.reading.boot, second.run));
+    let passed_ms = second.reading.ms - first.reading.ms;
+    assert!((30..10_000).contains(&passed_ms), "{first:?}, {second:?}");
     served.abort();
 }
 
@@ -50,7 +52,7 @@ async fn keys_go_when_their_time_is_over_and_the_others_stay() {
     let write = |key: &'static [u8], ttl_ms| {
         let head = Write::Batch { table: "", commands: 1 };
         let mut writing = handle.writing(&head).unwrap();
-        let put = ram_store::write::Command::Put { at: Place::of(key), value: b"v", ttl_ms };
+        let put = ram_store::write::Command::put_lasting(Place::of(key), b"v", ttl_ms);
         writing.command(&put).unwrap();
         let deadline = std::time::Instant::now() + LIMIT;
         writing.submit(deadline, Box::new(|answer| _ = answer.unwrap())).unwrap();

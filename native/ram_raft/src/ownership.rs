@@ -1,0 +1,447 @@
+//! Owners of keys: a key goes when the process, or the node, that owns it is gone.
+//!
+//! An owner belongs to a *run* of a member, which ends when the member stops. The member of its node
+//! watches the process and reports its end to the leader, again and again until the keys are gone
+//! where it has applied. The leader alone ends keys, and only by one of these proofs:
+//!
+//! - the member of the owner reports that it has ended;
+//! - that member answers, in a round that began when the key was there, that this is another run;
+//! - that member was removed from the cluster;
+//! - that member was silent for the owner timeout, which a majority of clocks says is over, and the
+//!   leader has asked it all the time.
+//!
+//! What is proposed names of each key its owner, so it does nothing to a key that another owns by
+//! then. Every member lists the keys that have an owner ([`ram_store::owners`]). A process that has
+//! lost a key while it lived, since its node was cut off, is told by its member.
+//!
+//! # Source
+//!
+//! Sessions of Chubby (Burrows, OSDI 2006) and the ephemeral nodes of ZooKeeper (Hunt et al., ATC
+//! 2010), whose owners are connections; ours are processes, which are known to end.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::yield_now;
+
+use crate::replica::Replica;
+use crate::rounds::{Lead, Lost, Pulse};
+use crate::rpc;
+use ram_lease::majority_clock::Moment;
+use ram_net::PeerId;
+use ram_store::codec;
+use ram_store::observe::{Change, Gone, Observer};
+use ram_store::owners::{self, Owned, Owners, Portion, Run, Turn, run_of};
+use ram_store::write::Owner;
+
+/// What one proposal may end.
+const PORTION: Portion = Portion { keys: 1000, bytes: 256 * 1024 };
+/// Owners in one report.
+const REPORTED_AT_ONCE: usize = 1000;
+
+/// The processes of this node, as far as they own keys. Called on the thread that applies.
+pub trait Processes: Send + Sync {
+    /// It owns a key from now on. `ended` is to be told when it ends, at once if it has.
+    fn watch(&self, name: &[u8], ended: Ended);
+
+    /// It owns none any more.
+    fn forget(&self, name: &[u8]);
+
+    /// It lives and has lost a key, with the write of this revision at the latest.
+    fn lost(&self, name: &[u8], key: &[u8], revision: u64);
+}
+
+/// To be told when an owner has ended.
+pub struct Ended {
+    owners: SharedOwners,
+    owner: Box<[u8]>,
+}
+
+impl Ended {
+    pub fn tell(&self) {
+        self.owners.0.ended.lock().unsent.insert(self.owner.clone());
+        self.owners.0.some_ended.notify_one();
+    }
+}
+
+/// The owners that a member knows of. Clones share them.
+#[derive(Clone)]
+pub struct SharedOwners(Arc<Shared>);
+
+struct Shared {
+    own: Run,
+    /// Guards the lists, for moments.
+    owners: Mutex<Owners>,
+    /// Guards who is told of this node's owners.
+    processes: Mutex<Option<Arc<dyn Processes>>>,
+    /// Guards the owners of this run that have ended.
+    ended: Mutex<Ends>,
+    some_ended: Notify,
+    /// Guards what was reported to this member, which leads.
+    reported: Mutex<BTreeSet<Box<[u8]>>>,
+    some_reported: Notify,
+    /// Told when there is something in the lists.
+    some: Arc<Notify>,
+}
+
+/// Owners that have ended.
+#[derive(Default)]
+struct Ends {
+    unsent: BTreeSet<Box<[u8]>>,
+    /// To the leader, a moment ago.
+    sent: BTreeSet<Box<[u8]>>,
+}
+
+impl Ends {
+    fn has(&self, owner: &[u8]) -> bool {
+        self.unsent.contains(owner) || self.sent.contains(owner)
+    }
+}
+
+impl SharedOwners {
+    pub fn new(own: Run, some: Arc<Notify>) -> SharedOwners {
+        SharedOwners(Arc::new(Shared {
+            own,
+            owners: Mutex::default(),
+            processes: Mutex::default(),
+            ended: Mutex::default(),
+            some_ended: Notify::new(),
+            reported: Mutex::default(),
+            some_reported: Notify::new(),
+            some,
+        }))
+    }
+
+    /// This run of this member.
+    pub fn own(&self) -> Run {
+        self.0.own
+    }
+
+    /// From now on these are told of what the processes of this node own.
+    pub fn host(&self, processes: Arc<dyn Processes>) {
+        *self.0.processes.lock() = Some(processes);
+        let known: BTreeSet<Box<[u8]>> =
+            self.with(|owners| owners.of_run(self.0.own).map(Box::from).collect());
+        known.iter().for_each(|owner| self.turned(owner, Turn::Gained));
+    }
+
+    /// To be told of each change.
+    pub fn observer(&self) -> Box<dyn Observer> {
+        Box::new(Applier { owners: self.clone(), lost: Vec::new() })
+    }
+
+    /// All tables were replaced by others, of this revision, which were loaded with these.
+    pub fn replace(&self, loaded: Owners, revision: u64) {
+        let own = self.0.own;
+        let of_run = |owners: &Owners| -> BTreeSet<Box<[u8]>> {
+            owners.of_run(own).map(Box::from).collect()
+        };
+        let (lost, before, after) = self.with(|owners| {
+            let before = of_run(owners);
+            let after = of_run(&loaded);
+            let is_lost = |owned: &Owned| !loaded.has_key(owned);
+            let lost: Vec<Owned> = owners.keys_of_run(own).filter(is_lost).collect();
+            owners.replaced(loaded);
+            (lost, before, after)
+        });
+        let lost = lost.iter().filter(|owned| self.is_told(owned.item.owner()));
+        lost.for_each(|owned| self.tell_lost(owned, revision));
+        (&before - &after).iter().for_each(|owner| self.turned(owner, Turn::Freed));
+        (&after - &before).iter().for_each(|owner| self.turned(owner, Turn::Gained));
+        self.0.some.notify_one();
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.with(|owners| owners.is_idle())
+    }
+
+    pub(crate) fn runs(&self) -> BTreeSet<Run> {
+        self.with(|owners| owners.runs())
+    }
+
+    /// Frees what is listed no more.
+    pub(crate) async fn free(&self) {
+        while self.with(Owners::free_some) {
+            yield_now().await;
+        }
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&mut Owners) -> T) -> T {
+        call(&mut self.0.owners.lock())
+    }
+
+    fn processes(&self) -> Option<Arc<dyn Processes>> {
+        self.0.processes.lock().clone()
+    }
+
+    /// An owner has its first key or has lost its last one.
+    fn turned(&self, owner: &[u8], turn: Turn) {
+        let Some(Owner { name, .. }) = self.known_here(owner) else { return };
+        let Some(processes) = self.processes() else { return };
+        match turn {
+            Turn::Gained => {
+                processes.watch(name, Ended { owners: self.clone(), owner: owner.into() });
+            }
+            Turn::Freed => {
+                let mut ended = self.0.ended.lock();
+                ended.unsent.remove(owner);
+                ended.sent.remove(owner);
+                drop(ended);
+                processes.forget(name);
+            }
+        }
+    }
+
+    /// Is it one of this node, also of a former run, that is not known to have ended?
+    fn is_told(&self, owner: &[u8]) -> bool {
+        let is_own = run_of(owner).is_some_and(|run| run.member == self.0.own.member);
+        is_own && !self.0.ended.lock().has(owner)
+    }
+
+    fn tell_lost(&self, Owned { item, .. }: &Owned, revision: u64) {
+        let owner = Owner::decode(item.owner());
+        if let (Some(Owner { name, .. }), Some(processes)) = (owner, self.processes()) {
+            processes.lost(name, item.key(), revision);
+        }
+    }
+
+    /// Of this run.
+    fn known_here<'a>(&self, owner: &'a [u8]) -> Option<Owner<'a>> {
+        let owner = Owner::decode(owner)?;
+        let run = Run { member: owner.member, run: owner.run };
+        (run == self.0.own).then_some(owner)
+    }
+
+    /// Takes what a member says that its owners have ended, as far as it may say so.
+    pub(crate) fn report(&self, member: u64, ended: Vec<Box<[u8]>>) {
+        let is_its = |owner: &[u8]| run_of(owner).is_some_and(|run| run.member == member);
+        let known = ended.into_iter().filter(|owner| is_its(owner));
+        let known: Vec<_> = self.with(|owners| known.filter(|owner| owners.has(owner)).collect());
+        self.0.reported.lock().extend(known);
+        self.0.some_reported.notify_one();
+    }
+
+    /// Those of another lead: who reported them does so again.
+    pub(crate) fn forget_reports(&self) {
+        self.0.reported.lock().clear();
+    }
+
+    /// Some keys whose owners are reported to have ended.
+    fn take_reported(&self) -> Vec<Owned> {
+        let (mut portion, mut taken) = (PORTION, Vec::new());
+        let mut reported = self.0.reported.lock();
+        self.with(|owners| {
+            reported.retain(|owner| owners.has(owner));
+            let _ =
+                reported.iter().all(|owner| owners.take_of_owner(owner, &mut portion, &mut taken));
+        });
+        taken
+    }
+
+    /// Some of those that have ended here, have a key, and were not sent; and whether there are
+    /// others.
+    fn take_ended(&self) -> (Vec<Box<[u8]>>, bool) {
+        let mut ended = self.0.ended.lock();
+        let mut taken = Vec::new();
+        while taken.len() < REPORTED_AT_ONCE
+            && let Some(owner) = ended.unsent.pop_first()
+        {
+            if self.with(|owners| owners.has(&owner)) {
+                ended.sent.insert(owner.clone());
+                taken.push(owner);
+            }
+        }
+        (taken, !ended.sent.is_empty())
+    }
+
+    fn send_again(&self) {
+        let mut ended = self.0.ended.lock();
+        let Ends { unsent, sent } = &mut *ended;
+        unsent.append(sent);
+    }
+}
+
+/// Keeps the lists as changes are applied.
+struct Applier {
+    owners: SharedOwners,
+    /// Keys that the write which is applied takes from owners of this member.
+    lost: Vec<Owned>,
+}
+
+impl Observer for Applier {
+    fn changed(&mut self, change: &Change<'_>) {
+        let Change { table, old, new, gone } = *change;
+        if !old.into_iter().chain(new).any(|item| item.has_owner()) {
+            return;
+        }
+        let mut turns = Vec::new();
+        let was_idle = self.owners.with(|owners| {
+            let was_idle = owners.is_idle();
+            owners.changed(change, |owner, turn| turns.push((Box::<[u8]>::from(owner), turn)));
+            was_idle
+        });
+        if let (Some(item), None, Gone::OwnerDown) = (old, new, gone)
+            && self.owners.is_told(item.owner())
+        {
+            self.lost.push(Owned { table: table.into(), item: item.clone() });
+        }
+        turns.iter().for_each(|(owner, turn)| self.owners.turned(owner, *turn));
+        if was_idle {
+            self.owners.0.some.notify_one();
+        }
+    }
+
+    fn written(&mut self, revision: u64) {
+        self.lost.drain(..).for_each(|owned| self.owners.tell_lost(&owned, revision));
+    }
+
+    fn wants(&self, _table: &str) -> bool {
+        false
+    }
+
+    fn dropped(&mut self, table: &str) {
+        let mut freed = Vec::new();
+        self.owners.with(|owners| {
+            owners.dropped(table, |owner| freed.push(Box::<[u8]>::from(owner)));
+        });
+        freed.iter().for_each(|owner| self.owners.turned(owner, Turn::Freed));
+    }
+
+    fn replaced(&mut self, _revision: u64) {}
+}
+
+/// Reports to whoever leads which owners of this node have ended, as long as their keys are there;
+/// `again`: after so long once more.
+pub async fn report(replica: Replica, mut leader: watch::Receiver<Option<u64>>, again: Duration) {
+    let owners = replica.applied.owners();
+    loop {
+        let (ended, some) = owners.take_ended();
+        let full = ended.len() == REPORTED_AT_ONCE;
+        let led_by = *leader.borrow_and_update();
+        match led_by.filter(|_| !ended.is_empty()) {
+            Some(id) if id == replica.id => owners.report(id, ended),
+            Some(id) => {
+                let body = Bytes::from(codec::encode(&ended));
+                // Without an answer it is sent again.
+                let _ = replica.net.call(PeerId(id), rpc::OWNERS_ENDED, body, again).await;
+            }
+            None => {}
+        }
+        if full {
+            continue;
+        }
+        tokio::select! {
+            () = owners.0.some_ended.notified() => {}
+            changed = leader.changed(), if some => match changed {
+                Ok(()) => owners.send_again(),
+                Err(_) => return,
+            },
+            () = tokio::time::sleep(again), if some => owners.send_again(),
+        }
+    }
+}
+
+/// Ends what is reported, as long as this member leads.
+pub(crate) async fn end_reported(lead: &Lead<'_>) -> Result<(), Lost> {
+    let owners = lead.replica.applied.owners();
+    loop {
+        let keys = owners.take_reported();
+        if keys.is_empty() {
+            owners.0.some_reported.notified().await;
+        } else {
+            lead.propose(&owners::end(&keys)).await?;
+        }
+    }
+}
+
+/// Ends what the members of these runs, and their processes, own, as far as they are gone.
+pub(crate) async fn heed(
+    lead: &Lead<'_>,
+    silence: &mut Silence,
+    moment: &Moment,
+    (runs, pulses): (&BTreeSet<Run>, &BTreeMap<u64, Pulse>),
+) -> Result<(), Lost> {
+    let applied = &lead.replica.applied;
+    let is_removed = |member| applied.is_removed(member);
+    for run in silence.gone(moment, runs, pulses, is_removed) {
+        loop {
+            let (mut portion, mut keys) = (PORTION, Vec::new());
+            let is_all =
+                applied.owners().with(|owners| owners.take_of_run(run, &mut portion, &mut keys));
+            if !keys.is_empty() {
+                tracing::info!("the owners of {} keys are gone with their node", keys.len());
+                lead.propose(&owners::end(&keys)).await?;
+            }
+            if is_all {
+                break;
+            }
+        }
+    }
+    applied.owners().free().await;
+    Ok(())
+}
+
+/// For how long which members have not answered.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    timeout_ms: u64,
+    /// When the first round began without an answer.
+    since: BTreeMap<u64, u64>,
+    /// What had passed by the last round.
+    low: u64,
+}
+
+impl Silence {
+    pub fn new(timeout: Duration) -> Silence {
+        Silence { timeout_ms: timeout.as_millis() as u64, since: BTreeMap::new(), low: 0 }
+    }
+
+    /// The runs that are gone, of those that had a key when the round began.
+    fn gone(
+        &mut self,
+        moment: &Moment,
+        runs: &BTreeSet<Run>,
+        pulses: &BTreeMap<u64, Pulse>,
+        is_removed: impl Fn(u64) -> bool,
+    ) -> Vec<Run> {
+        // Who was not asked for long has not been silent: this member may have been suspended.
+        let unasked_ms = moment.low.saturating_sub(self.low);
+        if moment.is_anew || unasked_ms > self.timeout_ms / 2 {
+            self.since.clear();
+        }
+        self.low = moment.low;
+        self.since.retain(|member, _| runs.iter().any(|run| run.member == *member));
+        let mut gone = Vec::new();
+        for run in runs {
+            let is_gone = match pulses.get(&run.member) {
+                _ if is_removed(run.member) => true,
+                Some(pulse) => {
+                    self.since.remove(&run.member);
+                    pulse.run != run.run
+                }
+                None => self.is_over(run.member, moment),
+            };
+            if is_gone {
+                gone.push(*run);
+            }
+        }
+        gone
+    }
+
+    fn is_over(&mut self, member: u64, moment: &Moment) -> bool {
+        match (self.since.get(&member), moment.high) {
+            (Some(since), _) => moment.low >= since.saturating_add(self.timeout_ms),
+            (None, Some(high)) => {
+                self.since.insert(member, high);
+                false
+            }
+            (None, None) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
