@@ -2,7 +2,7 @@
 %% and a supervisor of either. Each but the supervisor ends when it is told that it lost its name.
 -module(ram_named).
 
--export([start/2, start_supervisor/3, who/1, who/2, register_all/2, free/1]).
+-export([start/2, start_supervisor/3, who/1, who/2, register_all/2, left/1]).
 -export([init/1, callback_mode/0, handle_call/3, handle_cast/2, handle_info/2, handle_event/4]).
 
 -type kind() :: gen_server | gen_statem.
@@ -74,8 +74,12 @@ register_all(Kind, Count) ->
      || {_, Monitor} <- Workers],
     ok.
 
-%% @doc Returns when this node knows none of these names any more.
--spec free(term()) -> ok.
-free(Kind) ->
-    ram_peers:eventually(fun() -> [x || {Of, _} <- ram_registry:names(), Of =:= Kind] =:= [] end,
-                         60000).
+%% @doc Returns when this node knows so many names and no more. Counted, since to list many takes as
+%% long as what is measured.
+-spec left(non_neg_integer()) -> ok.
+left(Count) ->
+    {Member, _, _} = ram_request:member(),
+    ram_peers:eventually(fun() ->
+        {ok, set, Names, _Bytes} = ram_nif:info_now(Member, <<"$ram_registry">>, {local, 0}),
+        Names =:= Count
+    end, 60000).

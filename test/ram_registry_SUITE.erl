@@ -199,7 +199,7 @@ the_names_of_a_node_that_is_killed_are_free_in_time(Config) ->
     ram_figure:told("names of all processes", NamesUs div 1000, "ms"),
     Since = erlang:monotonic_time(millisecond),
     ok = ram_peers:kill(Run, Other),
-    ok = call(Run, Third, ram_named, free, [name], 90000),
+    ok = call(Run, Third, ram_named, left, [1], 90000),
     Ms = erlang:monotonic_time(millisecond) - Since,
     ram_figure:at_most("names of a node that is killed", Ms, ?FREE_MS, "ms"),
     ?assertEqual([stays], registry(Run, Third, names, [])),
