@@ -10,7 +10,7 @@
 -module(ram_bench).
 
 -export([main/0]).
--export_type([measured/0]).
+-export_type([measured/0, features/0]).
 
 -import(ram_bench_report, [say/2]).
 -import(ram_bench_system, [is_ram/1]).
@@ -26,6 +26,9 @@
                       cpu_us := float(), disk_bytes := float(),
                       path := iodata(), exact := boolean()}.
 
+%% What is measured of each, in this order.
+-type features() :: [{ram_bench_verdict:feature(), map()}].
+
 -define(NODES, [1, 2, 3]).
 %% Until all workers have been started and wait for the signal.
 -define(PREPARE_MS, 150).
@@ -35,10 +38,10 @@
 main() ->
     [Rounds, Seconds, Folder, Chart, Page] = init:get_plain_arguments(),
     try run(list_to_integer(Rounds), list_to_integer(Seconds), Folder) of
-        {Measured, Million} ->
+        {Measured, Features} ->
             Command = ["make bench ROUNDS=", Rounds, " SECONDS=", Seconds,
                        [[" OUT=", Page] || Page =/= ""]],
-            ok = ram_bench_page:write({Measured, Million}, Command, Chart, Page),
+            ok = ram_bench_page:write({Measured, Features}, Command, Chart, Page),
             halt(0)
     catch
         Class:Reason:Stack ->
@@ -47,17 +50,26 @@ main() ->
     end.
 
 -spec run(pos_integer(), pos_integer(), file:filename()) ->
-          {[measured()], ram_bench_million:measured()}.
+          {[measured()], features()}.
 run(Rounds, Seconds, Folder) when Rounds > 0, Seconds > 0 ->
     Begin = erlang:monotonic_time(second),
     Clusters = start(Folder),
     try
         Measured = [round(Clusters, Round, Rounds, Seconds) || Round <- lists:seq(1, Rounds)],
-        {lists:append(Measured), ram_bench_million:run(maps:get(disk, Clusters), Rounds)}
+        {lists:append(Measured), features(maps:get(disk, Clusters), Rounds, Seconds)}
     after
         lists:foreach(fun ram_peers:stop/1, maps:values(Clusters)),
         say("took ~b s", [erlang:monotonic_time(second) - Begin])
     end.
+
+%% What ram has and the others have not, in the cluster with files, when nothing else is measured
+%% any more. A feature is a line here, a clause of ram_bench_verdict:feature/2, and words of
+%% ram_bench_page.
+-spec features(map(), pos_integer(), pos_integer()) -> features().
+features(Run, Rounds, Seconds) ->
+    [{million, ram_bench_million:run(Run, Rounds)},
+     {watches, ram_bench_watch:run(Run, Rounds, Seconds)},
+     {expiry, ram_bench_expiry:run(Run, Rounds)}].
 
 start(Folder) ->
     say("starting ram with storage disk, the same without leases, ram with storage memory, "
@@ -107,10 +119,10 @@ cells(Value) ->
 
 %% What is measured right after a workload, since it is compared with it, or with each other.
 beside(put, 1, 16) ->
-    [{update_counter, 1, [ram_disk]}, {put, 10, [ram_disk]}, {update_counter, 10, [ram_disk]},
-     {counter, 10, [ram_disk]}];
+    [{put_ttl, 1, [ram_disk]}, {update_counter, 1, [ram_disk]}, {put, 10, [ram_disk]},
+     {update_counter, 10, [ram_disk]}, {counter, 10, [ram_disk]}];
 beside(put, 100, 16) ->
-    [{put_many, 100, [ram_disk]}, {txn, 100, [ram_disk]}];
+    [{put_ttl, 100, [ram_disk]}, {put_many, 100, [ram_disk]}, {txn, 100, [ram_disk]}];
 beside(get, 100, 16) ->
     [{ordered_get, 100, [ram_disk, ets]}, {hot_get, 100, [ram_disk]}];
 beside(_Operation, _Workers, _Value) ->

@@ -17,13 +17,12 @@ line(#{system := System, rate := Rate, p50 := P50, p99 := P99, p999 := P999, cpu
                    figure(P999), figure(Cpu)]).
 
 %% @doc Prints the tables; writes the chart, and the page unless its name is empty.
--spec write({[ram_bench:measured()], ram_bench_million:measured()}, iodata(), file:filename(),
+-spec write({[ram_bench:measured()], ram_bench:features()}, iodata(), file:filename(),
             file:filename()) -> ok.
-write({Measured, Million}, Command, Chart, Page) ->
+write({Measured, Features}, Command, Chart, Page) ->
     Medians = ram_bench_verdict:medians(Measured),
     Verdicts = [[Label, Figure, Wanted, met(Met)]
-                || {Label, Figure, Wanted, Met} <- ram_bench_verdict:verdicts(Medians)
-                                                       ++ ram_bench_verdict:of_million(Million)],
+                || {Label, Figure, Wanted, Met} <- ram_bench_verdict:verdicts(Medians, Features)],
     Machine = [{"command", Command, ""} | ram_bench_report:machine()],
     [print(Table) || Table <- [[figures_header() | figures(Medians)],
                                [verdicts_header() | Verdicts]]],
@@ -62,13 +61,19 @@ introduction() ->
     "on all three nodes: it never waits for a disk, and its dirty writes return before others\n"
     "have them. ets is a table of its own on each node: nothing is replicated.\n"
     "mix: 95 gets and 5 puts. counter: all workers update one key with update/3; update counter:\n"
-    "the same with update_counter/2. put many: of three keys; txn: three conditions, and puts of\n"
-    "three keys. ordered get: of an ordered_set, in ets as well. hot get: reads of one key that a\n"
-    "process on each node writes all the time.\n\n"
+    "the same with update_counter/2. put ttl: with a time to live. put many: of three keys; txn:\n"
+    "three conditions, and puts of three keys. ordered get: of an ordered_set, in ets as well.\n"
+    "hot get: reads of one key that a process on each node writes all the time.\n\n"
     "The rows of a million are of an ordered_set with so many entries, integers with 16 bytes\n"
     "each, in the same cluster: ram and ets take turns in one of its VMs, and memory is that of\n"
     "another node of it, beside a VM that has ets alone. While ram or ets folds 100 processes of\n"
-    "the same VM put into the table of ram what is in it.\n\n".
+    "the same VM put into the table of ram what is in it.\n\n"
+    "The rows of watches are of the node that leads: 100 of its processes put, in turns, while\n"
+    "10,000 others watch a key each, and without them; and one process watches a table into\n"
+    "which ten of each node put a hundred keys at once, as fast as they can. While 100,000 keys\n"
+    "expire at the same moment a process on each node puts, and its longest put is told. What a\n"
+    "time to live takes is the memory of a million keys with one, less that of the same without,\n"
+    "on a node that follows.\n\n".
 
 paths() ->
     "\n## The path that ran\n\n"

@@ -12,15 +12,18 @@
 %% `ram_quorum' is `ram_disk' without leases: reads ask a quorum.
 -type name() :: ram_disk | ram_quorum | ram_memory | mnesia_dirty | mnesia_transaction | ets.
 %% `hot_get' and `hot_put' are of one key; `mix' is 95 gets and 5 puts of 100. `counter' is update/3
-%% of the key that `update_counter' counts too. `put_many' is of three keys, `txn' has a condition
-%% for each of them besides; `ordered_get' is of a table that keeps its keys in order.
--type operation() :: put | get | mix | counter | update_counter | put_many | txn | ordered_get
-                   | hot_get | hot_put.
+%% of the key that `update_counter' counts too. `put_ttl' gives a time to live. `put_many' is of
+%% three keys, `txn' has a condition for each of them besides; `ordered_get' is of a table that
+%% keeps its keys in order.
+-type operation() :: put | put_ttl | get | mix | counter | update_counter | put_many | txn
+                   | ordered_get | hot_get | hot_put.
 %% A binary of so many bytes, a nested term of 50 words, or one with nine atoms.
 -type value() :: 16 | 1024 | term | atoms.
 
 -define(KEYS, 10000).
 -define(CHUNK, 500).
+%% Nothing expires while a benchmark runs.
+-define(TTL_MS, 360000000).
 -define(TABLE, ?MODULE).
 -define(ETS, ram_bench_ets).
 -define(ETS_ORDERED, ram_bench_ets_ordered).
@@ -103,6 +106,7 @@ call(ets, get, _Kind) ->
     fun(N) -> [_] = ets:lookup(?ETS, key(N)) end.
 
 ram(put, Value) -> fun(N) -> ok = ram:put(key(N), own(Value)) end;
+ram(put_ttl, Value) -> fun(N) -> ok = ram:put(key(N), own(Value), #{ttl => ?TTL_MS}) end;
 ram(get, _Value) -> fun(N) -> true = ram:get(key(N)) =/= undefined end;
 ram(ordered_get, _Value) ->
     fun(N) -> true = ram:get(key(N), undefined, ?ORDERED) =/= undefined end;

@@ -2,11 +2,13 @@
 %% system that is named, and whether the limit is met.
 -module(ram_bench_verdict).
 
--export([median/1, medians/1, ratio/4, verdicts/1, of_million/1]).
--export_type([verdict/0]).
+-export([median/1, medians/1, ratio/4, verdicts/2, feature/2]).
+-export_type([verdict/0, feature/0]).
 
 %% What is compared, the figure, what is wanted, and whether it is so.
 -type verdict() :: {Label :: iodata(), Figure :: iodata(), Wanted :: iodata(), Met :: boolean()}.
+%% What is measured beside the systems: see ram_bench.
+-type feature() :: million | watches | expiry.
 -type figure() :: rate | p50 | p99 | p999 | cpu_us | disk_bytes.
 
 -define(FIGURES, [rate, p50, p99, p999, cpu_us, disk_bytes]).
@@ -50,25 +52,39 @@ ratio(Figure, Measured, Base, Medians) ->
         _ -> none
     end.
 
-%% @doc Medians against the limits.
--spec verdicts([ram_bench:measured()]) -> [verdict()].
-verdicts(Medians) ->
+%% @doc Medians against the limits, and then each feature.
+-spec verdicts([ram_bench:measured()], ram_bench:features()) -> [verdict()].
+verdicts(Medians, Features) ->
     Of = fun(Operation, Value, Workers, System) ->
                  [M] = [M || M <- Medians, what(M) =:= #{operation => Operation, value => Value,
                                                          workers => Workers, system => System}],
                  M
          end,
     To = fun(Figure, Measured, Base) -> ratio(Figure, Measured, Base, Medians) end,
-    writes(Of, To) ++ atomic(Of) ++ reads(Of, To) ++ ordered(Of, To).
+    writes(Of, To) ++ atomic(Of) ++ reads(Of, To) ++ ordered(Of, To)
+        ++ lists:append([feature(Feature, Measured) || {Feature, Measured} <- Features]).
 
-%% @doc Those of the table of a million entries.
--spec of_million(ram_bench_million:measured()) -> [verdict()].
-of_million(#{memory := {Ram, Ets}, range := Range, fold := Fold, longest_put_us := LongestUs}) ->
+%% @doc What a feature's module has measured, against its limits.
+-spec feature(feature(), map()) -> [verdict()].
+feature(million, #{memory := {Ram, Ets}, range := Range, fold := Fold,
+                   longest_put_us := LongestUs}) ->
     [most("memory of a million in an ordered_set, to ets", Ram / Ets, 1.0, "at most 1.0"),
      least("range of 100 of a million, ranges/s to ets", Range, 0.7, "at least 0.7 times"),
      most("fold of a million while 100 processes write, time to ets", Fold, 2.5, "at most 2.5"),
      most("longest put while a million are folded, beside without, ms", LongestUs / 1000, 50,
-          "at most 50 more")].
+          "at most 50 more")];
+feature(watches, #{puts := Puts, events := Events}) ->
+    [least("put, 100 workers, with 10,000 watches of different keys, to without", Puts, 0.9,
+           "at least 0.9 times"),
+     case Events of
+         lost -> {"one watch of everything, events/s", "lost", "all, in order", false};
+         _ -> {"one watch of everything, events/s", figure(Events), "all, in order", true}
+     end];
+feature(expiry, #{longest_put_us := LongestUs, late_ms := LateMs, bytes := Bytes}) ->
+    [most("longest put while 100,000 keys expire, ms", LongestUs / 1000, 50, "at most 50"),
+     most("100,000 keys that expire at once, all gone after their time, s", LateMs / 1000, 2,
+          "at most 2"),
+     most("a time to live, bytes of a key, of a million", Bytes, 24, "at most 24")].
 
 writes(Of, To) ->
     Many = Of(put, 16, 100, ram_disk),

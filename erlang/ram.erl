@@ -1082,6 +1082,10 @@ drop_table(Name) ->
 %% `bytes_max'. In place of a value that the OTP of this node cannot read stands `{unreadable_value,
 %% Key}', of a key `{unreadable_key, Bytes}'.
 %%
+%% A value that its reader has to decode ({@link get/1} in the process of the caller: one with a map
+%% of more than 32 keys or a local fun in it, or with more than 64 KiB that are not one binary) is
+%% decoded for a watch on the thread `ram-core' of the member, which meanwhile does nothing else.
+%%
 %% ```
 %% 1> {ok, Lamp, _} = ram:watch({key, lamp}, #{}).
 %% {ok,...,...}
@@ -1329,6 +1333,8 @@ leader() ->
 %% <li>`entries': keys in the table; `entry_bytes': bytes of keys and values; `waiting': requests
 %% without an answer yet</li>
 %% <li>`reads': a {@type read_status()}</li>
+%% <li>`watches': their `count' on this node, `queued_bytes', what waits for credit, and
+%% `history_bytes'</li>
 %% <li>`log': `syncs', `bytes_written', `disk_bytes', `segments'; `net': frames, bytes, connections,
 %% `refusals' by kind</li>
 %% <li>`storage': disk or memory; `data_dir': an absolute path, or `undefined' for what is kept in

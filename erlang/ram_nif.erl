@@ -14,7 +14,7 @@
 -export([lookup_now/4, get_many_now/4, range_now/5, info_now/3, tables_now/2, scan_now/3]).
 -export([lookup/6, get_many/6, range/6, info/5, tables/4, scan/5]).
 -export([scan_page/5, scan_get/3, scan_type/2, scan_close/1]).
--export([watch/6, unwatch/1, watch_ack/2, watch_sizes/1]).
+-export([watch/6, unwatch/1, watch_ack/2]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
 -export_type([condition/0, command/0, held/0, hint/0, item/0, item_meta/0, key_range/0]).
@@ -325,12 +325,6 @@ unwatch(_Watch) -> ?NOT_LOADED.
 
 -spec watch_ack(reference(), non_neg_integer()) -> ok.
 watch_ack(_Watch, _Revision) -> ?NOT_LOADED.
-
-%% How many watches there are, the bytes of what waits for their credit, and of the history.
--spec watch_sizes(member()) ->
-          {Watches :: non_neg_integer(), WaitingBytes :: non_neg_integer(),
-           HistoryBytes :: non_neg_integer()}.
-watch_sizes(_Member) -> ?NOT_LOADED.
 
 %% The key of a term: bytes that are equal, and sort, as the terms do. badarg for a fun that is not
 %% fun M:F/A, and for a key above 1 MiB.

@@ -118,12 +118,13 @@ flush(Watch) ->
     end.
 
 -spec ack(ram:watch(), non_neg_integer()) -> ok.
+ack(Watch, Revision) when is_reference(Watch), is_integer(Revision), Revision >= 0,
+                          Revision =< 1 bsl 53 ->
+    ram_nif:watch_ack(Watch, Revision);
 ack(Watch, Revision) ->
     Call = {watch_ack, [Watch, Revision]},
     is_reference(Watch) orelse not_a_watch(Watch, Call),
-    is_integer(Revision) andalso Revision >= 0 andalso Revision =< 1 bsl 53
-        orelse ram_arguments:wrong(Call, 2, "must be a revision, and is ~0tP", [Revision, 12]),
-    ram_nif:watch_ack(Watch, Revision).
+    ram_arguments:wrong(Call, 2, "must be a revision, and is ~0tP", [Revision, 12]).
 
 -spec not_a_watch(term(), ram_error:call()) -> no_return().
 not_a_watch(Other, Call) ->

@@ -1,7 +1,7 @@
 %% @doc A process that is told of changes, by callbacks: {@link ram:watch/2} without the loop.
 %%
 %% A module of this behaviour names what it watches, and is called with each write's changes, in
-%% order. The process gives credit back when a callback has returned, so its mailbox is bounded
+%% order. The process gives credit back for what a callback has handled, so its mailbox is bounded
 %% whatever it does; it goes on by itself, with no change left out, where a watch has ended but the
 %% history of this node still has what came since; and it waits for a member that is started again,
 %% or for a majority.
@@ -53,6 +53,8 @@
 
 %% When there is no member, or no majority.
 -define(RETRY_MS, 250).
+%% Events that are acknowledged together, or fewer where the credit is small.
+-define(UNACKED_MAX, 64).
 
 -type handled() :: {ok, State :: term()} | {stop, Reason :: term(), State :: term()}.
 
@@ -73,6 +75,8 @@
                   what :: ram:watched(),
                   options :: ram:watch_options(),
                   watch = none :: none | ram:watch(),
+                  %% Events that were handled since the last acknowledgement.
+                  unacked = 0 :: non_neg_integer(),
                   %% All up to here was handled; `none': not even what was there.
                   seen = none :: none | non_neg_integer()}).
 
@@ -108,7 +112,8 @@ handle_continue(watch, Watcher) ->
 
 watch(#watcher{what = What} = Watcher) ->
     try begun(What, Watcher) of
-        {ok, Watch, Revision} -> {noreply, started(Revision, Watcher#watcher{watch = Watch})};
+        {ok, Watch, Revision} ->
+            {noreply, started(Revision, Watcher#watcher{watch = Watch, unacked = 0})};
         {error, {compacted, _Oldest}} -> lost(Watcher)
     catch
         error:Reason when Reason =:= noproc; element(1, Reason) =:= timeout;
@@ -150,15 +155,9 @@ handle_info({ram_event, Watch, Revision, initial_done}, #watcher{watch = Watch} 
         false -> {noreply, Done}
     end;
 handle_info({ram_event, Watch, Revision, Events}, #watcher{watch = Watch} = Watcher) ->
-    #watcher{module = Module, state = State, seen = Seen} = Watcher,
+    #watcher{module = Module, state = State} = Watcher,
     Handled = Module:handle_events(Events, Revision, State),
-    ok = ram_watch:ack(Watch, Revision),
-    %% What was there comes in several messages of one revision.
-    Now = case Seen of
-              none -> none;
-              _ -> Revision
-          end,
-    handled(Handled, Watcher#watcher{seen = Now}, fun noreply/1);
+    handled(Handled, seen(Revision, length(Events), Watcher), fun noreply/1);
 handle_info({ram_event, _Ended, _Revision, _What}, Watcher) ->
     {noreply, Watcher};
 handle_info({?MODULE, watch}, Watcher) ->
@@ -167,6 +166,20 @@ handle_info(Message, #watcher{module = Module, state = State} = Watcher) ->
     case has(Module, handle_info, 2) of
         true -> answered(Module:handle_info(Message, State), Watcher);
         false -> {noreply, Watcher}
+    end.
+
+%% What was there comes in several messages of one revision, each to be acknowledged. After that one
+%% acknowledgement is for all before it, and there is no hurry while most of the credit is left.
+seen(Revision, _Count, #watcher{watch = Watch, seen = none} = Watcher) ->
+    ok = ram_watch:ack(Watch, Revision),
+    Watcher;
+seen(Revision, Count, #watcher{watch = Watch, unacked = Before, options = Options} = Watcher) ->
+    case Before + Count of
+        Unacked when 4 * Unacked >= map_get(events_max, Options); Unacked >= ?UNACKED_MAX ->
+            ok = ram_watch:ack(Watch, Revision),
+            Watcher#watcher{seen = Revision, unacked = 0};
+        Unacked ->
+            Watcher#watcher{seen = Revision, unacked = Unacked}
     end.
 
 handled({ok, State}, Watcher, Next) -> Next(Watcher#watcher{state = State});

@@ -21,6 +21,8 @@ if ! [[ $seconds =~ ^[1-9][0-9]*$ && $seed =~ ^[0-9]+$ && $nodes =~ ^[35]$ &&
     exit 2
 fi
 
+# With the limits that are promised: see test/ram_case.erl.
+export RAM_SOAK=1
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 cargo build --release --locked -p ram_check --quiet
 export RAM_CHECK=$target/release/ram-check
@@ -56,9 +58,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 mkdir "$folder/ebin"
-erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
+erlc -pa "$folder/ebin" -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
     test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl test/ram_nemesis.erl \
     test/ram_torture.erl test/ram_torture_client.erl test/ram_torture_tables.erl \
+    test/ram_torture_expiring.erl test/ram_torture_watched.erl test/ram_torture_receiver.erl \
     test/ram_figure.erl test/ram_case.erl
 echo "torture: $seconds s, seed $seed"
 erl -noshell -pa "$application/ebin" -pa "$folder/ebin" -s ram_torture main \

@@ -11,17 +11,21 @@
          a_figure_is_the_median_of_its_rounds/1,
          what_is_called_is_answered_by_ram_and_by_ets/1,
          a_table_of_many_entries_is_measured/1,
+         watches_are_measured_and_what_was_lost_is_said/1,
+         keys_that_expire_are_measured/1,
          a_figure_beyond_its_limit_is_named/1]).
--export([called/2]).
+-export([called/2, put_while_it_sleeps/1]).
 
 suite() ->
     [{timetrap, {minutes, 2}}].
 
 all() ->
-    ram_case:all(?MODULE).
+    ram_case:all(?MODULE, [put_while_it_sleeps]).
 
 init_per_testcase(Case, Config) when Case =:= what_is_called_is_answered_by_ram_and_by_ets;
-                                     Case =:= a_table_of_many_entries_is_measured ->
+                                     Case =:= a_table_of_many_entries_is_measured;
+                                     Case =:= watches_are_measured_and_what_was_lost_is_said;
+                                     Case =:= keys_that_expire_are_measured ->
     ram_case:start(Config, 1);
 init_per_testcase(_Case, Config) ->
     Config.
@@ -108,8 +112,8 @@ what_is_called_is_answered_by_ram_and_by_ets(Config) ->
     ok = System(start, [ram_memory, ram_peers:nodes(Run)]),
     [ok = System(fill, [Name, 16]) || Name <- [ram_memory, ets]],
     [ram_peers:call(Run, 1, ?MODULE, called, [Name, Operation])
-     || {Name, Operations} <- [{ram_memory, [put, get, mix, counter, update_counter, put_many, txn,
-                                             ordered_get, hot_put, hot_get]},
+     || {Name, Operations} <- [{ram_memory, [put, put_ttl, get, mix, counter, update_counter,
+                                             put_many, txn, ordered_get, hot_put, hot_get]},
                                {ets, [put, get, mix, ordered_get]}],
         Operation <- Operations],
     %% By update/3 and by update_counter/2.
@@ -121,17 +125,58 @@ called(System, Operation) ->
     lists:foreach(Call, lists:seq(1, 10)).
 
 a_table_of_many_entries_is_measured(Config) ->
-    Run = ram_case:run(Config),
-    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    Run = started(Config),
     #{memory := {Ram, Ets}, range := Range, fold := Fold, longest_put_us := Longest} =
         ram_bench_million:run(Run, 1, 5000),
     ?assert(Ets > 0, {Ram, Ets}),
     ?assert(Range > 0 andalso Fold > 0, {Range, Fold}),
     ?assert(is_integer(Longest) andalso Longest >= 0, Longest).
 
+watches_are_measured_and_what_was_lost_is_said(Config) ->
+    Run = started(Config),
+    #{puts := Puts, events := Events} =
+        ram_bench_watch:run(Run, 1, 100, #{watches => 20, writers => 3, fillers => 2}),
+    ?assert(Puts > 0),
+    ?assert(is_float(Events) andalso Events > 0, Events),
+    ok = ram_peers:call(Run, 1, create_table, [ram_bench_watch, #{}]),
+    ok = ram_peers:call(Run, 1, ram_bench_watch, watch_all, []),
+    true = ram_peers:call(Run, 1, ?MODULE, put_while_it_sleeps, [ram_bench_watch]),
+    ?assertEqual(lost, ram_peers:call(Run, 1, ram_bench_watch, watched, [1])).
+
+%% @doc On the node. More than there is credit for, and more than may wait.
+put_while_it_sleeps(Name) ->
+    true = erlang:suspend_process(whereis(Name)),
+    Put = fun(Count, Value) ->
+                  ok = ram:put_many([{N, Value} || N <- lists:seq(1, Count)], #{table => Name})
+          end,
+    ok = Put(1024, small),
+    [ok = Put(1, binary:copy(<<N>>, 1 bsl 20)) || N <- lists:seq(1, 20)],
+    erlang:resume_process(whereis(Name)).
+
+keys_that_expire_are_measured(Config) ->
+    #{longest_put_us := Longest, late_ms := Late, bytes := Bytes} =
+        ram_bench_expiry:run(started(Config), 1, #{at_once => 2500, keys => 3000}),
+    ?assert(Longest > 0),
+    ?assert(is_integer(Late), Late),
+    ?assert(is_number(Bytes), Bytes).
+
+started(Config) ->
+    Run = ram_case:run(Config),
+    ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
+    Run.
+
 a_figure_beyond_its_limit_is_named(_Config) ->
-    Met = fun(Million) -> [Is || {_, _, _, Is} <- ram_bench_verdict:of_million(Million)] end,
+    Met = fun(Feature, Measured) ->
+                  [Is || {_, _, _, Is} <- ram_bench_verdict:feature(Feature, Measured)]
+          end,
     Good = #{memory => {90, 96}, range => 0.7, fold => 2.5, longest_put_us => 50000},
-    ?assertEqual([true, true, true, true], Met(Good)),
+    ?assertEqual([true, true, true, true], Met(million, Good)),
     ?assertEqual([false, false, false, false],
-                 Met(#{memory => {97, 96}, range => 0.69, fold => 2.51, longest_put_us => 50001})).
+                 Met(million, #{memory => {97, 96}, range => 0.69, fold => 2.51,
+                                longest_put_us => 50001})),
+    ?assertEqual([true, true], Met(watches, #{puts => 0.9, events => 1.0e5})),
+    ?assertEqual([false, false], Met(watches, #{puts => 0.89, events => lost})),
+    ?assertEqual([true, true, true], Met(expiry, #{longest_put_us => 50000, late_ms => 2000,
+                                                   bytes => 24.0})),
+    ?assertEqual([false, false, false], Met(expiry, #{longest_put_us => 50001, late_ms => 2001,
+                                                      bytes => 24.1})).

@@ -90,8 +90,9 @@ stop(Name) ->
 %% @doc What the watches of this node hold: how many there are, the bytes that wait, the history's.
 -spec sizes() -> {non_neg_integer(), non_neg_integer(), non_neg_integer()}.
 sizes() ->
-    {Member, _, _} = ram_request:member(),
-    ram_nif:watch_sizes(Member).
+    #{watches := Watches} = ram:status(),
+    #{count := Count, queued_bytes := QueuedBytes, history_bytes := HistoryBytes} = Watches,
+    {Count, QueuedBytes, HistoryBytes}.
 
 %% @doc One that does nothing.
 -spec process() -> pid().

@@ -3,17 +3,24 @@
 %%
 %% An operation is `{Function, Arguments, Options}'; with `none' for options it is the call without
 %% them. Funs are data: see ram_model_call, which makes them. A revision is counted from the one at
-%% which a run began. The answer of a scan of a set has no order: see agrees/2.
+%% which a run began. The answer of a scan of a set has no order: see agrees/2. Time stands still
+%% here: of a time to live nothing passes, and what goes with the time is said by expire/2. What is
+%% left of it is told in whole hours, rounded up, so it is the time that was given where that is so.
 -module(ram_model).
 
--export([new/0, new/1, run/2, agrees/2]).
+-export([new/0, new/1, run/2, expire/2, hours/1, agrees/2]).
 %% For ram_model_txn.
--export([content/2, entry/3, put/4, remove/3, written/2, holds/2, count/3]).
--export_type([state/0, operation/0]).
+-export([content/2, entry/3, put/5, remove/3, written/2, holds/2, count/3]).
+-export_type([state/0, content/0, entry/0, given/0, operation/0]).
+
+-define(HOUR_MS, 3600000).
 
 -type state() :: #{rev := integer(), tables := #{atom() => {set | ordered_set, content()}}}.
 -type content() :: #{Key :: term() => entry()}.
--type entry() :: {Value :: term(), Rev :: integer(), Created :: integer(), Version :: integer()}.
+-type entry() :: #{value := term(), rev := integer(), created := integer(),
+                   version := pos_integer(), ttl := ram:ttl()}.
+%% What a put says beside the value; one that keeps leaves that as it is.
+-type given() :: keep | #{ttl => ram:ttl()}.
 -type operation() :: {Function :: atom(), Arguments :: [term()], Options :: map() | none}
                    | {pages, operation(), Rest :: pos_integer() | infinity, [operation()]}
                    | {wrong | wrong_inside, atom(), [term()], Word :: string()}.
@@ -48,7 +55,7 @@ run({Function, Arguments, Given}, State) ->
 %%% Calls: of one key, of several, of a whole table
 
 call(put, [Key, Value], Options, State) ->
-    change(fun(T, S) -> put(T, Key, Value, S) end, Key, Options, State);
+    change(fun(T, S) -> put(T, Key, Value, given(Options), S) end, Key, Options, State);
 call(cas, [Key, Expected, Value], Options, State) ->
     call(put, [Key, Value], Options#{expect => Expected, return => rev}, State);
 call(put_new, [Key, Value], Options, State) ->
@@ -60,13 +67,15 @@ call(delete, [Key], Options, State) ->
     change(fun(T, S) -> remove(T, Key, S) end, Key, Options, State);
 call(take, [Key], Options, State) ->
     call(delete, [Key], Options#{return => old}, State);
+call(touch, [Key, Ttl], Options, State) ->
+    touch(table(Options), Key, Ttl, State);
 call(update_counter, [Key, Count], Options, State) ->
     call(update_counter, [Key, Count, 0], Options, State);
 call(update_counter, [Key, Count, Default], Options, State) ->
     Table = table(Options),
     Number = count(entry(Table, Key, State), Count, Default),
     is_integer(Number) orelse raise({not_an_integer, Key}),
-    {Number, written(State, put(Table, Key, Number, State))};
+    {Number, written(State, put(Table, Key, Number, keep, State))};
 call(update, Arguments, Options, State) ->
     update(1, runs(Options), Arguments, Options, State);
 call(get_and_update, Arguments, Options, State) ->
@@ -77,22 +86,29 @@ call(Function, Arguments, Options, State) ->
 runs(#{retries := Retries}) when is_integer(Retries) -> Retries + 1;
 runs(_Infinity) -> infinity.
 
+given(Options) -> maps:with([ttl], Options).
+
 read(get, [Key], Options, State) ->
     read(get, [Key, undefined], Options, State);
 read(get, [Key, Default], Options, State) ->
     case entry(table(Options), Key, State) of
         none -> {Default, State};
-        {Value, _, _, _} -> {Value, State}
+        #{value := Value} -> {Value, State}
     end;
 read(fetch, [Key], Options, State) ->
     {found(entry(table(Options), Key, State)), State};
 read(lookup, [Key], Options, State) ->
     {current(entry(table(Options), Key, State)), State};
+read(ttl, [Key], Options, State) ->
+    case entry(table(Options), Key, State) of
+        none -> {error, State};
+        #{ttl := Ttl} -> {{ok, hours(Ttl)}, State}
+    end;
 read(member, [Key], Options, State) ->
     {entry(table(Options), Key, State) =/= none, State};
 read(get_many, [Keys], Options, State) ->
     {_, Content} = content(table(Options), State),
-    {maps:map(fun(_, {Value, _, _, _}) -> Value end, maps:with(Keys, Content)), State};
+    {maps:map(fun(_, #{value := Value}) -> Value end, maps:with(Keys, Content)), State};
 read(size, [], Options, State) ->
     {_, Content} = content(table(Options), State),
     {map_size(Content), State};
@@ -101,7 +117,7 @@ read(Function, Arguments, Options, State) ->
 
 several(put_many, [Entries], Options, State) ->
     Table = table(Options),
-    Put = fun({Key, Value}, S) -> put(Table, Key, Value, S) end,
+    Put = fun({Key, Value}, S) -> put(Table, Key, Value, given(Options), S) end,
     many(Entries, Put, Options, State);
 several(delete_many, [Keys], Options, State) ->
     Table = table(Options),
@@ -164,6 +180,16 @@ change(Do, Key, Options, State) ->
             {Answer, After}
     end.
 
+%% It makes a revision and no version.
+touch(Table, Key, Ttl, #{rev := Rev} = State) ->
+    case entry(Table, Key, State) of
+        none ->
+            {false, State};
+        Entry ->
+            Touched = Entry#{rev := Rev + 1, ttl := Ttl},
+            {true, written(State, set(Table, Key, Touched, State))}
+    end.
+
 many(Parts, Do, Options, State) ->
     Parts =:= [] andalso Options =:= #{} orelse content(table(Options), State),
     #{rev := Rev} = After = written(State, lists:foldl(Do, State, Parts)),
@@ -179,11 +205,12 @@ update(Run, Runs, [Key, Default, Change] = Arguments, Options, State) ->
     Meanwhile = meanwhile(Run, Change, Before, State),
     New = case Before of
               none -> Default;
-              {Old, _, _, _} -> changed(Change, Old, Meanwhile)
+              #{value := Old} -> changed(Change, Old, Meanwhile)
           end,
     case entry(Table, Key, Meanwhile) of
         Before ->
-            #{rev := Rev} = After = written(Meanwhile, put(Table, Key, New, Meanwhile)),
+            #{rev := Rev} = After =
+                written(Meanwhile, put(Table, Key, New, keep, Meanwhile)),
             Answer = case Options of
                          #{return := new} -> {ok, New};
                          #{return := rev} -> {ok, Rev};
@@ -205,7 +232,7 @@ get_and_update(Run, Runs, [Key, Change] = Arguments, Options, State) ->
         {delete, Reply} when Before =:= none -> {Reply, Meanwhile};
         {delete, Reply} when Same -> {Reply, written(Meanwhile, remove(Table, Key, Meanwhile))};
         {put, New, Reply} when Same ->
-            {Reply, written(Meanwhile, put(Table, Key, New, Meanwhile))};
+            {Reply, written(Meanwhile, put(Table, Key, New, keep, Meanwhile))};
         _Changed when Run =:= Runs -> throw({{raised, {conflict, Key}}, Meanwhile});
         _Changed -> get_and_update(Run + 1, Runs, Arguments, Options, Meanwhile)
     end.
@@ -213,7 +240,7 @@ get_and_update(Run, Runs, [Key, Change] = Arguments, Options, State) ->
 %% After what the fun itself puts, which it does so many times, and only where it is called.
 meanwhile(Run, {outside, Times, {Table, Key}, Value, _Change}, Before, State)
   when Run =< Times, Before =/= none ->
-    written(State, put(Table, Key, Value, State));
+    written(State, put(Table, Key, Value, #{}, State));
 meanwhile(_Run, _Change, _Before, State) ->
     State.
 
@@ -232,13 +259,21 @@ did(other, _Saw, State) -> throw({{raised, badarg}, State}).
 
 %%% Parts of writes, which leave `changed' in the state
 
--spec put(atom(), term(), term(), state()) -> state().
-put(Table, Key, Value, #{rev := Rev} = State) ->
+-spec put(atom(), term(), term(), given(), state()) -> state().
+put(Table, Key, Value, Given, #{rev := Rev} = State) ->
     Entry = case entry(Table, Key, State) of
-                none -> {Value, Rev + 1, Rev + 1, 1};
-                {_, Now, Created, Version} when Now =:= Rev + 1 -> {Value, Now, Created, Version};
-                {_, _, Created, Version} -> {Value, Rev + 1, Created, Version + 1}
+                none -> #{value => Value, rev => Rev + 1, created => Rev + 1, version => 1,
+                          ttl => infinity};
+                #{rev := Now} = Own when Now =:= Rev + 1 -> Own#{value := Value};
+                #{version := Version} = Old -> Old#{value := Value, rev := Rev + 1,
+                                                    version := Version + 1}
             end,
+    set(Table, Key, settled(Given, Entry), State).
+
+settled(keep, Entry) -> Entry;
+settled(Given, Entry) -> Entry#{ttl := maps:get(ttl, Given, infinity)}.
+
+set(Table, Key, Entry, State) ->
     with(Table, fun(Content) -> Content#{Key => Entry} end, State).
 
 -spec remove(atom(), term(), state()) -> state().
@@ -252,6 +287,11 @@ with(Table, Do, #{tables := Tables} = State) ->
     #{Table := {Type, Content}} = Tables,
     State#{tables := Tables#{Table := {Type, Do(Content)}}, changed => true}.
 
+%% @doc The state after the write that ends these keys.
+-spec expire([{Table :: atom(), Key :: term()}], state()) -> state().
+expire(Keys, State) ->
+    written(State, lists:foldl(fun({Table, Key}, S) -> remove(Table, Key, S) end, State, Keys)).
+
 %% @doc The state after a write: one revision for all of it, if it changed anything.
 -spec written(Before :: state(), After :: state()) -> state().
 written(#{rev := Rev}, #{changed := true} = After) ->
@@ -264,13 +304,13 @@ holds(none, _Entry) -> true;
 holds(absent, Entry) -> Entry =:= none;
 holds(_Expected, none) -> false;
 holds(present, _Entry) -> true;
-holds({rev, Rev}, Entry) -> element(2, Entry) =:= Rev;
-holds({value, Value}, Entry) -> element(1, Entry) =:= Value.
+holds({rev, Expected}, #{rev := Rev}) -> Expected =:= Rev;
+holds({value, Expected}, #{value := Value}) -> Expected =:= Value.
 
 %% @doc The rule of ets:update_counter/4.
 -spec count(none | entry(), ram:count(), integer()) -> integer() | error.
 count(none, Count, Default) -> counted(Default, Count);
-count({Value, _, _, _}, Count, _Default) when is_integer(Value) -> counted(Value, Count);
+count(#{value := Value}, Count, _Default) when is_integer(Value) -> counted(Value, Count);
 count(_NoInteger, _Count, _Default) -> error.
 
 counted(Value, {Step, Threshold, SetTo}) when Step >= 0, Value + Step > Threshold -> SetTo;
@@ -299,10 +339,16 @@ entry(Table, Key, State) ->
     maps:get(Key, Content, none).
 
 found(none) -> error;
-found({Value, _, _, _}) -> {ok, Value}.
+found(#{value := Value}) -> {ok, Value}.
 
 current(none) -> error;
-current({Value, Rev, Created, Version}) -> {ok, Value, {Rev, Created, Version}}.
+current(#{value := Value, ttl := Ttl} = Entry) ->
+    {ok, Value, maps:remove(value, Entry#{ttl := hours(Ttl)})}.
+
+%% @doc Milliseconds of whole hours, rounded up; what is about to go has an hour too.
+-spec hours(ram:left()) -> ram:left().
+hours(infinity) -> infinity;
+hours(Ms) when Ms >= 0 -> (max(1, Ms) + ?HOUR_MS - 1) div ?HOUR_MS * ?HOUR_MS.
 
 table(Options) -> maps:get(table, Options, default).
 

@@ -6,12 +6,17 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
 -export([one_process_sees_the_model_whatever_node_it_asks/1,
+         times_to_live_are_those_of_the_model_whatever_is_done/1,
          processes_at_once_see_one_model_whatever_nodes_they_ask/1,
          updates_at_once_are_those_of_some_order/1,
+         a_key_is_there_for_its_time_and_gone_soon_after/1,
+         watches_are_told_what_the_model_says_and_no_more/1,
          each_wrong_option_and_argument_is_refused_and_changes_nothing/1]).
 
 -define(SEQUENTIAL_TESTS, ram_case:amount(60, 1000)).
 -define(PARALLEL_TESTS, ram_case:amount(40, 500)).
+-define(EXPIRY_TESTS, ram_case:rounds(3, 60)).
+-define(WATCH_TESTS, ram_case:rounds(8, 300)).
 
 suite() ->
     [{timetrap, {minutes, 5}}].
@@ -21,20 +26,32 @@ all() ->
 
 init_per_suite(Config) ->
     Started = ram_case:start_cluster(Config, 3, [], direct),
-    ok = ram_model_prop:use(ram_case:run(Started)),
+    [ok = Property:use(ram_case:run(Started))
+     || Property <- [ram_model_prop, ram_expiry_prop, ram_watch_prop]],
     Started.
 
 end_per_suite(Config) ->
     ram_case:stop(Config).
 
 one_process_sees_the_model_whatever_node_it_asks(_Config) ->
-    ram_property:check(ram_model_prop:sequential(), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
+    ram_property:check(ram_model_prop:sequential(all), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
+
+times_to_live_are_those_of_the_model_whatever_is_done(_Config) ->
+    ram_property:check(ram_model_prop:sequential(times), ?SEQUENTIAL_TESTS, [{start_size, 10}]).
 
 processes_at_once_see_one_model_whatever_nodes_they_ask(_Config) ->
     ram_property:check(ram_model_prop:parallel(revisions), ?PARALLEL_TESTS).
 
 updates_at_once_are_those_of_some_order(_Config) ->
     ram_property:check(ram_model_prop:parallel(updates), ?PARALLEL_TESTS).
+
+a_key_is_there_for_its_time_and_gone_soon_after(_Config) ->
+    ok = ram_model_prop:empty(),
+    ram_property:check(ram_expiry_prop:times(), ?EXPIRY_TESTS, [{start_size, 15}, {max_size, 30},
+                                                                {max_shrinks, 10}]).
+
+watches_are_told_what_the_model_says_and_no_more(_Config) ->
+    ram_property:check(ram_watch_prop:watches(), ?WATCH_TESTS, [{max_shrinks, 20}]).
 
 each_wrong_option_and_argument_is_refused_and_changes_nothing(_Config) ->
     [?assertEqual({Node, []}, {Node, ram_model_prop:not_refused(Node)}) || Node <- [1, 2, 3]].

@@ -1,5 +1,6 @@
 %% Performs the operations of ram_model on a node: makes funs of data, and revisions of numbers that
-%% are counted from the one at which a run began; and of what ram answers the answer of the model.
+%% are counted from the one at which a run began; and of what ram answers the answer of the model,
+%% for which no time passes.
 -module(ram_model_call).
 
 -export([perform/2, empty/1, not_refused/1]).
@@ -160,8 +161,9 @@ step({get, default, Key, Default}, _Run, Tx) -> ram_tx:get(Tx, Key, Default);
 step({get, Table, Key, Default}, _Run, Tx) -> ram_tx:get(Tx, Key, Default, #{table => Table});
 step({fetch, default, Key}, _Run, Tx) -> ram_tx:fetch(Tx, Key);
 step({fetch, Table, Key}, _Run, Tx) -> ram_tx:fetch(Tx, Key, #{table => Table});
-step({put, default, Key, Value}, _Run, Tx) -> ram_tx:put(Tx, Key, Value);
-step({put, Table, Key, Value}, _Run, Tx) -> ram_tx:put(Tx, Key, Value, #{table => Table});
+step({put, default, Key, Value, Given}, _Run, Tx) when Given =:= #{} -> ram_tx:put(Tx, Key, Value);
+step({put, Table, Key, Value, Given}, _Run, Tx) ->
+    ram_tx:put(Tx, Key, Value, Given#{table => Table});
 step({delete, default, Key}, _Run, Tx) -> ram_tx:delete(Tx, Key);
 step({delete, Table, Key}, _Run, Tx) -> ram_tx:delete(Tx, Key, #{table => Table});
 step({range, Table, From, To, Options}, _Run, Tx) ->
@@ -190,6 +192,8 @@ told(Base, Function, #{return := rev}, {ok, Rev})
   when Function =:= put; Function =:= delete; Function =:= update;
        Function =:= put_many; Function =:= delete_many ->
     {ok, Rev - Base};
+told(_Base, ttl, _Options, {ok, Left}) ->
+    {ok, ram_model:hours(Left)};
 told(Base, lookup, _Options, Current) ->
     current(Base, Current);
 told(Base, txn, _Options, {Holds, Results, Rev}) ->
@@ -202,6 +206,7 @@ told(_Base, _Function, _Options, Answer) ->
 
 current(_Base, error) ->
     error;
-current(Base, {ok, Value, #{rev := Rev, created_rev := Created, version := Version,
-                            ttl := infinity, owner := none}}) ->
-    {ok, Value, {Rev - Base, Created - Base, Version}}.
+current(Base, {ok, Value, #{rev := Rev, created_rev := Created, version := Version, ttl := Left,
+                            owner := none} = Meta}) when map_size(Meta) =:= 5 ->
+    {ok, Value, #{rev => Rev - Base, created => Created - Base, version => Version,
+                  ttl => ram_model:hours(Left)}}.

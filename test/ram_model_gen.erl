@@ -1,16 +1,19 @@
 %% Generators of the operations that ram_model knows: every call on keys and tables, with every
-%% option. Few keys, so that they meet. Debian's PropEr comes without its header, hence the macro.
+%% option. Few keys, so that they meet. Times to live are whole hours: see ram_model_call. Debian's
+%% PropEr comes without its header, hence the macro.
 -module(ram_model_gen).
 
--export([key_sets/0, operation/2, at_once/1]).
-%% For ram_model_wrong.
--export([known/1]).
+-export([key_sets/0, operation/2, of_times/2, at_once/1]).
+%% For ram_watch_gen.
+-export([key/0, one_write/2]).
 
 -define(LET(X, Type, Gen), proper_types:bind(Type, fun(X) -> Gen end, false)).
 %% PropEr takes longer to build a type than to draw from it.
 -define(LAZY(Gen), proper_types:lazy(fun() -> Gen end)).
 
 -import(proper_types, [oneof/1, frequency/1, range/2, elements/1, vector/2]).
+-import(ram_model_options, [boolean/0, call/3, call_on/4, few/1, given/2, options/1,
+                            ordered_table/0, return/1, shortest/1, table/0, timeout/0]).
 
 %% Among them pairs that only `=:=' tells apart, and names that ranges and conditions use. No
 %% improper list: PropEr, when it shrinks, asks for its length.
@@ -21,7 +24,9 @@ keys() ->
 
 %% @doc The keys of a run.
 key_sets() ->
-    vector(6, elements(keys())).
+    vector(6, key()).
+
+key() -> elements(keys()).
 
 %% @doc An operation on one of the keys; the revision is the present one.
 operation(Keys, Rev) ->
@@ -32,15 +37,41 @@ operation(Keys, Rev) ->
                {5, ?LAZY(ordered(Keys))}, {3, ?LAZY(pages(Keys, Rev))},
                {2, ?LAZY(ram_model_wrong:operation(Keys))}]).
 
+%% @doc One that gives a time to live, or leaves it, or ends it, or tells what it is.
+of_times(Keys, Rev) ->
+    Key = elements(Keys),
+    frequency([{6, ?LAZY(write(Key, Rev))}, {3, call(touch, [Key, ttl()], [])},
+               {4, ?LAZY(update(Key))}, {1, ?LAZY(counter(Key))}, {2, ?LAZY(many(Key))},
+               {4, ?LAZY(txn(Key, Rev))}, {3, ?LAZY(transaction(Key))},
+               {6, read(lookup, [Key])}, {3, read(ttl, [Key])}]).
+
+%% @doc One that writes at most once, of whatever kind.
+one_write(Keys, Rev) ->
+    Key = elements(Keys),
+    Steps = few(frequency([{2, {fetch, elements([default, s, o]), Key}},
+                           {4, {put, elements([default, s, o]), Key, value(), given()}},
+                           {2, {delete, elements([default, s, o]), Key}},
+                           {1, {range, o, '$first', '$last', #{}}}])),
+    frequency([{8, ?LAZY(write(Key, Rev))}, {4, ?LAZY(many(Key))}, {4, ?LAZY(txn(Key, Rev))},
+               {3, ?LAZY(counter(Key))}, {3, {transaction, [Steps], none}}, {3, ?LAZY(tables())},
+               {2, call(update, [Key, value(), oneof(changes())], [return([ok, new])])},
+               {2, call(get_and_update, [Key, oneof([keep, delete | changes()])], [])},
+               {2, ?LET(Ends, delete_bounds(Key), call_on(o, delete_range, Ends, []))}]).
+
 %%% One key
 
 write(Key, Rev) ->
-    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)}]),
-           call(put, [Key, value()], [return([ok, rev, old])]),
-           call(put_new, [Key, value()], []),
-           call(cas, [Key, expected(Rev), value()], []),
+    oneof([call(put, [Key, value()], [return([ok, rev, old]), {expect, expected(Rev)},
+                                      {ttl, ttl()}]),
+           call(put, [Key, value()], [return([ok, rev, old]), {ttl, ttl()}]),
+           call(put_new, [Key, value()], [{ttl, ttl()}]),
+           call(cas, [Key, expected(Rev), value()], [{ttl, ttl()}]),
+           call(touch, [Key, ttl()], []),
            call(delete, [Key], [return([ok, rev, old]), {expect, expected(Rev)}]),
            call(take, [Key], [])]).
+
+ttl() ->
+    oneof([infinity | [Hours * 3600000 || Hours <- [1, 2, 3, 24, 87600]]]).
 
 expected(Rev) ->
     oneof([absent, present, {rev, rev(Rev)}, {value, value()}]).
@@ -51,6 +82,7 @@ rev(Rev) -> range(max(0, Rev - 6), Rev + 1).
 read(Key) ->
     oneof([{get, [Key], none}, read(get, [Key, value()]), read(fetch, [Key]), read(lookup, [Key]),
            read(member, [Key]), read(get_many, [few(Key)]), read(size, []), read(lookup, [Key]),
+           read(ttl, [Key]),
            ahead(Key)]).
 
 %% Of a revision that is not there yet, which nobody waits for.
@@ -106,8 +138,8 @@ deep() ->
 %%% Several keys
 
 many(Key) ->
-    oneof([call(put_many, [few({Key, value()})], [return([ok, rev])]),
-           call(put_many, [vector(4, {Key, value()})], [return([ok, rev])]),
+    oneof([call(put_many, [few({Key, value()})], [return([ok, rev]), {ttl, ttl()}]),
+           call(put_many, [vector(4, {Key, value()})], [return([ok, rev]), {ttl, ttl()}]),
            call(delete_many, [few(Key)], [return([ok, rev])])]).
 
 txn(Key, Rev) ->
@@ -121,8 +153,12 @@ condition(Key, Rev) ->
     elsewhere(Condition).
 
 operation_of(Key) ->
-    elsewhere(frequency([{1, {get, Key}}, {3, {put, Key, value()}}, {1, {delete, Key}},
-                         {2, {take, Key}}, {1, {update_counter, Key, count()}}])).
+    elsewhere(frequency([{1, {get, Key}}, {2, {put, Key, value()}}, {1, {delete, Key}},
+                         {1, {put, Key, value(), given()}}, {2, {take, Key}},
+                         {1, {update_counter, Key, count()}}])).
+
+%% What a put says beside the value.
+given() -> options([{ttl, ttl()}]).
 
 elsewhere(Part) ->
     frequency([{30, Part}, {9, {in, elements([default, s, o]), Part}}, {1, {in, t, Part}}]).
@@ -132,7 +168,7 @@ elsewhere(Part) ->
 transaction(Key) ->
     Table = frequency([{9, elements([default, s, o, o])}, {1, t}]),
     Step = frequency([{2, {get, Key}}, {3, {get, Table, Key, value()}}, {2, {fetch, Table, Key}},
-                      {6, {put, Table, Key, value()}}, {2, {delete, Table, Key}}]),
+                      {6, {put, Table, Key, value(), given()}}, {2, {delete, Table, Key}}]),
     Last = oneof([{abort, value()}, {raise, elements([error, throw, exit]), crash}, nested]),
     Ranges = {range, o, bound(Key), bound(Key), options([{reverse, boolean()},
                                                          {keys_only, boolean()}])},
@@ -151,10 +187,10 @@ overtaken(Key) ->
     ?LET({Table, K}, {elements([default, o, o]), Key},
          [oneof([{fetch, Table, K} | [{range, o, '$first', '$last', #{}} || Table =:= o]]),
           {outside, range(1, 2), Table, K, value()},
-          oneof([{put, Table, Key, value()}, {delete, Table, Key}])]).
+          oneof([{put, Table, Key, value(), given()}, {delete, Table, Key}])]).
 
 ranges_over_own_writes(Key) ->
-    Write = oneof([{put, o, Key, value()}, {delete, o, Key}]),
+    Write = oneof([{put, o, Key, value(), given()}, {delete, o, Key}]),
     ?LET(Bounds, bounds(Key),
          [Write, Write, {delete, o, Key},
           list_to_tuple([range, o] ++ Bounds
@@ -245,19 +281,17 @@ pages(Keys, Rev) ->
                     ?LET(Ends, delete_bounds(Key), {delete_range, Ends, #{table => o}})]),
     {pages, Scan, oneof([range(1, 4), infinity]), few(Writes)}.
 
-given(none, More) -> More;
-given(Options, More) -> maps:merge(Options, More).
-
 %%% Those that processes make at once, on two keys
 
 %% @doc A kind of operations. Of updates that one node combines the revisions are one, so these are
 %% not made where revisions are told.
 at_once(revisions) ->
     {Key, Rev} = {elements([a, b]), 3},
-    Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value()}},
-                      {3, {put, default, Key, value()}}, {2, {range, o, '$first', '$last', #{}}}]),
+    Step = frequency([{3, {fetch, default, Key}}, {3, {put, o, Key, value(), #{}}},
+                      {3, {put, default, Key, value(), given()}},
+                      {2, {range, o, '$first', '$last', #{}}}]),
     Transaction = {transaction, [few(Step)], #{retries => 1000}},
-    frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}},
+    frequency([{6, write_at_once(Key, Rev)}, {2, {lookup, [Key], none}}, {1, {ttl, [Key], none}},
                {3, {get_many, [[a, b]], none}}, {2, txn_at_once(Key, Rev)}, {3, Transaction},
                {1, {to_list, [], #{table => o}}}, {1, {delete_range, [a, Key], #{table => o}}},
                {1, {range, [Key, '$last'], #{table => o, reads => quorum}}},
@@ -274,11 +308,14 @@ at_once(updates) ->
                {4, {get_and_update, [Key, oneof([keep, delete, wrap | Changes])], none}},
                {2, {update_counter, [Key, range(-3, 3)], none}},
                {1, {put_new, [Key, value()], none}},
-               {1, {get_many, [[a, b]], none}}, {1, {put_many, [[{a, 1}, {b, value()}]], none}}]).
+               {1, {get_many, [[a, b]], none}}, {1, {put_many, [[{a, 1}, {b, value()}]], none}},
+               {2, {put, [Key, value()], #{ttl => 3600000}}}, {1, {touch, [Key, ttl()], none}},
+               {2, {ttl, [Key], none}}]).
 
 write_at_once(Key, Rev) ->
     Table = {table, elements([default, o])},
-    oneof([call_on(default, put, [Key, value()], [return([rev, old]), Table]),
+    oneof([call_on(default, put, [Key, value()], [return([rev, old]), Table, {ttl, ttl()}]),
+           call_on(default, touch, [Key, ttl()], [Table]),
            {cas, [Key, expected(Rev), value()], none},
            {put_new, [Key, value()], none},
            call_on(default, delete, [Key], [return([rev, old]), {expect, expected(Rev)}]),
@@ -294,75 +331,3 @@ txn_at_once(Key, Rev) ->
 condition_at_once(Key, Rev) ->
     oneof([{Key, absent}, {Key, present}, {Key, '=:=', value()}, {in, o, {Key, present}},
            {Key, rev, '<', rev(Rev)}]).
-
-%%% Options
-
-call(Function, Arguments, Specs) ->
-    ?LET(Table, table(), call_on(Table, Function, Arguments, Specs)).
-
-call_on(Table, Function, Arguments, Specs) ->
-    ?LAZY(named_or_not(Table, Function, Arguments, Specs)).
-
-%% The default table is named or not.
-named_or_not(Table, Function, Arguments, Specs) ->
-    Named = case Table of
-                default -> elements([#{}, #{}, #{table => default}]);
-                _ -> elements([#{table => Table}])
-            end,
-    ?LET({Of, Name, More}, {Arguments, Named, options([{timeout, timeout()} | Specs])},
-         {Function, Of, shortest(maps:merge(Name, More))}).
-
-shortest(Options) when Options =:= #{} -> none;
-shortest(Options) -> Options.
-
-%% @doc Some of these.
-options(Specs) ->
-    Some = [frequency([{2, []}, {1, [{Key, Type}]}]) || {Key, Type} <- Specs],
-    ?LET(Given, Some, at_hand(maps:from_list(lists:append(Given)))).
-
-%% What is at hand on this node may be old, unless it is asked for what is newest.
-at_hand(#{at_least := now} = Options) ->
-    case erlang:phash2(Options, 2) of
-        0 -> Options#{reads => local};
-        1 -> Options
-    end;
-at_hand(Options) ->
-    Options.
-
-few(Type) -> ?LET(Count, range(0, 4), vector(Count, Type)).
-
-return(Returns) -> {return, elements(Returns)}.
-
-timeout() -> elements([60000, infinity]).
-
-boolean() -> elements([true, false]).
-
-%% @doc Those that are always there, and two that come and go.
-table() ->
-    frequency([{5, default}, {2, s}, {4, o}, {2, t}, {1, u}]).
-
-ordered_table() ->
-    frequency([{12, o}, {3, t}, {1, default}, {1, s}, {1, u}]).
-
-%% @doc The options that a call knows.
-known(Function) ->
-    Reads = [table, timeout, reads, at_least],
-    Listed = [limit, reverse, continuation | Reads],
-    case Function of
-        put -> [table, timeout, return, expect];
-        delete -> [table, timeout, return, expect];
-        update -> [table, timeout, return, retries];
-        get_and_update -> [table, timeout, retries];
-        put_many -> [table, timeout, return];
-        delete_many -> [table, timeout, return];
-        create_table -> [type, timeout];
-        transaction -> [retries, timeout];
-        Read when Read =:= get; Read =:= fetch; Read =:= lookup; Read =:= member;
-                  Read =:= get_many; Read =:= size; Read =:= first; Read =:= last;
-                  Read =:= next; Read =:= prev -> Reads;
-        Scan when Scan =:= fold; Scan =:= foreach -> [reverse | Reads];
-        select -> Listed;
-        Scan when Scan =:= to_list; Scan =:= keys; Scan =:= range; Scan =:= prefix ->
-            [keys_only | Listed];
-        _Write -> [table, timeout]
-    end.

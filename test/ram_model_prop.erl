@@ -9,7 +9,7 @@
 -module(ram_model_prop).
 -behaviour(proper_statem).
 
--export([sequential/0, parallel/1, not_refused/1, use/1]).
+-export([sequential/1, parallel/1, not_refused/1, use/1, empty/0]).
 -export([initial_state/0, command/1, precondition/2, postcondition/3, next_state/3]).
 -export([perform/2]).
 
@@ -27,10 +27,12 @@ use(Run) ->
 
 %%% Properties
 
-sequential() ->
-    ?FORALL({Keys, Fill}, {ram_model_gen:key_sets(), proper_types:boolean()}, begin
+%% @doc Of all operations on a few keys, or of those that have to do with times to live, on fewer.
+sequential(Kind) ->
+    ?FORALL({All, Fill}, {ram_model_gen:key_sets(), proper_types:boolean()}, begin
+        Keys = case Kind of all -> All; times -> lists:sublist(All, 2) end,
         Filling = filling(Keys, Fill),
-        Initial = {{keys, Keys}, lists:foldl(fun after_it/2, new(), Filling)},
+        Initial = {{Kind, Keys}, lists:foldl(fun after_it/2, new(), Filling)},
         ?FORALL(Commands, proper_statem:commands(?MODULE, Initial), begin
                 empty(),
                 _ = [ok = perform(1, Operation) || Operation <- Filling],
@@ -66,6 +68,7 @@ holds(false, What) -> ct:log("~p", [What]), false.
 
 new() -> ram_model:new(?TABLES).
 
+%% @doc Leaves tables that are empty.
 empty() ->
     persistent_term:put(?BASE, on(1, empty, [?TABLES])).
 
@@ -74,8 +77,10 @@ empty() ->
 initial_state() ->
     {{at_once, revisions}, new()}.
 
-command({{keys, Keys}, #{rev := Rev}}) ->
+command({{all, Keys}, #{rev := Rev}}) ->
     {call, ?MODULE, perform, [range(1, ?NODES), ram_model_gen:operation(Keys, Rev)]};
+command({{times, Keys}, #{rev := Rev}}) ->
+    {call, ?MODULE, perform, [range(1, ?NODES), ram_model_gen:of_times(Keys, Rev)]};
 command({{at_once, Kind}, _Model}) ->
     {call, ?MODULE, perform, [range(1, ?NODES), ram_model_gen:at_once(Kind)]}.
 

@@ -1,9 +1,9 @@
 %% What scans and ranges answer, for ram_model: over the content of a table, in an order of its own.
 -module(ram_model_scan).
 
--export([answer/4, range/3, is_before/2]).
+-export([answer/4, range/3, begins/2, is_before/2]).
 
--type content() :: #{term() => tuple()}.
+-type content() :: #{Key :: term() => #{value := term(), atom() => term()}}.
 
 %% @doc Throws `not_ordered' where a set has no answer.
 -spec answer(atom(), [term()], map(), {set | ordered_set, content()}) -> term().
@@ -78,6 +78,8 @@ range(From, To, Content) ->
 literal({key, Key}) -> Key;
 literal(Key) -> Key.
 
+%% @doc Whether a key has this prefix, as ram:prefix/1 takes it.
+-spec begins(Key :: term(), Prefix :: term()) -> boolean().
 begins(Key, {tuple, Size, First}) ->
     is_tuple(Key) andalso tuple_size(Key) =:= Size
         andalso lists:sublist(tuple_to_list(Key), length(First)) =:= First;
@@ -91,7 +93,7 @@ begins(_Key, _Prefix) ->
 
 sorted(Content) ->
     Before = fun({One, _}, {Other, _}) -> not is_before(Other, One) end,
-    lists:sort(Before, [{Key, Value} || {Key, {Value, _, _, _}} <- maps:to_list(Content)]).
+    lists:sort(Before, [{Key, Value} || {Key, #{value := Value}} <- maps:to_list(Content)]).
 
 %% @doc Erlang's order, but of an integer and the float that equals it, at any depth, the integer is
 %% first. Of maps those with atoms as keys.

@@ -2,7 +2,7 @@
 %% fun, whose steps are data too.
 %%
 %% A step is `{get, Key}', `{get, Table, Key, Default}', `{fetch | delete, Table, Key}',
-%% `{put, Table, Key, Value}', `{range, Table, From, To, Options}', `{abort, Reason}',
+%% `{put, Table, Key, Value, Options}', `{range, Table, From, To, Options}', `{abort, Reason}',
 %% `{raise, Class, Reason}', `nested', or what the fun does beside the transaction:
 %% `{outside, Times, Table, Key, Value}', a put in its first runs.
 -module(ram_model_txn).
@@ -15,7 +15,8 @@
              run :: pos_integer(),
              keys = [] :: [{Table :: atom(), Key :: term()}],
              ranges = [] :: [{Table :: atom(), From :: term(), To :: term()}],
-             own = #{} :: #{{Table :: atom(), Key :: term()} => {put, term()} | delete}}).
+             own = #{} :: #{{Table :: atom(), Key :: term()}
+                           => {put, term(), ram_model:given()} | delete}}).
 
 -spec txn(list(), list(), list(), atom(), ram_model:state()) -> {term(), ram_model:state()}.
 txn(If, Then, Else, Table, State) ->
@@ -34,9 +35,9 @@ is_met({in, Table, Condition}, _Table, State) ->
 is_met({Key, rev, Compares, Rev}, Table, State) ->
     case {ram_model:entry(Table, Key, State), Compares} of
         {none, _} -> false;
-        {{_, Now, _, _}, '='} -> Now =:= Rev;
-        {{_, Now, _, _}, '<'} -> Now < Rev;
-        {{_, Now, _, _}, '>'} -> Now > Rev
+        {#{rev := Now}, '='} -> Now =:= Rev;
+        {#{rev := Now}, '<'} -> Now < Rev;
+        {#{rev := Now}, '>'} -> Now > Rev
     end;
 is_met({Key, Expected}, Table, State) ->
     ram_model:holds(Expected, ram_model:entry(Table, Key, State)).
@@ -46,7 +47,9 @@ do({in, Table, Operation}, _Table, State) ->
 do({get, Key}, Table, State) ->
     {found(ram_model:entry(Table, Key, State)), State};
 do({put, Key, Value}, Table, State) ->
-    {ok, ram_model:put(Table, Key, Value, State)};
+    do({put, Key, Value, #{}}, Table, State);
+do({put, Key, Value, Given}, Table, State) ->
+    {ok, ram_model:put(Table, Key, Value, Given, State)};
 do({delete, Key}, Table, State) ->
     {ok, ram_model:remove(Table, Key, State)};
 do({take, Key}, Table, State) ->
@@ -54,11 +57,11 @@ do({take, Key}, Table, State) ->
 do({update_counter, Key, Count}, Table, State) ->
     case ram_model:count(ram_model:entry(Table, Key, State), Count, 0) of
         error -> throw({raised, {not_an_integer, Key}});
-        Number -> {Number, ram_model:put(Table, Key, Number, State)}
+        Number -> {Number, ram_model:put(Table, Key, Number, keep, State)}
     end.
 
 found(none) -> error;
-found({Value, _, _, _}) -> {ok, Value}.
+found(#{value := Value}) -> {ok, Value}.
 
 %%% Of a fun
 
@@ -93,7 +96,8 @@ step({raise, error, Reason}, _Tx) -> throw({raised, Reason});
 step({raise, Class, Reason}, _Tx) -> throw({ended, {raised, Class, Reason}});
 step(nested, _Tx) -> throw({raised, badarg});
 step({outside, Times, Table, Key, Value}, #tx{run = Run, state = State} = Tx) when Run =< Times ->
-    {outside, Tx#tx{state = ram_model:written(State, ram_model:put(Table, Key, Value, State))}};
+    Put = ram_model:put(Table, Key, Value, #{}, State),
+    {outside, Tx#tx{state = ram_model:written(State, Put)}};
 step({outside, _Times, _Table, _Key, _Value}, Tx) ->
     {outside, Tx};
 step({get, Key}, Tx) ->
@@ -106,12 +110,12 @@ step({get, Table, Key, Default}, Tx) ->
 step({fetch, Table, Key}, #tx{snapshot = Snapshot, own = Own, keys = Keys} = Tx) ->
     Entry = ram_model:entry(Table, Key, Snapshot),
     case Own of
-        #{{Table, Key} := {put, Value}} -> {{ok, Value}, Tx};
+        #{{Table, Key} := {put, Value, _}} -> {{ok, Value}, Tx};
         #{{Table, Key} := delete} -> {error, Tx};
         #{} -> {found(Entry), Tx#tx{keys = [{Table, Key} | Keys]}}
     end;
-step({put, Table, Key, Value}, Tx) ->
-    write(Table, Key, {put, Value}, Tx);
+step({put, Table, Key, Value, Given}, Tx) ->
+    write(Table, Key, {put, Value, Given}, Tx);
 step({delete, Table, Key}, Tx) ->
     write(Table, Key, delete, Tx);
 step({range, Table, From, To, Options}, #tx{snapshot = Snapshot, ranges = Ranges} = Tx) ->
@@ -128,7 +132,7 @@ write(Table, Key, Change, #tx{snapshot = Snapshot, own = Own} = Tx) ->
     _ = ram_model:content(Table, Snapshot),
     {ok, Tx#tx{own = Own#{{Table, Key} => Change}}}.
 
-seen(Key, {put, Value}, Content) -> Content#{Key => {Value, own, own, own}};
+seen(Key, {put, Value, _Given}, Content) -> Content#{Key => #{value => Value}};
 seen(Key, delete, Content) -> maps:remove(Key, Content).
 
 %% Has what it read been changed meanwhile? Of no account for one that wrote nothing.
@@ -146,7 +150,10 @@ is_overtaken(#tx{snapshot = Snapshot, state = State, keys = Keys, ranges = Range
         orelse lists:any(fun(Range) -> Of(Range, Snapshot) =/= Of(Range, State) end, Ranges).
 
 committed(#tx{state = State, own = Own}) ->
-    Changed = maps:fold(fun({Table, Key}, {put, Value}, S) -> ram_model:put(Table, Key, Value, S);
-                           ({Table, Key}, delete, S) -> ram_model:remove(Table, Key, S)
-                        end, State, Own),
+    Write = fun({Table, Key}, {put, Value, Given}, S) ->
+                    ram_model:put(Table, Key, Value, Given, S);
+               ({Table, Key}, delete, S) ->
+                    ram_model:remove(Table, Key, S)
+            end,
+    Changed = maps:fold(Write, State, Own),
     ram_model:written(State, Changed).

@@ -23,7 +23,7 @@ wrong_option(Function, Arguments) ->
          with_option(Function, Arguments, Option, Value)).
 
 with_option(Function, Arguments, Option, Value) ->
-    Right = case lists:member(table, ram_model_gen:known(Function)) of
+    Right = case lists:member(table, ram_model_options:known(Function)) of
                 true -> #{table => o};
                 false -> #{timeout => 60000}
             end,
@@ -33,7 +33,7 @@ with_option(Function, Arguments, Option, Value) ->
 %% Each option that the call knows with each value that is wrong, and each that it does not know
 %% with values that others take.
 wrong_options(Function) ->
-    Known = ram_model_gen:known(Function),
+    Known = ram_model_options:known(Function),
     Unknown = [Option || Option <- [expec, "table" | maps:keys(values())],
                          not lists:member(Option, Known)],
     [{Option, wrong_for(Function, Option, Value)}
@@ -61,6 +61,7 @@ values() ->
       reverse => {[true], [1, yes, undefined]},
       keys_only => {[true], [0, yes, []]},
       continuation => {[done], [done, start, {1, 2}, make_ref()]},
+      ttl => {[60000], [0, -1, 1.5, soon, 315360000001, 1 bsl 70, <<"1">>]},
       type => {[set], [bag, ordered, duplicate_bag, "set"]}}.
 
 %% Of `return' and `retries' some calls take what others do not.
@@ -69,6 +70,7 @@ wrong_for(_Function, _Option, Value) -> Value.
 
 calls(Key) ->
     [{put, [Key, 1]}, {put_new, [Key, 1]}, {cas, [Key, absent, 1]}, {delete, [Key]}, {take, [Key]},
+     {touch, [Key, 60000]}, {ttl, [Key]},
      {update, [Key, 1, fun erlang:is_atom/1]}, {get_and_update, [Key, fun erlang:is_atom/1]},
      {update_counter, [Key, 1, 0]}, {get, [Key, 1]}, {fetch, [Key]}, {lookup, [Key]},
      {member, [Key]}, {get_many, [[Key]]}, {size, []}, {txn, [[], [{put, Key, 1}], []]},
@@ -114,7 +116,15 @@ wrong_arguments() ->
      {range, [1, '$first'], "set"}, {range, ['$first', '$first'], "set"},
      {prefix, [<<>>], "set"}, {first, [], "set"}, {last, [#{table => s}], "set"},
      {next, [a], "set"}, {prev, [a, #{table => s}], "set"}, {delete_range, [1, 2], "set"}
-     | local_funs_in_prefixes()].
+     | times() ++ local_funs_in_prefixes()].
+
+times() ->
+    O = #{table => o},
+    [{touch, [local_fun(), 1], "local fun"}, {ttl, [local_fun(), O], "local fun"},
+     {touch, [a, 0], "milliseconds"}, {touch, [a, 1.0, O], "milliseconds"},
+     {touch, [a, 315360000001], "milliseconds"}, {touch, [a, never, O], "milliseconds"},
+     {txn, [[], [{put, a, 1, #{ttl => 0}}], []], "element 1"},
+     {txn, [[], [{put, a, 1, #{return => rev}}], [], O], "element 1"}].
 
 local_funs_in_prefixes() ->
     [{prefix, [Prefix, #{table => o}], "local fun"}
@@ -127,6 +137,8 @@ inside() ->
         {Options, Word} <- [{#{tabel => o}, "tabel"}, {#{table => "o"}, "table"},
                             {#{table => ''}, "table"}, {#{timeout => 1}, "timeout"},
                             {#{reads => local}, "reads"}, {[], "map of options"}]]
+        ++ [{put, [k, 1, #{ttl => Ttl}], "ttl"} || Ttl <- [0, 0.5, "1", 315360000001]]
+        ++ [{get, [k, 1, #{ttl => 60000}], "ttl"}]
         ++ [{range, [1, 2, Options#{table => o}], Word}
             || {Options, Word} <- [{#{limit => 0}, "limit"}, {#{limit => all}, "limit"},
                                    {#{reverse => 1}, "reverse"}, {#{keys_only => 1}, "keys_only"},

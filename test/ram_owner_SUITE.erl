@@ -26,7 +26,7 @@
          a_watch_is_told_why_an_owned_key_went/1,
          wrong_owners_are_named_and_change_nothing/1,
          many_keys_of_one_owner_hold_nobody_up/1]).
--export([own_many/1, transact/2, update/1, told/1, waiter/0, put_on/1, longest/1]).
+-export([own_many/2, transact/2, update/2, told/2, waiter/0, put_on/2, longest/2]).
 
 -define(TIMEOUT_MS, 1500).
 %% What is promised is two seconds; on a busy machine another may come to lead meanwhile.
@@ -89,7 +89,7 @@ a_put_ends_the_ownership_and_an_update_keeps_it(Config) ->
     [ok = call(Run, 2, put, [Key, 1, #{owner => Owner}])
      || Key <- [put, updated, counted, touched]],
     ok = call(Run, 1, put, [put, 2]),
-    ok = ram_peers:call(Run, 1, ?MODULE, update, [updated]),
+    ok = ram_peers:call(Run, 1, ?MODULE, update, [updated, 1]),
     2 = call(Run, 3, update_counter, [counted, 1]),
     true = call(Run, 3, touch, [touched, 3600000]),
     [?assertMatch({ok, _, #{owner := Owner}}, call(Run, 1, lookup, [Key]))
@@ -98,8 +98,8 @@ a_put_ends_the_ownership_and_an_update_keeps_it(Config) ->
     gone(Run, [updated, counted, touched], #{}),
     ?assertMatch({ok, 2, #{owner := none}}, call(Run, 1, lookup, [put])).
 
-update(Key) ->
-    ram:update(Key, 0, fun(Value) -> Value + 1 end).
+update(Key, By) ->
+    ram:update(Key, 0, fun(Value) -> Value + By end).
 
 a_key_goes_when_its_process_ends(Config) ->
     Run = run(Config),
@@ -203,7 +203,7 @@ who_was_cut_off_for_a_moment_keeps_all(Config) ->
     own_both(Run, Cut),
     [begin
          ram_peers:suspend(Run, Cut, ?TIMEOUT_MS div 3),
-         eventually(fun() -> is_list(call(Run, Cut, members, [])) end)
+         eventually(fun() -> call(Run, Cut, leader, []) =/= undefined end)
      end || _ <- lists:seq(1, 5)],
     [?assertMatch({ok, v, _}, call(Run, I, lookup, [Key, #{timeout => 20000}]))
      || I <- ?ALL, Key <- [process, node]].
@@ -233,7 +233,7 @@ a_suspended_leader_that_wakes_ends_nobody(Config) ->
     [begin
          Leader = ram_peers:leader(Run, hd(?ALL)),
          ram_peers:suspend(Run, Leader, ?TIMEOUT_MS div 2),
-         eventually(fun() -> is_list(call(Run, Leader, members, [])) end)
+         eventually(fun() -> call(Run, Leader, leader, []) =/= undefined end)
      end || _ <- lists:seq(1, 3)],
     [?assertMatch({ok, v, _}, call(Run, 1, lookup, [{key, I}, #{timeout => 20000}]))
      || I <- ?ALL].
@@ -255,8 +255,8 @@ owners_survive_a_restart_of_all_and_a_snapshot(Config) ->
     gone(Run, [process], #{}),
     %% And those of all, when all are started again.
     own(Run, Stays, process),
-    [ram_peers:shut_down(Run, I) || I <- ?ALL],
-    ram_peers:at_once(fun(I) -> ram_peers:restart(Run, I) end, ?ALL),
+    [ok = ram_peers:halt(Run, I) || I <- ?ALL],
+    [_ = ram_peers:restart(Run, I) || I <- ?ALL],
     gone(Run, [process], #{}).
 
 a_backup_restores_no_owned_key(Config) ->
@@ -295,22 +295,21 @@ many_keys_of_one_owner_hold_nobody_up(Config) ->
     Count = amount(2000, 20000),
     Owner = own_all(Run, 2, Count),
     ?assertEqual(Count, call(Run, 1, size, [])),
-    Writer = ram_peers:call(Run, 3, erlang, spawn, [?MODULE, put_on, [0]]),
+    Writer = ram_peers:call(Run, 3, erlang, spawn, [?MODULE, put_on, [writer, 0]]),
     kill(Run, Owner),
     eventually(fun() -> call(Run, 1, size, []) =< 1 end),
-    Longest = ram_peers:call(Run, 3, ?MODULE, longest, [Writer]) / 1000,
+    Longest = ram_peers:call(Run, 3, ?MODULE, longest, [Writer, make_ref()]) / 1000,
     ram_figure:at_most("longest put while the keys of an owner go", Longest, 50, "ms").
 
-put_on(Longest) ->
+put_on(Key, Longest) ->
     receive
         {stop, Ref, To} -> To ! {Ref, Longest}
     after 0 ->
-            {Us, ok} = timer:tc(ram, put, [writer, Longest]),
-            put_on(max(Us, Longest))
+            {Us, ok} = timer:tc(ram, put, [Key, Longest]),
+            put_on(Key, max(Us, Longest))
     end.
 
-longest(Writer) ->
-    Ref = make_ref(),
+longest(Writer, Ref) ->
     Writer ! {stop, Ref, self()},
     receive {Ref, Us} -> Us end.
 
@@ -328,20 +327,14 @@ own_both(Run, I) ->
 
 own_all(Run, I, Count) ->
     Owner = owner(Run, I),
-    Puts = [{put, {owned, N}, v, #{owner => Owner}} || N <- lists:seq(1, Count)],
-    put_all(Run, I, Puts),
+    [ok = ram_peers:call(Run, I, ?MODULE, own_many, [Owner, lists:seq(N, N + 999)])
+     || N <- lists:seq(1, Count, 1000)],
     Owner.
 
-own_many(Puts) ->
+own_many(Owner, Numbers) ->
+    Puts = [{put, {owned, N}, v, #{owner => Owner}} || N <- Numbers],
     {true, _, _} = ram:txn([], Puts, []),
     ok.
-
-put_all(_Run, _I, []) ->
-    ok;
-put_all(Run, I, Puts) ->
-    {Some, Rest} = lists:split(min(1000, length(Puts)), Puts),
-    ok = ram_peers:call(Run, I, ?MODULE, own_many, [Some]),
-    put_all(Run, I, Rest).
 
 owner(Run, I) ->
     ram_peers:call(Run, I, erlang, spawn, [?MODULE, waiter, []]).
@@ -356,13 +349,12 @@ waiter(Told) ->
         stop -> ok
     end.
 
-told(Owner) ->
-    Ref = make_ref(),
+told(Owner, Ref) ->
     Owner ! {told, Ref, self()},
     receive {Ref, Told} -> Told end.
 
 told_of(Run, Owner) ->
-    ram_peers:call(Run, index(Run, Owner), ?MODULE, told, [Owner]).
+    ram_peers:call(Run, index(Run, Owner), ?MODULE, told, [Owner, make_ref()]).
 
 %% Until it is dead.
 kill(Run, Owner) ->

@@ -1,5 +1,5 @@
-%% A torture run: a cluster, clients on its nodes, faults all the while; then everything is healed,
-%% every key is read on every node, and the history is checked.
+%% A torture run: a cluster, clients and receivers of watches on its nodes, faults all the while;
+%% then everything is healed, every key is read on every node, and the history is checked.
 %%
 %% Used by `make torture' (main/0) and ram_torture_SUITE. What is decided is decided by the seed:
 %% the schedule of faults and what each client asks for. What happens is not, since real nodes on a
@@ -39,13 +39,16 @@
 -define(SHORT_ELECTION_MS, {120, 200}).
 %% Few, so that logs are purged and nodes that were away are given snapshots.
 -define(SNAPSHOT_EVERY, 2000).
+%% Some seconds, so that watches that were away for long begin anew.
+-define(HISTORY_BYTES, 1 bsl 20).
 
 -spec run(options()) -> result().
 run(#{nodes := Count, wires := Wires, work := Work, histories := Folder} = Options) ->
     ok = filelib:ensure_path(Folder),
     %% Known before the run and not after it.
     _ = checker(),
-    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY}],
+    Env = [{call_timeout_ms, ?CALL_TIMEOUT_MS}, {snapshot_every, ?SNAPSHOT_EVERY},
+           {watch_history_bytes, ?HISTORY_BYTES}],
     Each = maps:with([each_start], Options),
     Run = ram_peers:start(Count, Work, Env,
                           Each#{wires => Wires, clocks => ram_peers:has_clocks()}),
@@ -108,15 +111,22 @@ start_clients(Run, I, Boots, Plan) ->
                                 || N <- lists:seq(1, Most)] end,
     Log = filename:join(maps:get(folder, Plan), lists:concat([node, I, ".log"])),
     ok = ram_peers:call(Run, I, ram_torture_client, log_to, [Log]),
-    ok = ram_peers:call(Run, I, ram_torture_client, start, [Names(".", Count), Plan]),
-    ok = ram_peers:call(Run, I, ram_torture_client, start,
-                        [Names(".reader", ?READERS), Plan#{role => reader}]).
+    Start = fun(Kind, Most, More) ->
+                    ok = ram_peers:call(Run, I, ram_torture_client, start,
+                                        [Names(Kind, Most), maps:merge(Plan, More)])
+            end,
+    Start(".", Count, #{}),
+    Start(".reader", ?READERS, #{role => reader}),
+    [Start("." ++ atom_to_list(Module), Most, #{role => Module, pause_ms_max => PauseMsMax})
+     || {Module, Most, PauseMsMax} <- ram_torture_client:workloads()],
+    ok = ram_peers:call(Run, I, ram_torture_receiver, start, [I, maps:get(folder, Plan)]).
 
 finish(Run, Folder, {From, Until}) ->
     ok = ram_nemesis:make_whole(Run),
     All = ram_peers:members(Run),
     Idle = fun(I) -> ram_peers:call(Run, I, ram_torture_client, running, []) =:= 0 end,
     ram_peers:eventually(fun() -> lists:all(Idle, All) end, ?END_MS),
+    ok = end_watches(Run, All, Folder),
     Read = fun(I) ->
                    Name = "final" ++ integer_to_list(I),
                    ok = ram_peers:call(Run, I, ram_torture_client, read_all,
@@ -124,6 +134,16 @@ finish(Run, Folder, {From, Until}) ->
                    exit({done, ok})
            end,
     ram_load:wait_all([spawn_monitor(fun() -> Read(I) end) || I <- All]).
+
+%% When all receivers have heard the last write.
+end_watches(Run, All, Folder) ->
+    Last = ram_peers:call(Run, hd(All), ram_torture_client, mark, ["mark", Folder]),
+    HasHeard = fun(I) ->
+                       Seen = ram_peers:call(Run, I, ram_torture_receiver, seen, []),
+                       is_integer(Seen) andalso Seen >= Last
+               end,
+    ram_peers:eventually(fun() -> lists:all(HasHeard, All) end, ?END_MS),
+    lists:foreach(fun(I) -> ok = ram_peers:call(Run, I, ram_torture_receiver, stop, []) end, All).
 
 states(Run) ->
     [{I, state(Run, I)} || I <- ram_peers:members(Run)].

@@ -9,6 +9,8 @@
          with_a_network_for_each_node_the_history_is_linearizable/1,
          a_history_with_a_stale_read_a_lost_update_or_a_lost_count_is_refused/1,
          a_history_of_half_a_transfer_or_of_a_read_of_two_moments_is_refused/1,
+         a_history_of_a_key_that_goes_early_comes_back_or_stays_is_refused/1,
+         a_history_of_a_watch_with_a_gap_a_duplicate_or_half_a_write_is_refused/1,
          a_seed_makes_one_schedule_and_all_faults_come_in_it/1,
          wires_are_slow_or_held_or_lossy_or_cut_as_told/1,
          what_a_network_of_its_own_holds_back_does_not_arrive/1]).
@@ -68,20 +70,59 @@ a_history_of_half_a_transfer_or_of_a_read_of_two_moments_is_refused(Config) ->
     Good = [Bank, Lists, ["i 1 look 30", "r 1 ok a=5 b=13 50", "i 2 lists m l 60",
                           "r 2 ok m=1 l=1 70"]],
     ?assertMatch({linearizable, _}, made_up(Config, "whole", Good)),
-    [begin
-         {Verdict, Text} = made_up(Config, Name, [Bank, Lists, Bad]),
-         ?assertEqual({Name, violation}, {Name, Verdict}),
-         ?assertNotEqual(nomatch, string:find(Text, Words))
-     end || {Name, Bad, Words} <- [{"half", Half, "the sum is 14, and was 18"},
-                                   {"mixed", Mixed, "G-single"},
-                                   {"stale_list", Stale, "lost_append"}]].
+    [refused(Config, Name, [Bank, Lists, Bad], Words)
+     || {Name, Bad, Words} <- [{"half", Half, "the sum is 14, and was 18"},
+                               {"mixed", Mixed, "G-single"},
+                               {"stale_list", Stale, "lost_append"}]].
+
+a_history_of_a_key_that_goes_early_comes_back_or_stays_is_refused(Config) ->
+    Put = ["i 1 timed put k v 1 0", "r 1 ok 10", "i 2 timed settled 1 20", "r 2 ok term 7 30",
+           "i 3 timed settled 1 9000020", "r 3 ok term 7 9000030"],
+    Gone = ["i 1 timed get k 40", "r 1 ok found v 50",
+            "i 2 timed get k 1000040", "r 2 ok found - 1000050"],
+    ?assertMatch({linearizable, _}, made_up(Config, "in_time", [Put, Gone])),
+    [refused(Config, Name, [Put, Bad], Words)
+     || {Name, Bad, Words}
+            <- [{"early", ["i 1 timed get k 999900", "r 1 ok found - 999990"], "has gone"},
+                {"back", Gone ++ ["i 3 timed get k 1000060", "r 3 ok found v 1000070"], "is back"},
+                {"late", ["i 1 timed touch k 1 2000040", "r 1 ok touched yes 2000050"],
+                 "had to be gone"}]].
+
+a_history_of_a_watch_with_a_gap_a_duplicate_or_half_a_write_is_refused(Config) ->
+    Writes = ["i 1 change k=v l=v 0", "r 1 ok rev 5 10", "i 2 change k! 20", "r 2 ok rev 6 30",
+              "i 3 change m=w 40", "r 3 ok rev 7 50", "i 4 content 60", "r 4 ok l=v m=w 70"],
+    Told = fun(Lines) -> ["w all initial 1", "b 4 2", "d 4 3" | Lines] end,
+    First = "m 5 k=v l=v 11",
+    Good = [First, "m 6 k!deleted 31", "w all from 7 40", "b 6 41", "m 7 m=w<- 51"],
+    ?assertMatch({linearizable, _},
+                 made_up(Config, "told", [Writes], [{"r.1.watch", Told(Good)}])),
+    [refused(Config, Name, [Writes], [{"r.1.watch", Told(Bad)}], Words)
+     || {Name, Bad, Words}
+            <- [{"gap", [First, "m 7 m=w 51"], "revision 6 was not sent"},
+                {"duplicate", [First, First], "cannot come after revision 5"},
+                {"half_write", ["m 5 k=v 11"], "it was not sent l"},
+                {"other_change", [First, "m 6 l!expired 31", "m 7 m=w 51"], "something else"},
+                {"not_the_table", Good ++ ["m 8 m!expired 71"], "m holds nothing"}]].
+
+refused(Config, Name, Clients, Words) ->
+    refused(Config, Name, Clients, [], Words).
+
+refused(Config, Name, Clients, Receivers, Words) ->
+    {Verdict, Text} = made_up(Config, Name, Clients, Receivers),
+    ?assertEqual({Name, violation}, {Name, Verdict}),
+    ?assertNotEqual(nomatch, string:find(Text, Words), Text).
 
 made_up(Config, Name, Clients) ->
+    made_up(Config, Name, Clients, []).
+
+made_up(Config, Name, Clients, Receivers) ->
     Folder = filename:join(ram_case:folder(Config), Name),
     ok = filelib:ensure_path(Folder),
     [ok = file:write_file(filename:join(Folder, integer_to_list(N) ++ ".history"),
                           [[Line, $\n] || Line <- ["# node n" | Lines]])
      || {N, Lines} <- lists:zip(lists:seq(1, length(Clients)), Clients)],
+    [ok = file:write_file(filename:join(Folder, File), [[Line, $\n] || Line <- Lines])
+     || {File, Lines} <- Receivers],
     ram_torture:check(Folder).
 
 a_seed_makes_one_schedule_and_all_faults_come_in_it(_Config) ->

@@ -8,7 +8,11 @@
 %%     i OP swap KEY NEW T | i OP add KEY N T | i OP cas KEY EXPECT NEW T
 %%     r OP ok [VALUE] T | r OP conflict T | r OP unknown T | r OP failed T
 %%
-%% What they do with several keys at once is in ram_torture_tables.
+%% What else they do is in modules of this behaviour, each with words of its own for these lines,
+%% and a judge of its own in ram-check: several keys at once (ram_torture_tables), which all clients
+%% do now and then; keys with a time to live (ram_torture_expiring) and writes that watches are told
+%% of (ram_torture_watched), by clients that do nothing else. Another one is a module and its name
+%% in workloads/0.
 %%
 %% Times are nanoseconds of the monotonic clock that all processes of the machine share. Lines go
 %% straight to the kernel, so that they outlive kill -9 of the node. A call without an answer in
@@ -27,7 +31,9 @@
 %% on for as long as the node holds its lease.
 -module(ram_torture_client).
 
--export([prepare/2, start/2, log_to/1, running/0, read_all/4, now_ns/0, keys/2, crashes/1]).
+-export([prepare/2, start/2, workloads/0, start_process/3, log_to/1, running/0, mark/2, read_all/4,
+         now_ns/0, keys/2, crashes/1]).
+-export_type([ask/0]).
 
 -define(EPOCH_NS, 10000000000).
 %% A file never grows to the limit on files that stands for a full disk.
@@ -37,27 +43,63 @@
 -define(ONE_OF_SO_MANY_IS_OF_TABLES, 4).
 
 -type plan() :: #{folder := string(), from_ns := integer(), until_ns := integer(),
-                  seed := integer(), role => reader}.
+                  seed := integer(), role => reader | module(), pause_ms_max => pos_integer()}.
+-type told() :: ok | {ok, term()} | conflict | unknown | failed.
+%% Does an operation and writes it down.
+-type ask() :: fun((Operation :: term()) -> told()).
+
+%% Before any client begins.
+-callback create(Seed :: integer()) -> ok.
+-callback opening() -> [Operation :: term()].
+%% What a client of this name does next, so long after the run began.
+-callback operation(Client :: string(), PassedNs :: non_neg_integer()) -> Operation :: term().
+%% The words of a line, and those of what was answered.
+-callback words(Operation :: term()) -> [binary()].
+-callback answer(Operation :: term(), Found :: term()) -> [binary()].
+%% `failed' when certainly nothing happened. What ram raises is not caught.
+-callback perform(Operation :: term()) -> told().
+%% When all faults are healed and all clients have ended, on each node: shows what came of it.
+-callback last(ask(), PassedNs :: non_neg_integer()) -> ok.
+
+%% @doc What is done besides single keys: by how many clients of its own a node, how fast.
+-spec workloads() -> [{module(), Clients :: non_neg_integer(), PauseMsMax :: pos_integer()}].
+workloads() ->
+    [{ram_torture_tables, 0, ?PAUSE_MS_MAX},
+     {ram_torture_expiring, 2, ?PAUSE_MS_MAX},
+     {ram_torture_watched, 1, 5 * ?PAUSE_MS_MAX}].
+
+modules() -> [Module || {Module, _, _} <- workloads()].
 
 %% @doc Makes the tables and opens the bank, before any client begins.
 -spec prepare(string(), integer()) -> ok.
 prepare(Folder, Seed) ->
-    ok = ram_torture_tables:create(Seed),
-    File = open(Folder, "opening"),
-    ok = call(File, 1, {tables, ram_torture_tables:opening()}),
-    file:close(File).
+    lists:foreach(fun(Module) -> ok = Module:create(Seed) end, modules()),
+    with_file(Folder, "opening", fun(Ask) ->
+        [ok = Ask({Module, Operation}) || Module <- modules(), Operation <- Module:opening()],
+        ok
+    end).
 
 %% @doc Starts clients with these names on this node. They end by themselves.
 -spec start([string()], plan()) -> ok.
 start(Names, Plan) ->
+    #{folder := Folder, seed := Seed} = Plan,
     Run = fun(Name) ->
-                  register(list_to_atom("ram_client_" ++ Name), self()),
-                  _ = rand:seed(exsss, {maps:get(seed, Plan), erlang:phash2(Name), 1}),
-                  try run(Name, 1, Plan)
-                  catch Class:Reason:Stack -> crashed(Name, Plan, {Class, Reason, Stack})
-                  end
+                  _ = rand:seed(exsss, {Seed, erlang:phash2(Name), 1}),
+                  run(Name, 1, Plan)
           end,
-    lists:foreach(fun(Name) -> spawn(fun() -> Run(Name) end) end, Names).
+    Start = fun(Name) -> start_process("ram_client_" ++ Name, Folder, fun() -> Run(Name) end) end,
+    lists:foreach(Start, Names).
+
+%% @doc A process of this name; if it crashes the run has failed.
+-spec start_process(string(), string(), fun(() -> term())) -> ok.
+start_process(Name, Folder, Run) ->
+    _ = spawn(fun() ->
+                      register(list_to_atom(Name), self()),
+                      try Run()
+                      catch Class:Reason:Stack -> crashed(Name, Folder, {Class, Reason, Stack})
+                      end
+              end),
+    ok.
 
 %% @doc From now on this node logs into a file.
 log_to(File) ->
@@ -72,8 +114,8 @@ now_ns() ->
     os:perf_counter(nanosecond).
 
 %% What the API must not do.
-crashed(Name, Plan, What) ->
-    File = filename:join(maps:get(folder, Plan), Name ++ ".crash"),
+crashed(Name, Folder, What) ->
+    File = filename:join(Folder, Name ++ ".crash"),
     ok = file:write_file(File, io_lib:format("~p~n", [What])).
 
 %% @doc Which clients of a run crashed, and how.
@@ -103,21 +145,24 @@ operations(Op, {File, Client}, #{until_ns := Until} = Plan) ->
             done;
         false ->
             Value = iolist_to_binary([Client, $-, integer_to_binary(Op)]),
-            Told = call(File, Op, operation(Client, Value, Plan)),
-            pause(Told),
+            pause(call(File, Op, operation(Client, Value, Plan)), Plan),
             operations(Op + 1, {File, Client}, Plan)
     end.
 
-pause(failed) -> receive after ?REFUSED_PAUSE_MS -> ok end;
-pause(_) -> receive after rand:uniform(?PAUSE_MS_MAX) -> ok end.
+pause(failed, _Plan) ->
+    receive after ?REFUSED_PAUSE_MS -> ok end;
+pause(_Told, Plan) ->
+    receive after rand:uniform(maps:get(pause_ms_max, Plan, ?PAUSE_MS_MAX)) -> ok end.
 
 operation(Client, _Value, #{role := reader} = Plan) ->
     Epoch = epoch(Plan),
     Names = names(),
     {read, key(lists:nth(1 + erlang:phash2({Client, Epoch}, length(Names)), Names), Epoch)};
+operation(Client, _Value, #{role := Module, from_ns := From}) ->
+    {Module, Module:operation(Client, now_ns() - From)};
 operation(Client, Value, #{from_ns := From} = Plan) ->
     case rand:uniform(?ONE_OF_SO_MANY_IS_OF_TABLES) of
-        1 -> {tables, ram_torture_tables:operation(Client, now_ns() - From)};
+        1 -> {ram_torture_tables, ram_torture_tables:operation(Client, now_ns() - From)};
         _ -> of_key(Value, Plan)
     end.
 
@@ -167,7 +212,7 @@ call(File, Op, Operation) ->
     ok = file:write(File, line([$i, Number | words(Operation)])),
     Told = told(Operation),
     ok = file:write(File, line([$r, Number | answered(Operation, Told)])),
-    case Told of failed -> failed; _ -> ok end.
+    Told.
 
 words({read, Key}) -> [<<"read">>, Key];
 words({write, Key, Value}) -> [<<"write">>, Key, Value];
@@ -176,11 +221,11 @@ words({delete, Key}) -> [<<"delete">>, Key];
 words({swap, Key, Value}) -> [<<"swap">>, Key, Value];
 words({take, Key}) -> [<<"swap">>, Key, <<"-">>];
 words({cas, Key, Seen, Value}) -> [<<"cas">>, Key, token(Seen), Value];
-words({tables, Operation}) -> ram_torture_tables:words(Operation);
-words({Add, Key}) when Add =:= add; Add =:= count -> [<<"add">>, Key, <<"1">>].
+words({Add, Key}) when Add =:= add; Add =:= count -> [<<"add">>, Key, <<"1">>];
+words({Module, Operation}) -> Module:words(Operation).
 
-answered({tables, Operation}, {ok, Found}) ->
-    [<<"ok">> | ram_torture_tables:answer(Operation, Found)];
+answered({Module, Operation}, {ok, Found}) when not is_binary(Operation) ->
+    [<<"ok">> | Module:answer(Operation, Found)];
 answered(_Operation, Told) ->
     answer(Told).
 
@@ -207,8 +252,6 @@ told(Operation) ->
         error:{expired, _Revision} -> failed
     end.
 
-perform({tables, Operation}) ->
-    ram_torture_tables:perform(Operation);
 perform({read, Key}) ->
     Value = case rand:uniform(2) of
                 1 -> ram:get(Key, absent);
@@ -236,7 +279,9 @@ perform({swap, Key, Value}) ->
     ok = ram:update(Key, Value, fun(Old) -> put(replaced, Old), Value end),
     {ok, get(replaced)};
 perform({add, Key}) ->
-    ram:update(Key, 1, fun(N) -> N + 1 end).
+    ram:update(Key, 1, fun(N) -> N + 1 end);
+perform({Module, Operation}) ->
+    Module:perform(Operation).
 
 value({ok, Value}) -> Value;
 value(error) -> absent.
@@ -254,12 +299,32 @@ cas(2, Key, Seen, Value) ->
         {false, _, _} -> conflict
     end.
 
-%% @doc Reads all once that a run of these times has written, at its end, as a client of this name.
+%% @doc Makes the last write that watches are told of, as a client of this name; its revision.
+-spec mark(string(), string()) -> ram:rev().
+mark(Name, Folder) ->
+    with_file(Folder, Name, fun(Ask) ->
+        ram_torture_watched:mark(of_module(ram_torture_watched, Ask))
+    end).
+
+%% @doc Reads all once that a run of these times has written, at its end, as a client of this name,
+%% and lets the other workloads come to their ends.
 -spec read_all(string(), string(), integer(), integer()) -> ok.
 read_all(Name, Folder, FromNs, UntilNs) ->
+    with_file(Folder, Name, fun(Ask) ->
+        lists:foreach(Ask, [{read, Key} || Key <- keys(FromNs, UntilNs)]),
+        Last = fun(Module) -> ok = Module:last(of_module(Module, Ask), UntilNs - FromNs) end,
+        lists:foreach(Last, modules())
+    end).
+
+of_module(Module, Ask) ->
+    fun(Operation) -> Ask({Module, Operation}) end.
+
+with_file(Folder, Name, Do) ->
     File = open(Folder, Name),
-    Operations = [{read, Key} || Key <- keys(FromNs, UntilNs)]
-        ++ [{tables, Last} || Last <- ram_torture_tables:last(UntilNs - FromNs)],
-    Do = fun(Operation, Op) -> _ = call(File, Op, Operation), Op + 1 end,
-    _ = lists:foldl(Do, 1, Operations),
-    file:close(File).
+    Count = counters:new(1, []),
+    Done = Do(fun(Operation) ->
+                      ok = counters:add(Count, 1, 1),
+                      call(File, counters:get(Count, 1), Operation)
+              end),
+    ok = file:close(File),
+    Done.

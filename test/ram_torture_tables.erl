@@ -11,8 +11,9 @@
 %% The bank is a set or ordered, as the seed has it. Lists are ordered and live for two seconds, so
 %% that they stay short; those of one time begin alike and are also read as a range.
 -module(ram_torture_tables).
+-behaviour(ram_torture_client).
 
--export([create/1, opening/0, operation/2, last/1, words/1, answer/2, perform/1]).
+-export([create/1, opening/0, operation/2, last/2, words/1, answer/2, perform/1]).
 -export_type([operation/0]).
 
 -type step() :: {read, binary()} | {append, binary(), integer()}.
@@ -35,8 +36,8 @@ create(Seed) ->
     ok = ram:create_table(bank, #{type => Type}),
     ok = ram:create_table(lists, #{type => ordered_set}).
 
--spec opening() -> operation().
-opening() -> open.
+-spec opening() -> [operation()].
+opening() -> [open].
 
 %% @doc What a client of this name does next, so long after the run began.
 -spec operation(string(), non_neg_integer()) -> operation().
@@ -62,10 +63,11 @@ steps(Keys, Number) ->
         ++ [{read, Key} || Key <- Rest].
 
 %% @doc What shows at the end of a run what came of it.
--spec last(non_neg_integer()) -> [operation()].
-last(PassedNs) ->
-    [look | [{lists, [{read, Key} || Key <- lists_of(Epoch)]}
-             || Epoch <- lists:seq(0, epoch(PassedNs))]].
+-spec last(ram_torture_client:ask(), non_neg_integer()) -> ok.
+last(Ask, PassedNs) ->
+    Reads = [{lists, [{read, Key} || Key <- lists_of(Epoch)]}
+             || Epoch <- lists:seq(0, epoch(PassedNs))],
+    lists:foreach(Ask, [look | Reads]).
 
 epoch(PassedNs) -> PassedNs div ?EPOCH_NS.
 

@@ -16,6 +16,7 @@
          a_receiver_that_is_too_slow_is_told_that_it_lost_and_holds_up_nobody/1,
          a_watch_that_was_ended_sends_nothing_and_leaves_nothing/1,
          a_receiver_that_died_leaves_nothing/1,
+         the_status_tells_how_many_watches_there_are_and_what_they_take/1,
          another_process_may_be_the_receiver/1,
          values_of_every_kind_arrive/1,
          a_watch_that_makes_no_sense_is_refused/1]).
@@ -248,6 +249,20 @@ ended(Key) ->
          receive {ram_event, Watch, _, _} -> error(sent) after 0 -> ok end
      end || N <- lists:seq(1, 200)],
     ok.
+
+the_status_tells_how_many_watches_there_are_and_what_they_take(Config) ->
+    each(Config, fun(Run, I, Name) ->
+        Status = fun() -> maps:get(watches, call(Run, I, status, [])) end,
+        ok = ram_peers:eventually(fun() -> maps:get(count, Status()) =:= 0 end),
+        {Watch, _} = watch(Run, I, Name, all, #{events_max => 1, mode => keeps}),
+        _ = [put_rev(Run, 1, {Name, N}, <<0:8000>>, #{}) || N <- [1, 2, 3]],
+        Waits = fun() -> #{queued_bytes := Bytes} = Status(), Bytes >= 2000 end,
+        ok = ram_peers:eventually(Waits),
+        ?assertMatch(#{count := 1, history_bytes := Bytes} when Bytes >= 3000, Status()),
+        ok = call(Run, I, ram_listener, unwatch, [{Name, Watch}]),
+        ?assertMatch(#{count := 0, queued_bytes := 0}, Status()),
+        ok = call(Run, I, ram_listener, stop, [Name])
+    end).
 
 a_receiver_that_died_leaves_nothing(Config) ->
     each(Config, fun(Run, I, Name) ->

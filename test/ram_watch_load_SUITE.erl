@@ -8,18 +8,24 @@
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
 -export([ten_thousand_watches_of_different_keys_cost_writers_little/1,
          one_watch_of_everything_under_full_load_is_told_all_in_order/1,
+         one_watch_of_everything_is_told_fifty_thousand_puts_a_second_or_that_it_lost/1,
          receivers_that_sleep_hold_up_nobody_and_take_bounded_memory/1]).
 %% On a node.
 -export([turn/3, watch_each/1, stop_watching/0, puts/3, follow/1, followed/0, sleepers/2]).
+-export([follow_groups/0, put_groups/2, groups_told/1]).
 
 -define(KEYS, 10000).
 -define(WRITERS, 10).
+%% 20 callers that each put 50 keys in one write, 55 times a second: 55,000 puts.
+-define(CALLERS, 20).
+-define(GROUP, 50).
+-define(GROUPS_A_SECOND, 55).
 
 suite() ->
     [{timetrap, {minutes, 5}}].
 
 all() ->
-    ram_case:all(?MODULE, [watch_each, follow]).
+    ram_case:all(?MODULE, [watch_each, follow, groups_told]).
 
 init_per_testcase(_Case, Config) ->
     ram_case:start_cluster(Config, 3, [], direct).
@@ -135,6 +141,75 @@ followed() ->
     Pid = whereis(?MODULE),
     Pid ! {followed, self()},
     receive {Pid, {[], Most}} -> {[0], Most}; {Pid, Followed} -> Followed end.
+
+%% As a service writes that has much to write: callers with groups of keys, at a steady rate.
+one_watch_of_everything_is_told_fifty_thousand_puts_a_second_or_that_it_lost(Config) ->
+    Run = run(Config),
+    Follower = hd([1, 2, 3] -- [ram_peers:leader(Run, 1)]),
+    Seconds = ram_case:amount(2, 10),
+    [begin
+         ok = call(Run, I, ?MODULE, follow_groups, []),
+         {Put, Ms} = call(Run, I, ?MODULE, put_groups, [?CALLERS, Seconds]),
+         Told = call(Run, I, ?MODULE, groups_told, [Put]),
+         io:format("~p events in ~p ms; ~p~n", [?GROUP * lists:sum(maps:values(Put)), Ms, Told]),
+         ok = call(Run, I, ?MODULE, stop_watching, []),
+         ram_figure:at_least("puts a second while one watches everything",
+                             ?GROUP * lists:sum(maps:values(Put)) * 1000 / Ms, 50000, "a second")
+     end || I <- [ram_peers:leader(Run, 1), Follower]].
+
+%% How many groups each caller put, and in what time.
+put_groups(Callers, Seconds) ->
+    Begin = erlang:monotonic_time(millisecond),
+    Count = Seconds * ?GROUPS_A_SECOND,
+    Pids = [spawn_monitor(fun() -> [put_group(Caller, N, Begin) || N <- lists:seq(1, Count)] end)
+            || Caller <- lists:seq(1, Callers)],
+    [receive {'DOWN', Monitor, process, _, Reason} -> normal = Reason end || {_, Monitor} <- Pids],
+    Ms = erlang:monotonic_time(millisecond) - Begin,
+    {maps:from_list([{Caller, Count} || Caller <- lists:seq(1, Callers)]), Ms}.
+
+put_group(Caller, N, Begin) ->
+    Due = Begin + N * 1000 div ?GROUPS_A_SECOND,
+    receive after max(0, Due - erlang:monotonic_time(millisecond)) -> ok end,
+    ok = ram:put_many([{{Caller, K}, N} || K <- lists:seq(1, ?GROUP)]).
+
+%% It has to be told every group of every caller, whole, once and in order; or that it lost.
+follow_groups() ->
+    Self = self(),
+    Pid = spawn(fun() ->
+        register(?MODULE, self()),
+        {ok, _, Rev} = ram:watch(all, #{}),
+        Self ! {self(), watches},
+        follow_groups(Rev, #{})
+    end),
+    receive {Pid, watches} -> ok end.
+
+follow_groups(Last, Told) ->
+    receive
+        {ram_event, _Watch, Rev, lost} when Rev >= Last ->
+            follow_groups(lost, Told);
+        {ram_event, Watch, Rev, [{put, {Caller, _}, N} | _] = Events} when Rev > Last ->
+            ?assertEqual([{put, {Caller, K}, N} || K <- lists:seq(1, ?GROUP)], lists:sort(Events)),
+            ?assertEqual(N, maps:get(Caller, Told, 0) + 1),
+            ram:watch_ack(Watch, Rev),
+            follow_groups(Rev, Told#{Caller => N});
+        {told, From, Put} when Told =:= Put; Last =:= lost ->
+            From ! {self(), case Last of lost -> lost; _ -> all end},
+            follow_groups(Last, Told);
+        stop ->
+            exit(stopped)
+    end.
+
+%% Waits until it was told all of this.
+groups_told(Put) ->
+    Pid = whereis(?MODULE),
+    Monitor = monitor(process, Pid),
+    Pid ! {told, self(), Put},
+    receive
+        {Pid, Told} -> demonitor(Monitor, [flush]), Told;
+        {'DOWN', Monitor, process, Pid, Reason} -> error(Reason)
+    after 60000 ->
+        error({not_told, Put})
+    end.
 
 receivers_that_sleep_hold_up_nobody_and_take_bounded_memory(Config) ->
     Run = run(Config),

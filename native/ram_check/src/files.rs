@@ -30,6 +30,35 @@
 //! r OP ok [KEY=LIST ...] T             what each of its reads saw
 //! ```
 //!
+//! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; and of
+//! writes that watches are told of, for [`watches`](crate::watches):
+//!
+//! ```text
+//! i OP timed put KEY VALUE TTL T       also: timed touch KEY TTL, timed get KEY,
+//! i OP timed settled BOUND T           within which keys go while one leader leads
+//! r OP ok T                            after a put
+//! r OP ok touched yes|no T
+//! r OP ok found VALUE|- T
+//! r OP ok term TERM T                  the term that is led
+//! i OP change KEY=VALUE KEY! ... T     writes that, and deletes the keys with a !, at once
+//! r OP ok rev REVISION|- T
+//! i OP content T
+//! r OP ok KEY=VALUE ... T              or - for an empty table
+//! ```
+//!
+//! What the receivers of watches were sent stands in `NAME.NUMBER.watch`, the parts of a receiver
+//! in the order of their numbers, a line for each message:
+//!
+//! ```text
+//! w KEYS initial T                     asks for a watch with what is there; KEYS: all, key KEY,
+//! w KEYS from REVISION T               prefix PREFIX, range FROM TO
+//! b REVISION T                         it begins; changes after that revision follow
+//! c T                                  it does not: the history is shorter
+//! m REVISION CHANGE ... T              KEY=NEW, KEY=NEW<OLD (with - for none), KEY!WHY
+//! d REVISION T                         all that was there has been sent
+//! l REVISION T                         lost: all up to that revision was sent
+//! ```
+//!
 //! A call without a return is unknown: its client was killed. That may also have cut its last line,
 //! so what stands after the last newline is not read. All else that is not of this form is an
 //! error, named with its file and line: a judge that guesses is none.
@@ -44,9 +73,13 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts::Banking;
 use crate::calls::{CallId, Calls};
+use crate::expiry::Timed;
 use crate::history::{History, Malformed, Op, OpId, Ties};
 use crate::lists::Transaction;
-use crate::words::{Request, action, banked, number, outcome, read, request, told};
+use crate::watches::{Changing, Receiver, lines as of_receiver};
+use crate::words::{
+    Request, action, banked, changed, found as found_key, number, outcome, read, request, told,
+};
 
 /// Something that was done to the cluster, for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +95,9 @@ pub struct Folder {
     pub history: History,
     pub accounts: Calls<Banking>,
     pub lists: Calls<Transaction>,
+    pub timed: Calls<Timed>,
+    pub changing: Calls<Changing>,
+    pub receivers: Vec<Receiver>,
     pub faults: Vec<Fault>,
 }
 
@@ -85,10 +121,10 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// Reads all `*.history` files of a folder, and its `faults`.
+/// Reads all `*.history` and `*.watch` files of a folder, and its `faults`.
 pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
     let mut found = Folder { history: History::new(Ties::Overlap), ..Folder::default() };
-    let paths = history_files(folder).map_err(io_error(folder))?;
+    let paths = files(folder, "history").map_err(io_error(folder))?;
     if paths.is_empty() {
         return Err(ReadError::Empty { path: folder.into() });
     }
@@ -98,6 +134,7 @@ pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
         let mut file = File { client, node: String::new(), ops: HashMap::new() };
         lines(&path, &text, |line| file.line(line, &mut found))?;
     }
+    found.receivers = receivers(folder)?;
     let path = folder.join("faults");
     match fs::read_to_string(&path) {
         Ok(text) => lines(&path, &text, |line| {
@@ -115,16 +152,44 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> ReadError {
     move |error| ReadError::Io { path: path.clone(), error }
 }
 
-fn history_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn files(folder: &Path, kind: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "history") {
+        if path.extension().is_some_and(|extension| extension == kind) {
             paths.push(path);
         }
     }
     paths.sort();
     Ok(paths)
+}
+
+/// The parts of each are put together.
+fn receivers(folder: &Path) -> Result<Vec<Receiver>, ReadError> {
+    let mut parts = Vec::new();
+    for path in files(folder, "watch").map_err(io_error(folder))? {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let named = stem.rsplit_once('.').ok_or("a part has a number".to_owned());
+        let part = named.and_then(|(name, part)| Ok((name.to_owned(), number::<u64>(part)?)));
+        let (name, part) =
+            part.map_err(|why| ReadError::Line { path: path.clone(), line: 0, why })?;
+        parts.push((name, part, path));
+    }
+    parts.sort();
+    let mut receivers: Vec<Receiver> = Vec::new();
+    for (name, _, path) in parts {
+        let text = fs::read_to_string(&path).map_err(io_error(&path))?;
+        if receivers.last().is_none_or(|last| last.name != name) {
+            receivers.push(Receiver { name, events: Vec::new() });
+        }
+        if let Some(receiver) = receivers.last_mut() {
+            lines(&path, &text, |line| {
+                receiver.events.extend(of_receiver::event(line)?);
+                Ok(())
+            })?;
+        }
+    }
+    Ok(receivers)
 }
 
 /// Gives each whole line to `take`; an answer of words is an error of that line.
@@ -161,6 +226,8 @@ enum Called {
     Key(OpId),
     Accounts(CallId),
     Lists(CallId),
+    Timed(CallId),
+    Changing(CallId),
 }
 
 /// The file of one client, being read.
@@ -184,7 +251,9 @@ impl File {
             return Err("words stand apart by one space".to_owned());
         }
         match words.as_slice() {
-            ["i", op, kind, rest @ .., at] if !rest.is_empty() || *kind == "look" => {
+            ["i", op, kind, rest @ .., at]
+                if !rest.is_empty() || matches!(*kind, "look" | "content") =>
+            {
                 let (op, at_ns) = (number(op)?, number(at)?);
                 let called = self.call((kind, rest), at_ns, found)?;
                 match self.ops.insert(op, called) {
@@ -199,6 +268,8 @@ impl File {
                     Called::Key(id) => found.history.ret(id, outcome(rest)?, at_ns),
                     Called::Accounts(id) => found.accounts.ret(id, told(rest, banked)?, at_ns),
                     Called::Lists(id) => found.lists.ret(id, told(rest, read)?, at_ns),
+                    Called::Timed(id) => found.timed.ret(id, told(rest, found_key)?, at_ns),
+                    Called::Changing(id) => found.changing.ret(id, told(rest, changed)?, at_ns),
                 };
                 answer.map_err(|Malformed(why)| why.to_owned())
             }
@@ -219,6 +290,12 @@ impl File {
             }
             (Some(Request::Lists(request)), _) => {
                 Ok(Called::Lists(found.lists.call(client, node, request, at_ns)))
+            }
+            (Some(Request::Timed(request)), _) => {
+                Ok(Called::Timed(found.timed.call(client, node, request, at_ns)))
+            }
+            (Some(Request::Changing(request)), _) => {
+                Ok(Called::Changing(found.changing.call(client, node, request, at_ns)))
             }
             (None, [key, rest @ ..]) => {
                 let op = Op::new(key, action(kind, rest)?);

@@ -1,8 +1,9 @@
 //! Is a recorded history linearizable? The judge of the torture runs and of the simulator.
 //!
 //! What changes several keys at once has judges of its own, as [`Calls`]: [`accounts`] asks whether
-//! reads of a bank see it whole, [`lists`] whether transactions are strictly serializable. The rest
-//! is about operations on one key.
+//! reads of a bank see it whole, [`lists`] whether transactions are strictly serializable. So has
+//! what goes by itself, [`expiry`], and what is told unasked, [`watches`]. The rest is about
+//! operations on one key.
 //!
 //! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
 //! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged
@@ -26,6 +27,7 @@ pub mod accounts;
 mod budget;
 mod calls;
 mod check;
+pub mod expiry;
 mod explain;
 pub mod files;
 mod history;
@@ -33,6 +35,7 @@ pub mod lists;
 mod problem;
 pub mod report;
 mod search;
+pub mod watches;
 mod words;
 
 pub use budget::Budget;

@@ -1,10 +1,10 @@
-//! `ram-check FOLDER`: are the histories in this folder linearizable, and their transactions
-//! strictly serializable?
+//! `ram-check FOLDER`: are the histories in this folder linearizable, their transactions strictly
+//! serializable, their keys gone in time, their watches told of all?
 //!
 //! Prints what was read and the verdict; on a violation the key, the operation that cannot be
-//! placed and those it contradicts, or the transactions that cannot be, and with `--report` an HTML
-//! page that draws or tells them. Exit status: 0 linearizable, 1 violation, 2 malformed input or
-//! usage, 3 undecided within the budget.
+//! placed and those it contradicts, or what another judge found that cannot be, and with
+//! `--report` an HTML page that draws or tells it. Exit status: 0 linearizable, 1 violation, 2
+//! malformed input or usage, 3 undecided within the budget.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ram_check::files::{Folder, read_folder};
 use ram_check::{
     Budget, Calls, History, OpId, Outcome, Record, Request, Verdict, Violation, accounts, check,
-    lists, report, show_state,
+    expiry, lists, report, show_state, watches,
 };
 
 const USAGE: &str = "usage: ram-check FOLDER [--report FILE.html] [--budget-s N]";
@@ -56,12 +56,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     print_counts(&found.history);
     print_calls("bank", &found.accounts);
     print_calls("lists", &found.lists);
+    print_calls("expiry", &found.timed);
+    print_calls("watched", &found.changing);
     let start = Instant::now();
-    let transactions = judge_transactions(&found);
+    let violations = judge_calls(&found);
     let budget = Budget::of_time(Duration::from_secs(arguments.budget_s));
     let verdict = check(&found.history, &budget);
     println!("time      {:.2} s", start.elapsed().as_secs_f64());
-    if let Some((what, text)) = &transactions {
+    for (what, text) in &violations {
         println!("verdict   VIOLATION in the {what}\n\n{text}");
     }
     let page = match &verdict {
@@ -69,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             print_violation(&found.history, violation);
             Some(report::page(&found.history, &found.faults, violation))
         }
-        _ => transactions.map(|(what, text)| report::text_page(what, &text)),
+        _ => violations.first().map(|(what, text)| report::text_page(what, text)),
     };
     match (page, verdict) {
         (Some(page), _) => {
@@ -91,13 +93,46 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
 }
 
+/// What the judges of [`Calls`] found, each the first violation that it met.
+fn judge_calls(found: &Folder) -> Vec<(&'static str, String)> {
+    let judges = [judge_accounts, judge_lists, judge_expiry, judge_watches];
+    judges.iter().filter_map(|judge| judge(found)).collect()
+}
+
 /// Where the violation is, and what it is.
-fn judge_transactions(found: &Folder) -> Option<(&'static str, String)> {
-    if let Some(violation) = accounts::check(&found.accounts) {
-        return Some(("bank", violation.explain(&found.accounts)));
-    }
+type Judged = Option<(&'static str, String)>;
+
+fn judge_accounts(found: &Folder) -> Judged {
+    let violation = accounts::check(&found.accounts)?;
+    Some(("bank", violation.explain(&found.accounts)))
+}
+
+fn judge_lists(found: &Folder) -> Judged {
     let anomaly = lists::check(&found.lists)?;
     Some(("lists", anomaly.explain(&found.lists)))
+}
+
+fn judge_expiry(found: &Folder) -> Judged {
+    match expiry::check(&found.timed, &found.faults) {
+        Ok(expiry::Looked { gone, in_time }) => {
+            println!("expired   {gone} found gone, {in_time} in time");
+            None
+        }
+        Err(violation) => Some(("expiry", violation.explain(&found.timed))),
+    }
+}
+
+fn judge_watches(found: &Folder) -> Judged {
+    match watches::check(&found.changing, &found.receivers) {
+        Ok(looked) => {
+            let watches::Looked { messages, initial, resumed, lost, compared } = looked;
+            println!("receivers {}, messages {messages}", found.receivers.len());
+            println!("watches   {initial} anew, {resumed} went on, {lost} lost");
+            println!("copies    {compared} compared");
+            None
+        }
+        Err(violation) => Some(("watches", violation.explain(&found.changing, &found.receivers))),
+    }
 }
 
 fn print_calls<R: Request>(what: &str, calls: &Calls<R>) {

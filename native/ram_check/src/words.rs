@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::accounts::{Balances, Banked, Banking};
 use crate::calls::Told;
+use crate::expiry::{self, Timed};
 use crate::history::{Action, Outcome, parse_state};
 use crate::lists::{Step, Transaction};
+use crate::watches::{self, Changing};
 
 pub fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
     match (kind, words) {
@@ -38,13 +40,15 @@ pub fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
     word.parse().map_err(|_| format!("not a number: {word:?}"))
 }
 
-/// What is asked of several keys at once.
+/// What a judge of its own is asked about.
 pub enum Request {
     Accounts(Banking),
     Lists(Transaction),
+    Timed(Timed),
+    Changing(Changing),
 }
 
-/// `None`: it is of one key.
+/// `None`: it is of a key without a time to live, for the search.
 pub fn request(kind: &str, words: &[&str]) -> Result<Option<Request>, String> {
     Ok(Some(match (kind, words) {
         ("open", _) => Request::Accounts(Banking::Open(balances(words)?)),
@@ -57,7 +61,13 @@ pub fn request(kind: &str, words: &[&str]) -> Result<Option<Request>, String> {
             let steps = words.iter().map(|word| step(word));
             Request::Lists(Transaction(steps.collect::<Result<_, _>>()?))
         }
-        ("transfer" | "look", _) => {
+        ("timed", words) => Request::Timed(timed(words)?),
+        ("change", words) => {
+            let steps = words.iter().map(|word| write(word));
+            Request::Changing(Changing::Write(steps.collect::<Result<_, _>>()?))
+        }
+        ("content", []) => Request::Changing(Changing::Find),
+        ("transfer" | "look" | "content", _) => {
             return Err(format!("no operation: {kind} with {} words", words.len()));
         }
         _ => return Ok(None),
@@ -71,7 +81,28 @@ fn step(word: &str) -> Result<Step, String> {
     }
 }
 
-/// The outcome of what is done with several keys.
+fn timed(words: &[&str]) -> Result<Timed, String> {
+    let time = |word: &str| if word == "-" { Ok(None) } else { number(word).map(Some) };
+    match words {
+        ["put", key, value, ttl_ms] => {
+            let (key, value, ttl_ms) = ((*key).into(), (*value).into(), time(ttl_ms)?);
+            Ok(Timed::Put { key, value, ttl_ms })
+        }
+        ["touch", key, ttl_ms] => Ok(Timed::Touch { key: (*key).into(), ttl_ms: time(ttl_ms)? }),
+        ["get", key] => Ok(Timed::Get { key: (*key).into() }),
+        ["settled", bound_ms] => Ok(Timed::Settled { bound_ms: number(bound_ms)? }),
+        _ => Err(format!("no operation: timed {}", words.join(" "))),
+    }
+}
+
+fn write(word: &str) -> Result<(Arc<str>, Option<Arc<str>>), String> {
+    match word.strip_suffix('!') {
+        Some(key) => Ok((key.into(), None)),
+        None => pair(word).map(|(key, value)| (key.into(), Some(value.into()))),
+    }
+}
+
+/// The outcome of what a judge of its own is asked about.
 pub fn told<A>(
     words: &[&str],
     answer: impl FnOnce(&[&str]) -> Result<A, String>,
@@ -107,6 +138,28 @@ pub fn read(words: &[&str]) -> Result<Vec<Vec<i64>>, String> {
         (_, numbers) => numbers.split(',').map(number).collect(),
     };
     words.iter().map(list).collect()
+}
+
+pub fn found(words: &[&str]) -> Result<expiry::Answer, String> {
+    match words {
+        [] => Ok(expiry::Answer::Done),
+        ["touched", "yes"] => Ok(expiry::Answer::Touched(true)),
+        ["touched", "no"] => Ok(expiry::Answer::Touched(false)),
+        ["found", "-"] => Ok(expiry::Answer::Found(None)),
+        ["found", value] => Ok(expiry::Answer::Found(Some((*value).into()))),
+        ["term", term] => Ok(expiry::Answer::Term(number(term)?)),
+        _ => Err(format!("no answer: {}", words.join(" "))),
+    }
+}
+
+pub fn changed(words: &[&str]) -> Result<watches::Answer, String> {
+    let entry = |word: &&str| pair(word).map(|(key, value)| (key.into(), value.into()));
+    match words {
+        ["rev", "-"] => Ok(watches::Answer::At(None)),
+        ["rev", revision] => Ok(watches::Answer::At(Some(number(revision)?))),
+        ["-"] => Ok(watches::Answer::Found(watches::Content::new())),
+        _ => Ok(watches::Answer::Found(words.iter().map(entry).collect::<Result<_, _>>()?)),
+    }
 }
 
 fn pair(word: &str) -> Result<(&str, &str), String> {

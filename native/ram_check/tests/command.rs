@@ -106,6 +106,16 @@ fn malformed_lines_are_named_and_exit_with_2() {
         ("i 2 transfer a b x 5", "not a number: \"x\""),
         ("i 2 open a 5", "not KEY=VALUE: \"a\""),
         ("i 2 lists l+x 5", "not a number: \"x\""),
+        ("i 2 timed put k v 5", "no operation: timed put k v"),
+        ("i 2 timed put k v x 5", "not a number: \"x\""),
+        ("i 2 timed touch k 5", "no operation: timed touch k"),
+        ("i 2 timed get k 5\nr 2 ok touched yes 6", "not one of this kind"),
+        ("i 2 timed get k 5\nr 2 ok v 6", "no answer: v"),
+        ("i 2 change k 5", "not KEY=VALUE: \"k\""),
+        ("i 2 change 5", "neither a call nor a return"),
+        ("i 2 change k! 5\nr 2 ok rev x 6", "not a number: \"x\""),
+        ("i 2 content 5\nr 2 ok rev 1 6", "not one of this kind"),
+        ("i 2 content k 5", "no operation: content with 1 words"),
         ("i 2 lists 5", "neither a call nor a return"),
         ("i 2 look 5\nr 2 ok 6", "not one of this kind"),
         ("i 2 look 5\nr 2 conflict 6", "no outcome: conflict"),
@@ -121,6 +131,43 @@ fn malformed_lines_are_named_and_exit_with_2() {
         let place = format!("bad.history:{line}: ");
         assert!(text.contains(&place) && text.contains(why), "{lines}: {text}");
     }
+}
+
+#[test]
+fn malformed_lines_of_receivers_are_named_and_exit_with_2() {
+    let cases = [
+        ("x", "nothing that a receiver is sent"),
+        ("w some initial 5", "nothing to be watched: some"),
+        ("w key k from x 5", "not a number: \"x\""),
+        ("m 7 k 5", "no change of a key: \"k\""),
+        ("m 7 k!gone 5", "no change of a key: \"k!gone\""),
+        ("b 7 x", "not a number: \"x\""),
+    ];
+    for (line, why) in cases {
+        let text = format!("# torn below\n{line}\nm 7 k=");
+        let folder = folder(&[("a.history", WRITER), ("r.2.watch", &text)]);
+        let (status, text) = ram_check(folder.path(), &[]);
+        assert_eq!(status, Some(2), "{line}: {text}");
+        assert!(text.contains("r.2.watch:2: ") && text.contains(why), "{line}: {text}");
+    }
+    let folder = folder(&[("a.history", WRITER), ("r.watch", "")]);
+    let (status, text) = ram_check(folder.path(), &[]);
+    assert!(status == Some(2) && text.contains("a part has a number"), "{text}");
+}
+
+#[test]
+fn the_parts_of_a_receiver_are_one_in_the_order_of_their_numbers() {
+    let calls = "# node n\ni 1 change k=v 3\nr 1 ok rev 5 9\n";
+    let second = "w all from 5 6\nb 4 7\nm 5 k=v 8\n";
+    let first = "w all initial 3\nb 4 4\nd 4 5\nm 5 k=";
+    let files = [("a.history", calls), ("r.10.watch", second), ("r.9.watch", first)];
+    let (status, text) = ram_check(folder(&files).path(), &[]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("receivers 1, messages 1"), "{text}");
+    let gap = "w all from 6 6\nb 5 7\n";
+    let files = [("a.history", calls), ("r.10.watch", gap), ("r.9.watch", first)];
+    let (status, text) = ram_check(folder(&files).path(), &[]);
+    assert!(status == Some(1) && text.contains("VIOLATION in the watches"), "{text}");
 }
 
 const BANK: &str = "# node n1\ni 1 open a=5 b=5 1\nr 1 ok 2\ni 2 transfer a b 3 10\nr 2 ok 20\n\

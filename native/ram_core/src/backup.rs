@@ -24,7 +24,7 @@ use ram_raft::state_machine::Applied;
 use ram_raft::worker::Worker;
 use ram_store::answer::Answer;
 use ram_store::write;
-use ram_table::tables::{TableType, TablesSnapshot};
+use ram_table::tables::{DEFAULT_NAME, TableType, TablesSnapshot};
 
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -85,7 +85,8 @@ impl BackupService {
             self.work(move |worker| BackupFile::check(&of, &limits, worker)).await?;
         self.sync(step_timeout).await?;
         let tables = self.applied.tables();
-        if tables.default_table().entries() > 0 || tables.count() > 1 {
+        let is_of_users = |name: &String| name != DEFAULT_NAME && !backup_file::is_own(name);
+        if tables.default_table().entries() > 0 || tables.names().iter().any(is_of_users) {
             return Err(Error::NotEmpty);
         }
         let mut puts = Puts::new(self, step_timeout);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::Limits;
 use crate::identity::{ClusterId, EncodedClusterId};
 use crate::{Error, Result};
+use ram_limits::OWN_TABLES;
 use ram_log::{Disk, DiskError, Kind, SingleFileDisk, SnapshotReader, SnapshotWriter};
 use ram_raft::worker::{Pace, Worker};
 use ram_store::codec;
@@ -100,22 +101,34 @@ impl BackupFile {
     /// as it was written and every entry may be put under these limits.
     pub fn check(path: &Path, limits: &Limits, worker: &Worker) -> Result<(Head, u64)> {
         let mut file = BackupFile::open(path)?;
-        let mut puts = 0;
-        let within_limits = |content: Content| {
-            let Content::Entries(entries) = content else { return Ok(0) };
+        let (mut found, mut puts) = (0, 0);
+        let mut is_own_table = false;
+        let mut within_limits = |content: Content| {
+            let entries = match content {
+                Content::Table(TableHead { name, .. }) => {
+                    is_own_table = is_own(name);
+                    return Ok((0, 0));
+                }
+                Content::Entries(entries) => entries,
+            };
             let check = |entry: &Entry| limits.check(entry.key, Some(entry.value)).err();
-            entries.iter().find_map(check).map_or(Ok(entries.len() as u64), Err)
+            let restored =
+                entries.iter().filter(|entry| !is_own_table && is_restored(entry)).count();
+            let counts = (entries.len() as u64, restored as u64);
+            entries.iter().find_map(check).map_or(Ok(counts), Err)
         };
-        while let Some(checked) = file.next_block(within_limits)? {
+        while let Some(checked) = file.next_block(&mut within_limits)? {
             if worker.is_closing() {
                 return Err(Error::Stopped);
             }
-            puts += checked?;
+            let (here, restored) = checked?;
+            found += here;
+            puts += restored;
         }
         // More are possible: one that changed during the walk may be there twice.
-        if puts < file.head.entries {
+        if found < file.head.entries {
             let (name, entries) = (&file.name, file.head.entries);
-            return Err(Error::File(format!("{name}: {puts} entries, where {entries} must be")));
+            return Err(Error::File(format!("{name}: {found} entries, where {entries} must be")));
         }
         Ok((file.head, puts))
     }
@@ -129,22 +142,26 @@ impl BackupFile {
         Err(Error::File(format!("{}: it was replaced meanwhile", file.name)))
     }
 
-    /// The writes that restore the next block.
+    /// The writes that restore the next block; those of ram's own tables are none.
     pub fn next_writes(&mut self) -> Result<Option<Restoring>> {
-        let table = self.table.clone();
+        let mut table = std::mem::take(&mut self.table);
         let restoring = self.next_block(|content| match content {
             Content::Table(TableHead { name, ordered, .. }) => {
-                Restoring::Table { name: name.into(), ordered }
+                table = name.into();
+                match is_own(&table) {
+                    true => Restoring::Puts(Vec::new()),
+                    false => Restoring::Table { name: name.into(), ordered },
+                }
             }
             Content::Entries(entries) => {
+                let entries =
+                    entries.into_iter().filter(|entry| !is_own(&table) && is_restored(entry));
                 let put = |entry: Entry| Encoded::one(&table, &entry.put()).into_bytes();
-                Restoring::Puts(entries.into_iter().map(put).collect())
+                Restoring::Puts(entries.map(put).collect())
             }
-        })?;
-        if let Some(Restoring::Table { name, .. }) = &restoring {
-            self.table.clone_from(name);
-        }
-        Ok(restoring)
+        });
+        self.table = table;
+        restoring
     }
 
     fn next_block<T>(&mut self, visit: impl FnOnce(Content) -> T) -> Result<Option<T>> {
@@ -155,6 +172,16 @@ impl BackupFile {
             Err(error) => Err(Error::File(format!("{}, byte {offset}: {error}", self.name))),
         }
     }
+}
+
+/// Not what was owned: its owner is of another cluster, or gone.
+fn is_restored(entry: &Entry<'_>) -> bool {
+    entry.owner.is_empty()
+}
+
+/// Does this table belong to ram itself?
+pub fn is_own(table: &str) -> bool {
+    table.starts_with(OWN_TABLES)
 }
 
 /// As [`DiskError`] says it, without the advice for a data folder.

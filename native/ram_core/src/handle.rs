@@ -309,7 +309,7 @@ impl Handle {
     }
 
     pub fn status(&self) -> Result<Status> {
-        self.with(Running::status)
+        self.with(|running| running.status(self.watches.sizes()))
     }
 
     /// Tells where a member listens now; newer than what the log says.

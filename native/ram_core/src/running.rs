@@ -2,6 +2,7 @@
 
 use crate::identity::Identity;
 use crate::status::{ReadStatus, Role, Status, Suffrage};
+use crate::watch::Sizes;
 use ram_net::PeerId;
 use ram_raft::entry;
 use ram_raft::replica::{Replica, role};
@@ -33,7 +34,7 @@ impl Running {
     }
 
     /// Reads no file: a disk that is slow or broken is one of the times when it is asked for.
-    pub fn status(&self) -> Status {
+    pub fn status(&self, watches: Sizes) -> Status {
         let replica = &self.replica;
         let metrics = replica.metrics();
         let tables = replica.applied.tables();
@@ -70,6 +71,7 @@ impl Running {
             entry_bytes: tables.bytes(),
             applied_groups: replica.applied.groups(),
             reads: self.read_status(),
+            watches,
             log: replica.log.stats(),
             net: self.replica.net.stats(),
             peers: self.replica.net.peers(),

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use ram_sabotage::{Fault, Kept};
 use ram_store::answer::Failure;
-use ram_store::write::DEFAULT_TABLE;
+use ram_store::write::without_default;
 use ram_table::item::Item;
 use ram_table::table::{HashSnapshot, Revoked, Table, TableSnapshot};
-use ram_table::tables::{DEFAULT_NAME, Tables};
+use ram_table::tables::Tables;
 
 /// What a table holds back for its scans.
 pub const SCAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -63,8 +63,7 @@ pub fn begin(tables: &Tables, name: Option<&str>) -> crate::Result<(Snapshots, u
     let names = name.map_or_else(|| tables.names(), |name| vec![name.to_owned()]);
     let begin = |name: String| {
         let table = find_table(tables, &name)?;
-        let name = if name == DEFAULT_NAME { DEFAULT_TABLE.into() } else { name };
-        Ok((name, Scanned::of(&table, revision, SCAN_BYTES_MAX)))
+        Ok((without_default(&name).to_owned(), Scanned::of(&table, revision, SCAN_BYTES_MAX)))
     };
     let snapshots: crate::Result<Snapshots> = names.into_iter().map(begin).collect();
     Ok((snapshots?, revision))

@@ -1,6 +1,7 @@
 //! The status of a member, as `ram:status/0` tells it.
 
 use crate::identity::ClusterId;
+use crate::watch::Sizes;
 use ram_lease::lease::NoLeaseReason;
 use ram_log::LogStats;
 use ram_net::{NetStats, PeerStatus};
@@ -39,6 +40,7 @@ pub struct Status {
     /// Log entries with commands that were applied here since the start.
     pub applied_groups: u64,
     pub reads: ReadStatus,
+    pub watches: Sizes,
     pub log: LogStats,
     pub net: NetStats,
     pub peers: Vec<PeerStatus>,

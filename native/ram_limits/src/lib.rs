@@ -118,6 +118,9 @@ pub const TTL_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 /// The longest owner of a key: the name of a process has that of its node.
 pub const OWNER_BYTES_MAX: usize = 2 * KIB;
 
+/// How the names of tables begin that belong to ram itself, and not to its users.
+pub const OWN_TABLES: &str = "$ram_";
+
 /// The least that a node may be told to pack into a message.
 pub const FRAME_BYTES_MIN: usize = 64 * KIB;
 

@@ -161,9 +161,3 @@ fn watch_ack<'a>(env: Env<'a>, watch: Term<'a>, revision: u64) -> Term<'a> {
     }
     atoms::ok().encode(env)
 }
-
-/// `{Watches, BytesThatWait, BytesOfHistory}`
-#[rustler::nif(schedule = "DirtyCpu")]
-fn watch_sizes(member: &MemberResource) -> (usize, u64, u64) {
-    member.node.watches().sizes()
-}

@@ -70,6 +70,7 @@ pub async fn lead(
             applied.timers().with(Timers::begin_anew);
             continue;
         }
+        #[cfg(feature = "sabotage")]
         if armed(Fault::ExpireByOwnClock) {
             let over = applied.timers().with(|timers| timers.over_by(replica.reads.uptime.ms()));
             over.iter().for_each(|taken| taken.end(applied.tables()));

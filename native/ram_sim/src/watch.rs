@@ -1,15 +1,21 @@
 //! Looks at every member after a step, and shows the invariants what has changed.
 
-use ram_core::observation::Observation;
+use bytes::Bytes;
+use ram_core::observation::{Observation, SeenEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::impostor::FAR_TERM;
-use crate::invariants::{HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, Sight};
+use crate::invariants::{
+    FullTime, HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, Sight,
+};
 use crate::world::{RunningMember, State};
+
+const NS_A_MS: u64 = 1_000_000;
 
 #[derive(Default)]
 pub struct Watch {
     pub invariants: Invariants,
+    full_time: FullTime,
     lease_ends: LeaseEnds,
     lease_marks: LeaseMarks,
     lease_records: LeaseRecords,
@@ -87,6 +93,9 @@ impl Watch {
             member.handle.seen_entries(range).unwrap_or_default()
         };
         let entries = read(from);
+        if now.leads {
+            self.full_time.leads(now.term, state.now_ns / NS_A_MS);
+        }
         let is_new_leader = now.leads && self.led.insert((now.id, now.term));
         let new_leader_log = is_new_leader.then(|| read(0));
         let has_applied = before.is_none_or(|before| before.applied_index != now.applied_index);
@@ -94,6 +103,9 @@ impl Watch {
         let items = looked.filter(|(at, _)| *at == now.applied_index).map(|(_, items)| items);
         for item in items.iter().flatten().flatten() {
             state.once.saw(&item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
+        }
+        if has_applied {
+            self.look_at_times(state, member, (from, &now), &entries)?;
         }
         let before_index = before.and_then(|before| before.membership_index);
         let has_changed = now.membership_index != before_index;
@@ -106,5 +118,24 @@ impl Watch {
             members: members.as_ref(),
             new_leader_log: new_leader_log.as_deref(),
         })
+    }
+
+    fn look_at_times(
+        &mut self,
+        state: &mut State,
+        member: &RunningMember,
+        (before, now): (u64, &Observation),
+        entries: &[SeenEntry],
+    ) -> Result<(), (&'static str, String)> {
+        let keys: Vec<Bytes> = state.timed.keys().cloned().collect();
+        let Some((at, items)) = member.handle.items(&keys) else { return Ok(()) };
+        if at != now.applied_index {
+            return Ok(());
+        }
+        let holds = keys.into_iter().zip(items).filter_map(|(key, item)| item.map(|_| key));
+        let (moment, holds) = ((member.start, state.now_ns / NS_A_MS), holds.collect());
+        self.full_time
+            .check(moment, (before, now), entries, (&mut state.timed, holds))
+            .map_err(|detail| (FullTime::NAME, detail))
     }
 }

@@ -46,6 +46,8 @@ pub struct State {
     pub lists: Calls<Transaction>,
     /// How many numbers were appended to lists: each is another one.
     pub numbers: i64,
+    /// Keys that were put with a time to live and are not known to have gone, in milliseconds.
+    pub timed: BTreeMap<Bytes, u64>,
     /// What receivers have heard of the default table, by their hosts.
     pub copies: BTreeMap<usize, Copy>,
     /// How often such a copy was compared with the table.
@@ -120,6 +122,7 @@ impl State {
             accounts: Calls::default(),
             lists: Calls::default(),
             numbers: 0,
+            timed: BTreeMap::new(),
             copies: BTreeMap::new(),
             compared: 0,
             once: Once::default(),

@@ -2,10 +2,9 @@
 
 use crate::Store;
 use crate::observe::{Change, Gone};
-use crate::write::{DEFAULT_TABLE, Setting};
+use crate::write::{Setting, without_default};
 use ram_table::item::{Item, Life, Meta};
 use ram_table::table::Table;
-use ram_table::tables::DEFAULT_NAME;
 
 impl Store {
     /// Sets an item of the table of this name.
@@ -27,6 +26,12 @@ impl Store {
     pub(crate) fn tell(&mut self, name: &str, old: Option<&Item>, new: Option<&Item>, gone: Gone) {
         let change = Change { table: without_default(name), old, new, gone };
         self.observers.iter_mut().for_each(|observer| observer.changed(&change));
+    }
+
+    /// Some items of a range that is deleted, in a write of its own.
+    pub(crate) fn tell_removed(&mut self, name: &str, items: &[Item]) {
+        let table = without_default(name);
+        self.observers.iter_mut().for_each(|observer| observer.removed(table, items));
     }
 
     /// What a table loses that is dropped, as far as anybody wants to know.
@@ -57,8 +62,4 @@ impl Store {
     pub(crate) fn life(&self, ttl_ms: u64) -> Option<Life> {
         Some(Life { ttl_ms, revision: self.next_revision(), since_ms: self.now_ms })
     }
-}
-
-fn without_default(name: &str) -> &str {
-    if name == DEFAULT_NAME { DEFAULT_TABLE } else { name }
 }

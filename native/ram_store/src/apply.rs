@@ -141,9 +141,7 @@ impl Store {
             }
             Begun::DeleteRange { table, name, range, entries } => {
                 let removed = table.remove_some(range);
-                for item in &removed {
-                    self.tell(name, Some(item), None, Gone::Deleted);
-                }
+                self.tell_removed(name, &removed);
                 let entries = entries + removed.len() as u64;
                 if removed.is_empty() {
                     let revision = self.end_write(entries > 0);

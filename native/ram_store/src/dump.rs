@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::Loaded;
 use crate::codec::{self, DecodeError};
-use crate::write::{Command, DEFAULT_TABLE, Owner, Place, Setting};
+use crate::write::{Command, Owner, Place, Setting, without_default};
 use crate::{StateMetadata, Store, sessions};
 use ram_limits::{BLOCK_BYTES, COUNTER_MAX, TABLE_NAME_BYTES_MAX, TABLES_MAX, TTL_MS_MAX};
 use ram_sabotage::{Fault, armed};
@@ -170,7 +170,7 @@ impl<E, W: FnMut(&[u8]) -> Result<(), E>> Blocks<W> {
         E: From<Revoked>,
     {
         for (name, table) in tables.tables() {
-            let name = if name == DEFAULT_NAME { DEFAULT_TABLE } else { name };
+            let name = without_default(name);
             let ordered = table.table_type() == TableType::OrderedSet;
             let head = TableHead { name, ordered, entries: table.entries() };
             self.write(&(0u8, head))?;

@@ -20,7 +20,8 @@
 //! [`write`] is the vocabulary, [`group`] what is proposed, [`parts`] how that is decoded,
 //! [`answer`] what comes back, [`dump`] the state as bytes for snapshots and backups, [`observe`]
 //! who is told of each change, [`timers`] which keys have a time to live, [`owners`] which have an
-//! owner, [`codec`] the one encoding. Left out: old values. A revision tells *that* a key changed, not what it was.
+//! owner, [`codec`] the one encoding. Left out: old values. A revision tells *that* a key changed,
+//! not what it was.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -8,6 +8,15 @@ pub trait Observer: Send + Sync {
     /// so each time: the second `old` has the revision of the write itself.
     fn changed(&mut self, change: &Change<'_>);
 
+    /// Some items of a range that is deleted: what such a write changes is told in this way alone.
+    /// Ranges may be of millions.
+    fn removed(&mut self, table: &str, items: &[Item]) {
+        for item in items {
+            let (old, new) = (Some(item), None);
+            self.changed(&Change { table, old, new, gone: Gone::Deleted });
+        }
+    }
+
     /// The write is over, and readers see it; all that was changed since the one before has this
     /// revision.
     fn written(&mut self, revision: u64);

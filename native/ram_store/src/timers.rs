@@ -16,6 +16,8 @@
 //! No call takes longer for more keys, but by their buckets: what does takes a budget.
 
 mod lists;
+#[cfg(feature = "sabotage")]
+mod own_clock;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -163,19 +165,6 @@ impl Timers {
         }
     }
 
-    /// For sabotage alone: the keys whose time has passed by a member's own clock.
-    pub fn over_by(&self, now_ms: u64) -> Vec<Taken> {
-        let is_over = |item: &&Item| {
-            let life = item.meta().life;
-            life.is_some_and(|life| life.since_ms + life.ttl_ms <= now_ms)
-        };
-        let of = |(table, lists): (&Arc<str>, &Lists)| {
-            let taken = |item: &Item| Taken { table: table.clone(), item: item.clone() };
-            lists.fresh.iter().flatten().filter(is_over).map(taken).collect::<Vec<_>>()
-        };
-        self.tables.iter().flat_map(of).collect()
-    }
-
     /// Frees some of what was dropped, and lists that mean nothing. True: there is more.
     pub fn free_some(&mut self) -> bool {
         if let Some(name) = self.tables.iter().find(|(_, lists)| lists.live == 0).map(|(n, _)| n) {
@@ -184,19 +173,6 @@ impl Timers {
         }
         self.dropped.pop();
         !self.dropped.is_empty()
-    }
-}
-
-impl Taken {
-    /// For sabotage alone: ends it behind the back of the log.
-    pub fn end(&self, tables: &Tables) {
-        if let Some(table) = tables.get(&self.table)
-            && is_meant(&self.table, tables, &self.item)
-        {
-            tables.begin_write();
-            table.remove(self.item.key());
-            tables.end_write(tables.revision());
-        }
     }
 }
 

@@ -15,9 +15,15 @@ use std::ops::Bound;
 
 use crate::codec;
 use ram_limits::OWNER_BYTES_MAX;
+use ram_table::tables::DEFAULT_NAME;
 
 /// The name of the table that is always there.
 pub const DEFAULT_TABLE: &str = "";
+
+/// A table as writes and dumps name it, by its name in [`Tables`](ram_table::tables::Tables).
+pub fn without_default(name: &str) -> &str {
+    if name == DEFAULT_NAME { DEFAULT_TABLE } else { name }
+}
 
 /// Both ends, of encoded keys. One that is upside down holds nothing.
 pub type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);

@@ -38,6 +38,8 @@ pub struct History {
     /// With those of the open chunk.
     bytes: u64,
     bytes_max: u64,
+    /// Of all writes so far.
+    passed_bytes: u64,
     /// What came after this revision is there.
     floor: u64,
     /// Tables of which more is missing: up to this revision.
@@ -53,6 +55,7 @@ impl History {
             open_bytes: 0,
             bytes: 0,
             bytes_max,
+            passed_bytes: 0,
             floor,
             floors: BTreeMap::new(),
         }
@@ -60,7 +63,8 @@ impl History {
 
     /// Begins anew, after this revision.
     pub fn restart(&mut self, floor: u64) {
-        *self = History::new(self.bytes_max, floor);
+        let passed_bytes = self.passed_bytes;
+        *self = History { passed_bytes, ..History::new(self.bytes_max, floor) };
     }
 
     pub fn bytes(&self) -> u64 {
@@ -76,6 +80,11 @@ impl History {
         self.bytes_max
     }
 
+    /// Of all writes so far.
+    pub fn passed_bytes(&self) -> u64 {
+        self.passed_bytes
+    }
+
     /// The write of this revision changed the table, and not all of it is there.
     pub fn miss(&mut self, table: Arc<str>, revision: u64) {
         if self.floors.len() >= FLOORS_MAX {
@@ -87,6 +96,7 @@ impl History {
 
     pub fn push(&mut self, write: Write) {
         let (bytes, revision) = (write.bytes(), write.revision);
+        self.passed_bytes += bytes;
         if bytes > self.bytes_max {
             return self.restart(revision);
         }

@@ -1,6 +1,7 @@
 //! The hub: all watches of a member, and the history. Owned by the thread that applies.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use foldhash::fast::FixedState;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::merged;
@@ -8,12 +9,18 @@ use super::history::{History, Write};
 use super::index::Index;
 use super::source::{Initial, Past};
 use super::watcher::{Before, Sent, Watcher};
-use super::watches::Token;
-use super::{Change, Compacted, Deliver, Event, Spec};
+use super::watches::{Sizes, Token};
+use super::{Change, Compacted, Deliver, Event, Gone, Spec};
 use ram_sabotage::{Fault, armed};
+use ram_table::item::Item;
 
 /// Of revisions, where a fault is armed.
 const WRONGED_EVERY: u64 = 64;
+
+/// Of a range that is deleted in a table that nobody watches, so many items are kept.
+const UNWATCHED_RANGE_MAX: usize = 1024;
+/// Writes that wait to be told.
+const UNTOLD_MAX: usize = 256;
 
 pub struct Hub {
     /// Of the newest write.
@@ -25,16 +32,20 @@ pub struct Hub {
     /// The changes are too many for the history; those that nobody watches are not kept.
     is_too_large: bool,
     missed: Vec<Arc<str>>,
+    /// Writes that are applied, whose changes are watched, and not yet told.
+    untold: VecDeque<Write>,
     /// The name of the table that was changed last.
     table: Arc<str>,
     history: History,
     index: Index,
-    watches: HashMap<u64, Watcher>,
+    watches: HashMap<u64, Watcher, FixedState>,
+    /// Watches that began in the history, by the bytes that may pass until they have read it.
+    readers: BTreeSet<(u64, u64)>,
     /// Watches that are to be stepped, each once.
     ready: VecDeque<u64>,
+    /// What waits for credit, of all watches.
+    queued_bytes: u64,
     is_closed: bool,
-    /// In the write that is distributed, a watch had no credit.
-    has_starved: bool,
 }
 
 impl Hub {
@@ -46,27 +57,21 @@ impl Hub {
             changes_bytes: 0,
             is_too_large: false,
             missed: Vec::new(),
+            untold: VecDeque::new(),
             table: "".into(),
             history: History::new(history_bytes_max, revision),
             index: Index::default(),
-            watches: HashMap::new(),
+            watches: HashMap::default(),
+            readers: BTreeSet::new(),
             ready: VecDeque::new(),
+            queued_bytes: 0,
             is_closed: false,
-            has_starved: false,
         }
     }
 
-    pub fn count(&self) -> usize {
-        self.watches.len()
-    }
-
-    pub fn history_bytes(&self) -> u64 {
-        self.history.bytes()
-    }
-
-    /// What waits for credit, of all watches.
-    pub fn queued_bytes(&self) -> u64 {
-        self.watches.values().map(Watcher::queued_bytes).sum()
+    pub fn sizes(&self) -> Sizes {
+        let watches = self.watches.len() as u64;
+        Sizes { watches, queued_bytes: self.queued_bytes, history_bytes: self.history.bytes() }
     }
 
     /// Begins a watch, between two writes: all changes after the revision that is returned are
@@ -78,6 +83,7 @@ impl Hub {
         initial: Option<Initial>,
         deliver: Box<dyn Deliver>,
     ) -> Result<u64, Compacted> {
+        self.tell();
         let from = spec.from.unwrap_or(self.revision + 1);
         let oldest = self.history.oldest(&spec.table);
         if from < oldest || !spec.may_wait && from > self.revision + 1 {
@@ -95,7 +101,12 @@ impl Hub {
         };
         let id = token.id();
         self.index.add(id, &spec.table, &spec.keys);
-        let watcher = Watcher::new(spec, token.clone(), deliver, from, before);
+        let mut watcher = Watcher::new(spec, token.clone(), deliver, from, before);
+        if watcher.reads_history() {
+            let until = self.history.passed_bytes() + self.history.bytes_max();
+            watcher.history_until = Some(until);
+            self.readers.insert((until, id));
+        }
         self.watches.insert(id, watcher);
         self.make_ready(id);
         Ok(from - 1)
@@ -103,12 +114,15 @@ impl Hub {
 
     #[cfg(feature = "simulation")]
     pub fn is_idle(&self, id: u64) -> bool {
-        self.watches.get(&id).is_some_and(|watcher| !watcher.has_work())
+        let has_work = self.watches.get(&id).is_none_or(Watcher::has_work);
+        !has_work && self.untold.is_empty()
     }
 
     /// The watch is over: nothing is sent any more.
     pub fn end(&mut self, id: u64) {
         let Some(watcher) = self.watches.remove(&id) else { return };
+        self.queued_bytes -= watcher.queued_bytes();
+        watcher.history_until.map(|until| self.readers.remove(&(until, id)));
         self.index.remove(id, &watcher.spec.table, watcher.keys());
     }
 
@@ -123,23 +137,16 @@ impl Hub {
     }
 
     fn lose_all(&mut self) {
+        self.tell();
         let ids: Vec<u64> = self.watches.keys().copied().collect();
         ids.into_iter().for_each(|id| self.lose(id, self.revision));
         self.ready.clear();
     }
 
-    /// The receiver has seen so many messages of this revision, and all before.
-    pub fn ack(&mut self, id: u64, revision: u64, messages: usize) {
-        if let Some(watcher) = self.watches.get_mut(&id) {
-            watcher.ack(revision, messages);
-            self.make_ready(id);
-        }
-    }
-
-    fn make_ready(&mut self, id: u64) {
+    /// Lists a watch that has something to send, and credit.
+    pub fn make_ready(&mut self, id: u64) {
         let Some(watcher) = self.watches.get_mut(&id) else { return };
-        watcher.note_starved();
-        if watcher.is_ready() && !watcher.is_listed {
+        if !watcher.is_listed && watcher.is_ready() {
             watcher.is_listed = true;
             self.ready.push_back(id);
         }
@@ -159,15 +166,21 @@ impl Hub {
             return self.end(id);
         }
         // It may have been without credit since.
-        let sent = if watcher.is_ready() { watcher.step() } else { Sent::Waits };
-        self.sent(id, sent, self.revision);
+        if !watcher.is_ready() {
+            return;
+        }
+        let before = watcher.queued_bytes();
+        let sent = watcher.step();
+        self.queued_bytes -= before - watcher.queued_bytes();
+        self.sent(id, sent, self.told());
         self.make_ready(id);
     }
 
     fn sent(&mut self, id: u64, sent: Sent, newest: u64) {
         match sent {
             Sent::Yes => {}
-            Sent::Waits => self.has_starved = true,
+            // It may be that there is credit by now.
+            Sent::Waits => self.make_ready(id),
             Sent::Lost => self.lose(id, newest),
             Sent::Dead => self.end(id),
         }
@@ -205,6 +218,19 @@ impl Hub {
         }
     }
 
+    /// Some items of a range that is deleted, in a write of its own. If it is long, and nobody
+    /// watches the table, the history does without.
+    pub fn removed(&mut self, table: &str, items: &[Item]) {
+        let is_long = self.changes.len() + items.len() > UNWATCHED_RANGE_MAX;
+        if !self.missed.is_empty() || is_long && !self.wants(table) {
+            self.forget_changes();
+            return;
+        }
+        for item in items {
+            self.changed(&Change { table, old: Some(item), new: None, gone: Gone::Deleted });
+        }
+    }
+
     fn forget_changes(&mut self) -> Vec<Event> {
         self.changes_bytes = 0;
         self.is_too_large = false;
@@ -221,7 +247,7 @@ impl Hub {
         is_watched
     }
 
-    /// The write is over, and is of this revision. Has a watch run out of credit?
+    /// The write is over, and is of this revision. Is there anything to be told, or sent?
     pub fn written(&mut self, revision: u64) -> bool {
         let newest = std::mem::replace(&mut self.revision, revision);
         for table in std::mem::take(&mut self.missed) {
@@ -235,33 +261,61 @@ impl Hub {
         if events.is_empty() || self.is_closed {
             return false;
         }
-        self.has_starved = false;
-        self.distribute(revision, newest, &events);
-        if !is_too_large {
-            self.history.push(Write { revision, events: events.into() });
+        let is_watched = events.iter().any(|event| self.index.has(&event.table, event.key()));
+        let write = Write { revision, events: events.into() };
+        if is_watched {
+            self.untold.push_back(write.clone());
         }
-        self.has_starved
+        if !is_too_large {
+            self.history.push(write);
+        }
+        self.lose_late_readers();
+        if is_too_large || self.untold.len() >= UNTOLD_MAX {
+            self.tell();
+        }
+        !self.untold.is_empty() || self.is_ready()
     }
 
-    fn distribute(&mut self, revision: u64, newest: u64, events: &[Event]) {
-        if self.index.is_empty() {
-            return;
+    /// Who reads the history holds on to what it has dropped meanwhile: to as much again at most.
+    fn lose_late_readers(&mut self) {
+        while let Some((until, id)) = self.readers.first().copied()
+            && until < self.history.passed_bytes()
+        {
+            self.readers.pop_first();
+            if self.watches.get(&id).is_some_and(Watcher::reads_history) {
+                self.lose(id, self.told());
+            }
         }
-        let mut told: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+    }
+
+    /// Sends what was written since the last call to those who watch it.
+    pub fn tell(&mut self) {
+        while let Some(Write { revision, events }) = self.untold.pop_front() {
+            self.distribute(revision, &events);
+        }
+    }
+
+    /// All up to this revision was told.
+    fn told(&self) -> u64 {
+        self.untold.front().map_or(self.revision, |write| write.revision - 1)
+    }
+
+    fn distribute(&mut self, revision: u64, events: &[Event]) {
         if let [event] = events {
             let mut ids = Vec::new();
             self.index.each(&event.table, event.key(), |id| ids.push(id));
-            ids.into_iter().for_each(|id| self.offer(id, revision, newest, &[event]));
+            ids.into_iter().for_each(|id| self.offer(id, revision, &[event]));
             return;
         }
+        let mut told: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
         for event in events {
             let key = event.key();
             self.index.each(&event.table, key, |id| told.entry(id).or_default().push(event));
         }
-        told.into_iter().for_each(|(id, events)| self.offer(id, revision, newest, &events));
+        told.into_iter().for_each(|(id, events)| self.offer(id, revision, &events));
     }
 
-    fn offer(&mut self, id: u64, revision: u64, newest: u64, events: &[&Event]) {
+    fn offer(&mut self, id: u64, revision: u64, events: &[&Event]) {
         let Some(watcher) = self.watches.get_mut(&id) else { return };
         if watcher.token.is_ended() {
             return self.end(id);
@@ -270,11 +324,13 @@ impl Hub {
         if is_wronged && armed(Fault::DropEvent) {
             return;
         }
+        let before = watcher.queued_bytes();
         let mut sent = watcher.offer(revision, events);
         if is_wronged && armed(Fault::RepeatEvent) {
             sent = watcher.offer(revision, events);
         }
-        self.sent(id, sent, newest);
+        self.queued_bytes += watcher.queued_bytes() - before;
+        self.sent(id, sent, revision - 1);
     }
 
     /// All up to this revision may have changed, and nobody knows how.

@@ -1,17 +1,34 @@
 //! Which watches a change is for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::fast::FixedState;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Keys;
+use super::ranges::Ranges;
 
 /// Watches by their tables and keys.
 #[derive(Debug, Default)]
-pub struct Index(HashMap<Box<str>, OfTable>);
+pub struct Index(HashMap<Box<str>, OfTable, FixedState>);
 
 #[derive(Debug, Default)]
 struct OfTable {
-    keys: HashMap<Box<[u8]>, BTreeSet<u64>>,
-    ranges: BTreeMap<u64, Keys>,
+    keys: HashMap<Box<[u8]>, BTreeSet<u64>, FixedState>,
+    ranges: Ranges,
+    all: BTreeSet<u64>,
+}
+
+impl OfTable {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty() && self.all.is_empty()
+    }
+
+    fn remove_key(&mut self, id: u64, key: &[u8]) {
+        let Some(ids) = self.keys.get_mut(key) else { return };
+        ids.remove(&id);
+        if ids.is_empty() {
+            self.keys.remove(key);
+        }
+    }
 }
 
 impl Index {
@@ -19,31 +36,23 @@ impl Index {
         let of_table = self.0.entry(table.into()).or_default();
         match keys {
             Keys::One(key) => {
-                of_table.keys.entry(key.as_slice().into()).or_default().insert(id);
+                _ = of_table.keys.entry(key.as_slice().into()).or_default().insert(id)
             }
-            Keys::Range(..) | Keys::All => _ = of_table.ranges.insert(id, keys.clone()),
+            Keys::Range(from, to) => of_table.ranges.insert(id, from, to),
+            Keys::All => _ = of_table.all.insert(id),
         }
     }
 
     pub fn remove(&mut self, id: u64, table: &str, keys: &Keys) {
         let Some(of_table) = self.0.get_mut(table) else { return };
-        if let Keys::One(key) = keys {
-            if let Some(ids) = of_table.keys.get_mut(key.as_slice()) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    of_table.keys.remove(key.as_slice());
-                }
-            }
-        } else {
-            of_table.ranges.remove(&id);
+        match keys {
+            Keys::One(key) => of_table.remove_key(id, key),
+            Keys::Range(from, _) => of_table.ranges.remove(id, from),
+            Keys::All => _ = of_table.all.remove(&id),
         }
-        if of_table.keys.is_empty() && of_table.ranges.is_empty() {
+        if of_table.is_empty() {
             self.0.remove(table);
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     pub fn has_table(&self, table: &str) -> bool {
@@ -60,7 +69,7 @@ impl Index {
     pub fn each(&self, table: &str, key: &[u8], mut each: impl FnMut(u64)) {
         let Some(of_table) = self.0.get(table) else { return };
         of_table.keys.get(key).into_iter().flatten().for_each(|id| each(*id));
-        let ranges = of_table.ranges.iter().filter(|(_, keys)| keys.has(key));
-        ranges.for_each(|(id, _)| each(*id));
+        of_table.ranges.each(key, &mut each);
+        of_table.all.iter().for_each(|id| each(*id));
     }
 }

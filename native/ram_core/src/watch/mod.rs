@@ -27,6 +27,7 @@ mod history;
 mod hub;
 mod index;
 mod observed;
+mod ranges;
 mod source;
 mod watcher;
 mod watches;
@@ -35,9 +36,9 @@ pub use event::Event;
 pub use hub::Hub;
 pub use ram_store::observe::{Change, Gone, Observer};
 pub use source::Initial;
-pub use watches::{Control, Watches};
+pub use watches::{Control, Sizes, Watches};
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 /// The keys of a watch, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,17 +54,8 @@ impl Keys {
         match self {
             Keys::One(one) => one == key,
             Keys::Range(from, to) => {
-                let is_after_start = match from {
-                    Bound::Included(from) => from.as_slice() <= key,
-                    Bound::Excluded(from) => from.as_slice() < key,
-                    Bound::Unbounded => true,
-                };
-                is_after_start
-                    && match to {
-                        Bound::Included(to) => key <= to.as_slice(),
-                        Bound::Excluded(to) => key < to.as_slice(),
-                        Bound::Unbounded => true,
-                    }
+                let range = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+                RangeBounds::<[u8]>::contains(&range, key)
             }
             Keys::All => true,
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::source::{Initial, Past};
-use super::watches::Token;
+use super::watches::{Acked, Token};
 use super::{Deliver, Event, Keys, Message, Spec};
 
 /// Events of the history that are looked at in one step.
@@ -19,6 +19,8 @@ pub struct Watcher {
     /// The messages that are not acknowledged: their revisions and events.
     unacked: VecDeque<(u64, usize)>,
     unacked_events: usize,
+    /// As its owner knows it.
+    is_starved: bool,
     before: Before,
     queue: VecDeque<(u64, Vec<Event>)>,
     queued_bytes: u64,
@@ -26,6 +28,8 @@ pub struct Watcher {
     passed: u64,
     /// It is among those to be stepped.
     pub is_listed: bool,
+    /// It began in the history, which has to be read by then: see [`Hub`](super::Hub).
+    pub history_until: Option<u64>,
 }
 
 pub enum Before {
@@ -62,26 +66,27 @@ impl Watcher {
             from,
             unacked: VecDeque::new(),
             unacked_events: 0,
+            is_starved: false,
             before,
             queue: VecDeque::new(),
             queued_bytes: 0,
             passed: from.saturating_sub(1),
             is_listed: false,
+            history_until: None,
         }
     }
 
     /// Has it something to send, and credit for it?
-    pub fn is_ready(&self) -> bool {
-        self.has_work() && self.credit() > 0
+    pub fn is_ready(&mut self) -> bool {
+        self.has_work() && self.has_credit()
     }
 
     pub fn has_work(&self) -> bool {
         !self.queue.is_empty() || !matches!(self.before, Before::Nothing)
     }
 
-    /// Tells the owner whether an acknowledgement is waited for.
-    pub fn note_starved(&self) {
-        self.token.set_starved(self.has_work() && self.credit() == 0);
+    pub fn reads_history(&self) -> bool {
+        matches!(self.before, Before::Past(_))
     }
 
     pub fn queued_bytes(&self) -> u64 {
@@ -92,19 +97,36 @@ impl Watcher {
         self.spec.events_max.saturating_sub(self.unacked_events)
     }
 
+    /// If it has none, its next acknowledgement wakes the hub.
+    fn has_credit(&mut self) -> bool {
+        self.take_acks();
+        if self.credit() == 0 && !self.is_starved {
+            self.set_starved(true);
+            self.take_acks();
+        }
+        if self.credit() > 0 && self.is_starved {
+            self.set_starved(false);
+        }
+        !self.is_starved
+    }
+
+    fn set_starved(&mut self, is_starved: bool) {
+        self.is_starved = is_starved;
+        self.token.set_starved(is_starved);
+    }
+
     /// Sends what a write changed, or has it wait.
     pub fn offer(&mut self, revision: u64, events: &[&Event]) -> Sent {
         if revision < self.from {
             return Sent::Yes;
         }
-        if !self.has_work() && self.credit() > 0 {
+        if !self.has_work() && self.has_credit() {
             return self.send(revision, events);
         }
         let with_old = self.spec.old;
         let events: Vec<Event> = events.iter().map(|event| event.queued(with_old)).collect();
         self.queued_bytes += events.iter().map(Event::bytes).sum::<u64>();
         self.queue.push_back((revision, events));
-        self.note_starved();
         if self.queued_bytes > self.spec.bytes_max { Sent::Lost } else { Sent::Waits }
     }
 
@@ -169,9 +191,9 @@ impl Watcher {
         if self.deliver.deliver(message) { Sent::Yes } else { Sent::Dead }
     }
 
-    /// The receiver has seen all messages of lower revisions, and so many of this one: what was
-    /// there at one revision is sent in several.
-    pub fn ack(&mut self, revision: u64, messages: usize) {
+    /// What was there at one revision is sent in several messages, each acknowledged by itself.
+    fn take_acks(&mut self) {
+        let Some(Acked { revision, messages }) = self.token.take_acked() else { return };
         let mut left = messages;
         while let Some((sent, events)) = self.unacked.front().copied() {
             if sent > revision || sent == revision && left == 0 {

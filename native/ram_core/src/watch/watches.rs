@@ -1,11 +1,12 @@
-//! The way to the hub for other threads: acknowledgements and ends wait, at most one of each for a
-//! watch, until the thread that applies takes them. An acknowledgement wakes that thread only if
-//! the watch has something that waits for credit: else the next write takes it along.
+//! The way to the hub for other threads. An acknowledgement stays with the watch until the hub has
+//! something to send to it; only where something waits for credit is the thread that applies woken,
+//! as it is for ends.
 
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::task::Poll;
 use tokio::sync::Notify;
 
 use super::observed::Observed;
@@ -19,8 +20,9 @@ const STEPS_AT_ONCE: usize = 16;
 pub struct Watches(Arc<Shared>);
 
 struct Shared {
-    /// Taken for moments; by the thread that applies, but for counts.
+    /// Taken for moments; by the thread that applies, but when a watch is ended at once.
     hub: Mutex<Hub>,
+    sizes: AtomicSizes,
     /// What is asked of the hub. Taken for moments by any thread.
     asked: Mutex<Asked>,
     wake: Notify,
@@ -29,10 +31,28 @@ struct Shared {
 
 #[derive(Default)]
 struct Asked {
-    /// The newest revision that was acknowledged, and how often.
-    acks: HashMap<u64, (u64, usize)>,
+    /// Watches that had no credit, and have some.
+    acked: HashSet<u64>,
     ends: HashSet<u64>,
     is_closed: bool,
+}
+
+/// What the watches of a member take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// How many there are.
+    pub watches: u64,
+    /// What waits for credit, of all of them.
+    pub queued_bytes: u64,
+    pub history_bytes: u64,
+}
+
+/// As the hub has left them, for threads that may not wait for it.
+#[derive(Default)]
+struct AtomicSizes {
+    watches: AtomicU64,
+    queued_bytes: AtomicU64,
+    history_bytes: AtomicU64,
 }
 
 /// A watch, as the hub and its owner know it.
@@ -42,6 +62,15 @@ pub struct Token {
     is_ended: AtomicBool,
     /// It has something to send, and no credit.
     is_starved: AtomicBool,
+    /// Taken for moments, by its owner and the hub.
+    acked: Mutex<Acked>,
+}
+
+/// What the receiver has seen: all messages of lower revisions, and so many of this one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Acked {
+    pub revision: u64,
+    pub messages: usize,
 }
 
 impl Token {
@@ -53,8 +82,31 @@ impl Token {
         self.is_ended.load(Ordering::Acquire)
     }
 
+    /// Who acknowledges, and finds that it is starved, wakes the hub; who sets it looks for
+    /// acknowledgements after that: one of the two sees the other.
     pub fn set_starved(&self, is_starved: bool) {
-        self.is_starved.store(is_starved, Ordering::SeqCst);
+        self.is_starved.store(is_starved, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Has any come since the last call?
+    pub fn take_acked(&self) -> Option<Acked> {
+        let acked = std::mem::take(&mut *self.acked.lock());
+        (acked.messages > 0).then_some(acked)
+    }
+
+    /// Is it starved?
+    fn ack(&self, revision: u64) -> bool {
+        {
+            let mut acked = self.acked.lock();
+            match revision.cmp(&acked.revision) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => acked.messages += 1,
+                std::cmp::Ordering::Greater => *acked = Acked { revision, messages: 1 },
+            }
+        }
+        fence(Ordering::SeqCst);
+        self.is_starved.load(Ordering::Relaxed)
     }
 }
 
@@ -69,18 +121,8 @@ pub struct Control {
 impl Control {
     /// The receiver has seen a message of this revision, and all before it.
     pub fn ack(&self, revision: u64) {
-        let ask = |asked: &mut Asked| {
-            let (newest, messages) = asked.acks.entry(self.token.id).or_insert((revision, 0));
-            match revision.cmp(newest) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => *messages += 1,
-                std::cmp::Ordering::Greater => (*newest, *messages) = (revision, 1),
-            }
-        };
-        self.watches.ask(ask);
-        // The hub says that it is starved, and then looks for acknowledgements: one of us sees the
-        // other.
-        if self.token.is_starved.load(Ordering::SeqCst) {
+        if self.token.ack(revision) {
+            self.watches.ask(|asked| _ = asked.acked.insert(self.token.id));
             self.watches.0.wake.notify_one();
         }
     }
@@ -112,10 +154,25 @@ impl Control {
         initial: Option<Initial>,
         deliver: Box<dyn Deliver>,
     ) -> Result<u64, Compacted> {
-        let begun = self.watches.0.hub.lock().register(&self.token, spec, initial, deliver);
+        let begun = self.watches.with(|hub| hub.register(&self.token, spec, initial, deliver));
         self.watches.0.wake.notify_one();
         begun
     }
+}
+
+/// Lets the tasks have their turn that are ready now, without a look at the network as
+/// `yield_now` has. Who wrote is answered among them: a receiver that is told right after that
+/// finds the scheduler awake that it needs, and waking one is most of what a message costs.
+async fn give_way() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Watches {
@@ -123,6 +180,7 @@ impl Watches {
     pub fn new(history_bytes_max: u64, revision: u64) -> Watches {
         Watches(Arc::new(Shared {
             hub: Mutex::new(Hub::new(history_bytes_max, revision)),
+            sizes: AtomicSizes::default(),
             asked: Mutex::default(),
             wake: Notify::new(),
             next_id: AtomicU64::new(1),
@@ -138,28 +196,35 @@ impl Watches {
     pub fn control(&self) -> Control {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let (is_ended, is_starved) = (AtomicBool::new(false), AtomicBool::new(false));
-        Control { watches: self.clone(), token: Arc::new(Token { id, is_ended, is_starved }) }
+        let token = Token { id, is_ended, is_starved, acked: Mutex::default() };
+        Control { watches: self.clone(), token: Arc::new(token) }
     }
 
-    /// How many there are, the bytes that wait for credit, and those of the history.
-    pub fn sizes(&self) -> (usize, u64, u64) {
-        let hub = self.0.hub.lock();
-        (hub.count(), hub.queued_bytes(), hub.history_bytes())
+    /// Waits for nobody.
+    pub fn sizes(&self) -> Sizes {
+        let AtomicSizes { watches, queued_bytes, history_bytes } = &self.0.sizes;
+        Sizes {
+            watches: watches.load(Ordering::Relaxed),
+            queued_bytes: queued_bytes.load(Ordering::Relaxed),
+            history_bytes: history_bytes.load(Ordering::Relaxed),
+        }
     }
 
-    /// A write is over. Looks for acknowledgements before, so that there is credit for it, and
-    /// again when a watch has none: see [`Control::ack`].
+    /// A write is over.
     pub(super) fn written(&self, revision: u64) {
-        self.take_asked();
-        let has_starved = self.with(|hub| hub.written(revision));
-        if has_starved {
-            self.take_asked();
+        if self.with(|hub| hub.written(revision)) {
             self.0.wake.notify_one();
         }
     }
 
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Hub) -> T) -> T {
-        call(&mut self.0.hub.lock())
+        let mut hub = self.0.hub.lock();
+        let result = call(&mut hub);
+        let Sizes { watches, queued_bytes, history_bytes } = hub.sizes();
+        self.0.sizes.watches.store(watches, Ordering::Relaxed);
+        self.0.sizes.queued_bytes.store(queued_bytes, Ordering::Relaxed);
+        self.0.sizes.history_bytes.store(history_bytes, Ordering::Relaxed);
+        result
     }
 
     fn ask(&self, ask: impl FnOnce(&mut Asked)) {
@@ -173,47 +238,40 @@ impl Watches {
     pub async fn serve(self) {
         loop {
             self.0.wake.notified().await;
+            give_way().await;
             self.take_asked();
+            self.with(Hub::tell);
             while self.step() {
                 tokio::task::yield_now().await;
                 self.take_asked();
-            }
-            // Some may have run out of credit meanwhile.
-            self.take_asked();
-            if self.0.hub.lock().is_ready() {
-                self.0.wake.notify_one();
             }
         }
     }
 
     pub(super) fn take_asked(&self) {
-        let (acks, ends) = {
+        let Asked { acked, ends, .. } = {
             let mut asked = self.0.asked.lock();
-            (std::mem::take(&mut asked.acks), std::mem::take(&mut asked.ends))
+            let is_closed = asked.is_closed;
+            std::mem::replace(&mut *asked, Asked { is_closed, ..Asked::default() })
         };
-        let mut hub = self.0.hub.lock();
-        ends.into_iter().for_each(|id| hub.end(id));
-        for (id, (revision, messages)) in acks {
-            hub.ack(id, revision, messages);
-        }
+        self.with(|hub| {
+            ends.into_iter().for_each(|id| hub.end(id));
+            acked.into_iter().for_each(|id| hub.make_ready(id));
+        });
     }
 
     /// Is there more to do?
     pub(super) fn step(&self) -> bool {
-        let mut hub = self.0.hub.lock();
-        for _ in 0..STEPS_AT_ONCE {
-            if !hub.is_ready() {
-                return false;
-            }
-            hub.step();
-        }
-        hub.is_ready()
+        self.with(|hub| {
+            (0..STEPS_AT_ONCE).for_each(|_| hub.step());
+            hub.is_ready()
+        })
     }
 
     /// The member ends, and all watches with it. On a thread of the member, which sends what there
     /// is to send.
     pub fn close(&self) {
         *self.0.asked.lock() = Asked { is_closed: true, ..Asked::default() };
-        self.0.hub.lock().close();
+        self.with(Hub::close);
     }
 }

@@ -3,6 +3,7 @@
 use ram_core::config::{Config, Storage};
 use ram_core::status::Status;
 use ram_core::status::{ReadStatus, Role, Suffrage};
+use ram_core::watch::Sizes;
 use ram_lease::grants::Refused;
 use ram_lease::lease::NoLeaseReason;
 use ram_net::{Outage, PeerStatus, RefusalKind};
@@ -27,6 +28,8 @@ mod atoms {
         // how reads are answered, and why not by lease
         reads, local, waited, quorum, lease, held, absent, not_asked, no_leader, no_answer,
         other_vote, snapshot, ran_out, not_leading, unconfirmed, lagging, changing, handing_over,
+        // watches
+        watches, count, history_bytes,
         // refusals
         not_ours, version, wrong_cookie, wrong_cluster, wrong_peer, refused, timeout, closed,
         crowded, bad_frame,
@@ -106,6 +109,7 @@ pub fn status<'a>(env: Env<'a>, status: &Status, config: &Config, waiting: usize
         .with(atoms::storage(), storage)
         .with(atoms::data_dir(), data_dir)
         .with(atoms::reads(), reads(env, &status.reads))
+        .with(atoms::watches(), watches(env, &status.watches))
         .with(atoms::log(), log(env, status))
         .with(atoms::net(), net(env, status))
         .with(atoms::peers(), peers)
@@ -145,6 +149,14 @@ fn no_lease(env: Env, reason: NoLeaseReason) -> Term {
         }
     };
     reason.encode(env)
+}
+
+fn watches<'a>(env: Env<'a>, watches: &Sizes) -> Term<'a> {
+    Map::new(env)
+        .with(atoms::count(), watches.watches)
+        .with(atoms::queued_bytes(), watches.queued_bytes)
+        .with(atoms::history_bytes(), watches.history_bytes)
+        .1
 }
 
 fn log<'a>(env: Env<'a>, status: &Status) -> Term<'a> {

@@ -26,6 +26,7 @@ impl Client {
         let begun = now_ns();
         let (at, value) = (Place::of(&key), b"v");
         let put = Command::put_lasting(at, value, Setting::To(ttl_ms));
+        self.world.borrow_mut().timed.insert(key.clone(), ttl_ms);
         if self.run(None, &put).await.is_none() {
             return;
         }

@@ -5,6 +5,7 @@
 //! They are fed by `watch` with what changed in a member since the last step.
 
 mod applied_grows;
+mod full_time;
 mod leader_completeness;
 mod lease_ends;
 mod lease_marks;
@@ -17,6 +18,7 @@ mod ready_voters;
 mod same_state;
 mod term_grows;
 
+pub use full_time::FullTime;
 pub use lease_ends::LeaseEnds;
 pub use lease_marks::LeaseMarks;
 pub use lease_records::LeaseRecords;

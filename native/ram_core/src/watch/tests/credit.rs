@@ -21,7 +21,7 @@ fn a_receiver_that_acknowledges_nothing_is_sent_its_credit_then_the_rest_waits_i
     control.ack(revisions[7]);
     world.settle();
     assert_eq!(slow.revisions(), revisions);
-    assert_eq!(world.watches.sizes().1, 0);
+    assert_eq!(world.watches.sizes().queued_bytes, 0);
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn a_watch_whose_waiting_changes_take_more_than_their_bytes_is_lost_and_holds_no
     let (_control, other, _) = world.watch(spec(SET, Keys::All));
     for key in 0..20 {
         world.write(&[Do::Put(SET, key, 1)]);
-        assert!(world.watches.sizes().1 <= 1000);
+        assert!(world.watches.sizes().queued_bytes <= 1000);
     }
     assert_eq!(slow.got()[2..], [Got::Lost(2)]);
-    assert_eq!((world.watches.sizes().0, world.watches.sizes().1), (1, 0));
+    assert_eq!((world.watches.sizes().watches, world.watches.sizes().queued_bytes), (1, 0));
     control.ack(2);
     world.settle();
     assert_eq!(slow.got().len(), 3, "nothing comes after that");
@@ -126,4 +126,17 @@ fn each_message_of_what_was_there_is_acknowledged_by_itself() {
     control.ack(begun.unwrap());
     let then: Vec<usize> = sizes();
     assert_eq!(then, [2, 2, 2, 2, 2], "two were received, and not all");
+}
+
+#[test]
+fn writes_wait_for_the_turn_of_the_hub_but_not_any_number_of_them() {
+    let mut world = World { is_prompt: false, ..World::new() };
+    let (_control, all, _) = world.watch(spec(SET, Keys::All));
+    (0..255).for_each(|key| _ = world.write(&[Do::Put(SET, key, 1)]));
+    assert_eq!(all.got(), []);
+    let last = world.write(&[Do::Put(SET, 255, 1)]);
+    assert_eq!(all.revisions(), (1..=last).collect::<Vec<_>>());
+    let next = world.write(&[Do::Put(SET, 0, 2)]);
+    let begun = world.watch(spec(SET, Keys::All)).2;
+    assert_eq!((begun, all.revisions().last()), (Ok(next), Some(&next)), "told before one begins");
 }

@@ -1,7 +1,9 @@
 //! The hub on real tables, with receivers that note what they are sent.
 
 mod credit;
+mod figures;
 mod history;
+mod index;
 mod model;
 mod scars;
 
@@ -82,6 +84,8 @@ struct World {
     tables: Tables,
     watches: Watches,
     observer: Box<dyn Observer>,
+    /// Each write is told at once.
+    is_prompt: bool,
 }
 
 /// What a write does.
@@ -101,7 +105,7 @@ impl World {
         tables.create(ORDERED, TableType::OrderedSet);
         let watches = Watches::new(bytes_max, 0);
         let observer = watches.observer();
-        World { tables, watches, observer }
+        World { tables, watches, observer, is_prompt: true }
     }
 
     fn revision(&self) -> u64 {
@@ -126,6 +130,9 @@ impl World {
         self.tables.end_write(revision);
         if has_changed {
             self.observer.written(revision);
+        }
+        if self.is_prompt {
+            self.watches.with(Hub::tell);
         }
         revision
     }
@@ -161,6 +168,23 @@ impl World {
         self.end(!has_changed.is_empty())
     }
 
+    /// A range of the ordered table is deleted, some keys at a time.
+    fn delete_range(&mut self, from: u8, to: u8) -> u64 {
+        let table = self.tables.get(ORDERED).unwrap();
+        self.tables.begin_write();
+        let (from, to) = ([from], [to]);
+        let range = (Bound::Included(&from[..]), Bound::Included(&to[..]));
+        let mut has_changed = false;
+        loop {
+            let removed = table.remove_some(range);
+            if removed.is_empty() {
+                return self.end(has_changed);
+            }
+            has_changed = true;
+            self.observer.removed(ORDERED, &removed);
+        }
+    }
+
     /// The state jumps, as by a snapshot of another member.
     fn install(&mut self, revision: u64) {
         self.tables.begin_write();
@@ -191,6 +215,7 @@ impl World {
     /// All that there is credit for is sent.
     fn settle(&self) {
         self.watches.take_asked();
+        self.watches.with(Hub::tell);
         while self.watches.step() {
             self.watches.take_asked();
         }
@@ -300,11 +325,11 @@ fn what_is_dropped_is_one_message_and_a_receiver_that_died_leaves_nothing() {
     let (_control, all, _) = world.watch(spec(ORDERED, Keys::All));
     let (_control, dead, _) = world.watch(spec(ORDERED, key(1)));
     dead.is_alive.store(false, Ordering::Relaxed);
-    assert_eq!(world.watches.sizes().0, 2);
+    assert_eq!(world.watches.sizes().watches, 2);
     world.empty();
     let dropped = |key: u8| (vec![key], None, Err(Gone::Dropped));
     assert_eq!(all.got(), [Got::Changes(2, vec![dropped(1), dropped(2)])]);
-    assert_eq!((world.watches.sizes().0, dead.got()), (1, vec![]));
+    assert_eq!((world.watches.sizes().watches, dead.got()), (1, vec![]));
 }
 
 #[test]
@@ -327,5 +352,5 @@ fn a_snapshot_from_elsewhere_and_the_end_of_the_member_end_every_watch_with_lost
     control.ack(1);
     world.settle();
     world.write(&[Do::Put(SET, 1, 4)]);
-    assert_eq!((never.got(), world.watches.sizes()), (vec![], (0, 0, 0)));
+    assert_eq!((never.got(), world.watches.sizes()), (vec![], Sizes::default()));
 }

@@ -196,7 +196,7 @@ struct Run {
 
 impl Run {
     fn new() -> Run {
-        let world = World::with_history(6_000);
+        let world = World { is_prompt: false, ..World::with_history(6_000) };
         let log = Log::from([(0, contents(&world))]);
         Run { world, log, watches: Vec::new() }
     }
@@ -253,7 +253,11 @@ impl Run {
         }
         let newest = self.world.revision();
         self.watches.iter().for_each(|watched| watched.check(&self.log, newest));
-        assert_eq!(self.world.watches.sizes().1, 0, "all that waited was sent or let go of");
+        assert_eq!(
+            self.world.watches.sizes().queued_bytes,
+            0,
+            "all that waited was sent or let go of"
+        );
     }
 }
 

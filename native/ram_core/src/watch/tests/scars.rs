@@ -72,7 +72,7 @@ fn a_watch_that_was_ended_is_sent_nothing_more_even_before_the_hub_hears_of_it()
     world.settle();
     assert_eq!((receiver.revisions(), receiver.got().len()), (vec![1], 1));
     assert_eq!((with_credit.revisions(), with_credit.got().len()), (vec![1, 2], 2));
-    assert_eq!(world.watches.sizes().0, 0);
+    assert_eq!(world.watches.sizes().watches, 0);
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn a_watch_that_was_ended_before_it_began_never_begins() {
     control.end();
     world.settle();
     assert!(control.begin(spec(SET, Keys::All), None, Box::new(receiver.clone())).is_ok());
-    assert_eq!(world.watches.sizes().0, 0);
+    assert_eq!(world.watches.sizes().watches, 0);
     world.write(&[Do::Put(SET, 1, 1)]);
-    assert_eq!((receiver.got(), world.watches.sizes().0), (vec![], 0));
+    assert_eq!((receiver.got(), world.watches.sizes().watches), (vec![], 0));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn from_a_compacted_revision_no_watch_begins_and_the_oldest_that_is_told_does() 
     (0..250).for_each(|key| _ = world.write(&[Do::Put(SET, key, 1)]));
     let from = |revision| Spec { from: Some(revision), ..spec(SET, Keys::All) };
     let Err(Compacted { oldest }) = world.watch(from(1)).2 else { panic!("nothing was dropped") };
-    assert_eq!(world.watches.sizes().0, 0);
+    assert_eq!(world.watches.sizes().watches, 0);
     let (_control, receiver, begun) = world.watch(from(oldest));
     world.settle();
     assert_eq!((begun, receiver.revisions()), (Ok(oldest - 1), (oldest..=250).collect()));
