@@ -66,6 +66,7 @@
 -export([select/1, select/2, range/2, range/3, prefix/1, prefix/2]).
 -export([first/0, first/1, last/0, last/1, next/1, next/2, prev/1, prev/2]).
 -export([watch/2, unwatch/1, watch_ack/2]).
+-export([lock/1, lock/2, unlock/2, with_lock/2, with_lock/3]).
 -export([outcome/1]).
 -export([backup/1, restore/1]).
 -export([leader/0, status/0]).
@@ -74,6 +75,7 @@
 -export_type([rev/0, meta/0, expected/0, current/0, written/0, count/0, table_option/0]).
 -export_type([ttl/0, left/0, owner/0, put_options/0]).
 -export_type([watch/0, watched/0, watch_options/0, watch_event/0]).
+-export_type([token/0, lock_options/0]).
 -export_type([txn_condition/0, txn_operation/0, txn_result/0]).
 
 -compile({no_auto_import, [get/1, put/2, nodes/0, size/1]}).
@@ -170,6 +172,10 @@
       | {put, Key :: term(), Value :: term(), {ok, Old :: term()} | error}
       | {delete, Key :: term(), deleted | expired | owner_down | dropped}.
 %% One change: see {@link watch/2}.
+-type token() :: rev().
+%% What {@link lock/1} returns, and the resource is shown: a later holder has a larger one.
+-type lock_options() :: #{wait => non_neg_integer(), timeout => timeout()}.
+%% The options of {@link lock/2} and {@link with_lock/3}.
 
 %% @doc Starts the application `ram' and what it needs.
 %%
@@ -1128,6 +1134,103 @@ unwatch(Watch) ->
 -spec watch_ack(watch(), rev()) -> ok.
 watch_ack(Watch, Rev) ->
     ram_watch:ack(Watch, Rev).
+
+%% @doc Takes a lock, if nobody holds it; `{error, held}' when somebody does.
+%%
+%% The name is any term that may be a key. The lock is held by the calling process, until it is
+%% unlocked, or the process ends, or its node is gone for `owner_timeout_ms' (15000 by default).
+%% Then the next one has it. It is not reentrant: a second call of the same process finds it held,
+%% too.
+%%
+%% <strong>A lock without a check of its token at the resource is not mutual exclusion.</strong> A
+%% process that was frozen does not know that its time is over, and goes on for a moment when it
+%% wakes. The token is a revision, and grows from holder to holder: send it along with whatever is
+%% done to the resource, which is to refuse a token that is smaller than the largest one it has
+%% seen. A resource in ram itself checks by writing on the condition that the token which it keeps
+%% is no larger.
+%%
+%% A process that lost its lock without unlocking it is sent `{ram_event, owner_lost, {Name, _},
+%% Rev}' when its node knows. Inside of a transaction it raises `badarg'.
+%%
+%% ```
+%% 1> {ok, Token} = ram:lock({report, monday}).
+%% {ok,...}
+%% 2> ram:lock({report, monday}).
+%% {error,held}
+%% 3> ram:unlock({report, monday}, Token).
+%% true
+%% '''
+-spec lock(Name :: term()) -> {ok, token()} | {error, held}.
+lock(Name) ->
+    ram_lock:lock(Name, #{}, {lock, [Name]}).
+
+%% @doc As lock/1, with options.
+%%
+%% `wait': for how many milliseconds it is waited for (0 without it). Who waits gets it in the order
+%% of the calls, without polling; `{error, timeout}' when the time is over. `timeout': for how long
+%% an answer of the cluster is waited for, at each step; beyond that it raises
+%% `{timeout, {ram, Node}}', and as soon as the cluster answers again the caller neither holds the
+%% lock nor stands in the queue.
+%%
+%% ```
+%% 1> {ok, First} = ram:lock(printer, #{wait => 5000}).
+%% {ok,...}
+%% 2> ram:lock(printer, #{wait => 10}).
+%% {error,timeout}
+%% 3> ram:unlock(printer, First).
+%% true
+%% 4> {ok, Second} = ram:lock(printer, #{wait => 5000}), Second > First.
+%% true
+%% '''
+-spec lock(Name :: term(), lock_options()) -> {ok, token()} | {error, held | timeout}.
+lock(Name, Options) ->
+    ram_lock:lock(Name, Options, {lock, [Name, Options]}).
+
+%% @doc Gives a lock back: `true', or `false' when it is not held with this token, and nothing is
+%% changed.
+%%
+%% Whoever knows the token may do it.
+%%
+%% ```
+%% 1> {ok, Token} = ram:lock(scanner).
+%% {ok,...}
+%% 2> ram:unlock(scanner, Token).
+%% true
+%% 3> ram:unlock(scanner, Token).
+%% false
+%% '''
+-spec unlock(Name :: term(), token()) -> boolean().
+unlock(Name, Token) ->
+    ram_lock:unlock(Name, Token, {unlock, [Name, Token]}).
+
+%% @doc Runs a fun while the calling process holds a lock, if nobody else does: `{ok, Result}', or
+%% `{error, held}' without running it.
+%%
+%% The fun gets the token, which it shows the resource: see {@link lock/1}. What it raises is
+%% raised, when the lock was given back. `{error, lost}': the fun has returned, and the lock was
+%% lost before that: somebody else may have had it meanwhile. Where it cannot be given back, since
+%% no majority answers, that is raised, and it is given back later.
+%%
+%% ```
+%% 1> ram:with_lock(scanner, fun(Token) -> {scanned_with, Token} end).
+%% {ok,{scanned_with,...}}
+%% 2> ram:with_lock(scanner, fun(Token) -> ram:unlock(scanner, Token) end).
+%% {error,lost}
+%% '''
+-spec with_lock(Name :: term(), fun((token()) -> Result)) -> {ok, Result} | {error, held | lost}.
+with_lock(Name, Fun) ->
+    ram_lock:with_lock(Name, Fun, #{}, {with_lock, [Name, Fun]}).
+
+%% @doc As with_lock/2, with the options of {@link lock/2}.
+%%
+%% ```
+%% 1> ram:with_lock(printer, fun(_) -> ram:lock(printer, #{wait => 10}) end, #{wait => 5000}).
+%% {ok,{error,timeout}}
+%% '''
+-spec with_lock(Name :: term(), fun((token()) -> Result), lock_options()) ->
+          {ok, Result} | {error, held | timeout | lost}.
+with_lock(Name, Fun, Options) ->
+    ram_lock:with_lock(Name, Fun, Options, {with_lock, [Name, Fun, Options]}).
 
 %% @doc Whether a write that raised this reason may have happened.
 %%

@@ -8,6 +8,7 @@
 %% Checks of options and arguments.
 -export([table/1, timeout/1, retries/1, expected/1, count/1, integer/1, ttl/1, owner/1,
          one_of/1]).
+-export([is_own_table/1]).
 
 -export_type([checks/0, check/0]).
 
@@ -90,8 +91,18 @@ argument(Argument, Position, Check, Call) ->
     end.
 
 -spec table(term()) -> ok | {error, string()}.
-table(Name) when is_atom(Name), Name =/= '' -> ok;
+table(Name) when is_atom(Name), Name =/= '' ->
+    case is_own_table(atom_to_binary(Name)) of
+        true -> {error, "must not begin with $ram_, as the tables of ram itself do"};
+        false -> ok
+    end;
 table(_) -> {error, "must be the name of a table, an atom"}.
+
+%% @doc Whether it is the name of a table of ram itself (`ram_own_table'), which no call of a user
+%% may name.
+-spec is_own_table(binary()) -> boolean().
+is_own_table(<<"$ram_", _/binary>>) -> true;
+is_own_table(_Name) -> false.
 
 %% The longest is that of a receive.
 -spec timeout(term()) -> ok | {error, string()}.

@@ -81,8 +81,9 @@
               | {module(), Function :: atom(), Arguments :: [term()]}.
 
 %% Modules that may be on the stack between such a call and where it fails.
--define(OWN, [?MODULE, ram, ram_arguments, ram_lookup, ram_options, ram_read, ram_request, ram_scan,
-              ram_transaction, ram_tx, ram_txn, ram_update, ram_write, erlang]).
+-define(OWN, [?MODULE, ram, ram_arguments, ram_lock, ram_lookup, ram_options, ram_own_table,
+              ram_owned, ram_read, ram_registry, ram_request, ram_scan, ram_transaction, ram_tx,
+              ram_txn, ram_update, ram_watch, ram_write, erlang]).
 %% Arguments up to this size, encoded, are told: an exception is copied and logged, with what is in
 %% it. The arity stands in for larger ones.
 -define(ARGUMENTS_BYTES_MAX, 4096).

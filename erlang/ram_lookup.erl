@@ -6,7 +6,7 @@
 -module(ram_lookup).
 
 -export([get/3, fetch/2, lookup/2, member/2, ttl/2, left/3, get_many/2, info/1, size/1, tables/0]).
--export([ask/4, unless_long/1, checked/2, encoded/2]).
+-export([item/2, items/3, ask/4, unless_long/1, checked/2, encoded/2]).
 %% The longest time that the library counts.
 -define(FOREVER_MS, 31536000000).
 
@@ -59,16 +59,21 @@ left({Member, TimeoutMs, Table}, Key, {Revision, Ttl}) ->
 -spec get_many([term()], [map()]) -> #{term() => term()}.
 get_many(Keys, Options) ->
     Call = {get_many, [Keys | Options]},
-    #{member := Member, table := Table} = Asked =
-        ram_options:read(options(Options), #{}, Call),
+    Asked = ram_options:read(options(Options), #{}, Call),
     Checked = ram_arguments:keys(Keys, Call),
-    Now = fun(Fresh) -> unless_long(ram_nif:get_many_now(Member, Table, Checked, Fresh)) end,
+    maps:from_list([{Key, value(Item, Key, Call)}
+                    || {Key, Item} <- lists:zip(Checked, items(Asked, Checked, Call)),
+                       Item =/= none]).
+
+%% @doc What each of these keys holds, all at one revision.
+-spec items(ram_options:asked(), [term()], ram_error:call()) -> [ram_nif:item()].
+items(#{member := Member, table := Table} = Asked, Keys, Call) ->
+    Now = fun(Fresh) -> unless_long(ram_nif:get_many_now(Member, Table, Keys, Fresh)) end,
     Later = fun(Ref, Fresh, TimeoutMs) ->
-                    ram_nif:get_many(Member, Ref, Table, Checked, Fresh, TimeoutMs)
+                    ram_nif:get_many(Member, Ref, Table, Keys, Fresh, TimeoutMs)
             end,
     {items, Items} = checked(ask(Asked, Now, Later, length(Keys)), Call),
-    maps:from_list([{Key, value(Item, Key, Call)}
-                    || {Key, Item} <- lists:zip(Checked, Items), Item =/= none]).
+    Items.
 
 -spec info(atom()) ->
           #{type := set | ordered_set, size := non_neg_integer(), bytes := non_neg_integer()}
@@ -103,7 +108,7 @@ tables() ->
     Now = fun(Fresh) -> ram_nif:tables_now(Member, Fresh) end,
     Later = fun(Ref, Fresh, TimeoutMs) -> ram_nif:tables(Member, Ref, Fresh, TimeoutMs) end,
     {ok, Names} = checked(ask(Asked, Now, Later, 1), Call),
-    lists:sort([binary_to_atom(Name) || Name <- Names]).
+    lists:sort([binary_to_atom(Name) || Name <- Names, not ram_arguments:is_own_table(Name)]).
 
 found(Key, Options, Call) ->
     case look_up(Key, Options, Call) of
@@ -114,6 +119,8 @@ found(Key, Options, Call) ->
 look_up(Key, Options, Call) ->
     checked(item(ram_options:read(Options, #{}, Call), Key), Call).
 
+%% @doc What a key holds.
+-spec item(ram_options:asked() | map(), term()) -> ram_nif:item() | {error, term()}.
 item(#{member := Member, table := Table} = Asked, Key) ->
     Now = fun(Encoded) ->
                   fun(Fresh) -> ram_nif:lookup_now(Member, Table, Encoded, Fresh) end

@@ -17,7 +17,7 @@
 -export([watch/6, unwatch/1, watch_ack/2]).
 -export([key_encode/1, key_decode/1, value_same/2, value_count/4]).
 -export_type([member/0, change/0, reply/0, cause/0]).
--export_type([condition/0, command/0, held/0, hint/0, item_meta/0]).
+-export_type([condition/0, command/0, held/0, hint/0, item/0, item_meta/0, key_range/0]).
 
 -on_load(load/0).
 

@@ -2,7 +2,7 @@
 %% by what makes requests for the user's call.
 -module(ram_options).
 
--export([read/3, transaction/3, table/1, linearizable/1]).
+-export([read/3, own/2, transaction/3, table/1, linearizable/1]).
 -export_type([asked/0]).
 
 %% Of a read: where, how new, and for how long to wait. `more': what the call knows besides.
@@ -19,6 +19,14 @@ read(Options, More, Call) ->
     Checked = ram_arguments:call_options(Options, Checks, Call),
     Fresh = {maps:get(reads, Checked, Configured), maps:get(at_least, Checked, 0)},
     asked(Checked, Fresh, More, Call).
+
+%% @doc A read of a table of ram itself, which calls of users cannot name: these options are right.
+-spec own(#{table := atom(), reads => ram:reads(), at_least => non_neg_integer(),
+            timeout => timeout()}, ram_error:call()) -> asked().
+own(Options, Call) ->
+    {_, _, Configured} = ram_request:running(Call),
+    Fresh = {maps:get(reads, Options, Configured), maps:get(at_least, Options, 0)},
+    asked(Options, Fresh, #{}, Call).
 
 %% @doc The options of a transaction, which reads all tables, linearizably.
 -spec transaction(term(), ram_arguments:checks(), ram_error:call()) -> asked().

@@ -2,7 +2,7 @@
 %% makes puts, for the user's call. Counterpart of owner.rs.
 -module(ram_owned).
 
--export([options/1, beside/5]).
+-export([options/1, beside/5, owner/2]).
 
 -type member() :: {ram_nif:member(), TimeoutMs :: non_neg_integer()}.
 %% What follows the value in a command.
@@ -29,6 +29,8 @@ beside(#{ttl := Ttl}, _Member, _Position, _Where, _Call) when Ttl =/= infinity -
 beside(_Options, _Member, _Position, _Where, _Call) ->
     [].
 
+%% @doc An owner as it is sent; `not_member' when it is no node of the cluster, nor of one.
+-spec owner(pid() | node(), member()) -> {owner, binary()} | {error, term()}.
 owner(Owner, {Member, TimeoutMs}) ->
     Name = term_to_binary(Owner),
     case node_of(Owner) of

@@ -1,8 +1,8 @@
-%% Reads, made and awaited in the calling process; called by ram alone. Counterpart of fetch.rs and
-%% of the reads in request/.
+%% Reads, made and awaited in the calling process; called by ram, and by ram_registry for names.
+%% Counterpart of fetch.rs and of the reads in request/.
 -module(ram_read).
 
--export([get/1, get/2, get/3, fetch/1, fetch/2]).
+-export([get/1, get/2, get/3, fetch/1, fetch/2, own/3]).
 
 %% A call less each: about 1 % of a get.
 -compile({no_auto_import, [get/1]}).
@@ -58,6 +58,20 @@ now_or_later(Table, Key, Default) ->
     case member() of
         {Member, _TimeoutMs, Reads} when Table =:= default ->
             ram_nif:get_now(Member, Key, Default, Reads);
+        {Member, _TimeoutMs, Reads} ->
+            Name = ram_options:table(Table),
+            case ram_arguments:is_own_table(Name) of
+                false -> ram_nif:get_in_now(Member, Name, Key, Default, Reads);
+                true -> 'ram fetch'
+            end;
+        undefined ->
+            'ram fetch'
+    end.
+
+%% @doc As get/2, of a table of ram itself; `'ram fetch'' where ram_lookup has to be asked.
+-spec own(Table :: atom(), term(), Default :: term()) -> term().
+own(Table, Key, Default) ->
+    case member() of
         {Member, _TimeoutMs, Reads} ->
             ram_nif:get_in_now(Member, ram_options:table(Table), Key, Default, Reads);
         undefined ->

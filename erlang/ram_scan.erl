@@ -8,7 +8,8 @@
 
 -export([fold/3, foreach/2, to_list/1, keys/1, select/2, range/3, prefix/2]).
 -export([first/1, last/1, next/2, prev/2]).
--export([bounds/2, is_prefix/1, open/3, decoded/2, not_ordered/2, range_checks/0]).
+-export([bounds/2, is_prefix/1, keys_in/3, last_keys/4, open/3, decoded/2, not_ordered/2,
+         range_checks/0]).
 -export_type([continuation/0]).
 
 %% In one page: a page takes well below a millisecond.
@@ -178,6 +179,17 @@ made_of(Make) -> Make.
 %% Keys are all that is wanted.
 of_make(keys, #{more := More} = Asked) -> Asked#{more := More#{keys_only => true}};
 of_make(_Make, Asked) -> Asked.
+
+%% @doc The keys of a range, or of a whole table.
+-spec keys_in(ram_nif:key_range() | all, ram_options:asked(), call()) -> [term()].
+keys_in(Bounds, Asked, Call) ->
+    whole(Bounds, keys, of_make(keys, Asked), Call).
+
+%% @doc The last keys of a range, so many at most, and whether there are more before them.
+-spec last_keys(ram_nif:key_range(), pos_integer(), ram_options:asked(), call()) ->
+          {[term()], IsMore :: boolean()}.
+last_keys(Bounds, Count, Asked, Call) ->
+    short(Bounds, {true, true, Count}, Asked, Call).
 
 %% A range that is upside down too is one of an ordered table that is there.
 whole(empty, _Make, Asked, Call) ->

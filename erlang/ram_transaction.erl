@@ -12,7 +12,7 @@
 %% The state of a transaction is in the dictionary of the process that runs it.
 -module(ram_transaction).
 
--export([run/2]).
+-export([run/2, is_running/0]).
 -export([fetch/3, put/4, delete/3, range/5, abort/2]).
 -export_type([tx/0]).
 
@@ -112,6 +112,8 @@ deadline(Ms) -> erlang:monotonic_time(millisecond) + Ms.
 left_ms(infinity) -> infinity;
 left_ms(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
+%% @doc Whether the calling process runs the fun of a transaction.
+-spec is_running() -> boolean().
 is_running() ->
     get(?MODULE) =/= undefined.
 

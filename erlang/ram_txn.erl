@@ -17,6 +17,8 @@ run(If, Then, Else, Options, Call) ->
     [ok = ram_arguments:each(fun is_operation/1, Operations, Position,
                              "must be a list of operations", Call)
      || {Operations, Position} <- [{Then, 2}, {Else, 3}]],
+    [ok = check_tables(Position, Parts, Call)
+     || {Parts, Position} <- [{If, 1}, {Then, 2}, {Else, 3}]],
     Target = ram_write:target(ram_arguments:call_options(Options, #{}, Call), Call),
     Conditions = within(1, [condition(none, Condition) || Condition <- If], "conditions", Call),
     {ThenCommands, ThenReaders} = commands(2, Then, Target, Call),
@@ -66,7 +68,12 @@ is_put_options(Options) when is_map(Options) ->
 is_put_options(_Options) ->
     false.
 
-is_table(Table) -> ram_arguments:table(Table) =:= ok.
+is_table(Table) -> is_atom(Table) andalso Table =/= ''.
+
+check_tables(Position, Parts, Call) ->
+    [ok = ram_arguments:argument(Table, Position, fun ram_arguments:table/1, Call)
+     || {in, Table, _Part} <- Parts],
+    ok.
 
 within(Position, Parts, What, Call) ->
     case length(Parts) =< ?PARTS_MAX of

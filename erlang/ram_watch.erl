@@ -2,7 +2,7 @@
 %% watch.rs, which sends the messages; nothing here stands between.
 -module(ram_watch).
 
--export([watch/2, resume/2, unwatch/1, ack/2]).
+-export([watch/2, resume/2, own_key/4, unwatch/1, ack/2]).
 
 -define(EVENTS_MAX, 1024).
 -define(BYTES_MAX, 16 bsl 20).
@@ -12,17 +12,17 @@
 -spec watch(ram:watched(), ram:watch_options()) ->
           {ok, ram:watch(), non_neg_integer()} | {error, {compacted, ram:rev()}}.
 watch(What, Options) ->
-    begin_watch(What, Options, true, {watch, [What, Options]}).
+    checked_watch(What, Options, true, {watch, [What, Options]}).
 
 %% @doc Goes on after a revision that the caller has seen: one that is not reached yet is of another
 %% history, and `compacted' too.
 -spec resume(ram:watched(), ram:watch_options()) ->
           {ok, ram:watch(), non_neg_integer()} | {error, {compacted, ram:rev()}}.
 resume(What, Options) ->
-    begin_watch(What, Options, false, {watch, [What, Options]}).
+    checked_watch(What, Options, false, {watch, [What, Options]}).
 
-begin_watch(What, Options, MayWait, Call) ->
-    {Member, CallTimeoutMs, Configured} = ram_request:running(Call),
+checked_watch(What, Options, MayWait, Call) ->
+    {_Member, CallTimeoutMs, _Reads} = ram_request:running(Call),
     Checked = ram_arguments:call_options(Options, checks(), Call),
     _ = is_map_key(from, Checked) andalso maps:get(initial, Checked, false)
         andalso ram_error:badarg(Call, 2, "the options from and initial exclude each other"),
@@ -33,6 +33,18 @@ begin_watch(What, Options, MayWait, Call) ->
              maps:get(events_max, Checked, ?EVENTS_MAX), maps:get(bytes_max, Checked, ?BYTES_MAX),
              MayWait},
     TimeoutMs = maps:get(timeout, Checked, CallTimeoutMs),
+    begin_watch({Name, What, Keys}, Given, TimeoutMs, Call).
+
+%% @doc Watches a key of a table of ram itself, for the calling process.
+-spec own_key(Table :: atom(), Key :: term(), timeout(), ram_error:call()) ->
+          {ok, ram:watch(), non_neg_integer()}.
+own_key(Name, Key, TimeoutMs, Call) ->
+    Given = {self(), none, false, false, ?EVENTS_MAX, ?BYTES_MAX, false},
+    What = {key, Key},
+    {ok, _, _} = begin_watch({Name, What, What}, Given, TimeoutMs, Call).
+
+begin_watch({Name, What, Keys}, Given, TimeoutMs, Call) ->
+    {Member, _CallTimeoutMs, Configured} = ram_request:running(Call),
     Reads = ram_options:linearizable(Configured),
     Submit = fun(Ref) ->
                      ram_nif:watch(Member, Ref, {ram_options:table(Name), Keys}, Given, Reads,

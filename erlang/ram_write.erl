@@ -10,7 +10,7 @@
 -export([put/2, put/4, put_new/4, cas/5, touch/4, delete/1, delete/3, take/3]).
 -export([update/5, get_and_update/4, update_counter/5]).
 -export([put_many/3, delete_many/3, delete_range/4]).
--export([create_table/3, drop_table/2]).
+-export([create_table/3, drop_table/2, change_table/2]).
 -export([target/2, run/4, failed/3]).
 -export_type([target/0, condition/0, command/0, held/0]).
 
@@ -288,6 +288,9 @@ drop_table(Name, Call) ->
         {error, _} = Error -> ram_request:checked(Error, Call)
     end.
 
+%% @doc Makes or drops a table, whoever's it is.
+-spec change_table({create, binary(), set | ordered_set} | {drop, binary()}, target()) ->
+          {ok, ram:rev()} | {error, term()}.
 change_table(Change, {Member, TimeoutMs, _Table}) ->
     Submit = fun(Ref) -> ram_nif:change_table(Member, Ref, Change, TimeoutMs) end,
     ram_request:call(Member, Submit, TimeoutMs).

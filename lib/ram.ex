@@ -93,6 +93,8 @@ defmodule Ram do
   @typedoc "For how many milliseconds a key stays, 10 years at most: see `touch/3`."
   @type ttl :: pos_integer() | :infinity
   @type put_option :: {:ttl, ttl()} | table_option()
+  @typedoc "Options of `lock/2`: for how many milliseconds it is waited for, 0 without it."
+  @type lock_option :: {:wait, non_neg_integer()} | {:timeout, timeout()}
   @typedoc "Options of `watch/2`."
   @type watch_option ::
           {:from, rev()}
@@ -694,6 +696,65 @@ defmodule Ram do
   @doc "Gives back the credit of a message with this revision, and of all before it."
   @spec watch_ack(:ram.watch(), non_neg_integer()) :: :ok
   def watch_ack(watch, rev), do: raising(:ram.watch_ack(watch, rev))
+
+  ## Locks
+
+  @doc """
+  Takes a lock, if nobody holds it: `{:ok, token}`, or `{:error, :held}`.
+
+  With `wait: ms` it is waited for, in the order of the calls; `{:error, :timeout}` when the time is
+  over. The lock is held by the calling process, until it is unlocked, or the process ends, or its
+  node is gone for `owner_timeout_ms` (15000 by default). It is not reentrant.
+
+  **A lock without a check of its token at the resource is not mutual exclusion.** A process that
+  was frozen does not know that its time is over. The token grows from holder to holder: send it
+  along, and have the resource refuse one that is smaller than the largest it has seen.
+
+  A process that lost its lock is sent `{:ram_event, :owner_lost, {name, _}, rev}` when its node
+  knows. Option `timeout`: for how long the cluster is waited for, at each step.
+
+      iex> {:ok, token} = Ram.lock({:report, :monday})
+      iex> Ram.lock({:report, :monday})
+      {:error, :held}
+      iex> Ram.lock({:report, :monday}, wait: 10)
+      {:error, :timeout}
+      iex> Ram.unlock({:report, :monday}, token)
+      true
+      iex> Ram.unlock({:report, :monday}, token)
+      false
+  """
+  @spec lock(name :: term(), [lock_option()]) :: {:ok, :ram.token()} | {:error, :held | :timeout}
+  def lock(name, options \\ [])
+  def lock(name, []), do: raising(:ram.lock(name))
+  def lock(name, options), do: raising(:ram.lock(name, Map.new(options)))
+
+  @doc """
+  Gives a lock back: `true`, or `false` when it is not held with this token. Whoever knows the token
+  may do it.
+  """
+  @spec unlock(name :: term(), :ram.token()) :: boolean()
+  def unlock(name, token), do: raising(:ram.unlock(name, token))
+
+  @doc """
+  Runs `fun` with the token of a lock while the calling process holds it; options as those of
+  `lock/2`.
+
+  What `fun` raises is raised, when the lock was given back. `{:error, :lost}`: `fun` has returned,
+  and the lock was lost before that.
+
+      iex> Ram.with_lock(:printer, fn token -> is_integer(token) end)
+      {:ok, true}
+      iex> Ram.with_lock(:printer, fn _ -> Ram.with_lock(:printer, & &1, wait: 10) end, wait: 5_000)
+      {:ok, {:error, :timeout}}
+      iex> Ram.with_lock(:printer, &Ram.unlock(:printer, &1))
+      {:error, :lost}
+  """
+  @spec with_lock(name :: term(), (:ram.token() -> result), [lock_option()]) ::
+          {:ok, result} | {:error, :held | :timeout | :lost}
+        when result: term()
+  def with_lock(name, fun, options \\ [])
+  def with_lock(name, fun, []), do: raising(:ram.with_lock(name, fun))
+  def with_lock(name, fun, options), do: raising(:ram.with_lock(name, fun, Map.new(options)))
 
   @doc """
   The `{key, value}` of an ordered table from one key to another, both included.

@@ -40,7 +40,7 @@ every_function_is_documented_with_a_specification_and_an_example(_Config) ->
          ?assertEqual({Module, [{Export, true, true} || Export <- lists:sort(Exports)]},
                       {Module, lists:sort([Each || {Export, _, _} = Each <- Documented,
                                                    lists:member(Export, Exports)])})
-     end || Module <- [ram, ram_tx]].
+     end || Module <- [ram, ram_registry, ram_tx]].
 
 types_that_are_exported_are_documented(_Config) ->
     [?assertMatch({Type, [_ | _]},
@@ -56,8 +56,9 @@ exported_types(Module) ->
 modules_inside_are_not_documented_for_users(_Config) ->
     Chunks = filelib:wildcard(filename:join([code:lib_dir(ram), "doc", "chunks", "*.chunk"])),
     Names = [filename:basename(Chunk, ".chunk") || Chunk <- Chunks],
-    ?assertEqual([], Names -- ["ram", "ram_error", "ram_mnesia", "ram_tx", "ram_watcher"]),
-    ?assertEqual([], ["ram_error", "ram_tx", "ram_watcher"] -- Names).
+    ?assertEqual([], Names -- ["ram", "ram_error", "ram_mnesia", "ram_registry", "ram_tx",
+                            "ram_watcher"]),
+    ?assertEqual([], ["ram_error", "ram_registry", "ram_tx", "ram_watcher"] -- Names).
 
 %% The shell sessions among the blocks of code. EDoc indents their lines by two blanks.
 examples({pre, _Attributes, Content}) ->
@@ -138,7 +139,7 @@ the_examples_happen(Config) ->
     ?assertEqual([], Wrong).
 
 documented() ->
-    [{Name, Doc} || Module <- [ram, ram_error, ram_tx],
+    [{Name, Doc} || Module <- [ram, ram_error, ram_registry, ram_tx],
                     {{function, Name, _}, _, _, #{<<"en">> := Doc}, _} <- entries(Module)]
         ++ [{Module, Doc} || Module <- [ram, ram_error, ram_tx],
                              {ok, #docs_v1{module_doc = #{<<"en">> := Doc}}} <-

@@ -22,9 +22,9 @@
 %% From the facade down. Nothing inside calls the facade, and only what is named here calls the
 %% native library.
 calls() ->
-    [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_lookup, ram_membership,
-            ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn, ram_watch,
-            ram_write]},
+    [{ram, [ram_arguments, ram_bootstrap, ram_cluster, ram_error, ram_lock, ram_lookup,
+            ram_membership, ram_node, ram_read, ram_request, ram_scan, ram_transaction, ram_txn,
+            ram_watch, ram_write]},
      {ram_arguments, [ram_error]},
      {ram_app, [ram_config, ram_node, ram_sup]},
      %% It names its children; it calls none.
@@ -46,11 +46,15 @@ calls() ->
 
 %% Those which are about keys.
 calls_of_keys() ->
-    [{ram_read, [ram_config, ram_error, ram_lookup, ram_nif, ram_options, ram_request]},
+    [{ram_read, [ram_arguments, ram_config, ram_error, ram_lookup, ram_nif, ram_options,
+                 ram_request]},
      {ram_tx, [ram_transaction]},
      {ram_transaction, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_owned,
                         ram_request, ram_scan, ram_txn, ram_write]},
      {ram_txn, [ram_arguments, ram_options, ram_owned, ram_request, ram_write]},
+     {ram_lock, [ram_arguments, ram_error, ram_lookup, ram_options, ram_own_table, ram_request,
+                 ram_scan, ram_transaction, ram_watch, ram_write]},
+     {ram_own_table, [ram_arguments, ram_error, ram_owned, ram_scan, ram_write]},
      {ram_write, [ram_arguments, ram_error, ram_lookup, ram_nif, ram_options, ram_owned,
                   ram_request, ram_scan, ram_update]},
      {ram_owned, [ram_arguments, ram_error, ram_nif, ram_request]},
@@ -66,7 +70,10 @@ calls_of_keys() ->
      %% Asked why no member runs here, when that is printed.
      {ram_error, [ram_node]},
      {ram_nif, []},
-     %% Beside the facade: for whom leaves Mnesia.
+     %% Beside the facade: what OTP calls for names.
+     {ram_registry, [ram_arguments, ram_lookup, ram_options, ram_own_table, ram_read, ram_request,
+                     ram_write]},
+     %% For whom leaves Mnesia.
      {ram_mnesia, [ram]},
      %% And for whom wants callbacks.
      {ram_watcher, [ram_watch]}].

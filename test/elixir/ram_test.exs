@@ -16,6 +16,22 @@ defmodule RamTest do
     assert Ram.fetch("from erlang") == {:ok, :undefined}
   end
 
+  test "a process has a name in the whole cluster" do
+    name = {:via, :ram_registry, {:elixir, :agent}}
+    {:ok, pid} = Agent.start_link(fn -> 1 end, name: name)
+    assert {:error, {:already_started, ^pid}} = Agent.start_link(fn -> 2 end, name: name)
+    assert Agent.get(name, & &1) == 1
+    Agent.stop(name)
+    {:ok, _other} = Agent.start_link(fn -> 3 end, name: name)
+    assert Agent.get(name, & &1) == 3
+  end
+
+  test "what the function of a lock raises is raised" do
+    assert_raise RuntimeError, fn -> Ram.with_lock(:raising, fn _ -> raise "no" end) end
+    assert {:ok, :free} = Ram.with_lock(:raising, fn _ -> :free end)
+    assert_argument("wait", "must be milliseconds", fn -> Ram.lock(:raising, wait: :long) end)
+  end
+
   test "nil is a value, and the default stands for an absent key alone" do
     Ram.put(:nothing, nil)
     assert Ram.get(:nothing, :default) == nil
