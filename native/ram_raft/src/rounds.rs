@@ -1,10 +1,10 @@
-//! What a leader does by itself: it ends keys, whose time is over ([`expiry`]) or whose owner is gone
-//! ([`ownership`]).
+//! What a leader does by itself: it ends keys, whose time is over ([`expiry`]) or whose owner is
+//! gone ([`ownership`]).
 //!
 //! In rounds it asks the voters for readings of their clocks, and counts by a majority of them
-//! ([`MajorityClock`]): nothing rests on one clock. The answers also tell which run of a member this
-//! is. Whatever is proposed names the term, and is applied in no other. Without a key that has a time
-//! to live or an owner nobody is asked.
+//! ([`MajorityClock`]): nothing rests on one clock. The answers also tell which run of a member
+//! this is. Whatever is proposed names the term, and is applied in no other. Without a key that has
+//! a time to live or an owner nobody is asked.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
