@@ -125,6 +125,8 @@ commands(Position, Operations, {Member, TimeoutMs, _Table}, Call) ->
     {within(Position, lists:append(Commands), What, Call), Readers}.
 
 %% `Beside' makes of the options of a put what follows its value.
+-spec command(none | binary(), tuple(), fun((map()) -> [term()])) ->
+          {[ram_write:command()], reader()}.
 command(Table, {get, Key}, _Beside) -> {[{get, Table, Key}], {value, Key}};
 command(Table, {put, Key, Value}, _Beside) ->
     {[{put, Table, Key, term_to_binary(Value)}], done};
