@@ -1,9 +1,9 @@
 //! Expiry: the leader proposes that keys go whose time to live is over.
 //!
-//! Nobody else decides, and the leader not by its own clock: see [`rounds`](crate::rounds). The keys
-//! wait in lists ([`ram_store::timers`]), which every member keeps. What is proposed names the term,
-//! and of each key the write that gave it its time: so it does nothing in another term, or to a key
-//! that was given another time meanwhile. A new leader begins with all keys anew.
+//! Nobody else decides, and the leader not by its own clock: see [`rounds`](crate::rounds). The
+//! keys wait in lists ([`ram_store::timers`]), which every member keeps. What is proposed names the
+//! term, and of each key the write that gave it its time: so it does nothing in another term, or to
+//! a key that was given another time meanwhile. A new leader begins with all keys anew.
 //!
 //! One proposal is on its way at a time, and small: writers wait for no more than that.
 //!

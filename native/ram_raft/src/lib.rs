@@ -17,8 +17,8 @@
 //! - An I/O error ends the member. It is never retried: after a failed fdatasync the page cache
 //!   says nothing about the disk.
 //!
-//! Beside openraft: a leader ends keys ([`rounds`]) whose time to live is over ([`expiry`]) or whose
-//! owner is gone ([`ownership`]); a dead leader is detected by its lost connection
+//! Beside openraft: a leader ends keys ([`rounds`]) whose time to live is over ([`expiry`]) or
+//! whose owner is gone ([`ownership`]); a dead leader is detected by its lost connection
 //! ([`failure_detector`]); elections are held off where they would do harm ([`elections`],
 //! [`election_holdoff`]).
 //!

@@ -40,7 +40,7 @@ use ram_store::owners::{Owned, Owners, Portion, Run, Turn, run_of};
 use ram_store::write::Owner;
 
 /// What one proposal may end.
-const PORTION: Portion = Portion { keys: 1000, bytes: 256 * 1024 };
+const PORTION: Portion = Portion { keys: 4000, bytes: 512 * 1024 };
 /// Owners in one report.
 const REPORTED_AT_ONCE: usize = 1000;
 
