@@ -31,12 +31,12 @@ pub(crate) async fn heed(
     let applied = &lead.replica.applied;
     let is_removed = |member| applied.is_removed(member);
     for run in silence.gone(moment, runs, pulses, is_removed) {
+        tracing::info!("the keys end that member {} and its processes own: it is gone", run.member);
         loop {
             let (mut portion, mut keys) = (PORTION, Vec::new());
             let is_all =
                 applied.owners().with(|owners| owners.take_of_run(run, &mut portion, &mut keys));
             if !keys.is_empty() {
-                tracing::info!("the owners of {} keys are gone with their node", keys.len());
                 lead.propose(&owners::end(&keys)).await?;
             }
             if is_all {
