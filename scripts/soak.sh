@@ -82,7 +82,7 @@ part_controls() {
     for control in reply_before_commit:all forget_vote:all read_without_index:all \
         apply_retry_twice:all skip_pending_mark:all skip_commit_barrier:all \
         check_after_writing:all count_stale:all mix_revisions:all \
-        expire_by_own_clock:all drop_event:all repeat_event:all \
+        expire_by_own_clock:all drop_event:all repeat_event:all forget_owner:all \
         forget_restart_vote_hold:asymmetric_partition \
         assume_own_vote_hold:$many forget_longest_vote_hold:$many; do
         fault=${control%:*}

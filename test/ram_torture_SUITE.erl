@@ -11,6 +11,7 @@
          a_history_of_half_a_transfer_or_of_a_read_of_two_moments_is_refused/1,
          a_history_of_a_key_that_goes_early_comes_back_or_stays_is_refused/1,
          a_history_of_a_watch_with_a_gap_a_duplicate_or_half_a_write_is_refused/1,
+         a_history_of_a_lock_with_two_holders_or_an_old_token_is_refused/1,
          a_seed_makes_one_schedule_and_all_faults_come_in_it/1,
          wires_are_slow_or_held_or_lossy_or_cut_as_told/1,
          what_a_network_of_its_own_holds_back_does_not_arrive/1]).
@@ -103,6 +104,23 @@ a_history_of_a_watch_with_a_gap_a_duplicate_or_half_a_write_is_refused(Config) -
                 {"half_write", ["m 5 k=v 11"], "it was not sent l"},
                 {"other_change", [First, "m 6 l!expired 31", "m 7 m=w 51"], "something else"},
                 {"not_the_table", Good ++ ["m 8 m!expired 71"], "m holds nothing"}]].
+
+a_history_of_a_lock_with_two_holders_or_an_old_token_is_refused(Config) ->
+    First = ["i 1 owned lock l 0", "r 1 ok token 5 10", "i 2 owned guarded l 5 20", "r 2 ok yes 30",
+             "i 3 owned unlock l 5 40", "r 3 ok yes 50"],
+    Second = fun(Token) -> ["i 1 owned lock l 60", "r 1 ok token " ++ Token ++ " 70",
+                            "i 2 owned guarded l 6 80", "r 2 ok yes 90"] end,
+    Early = ["i 1 owned lock l 5", "r 1 ok token 6 15"],
+    ?assertMatch({linearizable, _},
+                 made_up(Config, "locks", [First, Second("6"), ["i 1 owned free l 100",
+                                                                "r 1 ok yes 110"]])),
+    [refused(Config, Name, [First | Bad], Words)
+     || {Name, Bad, Words}
+            <- [{"two_holders", [Early], "while another held it"},
+                {"token", [Second("4")], "not larger"},
+                {"old_token", [Second("6"), ["i 1 owned guarded l 5 95", "r 1 ok yes 99"]],
+                 "older"},
+                {"dead", [["i 1 owned free l 100", "r 1 ok no 110"]], "not free"}]].
 
 refused(Config, Name, Clients, Words) ->
     refused(Config, Name, Clients, [], Words).

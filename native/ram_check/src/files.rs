@@ -31,7 +31,8 @@
 //! ```
 //!
 //! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; and of
-//! writes that watches are told of, for [`watches`](crate::watches):
+//! locks, for [`locks`](crate::locks); and of writes that watches are told of, for
+//! [`watches`](crate::watches):
 //!
 //! ```text
 //! i OP timed put KEY VALUE TTL T       also: timed touch KEY TTL, timed get KEY,
@@ -40,6 +41,9 @@
 //! r OP ok touched yes|no T
 //! r OP ok found VALUE|- T
 //! r OP ok term TERM T                  the term that is led
+//! i OP owned lock NAME T               also: owned free NAME, and with a token that was given:
+//! i OP owned guarded NAME TOKEN T      owned unlock NAME TOKEN, owned drop NAME TOKEN
+//! r OP ok token TOKEN T                or: held; after guarded, unlock and free: yes|no
 //! i OP change KEY=VALUE KEY! ... T     writes that, and deletes the keys with a !, at once
 //! r OP ok rev REVISION|- T
 //! i OP content T
@@ -76,9 +80,11 @@ use crate::calls::{CallId, Calls};
 use crate::expiry::Timed;
 use crate::history::{History, Malformed, Op, OpId, Ties};
 use crate::lists::Transaction;
+use crate::locks::Locking;
 use crate::watches::{Changing, Receiver, lines as of_receiver};
 use crate::words::{
-    Request, action, banked, changed, found as found_key, number, outcome, read, request, told,
+    Request, action, banked, changed, found as found_key, locked, number, outcome, read, request,
+    told,
 };
 
 /// Something that was done to the cluster, for the report.
@@ -97,6 +103,7 @@ pub struct Folder {
     pub lists: Calls<Transaction>,
     pub timed: Calls<Timed>,
     pub changing: Calls<Changing>,
+    pub locking: Calls<Locking>,
     pub receivers: Vec<Receiver>,
     pub faults: Vec<Fault>,
 }
@@ -228,6 +235,7 @@ enum Called {
     Lists(CallId),
     Timed(CallId),
     Changing(CallId),
+    Locking(CallId),
 }
 
 /// The file of one client, being read.
@@ -269,6 +277,7 @@ impl File {
                     Called::Accounts(id) => found.accounts.ret(id, told(rest, banked)?, at_ns),
                     Called::Lists(id) => found.lists.ret(id, told(rest, read)?, at_ns),
                     Called::Timed(id) => found.timed.ret(id, told(rest, found_key)?, at_ns),
+                    Called::Locking(id) => found.locking.ret(id, told(rest, locked)?, at_ns),
                     Called::Changing(id) => found.changing.ret(id, told(rest, changed)?, at_ns),
                 };
                 answer.map_err(|Malformed(why)| why.to_owned())
@@ -293,6 +302,9 @@ impl File {
             }
             (Some(Request::Timed(request)), _) => {
                 Ok(Called::Timed(found.timed.call(client, node, request, at_ns)))
+            }
+            (Some(Request::Locking(request)), _) => {
+                Ok(Called::Locking(found.locking.call(client, node, request, at_ns)))
             }
             (Some(Request::Changing(request)), _) => {
                 Ok(Called::Changing(found.changing.call(client, node, request, at_ns)))

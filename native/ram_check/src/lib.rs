@@ -32,6 +32,7 @@ mod explain;
 pub mod files;
 mod history;
 pub mod lists;
+pub mod locks;
 mod problem;
 pub mod report;
 mod search;

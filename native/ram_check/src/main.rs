@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ram_check::files::{Folder, read_folder};
 use ram_check::{
     Budget, Calls, History, OpId, Outcome, Record, Request, Verdict, Violation, accounts, check,
-    expiry, lists, report, show_state, watches,
+    expiry, lists, locks, report, show_state, watches,
 };
 
 const USAGE: &str = "usage: ram-check FOLDER [--report FILE.html] [--budget-s N]";
@@ -58,6 +58,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     print_calls("lists", &found.lists);
     print_calls("expiry", &found.timed);
     print_calls("watched", &found.changing);
+    print_calls("locks", &found.locking);
     let start = Instant::now();
     let violations = judge_calls(&found);
     let budget = Budget::of_time(Duration::from_secs(arguments.budget_s));
@@ -95,7 +96,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
 
 /// What the judges of [`Calls`] found, each the first violation that it met.
 fn judge_calls(found: &Folder) -> Vec<(&'static str, String)> {
-    let judges = [judge_accounts, judge_lists, judge_expiry, judge_watches];
+    let judges = [judge_accounts, judge_lists, judge_expiry, judge_watches, judge_locks];
     judges.iter().filter_map(|judge| judge(found)).collect()
 }
 
@@ -132,6 +133,16 @@ fn judge_watches(found: &Folder) -> Judged {
             None
         }
         Err(violation) => Some(("watches", violation.explain(&found.changing, &found.receivers))),
+    }
+}
+
+fn judge_locks(found: &Folder) -> Judged {
+    match locks::check(&found.locking, &found.faults) {
+        Ok(locks::Looked { given, holds, written }) => {
+            println!("given     {given} locks, {holds} used, {written} writes with tokens");
+            None
+        }
+        Err(violation) => Some(("locks", violation.explain(&found.locking))),
     }
 }
 

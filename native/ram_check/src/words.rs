@@ -8,6 +8,7 @@ use crate::calls::Told;
 use crate::expiry::{self, Timed};
 use crate::history::{Action, Outcome, parse_state};
 use crate::lists::{Step, Transaction};
+use crate::locks::{self, Locking};
 use crate::watches::{self, Changing};
 
 pub fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
@@ -46,6 +47,7 @@ pub enum Request {
     Lists(Transaction),
     Timed(Timed),
     Changing(Changing),
+    Locking(Locking),
 }
 
 /// `None`: it is of a key without a time to live, for the search.
@@ -66,6 +68,7 @@ pub fn request(kind: &str, words: &[&str]) -> Result<Option<Request>, String> {
             let steps = words.iter().map(|word| write(word));
             Request::Changing(Changing::Write(steps.collect::<Result<_, _>>()?))
         }
+        ("owned", words) => Request::Locking(locking(words)?),
         ("content", []) => Request::Changing(Changing::Find),
         ("transfer" | "look" | "content", _) => {
             return Err(format!("no operation: {kind} with {} words", words.len()));
@@ -92,6 +95,23 @@ fn timed(words: &[&str]) -> Result<Timed, String> {
         ["get", key] => Ok(Timed::Get { key: (*key).into() }),
         ["settled", bound_ms] => Ok(Timed::Settled { bound_ms: number(bound_ms)? }),
         _ => Err(format!("no operation: timed {}", words.join(" "))),
+    }
+}
+
+fn locking(words: &[&str]) -> Result<Locking, String> {
+    match words {
+        ["lock", name] => Ok(Locking::Lock { name: (*name).into() }),
+        ["free", name] => Ok(Locking::Free { name: (*name).into() }),
+        [kind, name, token] => {
+            let (name, token) = ((*name).into(), number(token)?);
+            match *kind {
+                "guarded" => Ok(Locking::Guarded { name, token }),
+                "unlock" => Ok(Locking::Unlock { name, token }),
+                "drop" => Ok(Locking::Drop { name, token }),
+                _ => Err(format!("no operation: owned {kind}")),
+            }
+        }
+        _ => Err(format!("no operation: owned {}", words.join(" "))),
     }
 }
 
@@ -159,6 +179,17 @@ pub fn changed(words: &[&str]) -> Result<watches::Answer, String> {
         ["rev", revision] => Ok(watches::Answer::At(Some(number(revision)?))),
         ["-"] => Ok(watches::Answer::Found(watches::Content::new())),
         _ => Ok(watches::Answer::Found(words.iter().map(entry).collect::<Result<_, _>>()?)),
+    }
+}
+
+pub fn locked(words: &[&str]) -> Result<locks::Answer, String> {
+    match words {
+        [] => Ok(locks::Answer::Done),
+        ["held"] => Ok(locks::Answer::Held),
+        ["yes"] => Ok(locks::Answer::Is(true)),
+        ["no"] => Ok(locks::Answer::Is(false)),
+        ["token", token] => Ok(locks::Answer::Token(number(token)?)),
+        _ => Err(format!("no answer: {}", words.join(" "))),
     }
 }
 

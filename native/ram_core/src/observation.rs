@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::handle::Handle;
 use ram_raft::entry;
 use ram_raft::replica::{Role, role};
+use ram_store::write::DEFAULT_TABLE;
 use ram_table::table::{Item, Revoked};
 
 /// One moment of a member.
@@ -129,6 +130,15 @@ impl Handle {
             walked.ok().map(|()| (revision, content))
         });
         seen.ok()?
+    }
+
+    /// The keys of the default table that have an owner, with their owners, as they are listed.
+    pub fn seen_owners(&self) -> BTreeMap<Bytes, Bytes> {
+        let listed = self.with(|running| running.replica.applied.owners().listed());
+        let of_default = listed.unwrap_or_default().into_iter();
+        let of_default = of_default.filter(|owned| &*owned.table == DEFAULT_TABLE);
+        let bytes = Bytes::copy_from_slice;
+        of_default.map(|owned| (bytes(owned.item.key()), bytes(owned.item.owner()))).collect()
     }
 
     /// What the table holds of these keys, and the index up to which it is applied.

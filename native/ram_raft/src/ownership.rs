@@ -160,6 +160,15 @@ impl SharedOwners {
         self.with(|owners| owners.is_idle())
     }
 
+    /// Each key that has an owner, as it is listed.
+    #[cfg(feature = "simulation")]
+    pub fn listed(&self) -> Vec<Owned> {
+        let of_all = |owners: &Owners| {
+            owners.runs().into_iter().flat_map(|run| owners.keys_of_run(run)).collect()
+        };
+        self.with(|owners| of_all(owners))
+    }
+
     pub(crate) fn runs(&self) -> BTreeSet<Run> {
         self.with(|owners| owners.runs())
     }

@@ -12,6 +12,7 @@ use turmoil::Sim;
 
 use crate::cuts::{self, around, both_ways, for_each, set_latency};
 use crate::entropy;
+use crate::host::wipe;
 use crate::invariants::Wall;
 use crate::joining::Addition;
 use crate::plan::{Timing, host_name, node_name, pick};
@@ -182,6 +183,11 @@ impl Faults {
         }
     }
 
+    /// Pairs whose messages do not come as they should.
+    pub fn disturbed(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.active.iter().flat_map(|(_, fault)| disturbed(fault))
+    }
+
     pub fn end_all(&mut self, sim: &mut Sim<'_>, world: &World) {
         // The end of one may be the begin of another.
         while let Some((_, fault)) = self.active.pop() {
@@ -202,15 +208,8 @@ impl Faults {
         let rng = &mut self.rng;
         let favourite = if rng.random_bool(0.4) { leader } else { None };
         let victim = favourite.filter(|host| up.contains(host)).or(pick(rng, &up).copied())?;
-        let is_cut = self.active.iter().any(|(_, f)| {
-            matches!(
-                f,
-                Fault::Cut { .. }
-                    | Fault::Hold(_)
-                    | Fault::Firewall { .. }
-                    | Fault::AsymmetricPartition { .. }
-                    | Fault::RestartOthers { .. }
-            )
+        let is_cut = self.active.iter().any(|(_, fault)| {
+            !matches!(fault, Fault::Delay { .. }) && !disturbed(fault).is_empty()
         });
         Some(match rng.random_range(0..100) {
             0..18 => Fault::Crash { hosts: vec![victim], power: rng.random_bool(0.7) },
@@ -351,15 +350,16 @@ impl Faults {
     }
 }
 
-/// Down, with an empty disk.
-pub fn wipe(sim: &mut Sim<'_>, world: &World, host: usize) {
-    let at_ns = world.borrow().now_ns;
-    let mut state = world.borrow_mut();
-    state.trace.note(at_ns, ("wiped", host));
-    state.hosts[host].running = None;
-    state.hosts[host].disk = Default::default();
-    drop(state);
-    sim.crash(host_name(host));
+fn disturbed(fault: &Fault) -> Vec<(usize, usize)> {
+    match fault {
+        Fault::Cut { pairs, .. }
+        | Fault::Hold(pairs)
+        | Fault::Delay { pairs, .. }
+        | Fault::Firewall { pairs, .. }
+        | Fault::RestartOthers { pairs, .. } => pairs.clone(),
+        Fault::AsymmetricPartition { leader, aside, .. } => vec![(*leader, *aside)],
+        _ => Vec::new(),
+    }
 }
 
 fn name(fault: &Fault) -> &'static str {

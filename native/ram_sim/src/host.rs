@@ -21,11 +21,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use turmoil::Sim;
 
 use crate::client;
 use crate::entropy;
 use crate::network::SimTransport;
-use crate::plan::CLUSTER;
+use crate::plan::{CLUSTER, host_name};
 use crate::world::{LogSlot, Order, RunningMember, World};
 
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,6 +45,17 @@ pub async fn live(world: World, host: usize) -> turmoil::Result {
         world.borrow_mut().hosts[host].running = None;
         sleep(START_PAUSE).await;
     }
+}
+
+/// Down, with an empty disk.
+pub fn wipe(sim: &mut Sim<'_>, world: &World, host: usize) {
+    let at_ns = world.borrow().now_ns;
+    let mut state = world.borrow_mut();
+    state.trace.note(at_ns, ("wiped", host));
+    state.hosts[host].running = None;
+    state.hosts[host].disk = Default::default();
+    drop(state);
+    sim.crash(host_name(host));
 }
 
 pub fn now_ns() -> u64 {
@@ -74,6 +86,7 @@ async fn one_member(world: &World, host: usize) -> ram_core::Result<()> {
         tasks.spawn_local(client::run(world.clone(), handle.clone(), host, start, number));
     }
     tasks.spawn_local(client::receive(world.clone(), handle.clone(), host, start));
+    tasks.spawn_local(client::own(world.clone(), handle.clone(), host, start));
     let id = handle.status()?.id;
     let told = obey(world.clone(), handle, host, ordered);
     member.serve(told).await;

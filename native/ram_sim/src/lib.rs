@@ -26,6 +26,7 @@ mod impostor;
 mod invariants;
 mod joining;
 mod network;
+mod owning;
 mod plan;
 pub mod report;
 pub mod run;

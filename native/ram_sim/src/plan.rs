@@ -59,6 +59,7 @@ pub struct Plan {
     pub segment_bytes: u64,
     pub timing: Timing,
     pub reads: ReadMode,
+    pub owner_timeout_ms: u64,
     /// Of the clocks of the hosts: within 1 % of true.
     pub rates: Vec<f64>,
     pub fault_gap_max_ms: u64,
@@ -91,6 +92,7 @@ impl Plan {
             segment_bytes: 1 << rng.random_range(12..=16),
             timing,
             reads: if by_lease { ReadMode::Lease } else { ReadMode::Quorum },
+            owner_timeout_ms: entropy::stream(seed, "owner timeout", 0).random_range(800..2500),
             rates: (0..hosts).map(|_| rng.random_range(0.99..1.01)).collect(),
             fault_gap_max_ms: rng.random_range(300..=4000),
         }
@@ -132,7 +134,7 @@ impl Plan {
             read_lease: None,
             snapshot_every: self.snapshot_every,
             watch_history_bytes: 1 << 20,
-            owner_timeout: Duration::from_millis(15_000),
+            owner_timeout: Duration::from_millis(self.owner_timeout_ms),
             default_table_type: None,
             limits: Limits::default(),
         }

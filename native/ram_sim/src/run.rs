@@ -1,14 +1,16 @@
 //! One run: the cluster is made, faults come and go, they end, the cluster heals, and the clients'
 //! history is judged.
 
+use bytes::Bytes;
 use ram_check::{Budget, Calls, Outcome, Request, Verdict, accounts, check, lists};
 use ram_lease::mode::ReadMode;
+use ram_table::table::Item;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use turmoil::Sim;
 
-use crate::faults::{Faults, wipe};
-use crate::host;
+use crate::faults::Faults;
+use crate::host::{self, wipe};
 use crate::impostor;
 use crate::invariants::{NewCostsNothing, Wall};
 use crate::joining::Joining;
@@ -53,6 +55,7 @@ pub fn run(options: &Options) -> Report {
     while running.goes_on() && running.world.borrow().now_ns < end_ns {
         let is_whole = running.joining.is_whole(&running.world.borrow());
         faults.act(&mut sim, &running.world, is_whole);
+        running.look_at_ways(&faults);
         running.step(&mut sim);
         let now_ns = running.world.borrow().now_ns;
         let begun = running.joining.take_begun();
@@ -118,6 +121,19 @@ impl Run {
         }
     }
 
+    /// Whom does a leader not reach?
+    fn look_at_ways(&self, faults: &Faults) {
+        let state = &mut *self.world.borrow_mut();
+        let leads = |host: &usize| {
+            let running = state.hosts[*host].running.as_ref();
+            running.and_then(|member| member.handle.observe()).is_some_and(|seen| seen.leads)
+        };
+        let of = |(one, other)| [(one, other), (other, one)];
+        let ways = faults.disturbed().flat_map(of).filter(|(leader, _)| leads(leader));
+        let unreached = ways.map(|(_, host)| host).collect();
+        state.owning.look_at_ways(state.now_ns, &unreached);
+    }
+
     fn look_behind_wall(&mut self, wall: Option<Wall>) {
         let mut state = self.world.borrow_mut();
         let is_voter = wall.is_some_and(|wall| state.is_voter(wall.host));
@@ -145,12 +161,16 @@ impl Run {
         let mut state = self.world.borrow_mut();
         let proven = state.hosts.iter().filter(|host| host.is_proven).count();
         let whole = self.joining.is_whole(&state);
+        let dead = dead_keys(&state);
         let mut detail = format!("{proven} members serve, all voters: {whole}");
+        detail.push_str(&format!(", owners of these have ended: {dead:?}"));
         for (host, running) in state.running() {
             let status = running.handle.status();
             detail.push_str(&format!("\n  {}: {status:?}", host_name(host)));
         }
-        state.violated("heals", detail);
+        let is_served = proven == state.hosts.len() && whole;
+        let name = if is_served && !dead.is_empty() { "what_is_owned_goes" } else { "heals" };
+        state.violated(name, detail);
     }
 
     fn is_healed(&self) -> bool {
@@ -161,7 +181,7 @@ impl Run {
             .collect();
         let is_same = applied.windows(2).all(|pair| pair[0] == pair[1]);
         let is_proven = state.hosts.iter().all(|host| host.is_proven);
-        is_proven && is_same && self.joining.is_whole(&state)
+        is_proven && is_same && self.joining.is_whole(&state) && dead_keys(&state).is_empty()
     }
 
     fn judge(&mut self) {
@@ -200,6 +220,7 @@ impl Run {
         count_calls(&mut report, "of the bank", &state.accounts);
         count_calls(&mut report, "of lists", &state.lists);
         report.count("copies compared with the table", state.compared);
+        state.owning.counts.iter().for_each(|(what, count)| report.count(*what, *count));
         report.count("elections", self.watch.invariants.elections() as u64);
         report.count("promotions", self.watch.invariants.promotions());
         report.count("entries", self.watch.invariants.committed_index());
@@ -226,6 +247,14 @@ impl Run {
         report.count("events", state.trace.events);
         report
     }
+}
+
+/// What members hold, of owners that have ended.
+fn dead_keys(state: &State) -> Vec<Item> {
+    let keys: Vec<Bytes> = state.owning.keys().cloned().collect();
+    let held = state.running().filter_map(|(_, running)| running.handle.items(&keys));
+    let held = held.flat_map(|(_, items)| items.into_iter().flatten());
+    held.filter(|item| state.owning.is_dead(&item.value(), &|run| state.has_ended(run))).collect()
 }
 
 fn judge_keys(state: &State) -> Option<(&'static str, String)> {

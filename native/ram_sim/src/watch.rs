@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::impostor::FAR_TERM;
 use crate::invariants::{
-    FullTime, HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, Sight,
+    FullTime, HeldLease, Invariants, LeaseEnds, LeaseMarks, LeaseRecords, Once, OwnedKeys, Sight,
 };
 use crate::world::{RunningMember, State};
 
@@ -19,6 +19,7 @@ pub struct Watch {
     lease_ends: LeaseEnds,
     lease_marks: LeaseMarks,
     lease_records: LeaseRecords,
+    owned_keys: OwnedKeys,
     /// Steps of members, and those in which they held a lease.
     pub lived_steps: u64,
     pub leased_steps: u64,
@@ -99,10 +100,15 @@ impl Watch {
         let is_new_leader = now.leads && self.led.insert((now.id, now.term));
         let new_leader_log = is_new_leader.then(|| read(0));
         let has_applied = before.is_none_or(|before| before.applied_index != now.applied_index);
-        let looked = has_applied.then(|| member.handle.items(&state.keys)).flatten();
+        let keys: Vec<Bytes> = state.owning.keys().chain(&state.keys).cloned().collect();
+        let looked = has_applied.then(|| member.handle.items(&keys)).flatten();
         let items = looked.filter(|(at, _)| *at == now.applied_index).map(|(_, items)| items);
         for item in items.iter().flatten().flatten() {
             state.once.saw(&item.value(), item.revision()).map_err(|why| (Once::NAME, why))?;
+        }
+        if let Some(items) = &items {
+            let owned = &items[..keys.len() - state.keys.len()];
+            self.owned_keys.check(state, member, owned)?;
         }
         if has_applied {
             self.look_at_times(state, member, (from, &now), &entries)?;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client::Copy;
 use crate::invariants::Once;
+use crate::owning::{HostedRun, Owning};
 use crate::plan::Plan;
 use crate::report::Violation;
 
@@ -52,6 +53,7 @@ pub struct State {
     pub copies: BTreeMap<usize, Copy>,
     /// How often such a copy was compared with the table.
     pub compared: u64,
+    pub owning: Owning,
     pub once: Once,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -125,6 +127,7 @@ impl State {
             timed: BTreeMap::new(),
             copies: BTreeMap::new(),
             compared: 0,
+            owning: Owning::new(plan.owner_timeout_ms),
             once: Once::default(),
             trace: Trace::default(),
             violation: None,
@@ -153,6 +156,17 @@ impl State {
             others.into_iter().any(|(_, other)| other.handle.seen_members().get(&id) == Some(&true))
         };
         id.is_some_and(knows)
+    }
+
+    /// Is it over, or was its member removed, as anybody knows?
+    pub fn has_ended(&self, run: &HostedRun) -> bool {
+        let HostedRun { host, start, member, .. } = *run;
+        let is_it = |running: &RunningMember| running.start == start;
+        let is_known = || self.running().any(|(_, other)| other.handle.knows_removed(member));
+        !self.hosts[host].running.as_ref().is_some_and(is_it)
+            || self.known_removed.contains(&member)
+            || self.gone.contains(&member)
+            || is_known()
     }
 
     pub fn violated(&mut self, invariant: &'static str, detail: String) {

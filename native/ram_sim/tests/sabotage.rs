@@ -47,6 +47,8 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         Fault::ExpireByOwnClock => {
             &["what_has_expired_is_gone", "nothing_expires_early", "no_change_is_missing"]
         }
+        // What starts from a snapshot holds keys of nobody, and its leader ends none of them.
+        Fault::ForgetOwner => &["same_index_same_state", "what_is_owned_goes"],
         Fault::AcceptDeposedExpiry => &["a_new_leader_gives_keys_all_their_time_again"],
         Fault::DropEvent => &["no_change_is_missing"],
         Fault::RepeatEvent => &["changes_come_once_and_in_order"],

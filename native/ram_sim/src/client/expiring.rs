@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use ram_lease::mode::ReadMode;
-use ram_store::answer::Answer;
 use ram_store::write::{Command, Condition, Place, Setting, State};
 use ram_table::table::Item;
 use rand::RngExt;
@@ -27,7 +26,7 @@ impl Client {
         let (at, value) = (Place::of(&key), b"v");
         let put = Command::put_lasting(at, value, Setting::To(ttl_ms));
         self.world.borrow_mut().timed.insert(key.clone(), ttl_ms);
-        if self.run(None, &put).await.is_none() {
+        if self.decide(None, &put).await.is_none() {
             return;
         }
         // About when it goes, most of the time.
@@ -40,23 +39,11 @@ impl Client {
             self.world.borrow_mut().violated("nothing_expires_early", what);
         }
         let is_there = Condition::Key { at, is: State::Present };
-        if let Some(true) = self.run(Some(is_there), &Command::Touch { at, ttl_ms: Some(1) }).await
+        if let Some(true) =
+            self.decide(Some(is_there), &Command::Touch { at, ttl_ms: Some(1) }).await
         {
             let what = format!("{key:?} was not there, and is");
             self.world.borrow_mut().violated("what_has_expired_is_gone", what);
-        }
-    }
-
-    /// Did the condition hold? `None`: that is not known.
-    async fn run(&self, condition: Option<Condition<'_>>, command: &Command<'_>) -> Option<bool> {
-        let writing = self.transaction(condition, std::slice::from_ref(command));
-        let asked = self.ask(|deadline: Instant, sender: oneshot::Sender<_>| {
-            let reply = Box::new(move |answer| _ = sender.send(answer));
-            writing?.submit(deadline.into_std(), reply)
-        });
-        match asked.await {
-            Asked::Done(Answer::Ran { succeeded, .. }) => Some(succeeded),
-            _ => None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Clients: they read and write through the member they are on, and note what they asked and what
 //! they learnt: one key at a time (`keys`), or several at once (`tables`), as the accounts of a
-//! bank (`bank`) and as lists that are appended to (`lists`); keys that expire (`expiring`); and
-//! watches (`receiving`).
+//! bank (`bank`) and as lists that are appended to (`lists`); keys that expire (`expiring`), and
+//! those that have owners (`owning`); and watches (`receiving`).
 
 mod bank;
 mod expiring;
 mod keys;
 mod lists;
+mod owning;
 mod receiving;
 mod tables;
 
@@ -23,6 +24,7 @@ use crate::host::now_ns;
 use crate::plan::host_name;
 use crate::world::World;
 use keys::Known;
+pub use owning::run as own;
 pub use receiving::{Copy, run as receive};
 use tables::How;
 

@@ -14,6 +14,7 @@ mod log_matching;
 mod new_costs_nothing;
 mod once;
 mod one_leader;
+mod owned_keys;
 mod ready_voters;
 mod same_state;
 mod term_grows;
@@ -24,6 +25,7 @@ pub use lease_marks::LeaseMarks;
 pub use lease_records::LeaseRecords;
 pub use new_costs_nothing::{NewCostsNothing, Wall};
 pub use once::Once;
+pub use owned_keys::OwnedKeys;
 
 use applied_grows::AppliedGrows;
 use leader_completeness::LeaderCompleteness;

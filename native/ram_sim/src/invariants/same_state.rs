@@ -1,4 +1,5 @@
-//! Members that have applied the same index hold the same state: values and revisions.
+//! Members that have applied the same index hold the same state: values, revisions
+//! and owners.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,7 +29,9 @@ impl SameState {
 fn hash(items: &[Option<Item>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for item in items {
-        item.as_ref().map(|item| (item.key(), item.value(), item.revision())).hash(&mut hasher);
+        item.as_ref()
+            .map(|item| (item.key(), item.value(), item.revision(), item.owner()))
+            .hash(&mut hasher);
     }
     hasher.finish()
 }
