@@ -126,22 +126,26 @@ goes_on(Run) ->
 
 a_suspended_follower_does_not_grow_its_leader(Config) ->
     Run = run(Config),
-    laggard(Run, fun(Follower) -> ram_peers:suspend(Run, Follower) end,
-            fun(Follower) -> ram_peers:resume(Run, Follower) end).
+    laggard(Run, fun(_Leader, Follower) -> ram_peers:suspend(Run, Follower) end,
+            fun(_Leader, Follower) -> ram_peers:resume(Run, Follower) end).
 
 a_dead_follower_does_not_grow_its_leader(Config) ->
     Run = run(Config),
-    laggard(Run, fun(Follower) -> ram_peers:kill(Run, Follower) end,
-            fun(Follower) -> ram_peers:restart(Run, Follower) end).
+    laggard(Run, fun(_Leader, Follower) -> ram_peers:kill(Run, Follower) end,
+            fun(_Leader, Follower) -> ram_peers:restart(Run, Follower) end).
 
 a_slow_follower_does_not_grow_its_leader(Config) ->
     Run = run(Config),
-    Leader = ram_peers:leader(Run, 1),
-    Tune = fun(Quality) -> fun(F) -> ok = ram_peers:tune(Run, Leader, F, Quality) end end,
+    Tune = fun(Quality) -> fun(L, F) -> ok = ram_peers:tune(Run, L, F, Quality) end end,
     laggard(Run, Tune({slow, 100, 50}), Tune(open)).
 
 %% Writes 200 MiB into a thousand keys while a follower does not keep up; small values take longer.
+%% Where another came to lead meanwhile, as on a machine that is busy, there is no leader to look
+%% at: once more then.
 laggard(Run, Trouble, End) ->
+    laggard(Run, Trouble, End, 3).
+
+laggard(Run, Trouble, End, Tries) ->
     Leader = ram_peers:leader(Run, 1),
     [Follower | _] = [1, 2, 3] -- [Leader],
     %% A table, a log and a snapshot are there before.
@@ -151,15 +155,23 @@ laggard(Run, Trouble, End) ->
             end,
     _ = Flood(?PUTS div 4),
     Before = watch_memory(Run, [Leader]),
-    Trouble(Follower),
+    Trouble(Leader, Follower),
     #{timeout := 0, other := 0} = Told = Flood(?PUTS),
     Grown = grown(Run, Before),
-    End(Follower),
+    End(Leader, Follower),
     ct:pal("~p", [Told]),
-    ram_figure:told("growth of a leader whose follower does not keep up",
-                    lists:max(Grown) div ?MIB, "MiB"),
-    ?assertEqual(Leader, ram_peers:leader(Run, Leader)),
-    ?assert(lists:max(Grown) =< ?LAGGARD_BYTES_MAX),
+    case ram_peers:leader(Run, Leader) of
+        Leader ->
+            ram_figure:told("growth of a leader whose follower does not keep up",
+                            lists:max(Grown) div ?MIB, "MiB"),
+            ?assert(lists:max(Grown) =< ?LAGGARD_BYTES_MAX),
+            catches_up(Run, Leader, Follower);
+        _Another when Tries > 1 ->
+            catches_up(Run, Leader, Follower),
+            laggard(Run, Trouble, End, Tries - 1)
+    end.
+
+catches_up(Run, Leader, Follower) ->
     ok = ram_peers:call(Run, Leader, put, [done, yes]),
     ram_peers:eventually(fun() -> ram_peers:call(Run, Follower, get, [done]) =:= yes end),
     Applied = fun(I) -> maps:get(applied_index, ram_peers:call(Run, I, status, [])) end,
