@@ -294,7 +294,7 @@ held_bytes(Key) ->
     {Member, TimeoutMs, _Reads} = ram_request:member(),
     Ref = make_ref(),
     _Id = ram_nif:transaction(Member, Ref, <<>>, {[], [{get, none, Key}], []}, TimeoutMs),
-    receive {Ref, {ran, true, _, [{Bytes, _, _, _, _}]}} -> Bytes end.
+    receive {Ref, {ran, true, _, [{Bytes, _, _, _, _, _}]}} -> Bytes end.
 
 %% A NIF cannot be interrupted: what takes long has to be left to the caller.
 large_values_do_not_hold_a_scheduler(Config) ->
