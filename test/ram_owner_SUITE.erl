@@ -214,6 +214,9 @@ who_comes_back_by_a_snapshot_is_told(Config) ->
     [Via | _] = Rest = ?ALL -- [Cut],
     Owner = owner(Run, Cut),
     ok = call(Run, Cut, put, [process, v, #{owner => Owner}]),
+    %% It knows of the key.
+    Local = [process, none, #{reads => local}],
+    eventually(fun() -> v =:= call(Run, Cut, get, Local) end),
     ram_peers:suspend(Run, Cut),
     gone(Run, Rest, [process], #{}),
     Before = purged(Run, Via),
