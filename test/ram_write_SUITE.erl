@@ -206,23 +206,24 @@ large_values_are_answered_whole(Config) ->
     ?assertMatch({value_too_large, _, _}, ram_peers:raised(Run, 1, ?MODULE, put_large,
                                                           [too_large, 17 bsl 20])).
 
-%% @doc Puts random bytes; the old value has the hash, or there is none. Returns the new hash.
+%% @doc Puts random bytes, for which a busy disk takes its time; the old value has the hash, or there is none. Returns the new hash.
 put_large(Key, Old) ->
     Bytes = case Old of
                 Size when is_integer(Size) -> Size;
                 _ -> 12 bsl 20
             end,
     Value = crypto:strong_rand_bytes(Bytes),
-    Hashed = case ram:put(Key, Value, #{return => old}) of
+    Hashed = case ram:put(Key, Value, #{return => old, timeout => 50000}) of
                  {ok, Found} -> {ok, crypto:hash(sha256, Found)};
                  error -> none
              end,
     Old = Hashed,
-    {conflict, {ok, Value, _}} = ram:put(Key, x, #{expect => {value, <<>>}}),
+    {conflict, {ok, Value, _}} =
+        ram:put(Key, x, #{expect => {value, <<>>}, timeout => 50000}),
     crypto:hash(sha256, Value).
 
 take_large(Key) ->
-    {ok, Value} = ram:take(Key),
+    {ok, Value} = ram:take(Key, #{timeout => 50000}),
     {ok, crypto:hash(sha256, Value)}.
 
 keys_that_take_long_are_no_different(Config) ->

@@ -1,26 +1,21 @@
 //! Owners of keys: processes of this node, which are watched as long as they own some, and nodes.
-//! An owner is called what `term_to_binary/1` makes of it. Counterpart of ram_write.erl.
+//! An owner is called what `term_to_binary/1` makes of it.
 
-use ram_core::Error;
 use ram_core::owning::{Ended, Processes};
-use ram_store::write::Owner;
+use rustler::Encoder;
 use rustler::env::OwnedEnv;
 use rustler::types::LocalPid;
-use rustler::{Binary, Encoder, Env, Term};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::key;
-use crate::member::MemberResource;
 use crate::raw::{Held, Monitor, Type, binary, term_of_etf};
 use crate::reply::Waiters;
-use crate::request::{READ_LOST, deadline, queue};
-use crate::terms;
 
 pub static OWNERS: Type<Watched> = Type::new();
 
 mod atoms {
-    rustler::atoms! { owner, none, ram_event, owner_lost, unreadable_key }
+    rustler::atoms! { ram_event, owner_lost, unreadable_key }
 }
 
 /// A process that owns keys.
@@ -95,37 +90,5 @@ fn owner_of(name: &[u8]) -> OwnedBy {
         Some(term) if term.is_atom() => OwnedBy::Node,
         Some(term) => term.decode().map_or(OwnedBy::Nobody, OwnedBy::Process),
         None => OwnedBy::Nobody,
-    })
-}
-
-/// `Pid | Node | none`, of an owner as it is stored.
-pub fn owner_term<'a>(env: Env<'a>, owner: &[u8]) -> Term<'a> {
-    let name = Owner::decode(owner).map(|owner| owner.name);
-    name.and_then(|name| term_of_etf(env, name)).unwrap_or_else(|| atoms::none().encode(env))
-}
-
-/// An owner of this node, for a put.
-#[rustler::nif]
-fn owner_here<'a>(env: Env<'a>, member: &'a MemberResource, name: Binary<'a>) -> Term<'a> {
-    binary(env, &member.node.owner_here(&name))
-}
-
-/// An owner of another node. The answer is `{owner, Owner}`.
-#[rustler::nif]
-fn owner<'a>(
-    env: Env<'a>,
-    member: &'a MemberResource,
-    reference: Term<'a>,
-    node: &'a str,
-    name: Binary<'a>,
-    timeout_ms: u64,
-) -> Term<'a> {
-    queue(env, member, (reference, READ_LOST), |ticket| {
-        let reply = Box::new(move |owner: Result<Vec<u8>, Error>| {
-            ticket.answer(|env| {
-                terms::result(env, owner, |owner| (atoms::owner(), binary(env, &owner)).encode(env))
-            });
-        });
-        member.node.owner(node.to_owned(), name.to_vec(), deadline(timeout_ms), reply)
     })
 }

@@ -7,6 +7,7 @@
 
 mod lookup;
 mod members;
+mod owner;
 mod refusal;
 mod transaction;
 mod turn;

@@ -6,8 +6,8 @@ use ram_table::table::Item;
 use ram_table::tables::TableType;
 use rustler::{Atom, Encoder, Env, Term};
 
+use super::owner_term;
 use crate::key;
-use crate::owner::owner_term;
 use crate::raw::binary;
 use crate::value::{self, Found};
 

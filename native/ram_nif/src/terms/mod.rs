@@ -9,6 +9,7 @@ use ram_core::identity::ClusterId;
 use ram_net::{Unreached, UnreachedCause};
 use ram_store::answer::{Answer, Failure, Found as Held};
 use ram_store::proposed::Hint;
+use ram_store::write::Owner;
 use ram_table::table::Item;
 use rustler::{Atom, Encoder, Env, Term};
 
@@ -16,8 +17,7 @@ pub use event::{event, is_short_event};
 pub use lookup::{Info, entries, info, items, looked_up, looked_up_all, names};
 pub use status::status;
 
-use crate::owner::owner_term;
-use crate::raw::binary;
+use crate::raw::{binary, term_of_etf};
 use crate::value::{self, Found};
 
 mod atoms {
@@ -154,6 +154,12 @@ fn held_then<'a>(env: Env<'a>, held: &Option<Held>) -> Term<'a> {
         }
         None => atoms::none().encode(env),
     }
+}
+
+/// `Pid | Node | none`, of an owner as it is stored.
+pub fn owner_term<'a>(env: Env<'a>, owner: &[u8]) -> Term<'a> {
+    let name = Owner::decode(owner).map(|owner| owner.name);
+    name.and_then(|name| term_of_etf(env, name)).unwrap_or_else(|| atoms::none().encode(env))
 }
 
 /// Does it take so long to copy that an environment of its own is worth it?
