@@ -206,7 +206,8 @@ large_values_are_answered_whole(Config) ->
     ?assertMatch({value_too_large, _, _}, ram_peers:raised(Run, 1, ?MODULE, put_large,
                                                           [too_large, 17 bsl 20])).
 
-%% @doc Puts random bytes, for which a busy disk takes its time; the old value has the hash, or there is none. Returns the new hash.
+%% @doc Puts random bytes, for which a busy disk takes its time; the old value has the hash, or
+%% there is none. Returns the new hash.
 put_large(Key, Old) ->
     Bytes = case Old of
                 Size when is_integer(Size) -> Size;
