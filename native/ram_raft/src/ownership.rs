@@ -19,6 +19,7 @@
 //! Sessions of Chubby (Burrows, OSDI 2006) and the ephemeral nodes of ZooKeeper (Hunt et al., ATC
 //! 2010), whose owners are connections; ours are processes, which are known to end.
 
+mod claims;
 mod lead;
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::yield_now;
 
+pub use claims::Claim;
+use claims::Claims;
 pub(crate) use lead::{Silence, end_reported, heed};
 
 use crate::replica::Replica;
@@ -79,6 +82,8 @@ struct Shared {
     owners: Mutex<Owners>,
     /// Guards who is told of this node's owners.
     processes: Mutex<Option<Arc<dyn Processes>>>,
+    /// Guards what was acknowledged to this node's owners before it was applied here.
+    claims: Mutex<Claims>,
     /// Guards the owners of this run that have ended.
     ended: Mutex<Ends>,
     some_ended: Notify,
@@ -109,6 +114,7 @@ impl SharedOwners {
             own,
             owners: Mutex::default(),
             processes: Mutex::default(),
+            claims: Mutex::default(),
             ended: Mutex::default(),
             some_ended: Notify::new(),
             reported: Mutex::default(),
@@ -141,16 +147,17 @@ impl SharedOwners {
         let of_run = |owners: &Owners| -> BTreeSet<Box<[u8]>> {
             owners.of_run(own).map(Box::from).collect()
         };
-        let (lost, before, after) = self.with(|owners| {
-            let before = of_run(owners);
-            let after = of_run(&loaded);
-            let is_lost = |owned: &Owned| !loaded.has_key(owned);
-            let lost: Vec<Owned> = owners.keys_of_run(own).filter(is_lost).collect();
+        let (mut lost, before, after) = self.with(|owners| {
+            let (before, after) = (of_run(owners), of_run(&loaded));
+            let had = owners.keys_of_run(own).filter(|owned| {
+                !loaded.has_key(&owned.table, owned.item.key(), owned.item.owner())
+            });
+            let lost: BTreeSet<Claim> = had.map(Claim::of).collect();
             owners.replaced(loaded);
             (lost, before, after)
         });
-        let lost = lost.iter().filter(|owned| self.is_told(owned.item.owner()));
-        lost.for_each(|owned| self.tell_lost(owned, revision));
+        lost.extend(self.0.claims.lock().replaced(revision));
+        self.tell_lost_of(lost, revision);
         (&before - &after).iter().for_each(|owner| self.turned(owner, Turn::Freed));
         (&after - &before).iter().for_each(|owner| self.turned(owner, Turn::Gained));
         self.0.some.notify_one();
@@ -212,10 +219,28 @@ impl SharedOwners {
         is_own && !self.0.ended.lock().has(owner)
     }
 
-    fn tell_lost(&self, Owned { item, .. }: &Owned, revision: u64) {
-        let owner = Owner::decode(item.owner());
+    fn tell_lost(&self, Claim { key, owner, .. }: &Claim, revision: u64) {
+        let owner = Owner::decode(owner);
         if let (Some(Owner { name, .. }), Some(processes)) = (owner, self.processes()) {
-            processes.lost(name, item.key(), revision);
+            processes.lost(name, key, revision);
+        }
+    }
+
+    /// Of these, those that are not there in the tables of this revision.
+    fn tell_lost_of(&self, mut claims: BTreeSet<Claim>, revision: u64) {
+        self.with(|owners| {
+            claims.retain(|Claim { table, key, owner }| !owners.has_key(table, key, owner));
+        });
+        let told = claims.iter().filter(|claim| self.is_told(&claim.owner));
+        told.for_each(|claim| self.tell_lost(claim, revision));
+    }
+
+    /// Owners of this node are about to be told that the write of this revision has given them
+    /// these keys. This member may apply it later, or never see it, if a snapshot takes its place.
+    pub fn acknowledged(&self, claims: BTreeSet<Claim>, revision: u64) {
+        let skipped = self.0.claims.lock().acknowledged(claims, revision);
+        if let Some((claims, revision)) = skipped {
+            self.tell_lost_of(claims, revision);
         }
     }
 
@@ -278,8 +303,8 @@ impl SharedOwners {
 /// Keeps the lists as changes are applied.
 struct Applier {
     owners: SharedOwners,
-    /// Keys that the write which is applied takes from owners of this member.
-    lost: Vec<Owned>,
+    /// What the write which is applied takes from owners of this member.
+    lost: Vec<Claim>,
 }
 
 impl Observer for Applier {
@@ -297,7 +322,7 @@ impl Observer for Applier {
         if let (Some(item), None, Gone::OwnerDown) = (old, new, gone)
             && self.owners.is_told(item.owner())
         {
-            self.lost.push(Owned { table: table.into(), item: item.clone() });
+            self.lost.push(Claim::of(Owned { table: table.into(), item: item.clone() }));
         }
         turns.iter().for_each(|(owner, turn)| self.owners.turned(owner, *turn));
         if was_idle {
@@ -306,7 +331,8 @@ impl Observer for Applier {
     }
 
     fn written(&mut self, revision: u64) {
-        self.lost.drain(..).for_each(|owned| self.owners.tell_lost(&owned, revision));
+        self.owners.0.claims.lock().applied(revision);
+        self.lost.drain(..).for_each(|claim| self.owners.tell_lost(&claim, revision));
     }
 
     fn wants(&self, _table: &str) -> bool {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use ram_core::owning::{Ended, Processes};
 use ram_store::owners::{Run, run_of};
 use ram_store::write::Owner;
-use ram_table::table::Item;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -96,6 +95,8 @@ struct Put {
     /// Its owner deletes it.
     is_released: bool,
     is_acked: bool,
+    /// Its owner was told that it lost this.
+    is_told: bool,
 }
 
 pub struct Owning {
@@ -151,7 +152,14 @@ impl Owning {
         let owner = Bytes::from(owner);
         self.puts.insert(
             value,
-            Put { key, owner, is_excused: false, is_released: false, is_acked: false },
+            Put {
+                key,
+                owner,
+                is_excused: false,
+                is_released: false,
+                is_acked: false,
+                is_told: false,
+            },
         );
     }
 
@@ -211,9 +219,11 @@ impl Owning {
     }
 
     /// Was its owner told that it lost this?
-    pub fn take_lost(&self, item: &Item) -> bool {
-        let Some(owner) = Owner::decode(item.owner()) else { return false };
+    pub fn was_told(&mut self, value: &[u8]) -> bool {
+        let Some(put) = self.puts.get_mut(value) else { return false };
+        let Some(owner) = Owner::decode(&put.owner) else { return false };
         let run = self.runs.get(&Run { member: owner.member, run: owner.run });
-        run.is_some_and(|run| run.processes.take_lost(owner.name, item.key()))
+        put.is_told |= run.is_some_and(|run| run.processes.take_lost(owner.name, &put.key));
+        put.is_told
     }
 }

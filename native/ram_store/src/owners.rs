@@ -5,6 +5,7 @@
 //! stand below the run of the member that watches them, which ends with it. A change costs the
 //! logarithm of what is listed; what takes longer is done in portions.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -151,11 +152,11 @@ impl Owners {
         )
     }
 
-    /// Has the key this owner here, too?
-    pub fn has_key(&self, owned: &Owned) -> bool {
-        let runs = self.tables.get(&owned.table);
-        let keys = runs.and_then(|runs| keys_of(runs, owned.item.owner()));
-        keys.is_some_and(|keys| keys.contains(&ByKey(owned.item.clone())))
+    /// Has the key of the table this owner, as it is stored?
+    pub fn has_key(&self, table: &str, key: &[u8], owner: &[u8]) -> bool {
+        let runs = self.tables.get(table);
+        let keys = runs.and_then(|runs| keys_of(runs, owner));
+        keys.is_some_and(|keys| keys.contains(key))
     }
 
     /// Adds keys of this owner; false: there is no room for all.
@@ -256,6 +257,12 @@ impl PartialEq for ByKey {
 }
 
 impl Eq for ByKey {}
+
+impl Borrow<[u8]> for ByKey {
+    fn borrow(&self) -> &[u8] {
+        self.0.key()
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,30 @@
 //! Writes of a handle.
 
+use std::collections::BTreeSet;
+
 use super::{Handle, enqueue};
 use crate::proposer;
 use crate::{Reply, Result};
+use ram_raft::ownership::Claim;
 use ram_store::answer::Answer;
-use ram_store::write::{Command, Condition, Encoded, State, Write};
+use ram_store::owners::run_of;
+use ram_store::write::{
+    Command, Condition, Encoded, EncodedOwner, Setting, State, Write, without_default,
+};
 
 impl Handle {
     /// A write with this head: its parts follow, as many as the head says.
-    pub fn writing(&self, head: &Write<'_>) -> Result<Writing<'_>> {
+    pub fn writing<'a>(&'a self, head: &Write<'a>) -> Result<Writing<'a>> {
         if let Write::DeleteRange { range, .. } = head {
             self.config.limits.check_range(range)?;
         }
-        Ok(Writing { handle: self, encoded: Encoded::of(head) })
+        let (table, then) = match *head {
+            Write::Batch { table, commands } => (table, commands),
+            Write::Transaction { table, then, .. } => (table, then),
+            _ => ("", 0),
+        };
+        let claims = [BTreeSet::new(), BTreeSet::new()];
+        Ok(Writing { handle: self, encoded: Encoded::of(head), table, then, claims })
     }
 }
 
@@ -20,6 +32,11 @@ impl Handle {
 pub struct Writing<'a> {
     handle: &'a Handle,
     encoded: Encoded,
+    table: &'a str,
+    /// How many of the commands that follow are those of a write that succeeds.
+    then: u32,
+    /// What owners of this node are given: by the others, and by a write that succeeds.
+    claims: [BTreeSet<Claim>; 2],
 }
 
 impl Writing<'_> {
@@ -32,7 +49,21 @@ impl Writing<'_> {
         };
         limits.check(command.place().key, value)?;
         self.encoded.command(command);
-        limits.check_batch(self.encoded.bytes().len())
+        limits.check_batch(self.encoded.bytes().len())?;
+        if let Command::Put { owner: Setting::To(EncodedOwner(owner)), .. } = *command {
+            self.claim(command, owner);
+        }
+        self.then = self.then.saturating_sub(1);
+        Ok(())
+    }
+
+    fn claim(&mut self, put: &Command<'_>, owner: &[u8]) {
+        if run_of(owner) == Some(self.handle.applied.owners().own()) {
+            let at = put.place();
+            let table = without_default(at.table.unwrap_or(self.table)).into();
+            let claim = Claim { table, key: at.key.into(), owner: owner.into() };
+            self.claims[usize::from(self.then > 0)].insert(claim);
+        }
     }
 
     pub fn condition(&mut self, condition: &Condition<'_>) -> Result<()> {
@@ -47,10 +78,34 @@ impl Writing<'_> {
     }
 
     /// Replicates it. An error here means that the reply was not, and will not be, called.
-    pub fn submit(self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
+    pub fn submit(mut self, deadline: std::time::Instant, reply: Reply<Answer>) -> Result<()> {
+        let reply = self.claiming(reply);
         let encoded = self.encoded.into_bytes();
         let permit = self.handle.permit(encoded.len())?;
         let write = proposer::Write::new(encoded, deadline.into(), reply, permit);
         enqueue(&self.handle.requests.writes, write)
+    }
+
+    /// Who was given a key must be known before it hears of it.
+    fn claiming(&mut self, reply: Reply<Answer>) -> Reply<Answer> {
+        let claims = std::mem::take(&mut self.claims);
+        if claims.iter().all(BTreeSet::is_empty) {
+            return reply;
+        }
+        let owners = self.handle.applied.owners().clone();
+        Box::new(move |answer| {
+            let [otherwise, then] = claims;
+            match answer {
+                Ok(Answer::Done { revision })
+                | Ok(Answer::Ran { succeeded: true, revision, .. }) => {
+                    owners.acknowledged(then, revision);
+                }
+                Ok(Answer::Ran { succeeded: false, revision, .. }) => {
+                    owners.acknowledged(otherwise, revision);
+                }
+                _ => {}
+            }
+            reply(answer);
+        })
     }
 }

@@ -68,12 +68,12 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn encode<'m>(
+    fn encode(
         &self,
         env: Env<'a>,
-        member: &'m MemberResource,
+        member: &'a MemberResource,
         steps_max: usize,
-    ) -> Result<Writing<'m>, Refusal<'a>> {
+    ) -> Result<Writing<'a>, Refusal<'a>> {
         let head = Write::Transaction {
             table: self.table,
             conditions: count(&self.conditions)?,
@@ -98,17 +98,17 @@ fn count<'a>(parts: &[Term<'a>]) -> Result<u32, Refusal<'a>> {
     }
 }
 
-struct Encoder<'a, 'm> {
+struct Encoder<'a> {
     env: Env<'a>,
-    member: &'m MemberResource,
+    member: &'a MemberResource,
     /// For each key.
     steps_max: usize,
-    writing: Writing<'m>,
+    writing: Writing<'a>,
     /// The buffer in which keys are encoded.
     key: Vec<u8>,
 }
 
-impl<'a> Encoder<'a, '_> {
+impl<'a> Encoder<'a> {
     fn encode_key(&mut self, key: Term<'a>) -> Result<(), Refusal<'a>> {
         self.key.clear();
         encode_key(self.env, self.member, key, self.steps_max, &mut self.key)?

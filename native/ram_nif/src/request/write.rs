@@ -81,13 +81,13 @@ fn write_many<'a>(
 type Change<'a, 'v> = (Term<'a>, Option<(&'v [u8], Setting<u64>)>);
 
 /// In so many steps for each key.
-fn batch<'a, 'm>(
+fn batch<'a>(
     env: Env<'a>,
-    member: &'m MemberResource,
-    table: &str,
+    member: &'a MemberResource,
+    table: &'a str,
     changes: &[Change<'a, '_>],
     steps_max: usize,
-) -> Result<Writing<'m>, Refusal<'a>> {
+) -> Result<Writing<'a>, Refusal<'a>> {
     let commands = u32::try_from(changes.len()).map_err(|_| rustler::Error::BadArg)?;
     let mut writing = member.node.writing(&Write::Batch { table, commands })?;
     let mut encoded = Vec::with_capacity(32);

@@ -227,6 +227,71 @@ mod local {
         assert_eq!(told, ["forget q", "lost p 2 90", "lost q 3 90", "watch r"]);
     }
 
+    fn claim(item: &Item) -> BTreeSet<Claim> {
+        let (key, owner) = (item.key().into(), item.owner().into());
+        BTreeSet::from([Claim { table: "".into(), key, owner }])
+    }
+
+    /// As when a node is frozen between the two.
+    #[test]
+    fn who_was_given_a_key_that_was_lost_before_it_was_applied_here_is_told() {
+        let mut here = Here::new();
+        let lost = item(b"1", HERE, b"p");
+        for _ in 0..9 {
+            here.change(None, Some(&item(b"0", HERE, b"other")), Gone::Deleted);
+        }
+        here.owners.acknowledged(claim(&lost), 10);
+        here.owners.acknowledged(claim(&item(b"2", HERE, b"p")), 11);
+        here.owners.acknowledged(claim(&item(b"3", HERE, b"p")), 90);
+        here.owners.acknowledged(claim(&item(b"4", HERE, b"p")), 91);
+        let loaded = |items: &[Item]| {
+            let mut loaded = Owners::default();
+            for new in items.iter().map(Some) {
+                let change = Change { table: "", old: None, new, gone: Gone::Deleted };
+                loaded.changed(&change, |_, _| ());
+            }
+            loaded
+        };
+        let of_all = loaded(&[item(b"0", HERE, b"other"), item(b"2", HERE, b"p")]);
+        here.owners.replace(of_all, 90);
+        assert_eq!(here.told.take(), ["lost p 1 90", "lost p 3 90", "watch p"]);
+        here.owners.replace(loaded(&[]), 95);
+        let mut told = here.told.take();
+        told.sort();
+        let losses = ["lost other 0 95", "lost p 2 95", "lost p 4 95"];
+        assert_eq!(told, [["forget other", "forget p"].as_slice(), &losses].concat());
+    }
+
+    #[test]
+    fn who_is_given_a_key_after_the_snapshot_that_has_it_no_more_is_told_at_once() {
+        let mut here = Here::new();
+        let mine = item(b"1", HERE, b"p");
+        let mut loaded = Owners::default();
+        let change = Change { table: "", old: None, new: Some(&mine), gone: Gone::Deleted };
+        loaded.changed(&change, |_, _| ());
+        here.owners.replace(loaded, 90);
+        here.told.take();
+        here.owners.acknowledged(claim(&mine), 80);
+        assert_eq!(here.told.take(), [""; 0], "it is there");
+        here.owners.acknowledged(claim(&item(b"2", HERE, b"p")), 80);
+        assert_eq!(here.told.take(), ["lost p 2 90"]);
+        here.revision = 90;
+        here.change(Some(&mine), None, Gone::Deleted);
+        here.owners.acknowledged(claim(&mine), 91);
+        assert_eq!(here.told.take(), [""; 0], "its loss was seen when it was applied");
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_forgotten_when_it_is_applied() {
+        let mut here = Here::new();
+        let mine = item(b"1", HERE, b"p");
+        here.owners.acknowledged(claim(&mine), 1);
+        here.change(None, Some(&mine), Gone::Deleted);
+        assert_eq!(here.change(Some(&mine), None, Gone::Deleted), ["forget p"]);
+        here.owners.replace(Owners::default(), 90);
+        assert_eq!(here.told.take(), [""; 0], "it was given away here");
+    }
+
     #[test]
     fn whoever_hosts_later_is_told_of_the_owners_that_are_there() {
         let owners = SharedOwners::new(HERE, Arc::default());

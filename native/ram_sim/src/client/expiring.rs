@@ -47,7 +47,8 @@ impl Client {
         }
     }
 
-    async fn look_for(&self, key: &Bytes) -> Option<Option<Item>> {
+    /// `None`: it was not answered, or what it answers may be old.
+    pub async fn look_for(&self, key: &Bytes) -> Option<Option<Item>> {
         let (handle, key) = (self.handle.clone(), key.clone());
         let mode = handle.config().reads;
         if mode == ReadMode::Local {

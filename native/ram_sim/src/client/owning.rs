@@ -83,6 +83,7 @@ impl Client {
             return;
         }
         self.judge_holders(&key, &value, &holders);
+        self.judge_told(&key, &value).await;
         if self.rng.random_bool(0.25) {
             sleep(Duration::from_millis(self.rng.random_range(1..500))).await;
             self.unlock(&key, &value).await;
@@ -105,6 +106,21 @@ impl Client {
         if let Some(holder) = holders.iter().find(holds).cloned() {
             let text = format!("{key:?} was given to {value:?}, and {holder:?} has it");
             state.violated("a_lock_has_one_owner", text);
+        }
+    }
+
+    /// It was given this key, and has it here or knows that it is lost, also when its member has
+    /// never applied the write.
+    async fn judge_told(&mut self, key: &Bytes, value: &Bytes) {
+        let Some(found) = self.look_for(key).await else { return };
+        if found.is_some_and(|item| *item.value() == **value) {
+            return;
+        }
+        let mut state = self.world.borrow_mut();
+        state.owning.count("locks that were lost before they were seen");
+        if !state.owning.was_told(value) {
+            let text = format!("{key:?} was given to {value:?}, which has it no more");
+            state.violated("who_lost_a_key_is_told", text);
         }
     }
 

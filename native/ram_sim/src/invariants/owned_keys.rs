@@ -76,7 +76,7 @@ fn gone(
         return Ok(());
     }
     state.owning.count("owners that were told of a loss");
-    match state.owning.take_lost(old) {
+    match state.owning.was_told(&value) {
         true => Ok(()),
         false => Err(("who_lost_a_key_is_told", format!("{old:?} became {new:?}"))),
     }

@@ -39,7 +39,9 @@ fn compare(owners: &Owners, model: &Model) {
         let mut taken = Vec::new();
         assert!(owners.take_of_owner(&owner, &mut ALL.clone(), &mut taken));
         assert_eq!((names(&taken), taken.len()), (expected, taken.len()));
-        assert!(taken.iter().all(|owned| owned.item.owner() == owner && owners.has_key(owned)));
+        assert!(taken.iter().all(|Owned { table, item }| {
+            item.owner() == owner && owners.has_key(table, item.key(), owner)
+        }));
     }
     for run in [0, 1].map(|run| Run { member: 7, run }) {
         let of_run = |owner: &[u8]| run_of(owner) == Some(run);
