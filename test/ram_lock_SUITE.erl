@@ -4,6 +4,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 -import(ram_case, [run/1]).
+-import(ram_far_holder, [holder/2, ask/3, tell/3, told/1]).
 -import(ram_peers, [call/4, call/5, call/6, raised/4, raised/5]).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1]).
@@ -39,18 +40,6 @@ end_per_suite(Config) ->
 each(Config, Test) ->
     Run = run(Config),
     [Test(Run, I, make_ref()) || I <- ram_calls:nodes(Run)].
-
-holder(Run, I) ->
-    {Run, I, call(Run, I, ram_holder, start, [])}.
-
-ask({Run, I, Pid}, Function, Arguments) ->
-    call(Run, I, ram_holder, ask, [Pid, Function, Arguments]).
-
-tell({Run, I, Pid}, Function, Arguments) ->
-    call(Run, I, ram_holder, tell, [Pid, Function, Arguments]).
-
-told({Run, I, Pid}) ->
-    call(Run, I, ram_holder, told, [Pid]).
 
 requests(Run, Name) ->
     call(Run, 1, ram_holder, requests, [Name]).

@@ -4,6 +4,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 -import(ram_case, [run/1]).
+-import(ram_far_holder, [holder/2, ask/3, tell/3, told/1, messages/1]).
 -import(ram_peers, [call/4, call/5]).
 
 -export([all/0, suite/0, init_per_testcase/2, end_per_testcase/2]).
@@ -37,21 +38,6 @@ init_per_testcase(_Case, Config) ->
 
 end_per_testcase(_Case, Config) ->
     ram_case:stop(Config).
-
-holder(Run, I) ->
-    {Run, I, call(Run, I, ram_holder, start, [])}.
-
-ask({Run, I, Pid}, Function, Arguments) ->
-    call(Run, I, ram_holder, ask, [Pid, Function, Arguments]).
-
-tell({Run, I, Pid}, Function, Arguments) ->
-    call(Run, I, ram_holder, tell, [Pid, Function, Arguments]).
-
-told({Run, I, Pid}) ->
-    call(Run, I, ram_holder, told, [Pid]).
-
-messages({Run, I, Pid}) ->
-    call(Run, I, ram_holder, messages, [Pid]).
 
 %% In the queue of this lock, whose holder is in it too.
 wait_in({Run, I, _} = Waiter, Name, Others) ->
