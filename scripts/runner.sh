@@ -15,7 +15,8 @@ mkdir "$logs"
 export RAM_FIGURES=$logs/figures
 : >"$RAM_FIGURES"
 
-jobs_max=${JOBS:-4}
+# Some wait more than they compute; more than that, and they wait for each other.
+jobs_max=${JOBS:-$(($(getconf _NPROCESSORS_ONLN) + 1))}
 progress_s=0    # so often it is told what is under way
 under_way=() report=()
 passed=0 failed=0 skipped=0

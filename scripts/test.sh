@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests in their short form, four at a time (JOBS=1 for one). Ends with the sums:
+# All tests in their short form, one more at a time than there are processors (JOBS=1 for one). Ends
+# with the sums:
 #     N passed, N failed, N skipped
 # With words, as ram_key or elixir, only these suites. What each said is kept under _build/runs
 # until the next run.
@@ -10,7 +11,7 @@ source "$root/scripts/runner.sh"
 # Many of the core's tests wait for time limits, so more of them than processors run at once; those
 # that compute give way to the suites. The simulator is as slow as its profile.
 rust_tests() {
-    RUST_TEST_THREADS=6 nice -n 10 cargo test --workspace --exclude ram_sim --locked --no-fail-fast
+    RUST_TEST_THREADS=4 nice -n 10 cargo test --workspace --exclude ram_sim --locked --no-fail-fast
 }
 simulator_tests() {
     nice -n 10 cargo test --profile sim -p ram_sim --locked --no-fail-fast
