@@ -12,11 +12,10 @@
 //! Leases of etcd are the model, and their faults: time left that is lost or lengthened with the
 //! leader, keys that go while they are renewed, revokes of a leader that was paused.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::task::yield_now;
 
+use crate::lists::SharedLists;
 use crate::rounds::{Lead, Lost};
 use ram_lease::majority_clock::Moment;
 use ram_store::observe::{Change, Observer};
@@ -28,20 +27,9 @@ const PORTION: Portion = Portion { keys: 1000, bytes: 256 * 1024, looked_at: 409
 /// Entries that are placed without a rest: about a millisecond.
 const PLACED_AT_ONCE: usize = 4096;
 
-/// The lists of a member: whoever applies adds to them. Clones share them.
-#[derive(Debug, Clone)]
-pub struct SharedTimers {
-    /// Guards the lists, for moments.
-    timers: Arc<Mutex<Timers>>,
-    /// Told when there is something in them.
-    some: Arc<Notify>,
-}
+pub type SharedTimers = SharedLists<Timers>;
 
 impl SharedTimers {
-    pub fn new(some: Arc<Notify>) -> SharedTimers {
-        SharedTimers { timers: Arc::default(), some }
-    }
-
     /// To be told of each change of these tables.
     pub fn observer(&self, tables: Arc<Tables>) -> Box<dyn Observer> {
         Box::new(Applier { timers: self.clone(), tables })
@@ -49,19 +37,7 @@ impl SharedTimers {
 
     /// All tables were replaced by others, which were loaded with these.
     pub fn replace(&self, loaded: Loaded) {
-        self.with(|timers| timers.replaced(loaded));
-        self.some.notify_one();
-    }
-
-    pub(crate) fn with<T>(&self, call: impl FnOnce(&mut Timers) -> T) -> T {
-        call(&mut self.timers.lock())
-    }
-
-    /// Frees what is listed no more.
-    pub(crate) async fn free(&self) {
-        while self.with(Timers::free_some) {
-            yield_now().await;
-        }
+        self.add(|timers| timers.replaced(loaded));
     }
 }
 
@@ -77,14 +53,7 @@ impl Observer for Applier {
             return;
         }
         let Applier { timers, tables } = self;
-        let was_idle = timers.with(|timers| {
-            let was_idle = timers.is_idle();
-            timers.changed(change, tables);
-            was_idle
-        });
-        if was_idle {
-            timers.some.notify_one();
-        }
+        timers.add(|timers| timers.changed(change, tables));
     }
 
     fn written(&mut self, _revision: u64) {}

@@ -46,6 +46,7 @@ pub mod heard;
 mod incoming;
 pub mod leader;
 pub mod lease_renewal;
+pub mod lists;
 pub mod log_store;
 pub mod members;
 mod name_locks;

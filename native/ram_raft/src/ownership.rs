@@ -20,6 +20,7 @@
 //! 2010), whose owners are connections; ours are processes, which are known to end.
 
 mod claims;
+mod ends;
 mod lead;
 
 use bytes::Bytes;
@@ -28,12 +29,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::task::yield_now;
 
 pub use claims::Claim;
 use claims::Claims;
+use ends::{Ends, REPORTED_AT_ONCE};
 pub(crate) use lead::{Silence, end_reported, heed};
 
+use crate::lists::SharedLists;
 use crate::replica::Replica;
 use crate::rpc;
 use ram_net::PeerId;
@@ -44,9 +46,6 @@ use ram_store::write::Owner;
 
 /// What one proposal may end.
 const PORTION: Portion = Portion { keys: 4000, bytes: 512 * 1024 };
-/// Owners in one report.
-const REPORTED_AT_ONCE: usize = 1000;
-
 /// The processes of this node, as far as they own keys. Called on the thread that applies.
 pub trait Processes: Send + Sync {
     /// It owns a key from now on. `ended` is to be told when it ends, at once if it has.
@@ -67,7 +66,7 @@ pub struct Ended {
 
 impl Ended {
     pub fn tell(&self) {
-        self.owners.0.ended.lock().unsent.insert(self.owner.clone());
+        self.owners.0.ended.lock().add(&self.owner);
         self.owners.0.some_ended.notify_one();
     }
 }
@@ -78,8 +77,7 @@ pub struct SharedOwners(Arc<Shared>);
 
 struct Shared {
     own: Run,
-    /// Guards the lists, for moments.
-    owners: Mutex<Owners>,
+    lists: SharedLists<Owners>,
     /// Guards who is told of this node's owners.
     processes: Mutex<Option<Arc<dyn Processes>>>,
     /// Guards what was acknowledged to this node's owners before it was applied here.
@@ -90,37 +88,25 @@ struct Shared {
     /// Guards what was reported to this member, which leads.
     reported: Mutex<BTreeSet<Box<[u8]>>>,
     some_reported: Notify,
-    /// Told when there is something in the lists.
-    some: Arc<Notify>,
-}
-
-/// Owners that have ended.
-#[derive(Default)]
-struct Ends {
-    unsent: BTreeSet<Box<[u8]>>,
-    /// To the leader, a moment ago.
-    sent: BTreeSet<Box<[u8]>>,
-}
-
-impl Ends {
-    fn has(&self, owner: &[u8]) -> bool {
-        self.unsent.contains(owner) || self.sent.contains(owner)
-    }
 }
 
 impl SharedOwners {
     pub fn new(own: Run, some: Arc<Notify>) -> SharedOwners {
         SharedOwners(Arc::new(Shared {
             own,
-            owners: Mutex::default(),
+            lists: SharedLists::new(some),
             processes: Mutex::default(),
             claims: Mutex::default(),
             ended: Mutex::default(),
             some_ended: Notify::new(),
             reported: Mutex::default(),
             some_reported: Notify::new(),
-            some,
         }))
+    }
+
+    /// Which keys have an owner.
+    pub(crate) fn lists(&self) -> &SharedLists<Owners> {
+        &self.0.lists
     }
 
     /// This run of this member.
@@ -132,7 +118,7 @@ impl SharedOwners {
     pub fn host(&self, processes: Arc<dyn Processes>) {
         *self.0.processes.lock() = Some(processes);
         let known: BTreeSet<Box<[u8]>> =
-            self.with(|owners| owners.of_run(self.0.own).map(Box::from).collect());
+            self.lists().with(|owners| owners.of_run(self.0.own).map(Box::from).collect());
         known.iter().for_each(|owner| self.turned(owner, Turn::Gained));
     }
 
@@ -147,7 +133,7 @@ impl SharedOwners {
         let of_run = |owners: &Owners| -> BTreeSet<Box<[u8]>> {
             owners.of_run(own).map(Box::from).collect()
         };
-        let (mut lost, before, after) = self.with(|owners| {
+        let (mut lost, before, after) = self.lists().add(|owners| {
             let (before, after) = (of_run(owners), of_run(&loaded));
             let had = owners.keys_of_run(own).filter(|owned| {
                 !loaded.has_key(&owned.table, owned.item.key(), owned.item.owner())
@@ -160,11 +146,6 @@ impl SharedOwners {
         self.tell_lost_of(lost, revision);
         (&before - &after).iter().for_each(|owner| self.turned(owner, Turn::Freed));
         (&after - &before).iter().for_each(|owner| self.turned(owner, Turn::Gained));
-        self.0.some.notify_one();
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.with(|owners| owners.is_idle())
     }
 
     /// Each key that has an owner, as it is listed.
@@ -173,22 +154,7 @@ impl SharedOwners {
         let of_all = |owners: &Owners| {
             owners.runs().into_iter().flat_map(|run| owners.keys_of_run(run)).collect()
         };
-        self.with(|owners| of_all(owners))
-    }
-
-    pub(crate) fn runs(&self) -> BTreeSet<Run> {
-        self.with(|owners| owners.runs())
-    }
-
-    /// Frees what is listed no more.
-    pub(crate) async fn free(&self) {
-        while self.with(Owners::free_some) {
-            yield_now().await;
-        }
-    }
-
-    fn with<T>(&self, call: impl FnOnce(&mut Owners) -> T) -> T {
-        call(&mut self.0.owners.lock())
+        self.lists().with(|owners| of_all(owners))
     }
 
     fn processes(&self) -> Option<Arc<dyn Processes>> {
@@ -197,17 +163,17 @@ impl SharedOwners {
 
     /// An owner has its first key or has lost its last one.
     fn turned(&self, owner: &[u8], turn: Turn) {
-        let Some(Owner { name, .. }) = self.known_here(owner) else { return };
+        let Some(Owner { name, .. }) = Owner::decode(owner) else { return };
+        if run_of(owner) != Some(self.0.own) {
+            return;
+        }
         let Some(processes) = self.processes() else { return };
         match turn {
             Turn::Gained => {
                 processes.watch(name, Ended { owners: self.clone(), owner: owner.into() });
             }
             Turn::Freed => {
-                let mut ended = self.0.ended.lock();
-                ended.unsent.remove(owner);
-                ended.sent.remove(owner);
-                drop(ended);
+                self.0.ended.lock().forget(owner);
                 processes.forget(name);
             }
         }
@@ -228,7 +194,7 @@ impl SharedOwners {
 
     /// Of these, those that are not there in the tables of this revision.
     fn tell_lost_of(&self, mut claims: BTreeSet<Claim>, revision: u64) {
-        self.with(|owners| {
+        self.lists().with(|owners| {
             claims.retain(|Claim { table, key, owner }| !owners.has_key(table, key, owner));
         });
         let told = claims.iter().filter(|claim| self.is_told(&claim.owner));
@@ -244,18 +210,12 @@ impl SharedOwners {
         }
     }
 
-    /// Of this run.
-    fn known_here<'a>(&self, owner: &'a [u8]) -> Option<Owner<'a>> {
-        let owner = Owner::decode(owner)?;
-        let run = Run { member: owner.member, run: owner.run };
-        (run == self.0.own).then_some(owner)
-    }
-
     /// Takes what a member says that its owners have ended, as far as it may say so.
     pub(crate) fn report(&self, member: u64, ended: Vec<Box<[u8]>>) {
         let is_its = |owner: &[u8]| run_of(owner).is_some_and(|run| run.member == member);
         let known = ended.into_iter().filter(|owner| is_its(owner));
-        let known: Vec<_> = self.with(|owners| known.filter(|owner| owners.has(owner)).collect());
+        let known: Vec<_> =
+            self.lists().with(|owners| known.filter(|owner| owners.has(owner)).collect());
         self.0.reported.lock().extend(known);
         self.0.some_reported.notify_one();
     }
@@ -269,7 +229,7 @@ impl SharedOwners {
     fn take_reported(&self) -> Vec<Owned> {
         let (mut portion, mut taken) = (PORTION, Vec::new());
         let mut reported = self.0.reported.lock();
-        self.with(|owners| {
+        self.lists().with(|owners| {
             reported.retain(|owner| owners.has(owner));
             let _ =
                 reported.iter().all(|owner| owners.take_of_owner(owner, &mut portion, &mut taken));
@@ -277,26 +237,13 @@ impl SharedOwners {
         taken
     }
 
-    /// Some of those that have ended here, have a key, and were not sent; and whether there are
-    /// others.
+    /// Some of those that have ended here, have a key, and were not sent; and whether any are.
     fn take_ended(&self) -> (Vec<Box<[u8]>>, bool) {
-        let mut ended = self.0.ended.lock();
-        let mut taken = Vec::new();
-        while taken.len() < REPORTED_AT_ONCE
-            && let Some(owner) = ended.unsent.pop_first()
-        {
-            if self.with(|owners| owners.has(&owner)) {
-                ended.sent.insert(owner.clone());
-                taken.push(owner);
-            }
-        }
-        (taken, !ended.sent.is_empty())
+        self.0.ended.lock().take(|owner| self.lists().with(|owners| owners.has(owner)))
     }
 
     fn send_again(&self) {
-        let mut ended = self.0.ended.lock();
-        let Ends { unsent, sent } = &mut *ended;
-        unsent.append(sent);
+        self.0.ended.lock().send_again();
     }
 }
 
@@ -314,10 +261,8 @@ impl Observer for Applier {
             return;
         }
         let mut turns = Vec::new();
-        let was_idle = self.owners.with(|owners| {
-            let was_idle = owners.is_idle();
+        self.owners.lists().add(|owners| {
             owners.changed(change, |owner, turn| turns.push((Box::<[u8]>::from(owner), turn)));
-            was_idle
         });
         if let (Some(item), None, Gone::OwnerDown) = (old, new, gone)
             && self.owners.is_told(item.owner())
@@ -325,9 +270,6 @@ impl Observer for Applier {
             self.lost.push(Claim::of(Owned { table: table.into(), item: item.clone() }));
         }
         turns.iter().for_each(|(owner, turn)| self.owners.turned(owner, *turn));
-        if was_idle {
-            self.owners.0.some.notify_one();
-        }
     }
 
     fn written(&mut self, revision: u64) {
@@ -341,7 +283,7 @@ impl Observer for Applier {
 
     fn dropped(&mut self, table: &str) {
         let mut freed = Vec::new();
-        self.owners.with(|owners| {
+        self.owners.lists().with(|owners| {
             owners.dropped(table, |owner| freed.push(Box::<[u8]>::from(owner)));
         });
         freed.iter().for_each(|owner| self.owners.turned(owner, Turn::Freed));

@@ -76,7 +76,7 @@ pub async fn lead(
             over.iter().for_each(|taken| taken.end(applied.tables()));
         }
         applied.timers().free().await;
-        applied.owners().free().await;
+        applied.owners().lists().free().await;
         tokio::select! {
             changed = leader.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(settings.round) => {}
@@ -86,7 +86,7 @@ pub async fn lead(
 
 /// Has no key a time to live, or an owner?
 fn is_idle(applied: &Applied) -> bool {
-    applied.timers().with(|timers| timers.is_idle()) && applied.owners().is_idle()
+    applied.timers().is_idle() && applied.owners().lists().is_idle()
 }
 
 /// The term in which this member leads.
@@ -124,7 +124,7 @@ impl Lead<'_> {
         let mut silence = Silence::new(self.settings.owner_timeout);
         while led_term(self.replica) == Some(self.term) && !is_idle(applied) {
             let next = tokio::time::sleep(self.settings.round);
-            let runs = applied.owners().runs();
+            let runs = applied.owners().lists().with(|owners| owners.runs());
             let (moment, pulses) = self.ask(&mut clock, &runs).await;
             expiry::heed(self, &moment).await?;
             ownership::heed(self, &mut silence, &moment, (&runs, &pulses)).await?;

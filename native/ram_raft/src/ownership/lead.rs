@@ -34,8 +34,10 @@ pub(crate) async fn heed(
         tracing::info!("the keys end that member {} and its processes own: it is gone", run.member);
         loop {
             let (mut portion, mut keys) = (PORTION, Vec::new());
-            let is_all =
-                applied.owners().with(|owners| owners.take_of_run(run, &mut portion, &mut keys));
+            let is_all = applied
+                .owners()
+                .lists()
+                .with(|owners| owners.take_of_run(run, &mut portion, &mut keys));
             if !keys.is_empty() {
                 lead.propose(&owners::end(&keys)).await?;
             }
@@ -44,7 +46,7 @@ pub(crate) async fn heed(
             }
         }
     }
-    applied.owners().free().await;
+    applied.owners().lists().free().await;
     Ok(())
 }
 
