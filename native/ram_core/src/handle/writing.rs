@@ -23,8 +23,8 @@ impl Handle {
             Write::Transaction { table, then, .. } => (table, then),
             _ => ("", 0),
         };
-        let claims = [BTreeSet::new(), BTreeSet::new()];
-        Ok(Writing { handle: self, encoded: Encoded::of(head), table, then, claims })
+        let (encoded, claims) = (Encoded::of(head), Claims::default());
+        Ok(Writing { handle: self, encoded, table, then, claims })
     }
 }
 
@@ -35,8 +35,14 @@ pub struct Writing<'a> {
     table: &'a str,
     /// How many of the commands that follow are those of a write that succeeds.
     then: u32,
-    /// What owners of this node are given: by the others, and by a write that succeeds.
-    claims: [BTreeSet<Claim>; 2],
+    claims: Claims,
+}
+
+/// What owners of this node are given, by which commands of a write.
+#[derive(Default)]
+struct Claims {
+    then: BTreeSet<Claim>,
+    otherwise: BTreeSet<Claim>,
 }
 
 impl Writing<'_> {
@@ -62,7 +68,9 @@ impl Writing<'_> {
             let at = put.place();
             let table = without_default(at.table.unwrap_or(self.table)).into();
             let claim = Claim { table, key: at.key.into(), owner: owner.into() };
-            self.claims[usize::from(self.then > 0)].insert(claim);
+            let Claims { then, otherwise } = &mut self.claims;
+            let claims = if self.then > 0 { then } else { otherwise };
+            claims.insert(claim);
         }
     }
 
@@ -88,13 +96,12 @@ impl Writing<'_> {
 
     /// Who was given a key must be known before it hears of it.
     fn claiming(&mut self, reply: Reply<Answer>) -> Reply<Answer> {
-        let claims = std::mem::take(&mut self.claims);
-        if claims.iter().all(BTreeSet::is_empty) {
+        let Claims { then, otherwise } = std::mem::take(&mut self.claims);
+        if then.is_empty() && otherwise.is_empty() {
             return reply;
         }
         let owners = self.handle.applied.owners().clone();
         Box::new(move |answer| {
-            let [otherwise, then] = claims;
             match answer {
                 Ok(Answer::Done { revision })
                 | Ok(Answer::Ran { succeeded: true, revision, .. }) => {

@@ -40,7 +40,7 @@ fn compare(owners: &Owners, model: &Model) {
         assert!(owners.take_of_owner(&owner, &mut ALL.clone(), &mut taken));
         assert_eq!((names(&taken), taken.len()), (expected, taken.len()));
         assert!(taken.iter().all(|Owned { table, item }| {
-            item.owner() == owner && owners.has_key(table, item.key(), owner)
+            item.owner() == owner && owners.has_key(table, item.key(), &owner)
         }));
     }
     for run in [0, 1].map(|run| Run { member: 7, run }) {
