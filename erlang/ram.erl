@@ -544,7 +544,9 @@ put(Key, Value) ->
 %% has not answered for `owner_timeout_ms'. Processes end with their node, and with `ram' on it. Who
 %% lives and has lost a key so, since its node was cut off, is told when the node is back, by the
 %% message `{ram_event, owner_lost, Key, Rev}': it is gone since this revision or an earlier one. A
-%% put without `owner' makes the key nobody's, and tells nobody.
+%% node that was away for so long that it is given a snapshot does not know why a key is gone, and
+%% tells also of one that was deleted meanwhile. A put without `owner' makes the key nobody's, and
+%% tells nobody.
 %%
 %% `table' names another table than the default one; `timeout' is for how long it waits, in
 %% milliseconds.
