@@ -156,11 +156,11 @@ async fn a_peer_that_does_not_read_its_replies_is_not_read_from() {
     small.peer_queue_bytes_max = 256 << 10;
     let b = start(small).await;
     let mut stream = b.raw_peer().await;
-    let requests = 2_000;
+    let requests = 700;
     let (mut reader, mut writer) = stream.split();
     let write = async {
         for id in 1..=requests {
-            writer.write_all(&frame_bytes(id, LARGE_REPLY, vec![0; 10_000])).await.unwrap();
+            writer.write_all(&frame_bytes(id, LARGE_REPLY, vec![0; 40_000])).await.unwrap();
         }
     };
     let mut write = std::pin::pin!(write);
