@@ -69,7 +69,9 @@ run(Rounds, Seconds, Folder) when Rounds > 0, Seconds > 0 ->
 features(Run, Rounds, Seconds) ->
     [{million, ram_bench_million:run(Run, Rounds)},
      {watches, ram_bench_watch:run(Run, Rounds, Seconds)},
-     {expiry, ram_bench_expiry:run(Run, Rounds)}].
+     {expiry, ram_bench_expiry:run(Run, Rounds)},
+     {locks, ram_bench_lock:run(Run, Rounds, Seconds)},
+     {names, ram_bench_registry:run(Run, Rounds, Seconds)}].
 
 start(Folder) ->
     say("starting ram with storage disk, the same without leases, ram with storage memory, "
