@@ -5,10 +5,12 @@
 -export([median/1, medians/1, ratio/4, verdicts/2, feature/2]).
 -export_type([verdict/0, feature/0]).
 
-%% What is compared, the figure, what is wanted, and whether it is so.
--type verdict() :: {Label :: iodata(), Figure :: iodata(), Wanted :: iodata(), Met :: boolean()}.
+%% What is compared, the figure, what is wanted, and whether it is so;
+%% `told' where nothing is wanted.
+-type verdict() :: {Label :: iodata(), Figure :: iodata(), Wanted :: iodata(),
+                    Met :: boolean() | told}.
 %% What is measured beside the systems: see ram_bench.
--type feature() :: million | watches | expiry.
+-type feature() :: million | watches | expiry | locks | names.
 -type figure() :: rate | p50 | p99 | p999 | cpu_us | disk_bytes.
 
 -define(FIGURES, [rate, p50, p99, p999, cpu_us, disk_bytes]).
@@ -84,7 +86,16 @@ feature(expiry, #{longest_put_us := LongestUs, late_ms := LateMs, bytes := Bytes
     [most("longest put while 100,000 keys expire, ms", LongestUs / 1000, 50, "at most 50"),
      most("100,000 keys that expire at once, all gone after their time, s", LateMs / 1000, 2,
           "at most 2"),
-     most("a time to live, bytes of a key, of a million", Bytes, 24, "at most 24")].
+     most("a time to live, bytes of a key, of a million", Bytes, 24, "at most 24")];
+feature(locks, #{lock := Lock, handovers := Handovers}) ->
+    [told("lock and unlock, 1 process, p50, to two puts", Lock),
+     told("a lock that 20 processes wait for, handovers/s", Handovers)];
+feature(names, #{register := Register, to_get := ToGet, to_ets := ToEts, free_ms := FreeMs}) ->
+    [told("register_name and unregister_name, 1 process, p50, to put and delete", Register),
+     told("whereis_name, 1 process, time to get", ToGet),
+     told("whereis_name, 1 process, time to lookup of ets", ToEts),
+     most("100,000 names of a node that is killed, free after owner_timeout_ms of 1500, ms", FreeMs,
+          3500, "at most 3500")].
 
 writes(Of, To) ->
     Many = Of(put, 16, 100, ram_disk),
@@ -151,6 +162,8 @@ least(Label, Figure, Limit, Wanted) -> {Label, figure(Figure), Wanted, Figure >=
 
 most(Label, none, _Limit, Wanted) -> {Label, "not measurable", Wanted, false};
 most(Label, Figure, Limit, Wanted) -> {Label, figure(Figure), Wanted, Figure =< Limit}.
+
+told(Label, Figure) -> {Label, figure(Figure), "", told}.
 
 figure(Figure) when Figure >= 1000 -> integer_to_list(round(Figure));
 figure(Figure) when Figure < 0.1 -> io_lib:format("~.4f", [Figure]);

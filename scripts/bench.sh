@@ -31,7 +31,8 @@ trap 'exit 143' TERM
 
 mkdir "$folder/ebin"
 erlc -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl test/ram_wire.erl \
-    test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl bench/*.erl
+    test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl test/ram_named.erl \
+    test/ram_holder.erl bench/*.erl
 erl -noshell -pa "$root/_build/default/lib/ram/ebin" -pa "$folder/ebin" -s ram_bench main \
     -extra "$rounds" "$seconds" "$folder" "$root/_build/bench.svg" "$out" </dev/null &
 vm=$!

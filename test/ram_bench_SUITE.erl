@@ -13,6 +13,8 @@
          a_table_of_many_entries_is_measured/1,
          watches_are_measured_and_what_was_lost_is_said/1,
          keys_that_expire_are_measured/1,
+         locks_are_measured/1,
+         names_are_measured_while_a_node_is_killed/1,
          a_figure_beyond_its_limit_is_named/1]).
 -export([called/2, put_while_it_sleeps/1]).
 
@@ -25,7 +27,9 @@ all() ->
 init_per_testcase(Case, Config) when Case =:= what_is_called_is_answered_by_ram_and_by_ets;
                                      Case =:= a_table_of_many_entries_is_measured;
                                      Case =:= watches_are_measured_and_what_was_lost_is_said;
-                                     Case =:= keys_that_expire_are_measured ->
+                                     Case =:= keys_that_expire_are_measured;
+                                     Case =:= locks_are_measured;
+                                     Case =:= names_are_measured_while_a_node_is_killed ->
     ram_case:start(Config, 1);
 init_per_testcase(_Case, Config) ->
     Config.
@@ -160,6 +164,19 @@ keys_that_expire_are_measured(Config) ->
     ?assert(is_integer(Late), Late),
     ?assert(is_number(Bytes), Bytes).
 
+locks_are_measured(Config) ->
+    #{lock := Lock, handovers := Handovers} =
+        ram_bench_lock:run(started(Config), 1, 200, #{waiters => 5}),
+    ?assert(Lock > 0),
+    ?assert(Handovers > 0).
+
+names_are_measured_while_a_node_is_killed(Config) ->
+    #{register := Register, to_get := ToGet, to_ets := ToEts, free_ms := FreeMs} =
+        ram_bench_registry:run(started(Config), 1, 100, #{known => 50, names => 200}),
+    [?assert(Ratio > 0) || Ratio <- [Register, ToGet, ToEts]],
+    %% The node is not taken for gone before its time, but for what its last word is older.
+    ?assert(FreeMs > 1000, FreeMs).
+
 started(Config) ->
     Run = ram_case:run(Config),
     ok = ram_peers:call(Run, 1, start_cluster, [ram_peers:nodes(Run)]),
@@ -179,4 +196,8 @@ a_figure_beyond_its_limit_is_named(_Config) ->
     ?assertEqual([true, true, true], Met(expiry, #{longest_put_us => 50000, late_ms => 2000,
                                                    bytes => 24.0})),
     ?assertEqual([false, false, false], Met(expiry, #{longest_put_us => 50001, late_ms => 2001,
-                                                      bytes => 24.1})).
+                                                      bytes => 24.1})),
+    ?assertEqual([told, told], Met(locks, #{lock => 1.5, handovers => 900.0})),
+    Names = #{register => 1.1, to_get => 1.2, to_ets => 2.0},
+    ?assertEqual([told, told, told, true], Met(names, Names#{free_ms => 3500})),
+    ?assertEqual([told, told, told, false], Met(names, Names#{free_ms => 3501})).

@@ -2,7 +2,7 @@
 %% there what the suite asks it to. Called there by ram_peers:call/5.
 -module(ram_holder).
 
--export([start/0, ask/3, tell/3, told/1, stop/1, messages/1, is_alive/1]).
+-export([start/0, ask/3, tell/3, told/1, told_yet/1, stop/1, messages/1, is_alive/1]).
 -export([requests/1, keys/0]).
 -export([append/4, appended/1, lock_all/3, given_up/2]).
 
@@ -13,6 +13,7 @@ start() ->
 
 %% What else comes stays in the mailbox.
 loop(Told) ->
+    _ = put(told, Told),
     receive
         {?MODULE, ask, From, Ref, {Function, Arguments}} ->
             From ! {Ref, result(Function, Arguments)},
@@ -56,6 +57,12 @@ tell(Pid, Function, Arguments) ->
 -spec told(pid()) -> [term()].
 told(Pid) ->
     answer(Pid, fun(Ref) -> {?MODULE, told, self(), Ref} end).
+
+%% @doc The same up to now.
+-spec told_yet(pid()) -> [term()].
+told_yet(Pid) ->
+    {dictionary, Words} = process_info(Pid, dictionary),
+    lists:reverse(proplists:get_value(told, Words, [])).
 
 -spec stop(pid()) -> ok.
 stop(Pid) ->

@@ -18,9 +18,9 @@
 -type state() :: #{rev := integer(), tables := #{atom() => {set | ordered_set, content()}}}.
 -type content() :: #{Key :: term() => entry()}.
 -type entry() :: #{value := term(), rev := integer(), created := integer(),
-                   version := pos_integer(), ttl := ram:ttl()}.
+                   version := pos_integer(), ttl := ram:ttl(), owner := none | pid() | node()}.
 %% What a put says beside the value; one that keeps leaves that as it is.
--type given() :: keep | #{ttl => ram:ttl()}.
+-type given() :: keep | #{ttl => ram:ttl(), owner => pid() | node()}.
 -type operation() :: {Function :: atom(), Arguments :: [term()], Options :: map() | none}
                    | {pages, operation(), Rest :: pos_integer() | infinity, [operation()]}
                    | {wrong | wrong_inside, atom(), [term()], Word :: string()}.
@@ -86,7 +86,7 @@ call(Function, Arguments, Options, State) ->
 runs(#{retries := Retries}) when is_integer(Retries) -> Retries + 1;
 runs(_Infinity) -> infinity.
 
-given(Options) -> maps:with([ttl], Options).
+given(Options) -> maps:with([ttl, owner], Options).
 
 read(get, [Key], Options, State) ->
     read(get, [Key, undefined], Options, State);
@@ -263,7 +263,7 @@ did(other, _Saw, State) -> throw({{raised, badarg}, State}).
 put(Table, Key, Value, Given, #{rev := Rev} = State) ->
     Entry = case entry(Table, Key, State) of
                 none -> #{value => Value, rev => Rev + 1, created => Rev + 1, version => 1,
-                          ttl => infinity};
+                          ttl => infinity, owner => none};
                 #{rev := Now} = Own when Now =:= Rev + 1 -> Own#{value := Value};
                 #{version := Version} = Old -> Old#{value := Value, rev := Rev + 1,
                                                     version := Version + 1}
@@ -271,7 +271,8 @@ put(Table, Key, Value, Given, #{rev := Rev} = State) ->
     set(Table, Key, settled(Given, Entry), State).
 
 settled(keep, Entry) -> Entry;
-settled(Given, Entry) -> Entry#{ttl := maps:get(ttl, Given, infinity)}.
+settled(Given, Entry) -> Entry#{ttl := maps:get(ttl, Given, infinity),
+                                owner := maps:get(owner, Given, none)}.
 
 set(Table, Key, Entry, State) ->
     with(Table, fun(Content) -> Content#{Key => Entry} end, State).

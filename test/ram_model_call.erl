@@ -207,6 +207,6 @@ told(_Base, _Function, _Options, Answer) ->
 current(_Base, error) ->
     error;
 current(Base, {ok, Value, #{rev := Rev, created_rev := Created, version := Version, ttl := Left,
-                            owner := none} = Meta}) when map_size(Meta) =:= 5 ->
+                            owner := Owner} = Meta}) when map_size(Meta) =:= 5 ->
     {ok, Value, #{rev => Rev - Base, created => Created - Base, version => Version,
-                  ttl => ram_model:hours(Left)}}.
+                  ttl => ram_model:hours(Left), owner => Owner}}.
