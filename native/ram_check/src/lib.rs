@@ -2,7 +2,7 @@
 //!
 //! What changes several keys at once has judges of its own, as [`Calls`]: [`accounts`] asks whether
 //! reads of a bank see it whole, [`lists`] whether transactions are strictly serializable. So has
-//! what goes by itself, [`expiry`], what is owned, [`locks`], and what is told unasked,
+//! what goes by itself, [`expiry`], what is owned, [`locks`] and [`names`], and what is told unasked,
 //! [`watches`]. The rest is about operations on one key.
 //!
 //! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
@@ -34,6 +34,7 @@ mod history;
 pub mod lists;
 pub mod locks;
 mod losses;
+pub mod names;
 mod problem;
 pub mod report;
 mod search;
