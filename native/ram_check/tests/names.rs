@@ -168,5 +168,9 @@ fn a_node_that_was_silent_for_long_or_whose_member_stopped_excuses_a_loss() {
     let found = "9000-9001 register a p -> yes\n 16000-16001 whereis a -> found -
         16003-16004 kill a p -> ok\n";
     looked(&format!("{found} fault 9500 10000 {{churn,2}}"));
+    // What comes later does not.
+    let early = "0-1 register a p -> yes\n 9000-9001 whereis a -> found -
+        16003-16004 kill a p -> ok\n fault 5 16000 halves";
+    refuses(Fault::NotFound, "beside:", early);
     refuses(Fault::NotFound, "beside:", found);
 }
