@@ -30,9 +30,10 @@
 //! r OP ok [KEY=LIST ...] T             what each of its reads saw
 //! ```
 //!
-//! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; and of
+//! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; of
 //! locks, for [`locks`](crate::locks); of names of processes, each of which is registered once, for
-//! [`names`](crate::names); and of writes that watches are told of, for [`watches`](crate::watches):
+//! [`names`](crate::names); and of writes that watches are told of, for
+//! [`watches`](crate::watches):
 //!
 //! ```text
 //! i OP timed put KEY VALUE TTL T       also: timed touch KEY TTL, timed get KEY,

@@ -4,8 +4,8 @@
 //! names away, whoever has them, and kill their processes. Of each name:
 //!
 //! - *One process.* A process that was given the name, and lives, has it until anybody asks to take
-//!   it away, or its client to kill it: what its client calls meanwhile proves that it lives. Nobody
-//!   else is given the name before that, unless faults excuse it ([`Losses`]).
+//!   it away, or its client to kill it: what its client calls meanwhile proves that it lives. No
+//!   other is given the name before that, unless faults excuse it ([`Losses`]).
 //! - *It is found.* While it has the name nobody finds another process, or none, unless faults
 //!   excuse that too.
 //! - *What is gone stays gone.* It is not found after a call that took the name away, gave it to
