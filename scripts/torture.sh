@@ -62,7 +62,7 @@ erlc -pa "$folder/ebin" -o "$folder/ebin" test/ram_peers.erl test/ram_links.erl 
     test/ram_spaces.erl test/ram_load.erl test/ram_test_epmd.erl test/ram_nemesis.erl \
     test/ram_torture.erl test/ram_torture_client.erl test/ram_torture_tables.erl \
     test/ram_torture_expiring.erl test/ram_torture_watched.erl test/ram_torture_receiver.erl \
-    test/ram_torture_owning.erl \
+    test/ram_torture_owning.erl test/ram_torture_naming.erl \
     test/ram_figure.erl test/ram_case.erl
 echo "torture: $seconds s, seed $seed"
 erl -noshell -pa "$application/ebin" -pa "$folder/ebin" -s ram_torture main \

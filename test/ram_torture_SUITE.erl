@@ -12,6 +12,7 @@
          a_history_of_a_key_that_goes_early_comes_back_or_stays_is_refused/1,
          a_history_of_a_watch_with_a_gap_a_duplicate_or_half_a_write_is_refused/1,
          a_history_of_a_lock_with_two_holders_or_an_old_token_is_refused/1,
+         a_history_of_a_name_of_two_processes_or_of_one_that_is_gone_is_refused/1,
          a_seed_makes_one_schedule_and_all_faults_come_in_it/1,
          wires_are_slow_or_held_or_lossy_or_cut_as_told/1,
          what_a_network_of_its_own_holds_back_does_not_arrive/1]).
@@ -121,6 +122,24 @@ a_history_of_a_lock_with_two_holders_or_an_old_token_is_refused(Config) ->
                 {"old_token", [Second("6"), ["i 1 owned guarded l 5 95", "r 1 ok yes 99"]],
                  "older"},
                 {"dead", [["i 1 owned free l 100", "r 1 ok no 110"]], "not free"}]].
+
+a_history_of_a_name_of_two_processes_or_of_one_that_is_gone_is_refused(Config) ->
+    First = ["i 1 named register a p 0", "r 1 ok yes 10", "i 2 named whereis a 20",
+             "r 2 ok found p 30", "i 3 named unregister a 40", "r 3 ok 50"],
+    Second = fun(Called, Returned) ->
+                     ["i 1 named register a q " ++ Called, "r 1 ok yes " ++ Returned]
+             end,
+    Found = fun(What) -> ["i 1 named whereis a 60", "r 1 ok found " ++ What ++ " 70"] end,
+    Free = fun(Answer) -> ["i 1 named free a 100", "r 1 ok " ++ Answer ++ " 110"] end,
+    ?assertMatch({linearizable, _},
+                 made_up(Config, "names", [First, Second("45", "80"), Found("q"), Free("yes")])),
+    [refused(Config, Name, [First | Bad], Words)
+     || {Name, Bad, Words}
+            <- [{"two_processes", [Second("15", "35")], "while another process had the name"},
+                {"not_found", [["i 1 named whereis a 11", "r 1 ok found - 39"]], "did not find"},
+                {"gone", [Found("p")], "had lost the name"},
+                {"never", [Found("q")], "never had the name"},
+                {"named_dead", [Free("no")], "not free"}]].
 
 refused(Config, Name, Clients, Words) ->
     refused(Config, Name, Clients, [], Words).

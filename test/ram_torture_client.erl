@@ -10,9 +10,10 @@
 %%
 %% What else they do is in modules of this behaviour, each with words of its own for these lines,
 %% and a judge of its own in ram-check: several keys at once (ram_torture_tables), which all clients
-%% do now and then; keys with a time to live (ram_torture_expiring), locks (ram_torture_owning) and
-%% writes that watches are told of (ram_torture_watched), by clients that do nothing else. Another
-%% one is a module and its name in workloads/0.
+%% do now and then; keys with a time to live (ram_torture_expiring), locks (ram_torture_owning),
+%% names of processes (ram_torture_naming) and writes that watches are told of
+%% (ram_torture_watched), by clients that do nothing else. Another one is a module and its name in
+%% workloads/0.
 %%
 %% Times are nanoseconds of the monotonic clock that all processes of the machine share. Lines go
 %% straight to the kernel, so that they outlive kill -9 of the node. A call without an answer in
@@ -67,7 +68,8 @@ workloads() ->
     [{ram_torture_tables, 0, ?PAUSE_MS_MAX},
      {ram_torture_expiring, 2, ?PAUSE_MS_MAX},
      {ram_torture_watched, 1, 5 * ?PAUSE_MS_MAX},
-     {ram_torture_owning, 2, 2 * ?PAUSE_MS_MAX}].
+     {ram_torture_owning, 2, 2 * ?PAUSE_MS_MAX},
+     {ram_torture_naming, 2, 2 * ?PAUSE_MS_MAX}].
 
 modules() -> [Module || {Module, _, _} <- workloads()].
 

@@ -108,6 +108,21 @@ impl<R: Request> Calls<R> {
         self.0.get(id.0)
     }
 
+    /// What is wrong with a call, and with which other one it cannot be: some lines of a report.
+    pub(crate) fn beside(&self, what: &str, call: CallId, other: Option<CallId>) -> String
+    where
+        R: fmt::Display,
+    {
+        let line = |id| {
+            self.get(id).map_or(String::new(), |call| {
+                let answer = call.done().map_or("unknown".into(), |(told, _)| format!("{told:?}"));
+                format!("    {} -> {answer}   {}\n", call.request, call.by())
+            })
+        };
+        let other = other.map_or(String::new(), |other| format!("beside:\n{}", line(other)));
+        format!("{what}:\n{}{other}", line(call))
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -30,8 +30,9 @@
 //! r OP ok [KEY=LIST ...] T             what each of its reads saw
 //! ```
 //!
-//! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; and of
-//! locks, for [`locks`](crate::locks); and of writes that watches are told of, for
+//! Of keys with a time to live, for [`expiry`](crate::expiry), in milliseconds, `-` is none; of
+//! locks, for [`locks`](crate::locks); of names of processes, each of which is registered once, for
+//! [`names`](crate::names); and of writes that watches are told of, for
 //! [`watches`](crate::watches):
 //!
 //! ```text
@@ -44,6 +45,10 @@
 //! i OP owned lock NAME T               also: owned free NAME, and with a token that was given:
 //! i OP owned guarded NAME TOKEN T      owned unlock NAME TOKEN, owned drop NAME TOKEN
 //! r OP ok token TOKEN T                or: held; after guarded, unlock and free: yes|no
+//! i OP named register NAME PROCESS T   also: named kill NAME PROCESS, and without a process:
+//! i OP named whereis NAME T            named unregister NAME, named free NAME
+//! r OP ok yes|no T                     after register and free
+//! r OP ok found PROCESS|- T
 //! i OP change KEY=VALUE KEY! ... T     writes that, and deletes the keys with a !, at once
 //! r OP ok rev REVISION|- T
 //! i OP content T
@@ -81,10 +86,11 @@ use crate::expiry::Timed;
 use crate::history::{History, Malformed, Op, OpId, Ties};
 use crate::lists::Transaction;
 use crate::locks::Locking;
+use crate::names::Naming;
 use crate::watches::{Changing, Receiver, lines as of_receiver};
 use crate::words::{
-    Request, action, banked, changed, found as found_key, locked, number, outcome, read, request,
-    told,
+    Request, action, banked, changed, found as found_key, locked, named, number, outcome, read,
+    request, told,
 };
 
 /// Something that was done to the cluster, for the report.
@@ -104,6 +110,7 @@ pub struct Folder {
     pub timed: Calls<Timed>,
     pub changing: Calls<Changing>,
     pub locking: Calls<Locking>,
+    pub naming: Calls<Naming>,
     pub receivers: Vec<Receiver>,
     pub faults: Vec<Fault>,
 }
@@ -236,6 +243,7 @@ enum Called {
     Timed(CallId),
     Changing(CallId),
     Locking(CallId),
+    Naming(CallId),
 }
 
 /// The file of one client, being read.
@@ -278,6 +286,7 @@ impl File {
                     Called::Lists(id) => found.lists.ret(id, told(rest, read)?, at_ns),
                     Called::Timed(id) => found.timed.ret(id, told(rest, found_key)?, at_ns),
                     Called::Locking(id) => found.locking.ret(id, told(rest, locked)?, at_ns),
+                    Called::Naming(id) => found.naming.ret(id, told(rest, named)?, at_ns),
                     Called::Changing(id) => found.changing.ret(id, told(rest, changed)?, at_ns),
                 };
                 answer.map_err(|Malformed(why)| why.to_owned())
@@ -305,6 +314,9 @@ impl File {
             }
             (Some(Request::Locking(request)), _) => {
                 Ok(Called::Locking(found.locking.call(client, node, request, at_ns)))
+            }
+            (Some(Request::Naming(request)), _) => {
+                Ok(Called::Naming(found.naming.call(client, node, request, at_ns)))
             }
             (Some(Request::Changing(request)), _) => {
                 Ok(Called::Changing(found.changing.call(client, node, request, at_ns)))

@@ -2,8 +2,8 @@
 //!
 //! What changes several keys at once has judges of its own, as [`Calls`]: [`accounts`] asks whether
 //! reads of a bank see it whole, [`lists`] whether transactions are strictly serializable. So has
-//! what goes by itself, [`expiry`], and what is told unasked, [`watches`]. The rest is about
-//! operations on one key.
+//! what goes by itself, [`expiry`], what has an owner, [`locks`] and [`names`], and what is told
+//! unasked, [`watches`]. The rest is about operations on one key.
 //!
 //! The object is a map of registers. Linearizability is local (Herlihy and Wing, "Linearizability:
 //! a correctness condition for concurrent objects", 1990, theorem 1), so every key is judged
@@ -33,6 +33,8 @@ pub mod files;
 mod history;
 pub mod lists;
 pub mod locks;
+mod losses;
+pub mod names;
 mod problem;
 pub mod report;
 mod search;

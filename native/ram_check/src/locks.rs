@@ -7,7 +7,7 @@
 //! - *The resource is never shown an older token*, and takes it: not after it took a newer one.
 //! - *One holder.* A process that was given the lock, and lives, holds it until it is asked to give
 //!   it back or to die: what its client does with the lock meanwhile proves it. Nobody is given it
-//!   before that, unless faults lay on faults for the owner timeout: its node may have been silent.
+//!   before that, unless faults excuse it ([`Losses`]): its node may have been silent.
 //! - *The dead hold nothing.* At the end, when all who took locks are dead, each is free in time.
 //!
 //! What is unknown may have been given to somebody, and proves nothing.
@@ -18,11 +18,7 @@ use std::sync::Arc;
 
 use crate::calls::{CallId, Calls, Request};
 use crate::files::Fault as Disturbance;
-
-/// The default of the product, and so that of a torture run.
-const OWNER_TIMEOUT_NS: u64 = 15_000_000_000;
-/// For so long after a fault a node may not have been heard yet, and clocks differ.
-const GRACE_NS: u64 = 2_000_000_000;
+use crate::losses::Losses;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Locking {
@@ -137,15 +133,7 @@ impl Violation {
             Fault::TwoHolders => "this was given while another held it",
             Fault::NotFree => "this lock is of nobody who lives, and not free",
         };
-        let line = |id: &CallId| {
-            let call = calls.get(*id);
-            call.map_or(String::new(), |call| {
-                let answer = call.done().map_or("unknown".into(), |(told, _)| format!("{told:?}"));
-                format!("    {} -> {answer}   {}\n", call.request, call.by())
-            })
-        };
-        let other = self.other.iter().map(|other| format!("beside:\n{}", line(other)));
-        format!("{what}:\n{}{}", line(&self.call), other.collect::<String>())
+        calls.beside(what, self.call, self.other)
     }
 }
 
@@ -171,7 +159,7 @@ struct Given {
 
 pub fn check(calls: &Calls<Locking>, disturbances: &[Disturbance]) -> Result<Looked, Violation> {
     let mut looked = Looked::default();
-    let silences = silences(disturbances);
+    let losses = Losses::of(disturbances);
     let mut by_name: BTreeMap<&Arc<str>, Vec<Given>> = BTreeMap::new();
     let until = held_until(calls);
     for (id, call) in calls.iter() {
@@ -191,7 +179,7 @@ pub fn check(calls: &Calls<Locking>, disturbances: &[Disturbance]) -> Result<Loo
             _ => {}
         }
     }
-    by_name.into_values().try_for_each(|given| holders(given, &silences))?;
+    by_name.into_values().try_for_each(|given| holders(given, &losses))?;
     looked.written = resource(calls)?;
     Ok(looked)
 }
@@ -218,7 +206,7 @@ fn held_until(calls: &Calls<Locking>) -> BTreeMap<(&Arc<str>, u64), u64> {
 }
 
 /// By falling tokens: each is beside the one of the larger ones that was given first.
-fn holders(mut given: Vec<Given>, silences: &[(u64, u64)]) -> Result<(), Violation> {
+fn holders(mut given: Vec<Given>, losses: &Losses) -> Result<(), Violation> {
     given.sort_by_key(|given| std::cmp::Reverse(given.token));
     let mut first: Option<Given> = None;
     let mut last_token = None;
@@ -229,9 +217,8 @@ fn holders(mut given: Vec<Given>, silences: &[(u64, u64)]) -> Result<(), Violati
                 let (call, other) = (one.call, Some(other.call));
                 return Err(Violation { call, other, fault: Fault::TokenShrank });
             }
-            let is_silent =
-                |(from, to): &(u64, u64)| *from < other.returned_ns && one.called_ns < *to;
-            if other.returned_ns < one.held_until_ns && !silences.iter().any(is_silent) {
+            let is_excused = losses.excuse(one.called_ns, other.returned_ns);
+            if other.returned_ns < one.held_until_ns && !is_excused {
                 let (call, other) = (other.call, Some(one.call));
                 return Err(Violation { call, other, fault: Fault::TwoHolders });
             }
@@ -285,21 +272,4 @@ fn in_order(mut taken: Vec<Taken>) -> Result<(), Violation> {
         first = first.into_iter().chain(of_token.iter().copied()).min_by_key(|one| one.returned_ns);
     }
     Ok(())
-}
-
-/// When faults lay on faults for the owner timeout: from the first to the end of the last.
-fn silences(disturbances: &[Disturbance]) -> Vec<(u64, u64)> {
-    let mut sorted: Vec<(u64, u64)> =
-        disturbances.iter().map(|fault| (fault.from_ns, fault.to_ns)).collect();
-    sorted.sort_unstable();
-    let mut joined: Vec<(u64, u64)> = Vec::new();
-    for (from, to) in sorted {
-        match joined.last_mut() {
-            Some(last) if from <= last.1.saturating_add(GRACE_NS) => last.1 = last.1.max(to),
-            _ => joined.push((from, to)),
-        }
-    }
-    let is_long =
-        |(from, to): &(u64, u64)| to.saturating_add(GRACE_NS) - from >= OWNER_TIMEOUT_NS - GRACE_NS;
-    joined.into_iter().filter(is_long).map(|(from, to)| (from, to + GRACE_NS)).collect()
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ram_check::files::{Folder, read_folder};
 use ram_check::{
     Budget, Calls, History, OpId, Outcome, Record, Request, Verdict, Violation, accounts, check,
-    expiry, lists, locks, report, show_state, watches,
+    expiry, lists, locks, names, report, show_state, watches,
 };
 
 const USAGE: &str = "usage: ram-check FOLDER [--report FILE.html] [--budget-s N]";
@@ -59,6 +59,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     print_calls("expiry", &found.timed);
     print_calls("watched", &found.changing);
     print_calls("locks", &found.locking);
+    print_calls("names", &found.naming);
     let start = Instant::now();
     let violations = judge_calls(&found);
     let budget = Budget::of_time(Duration::from_secs(arguments.budget_s));
@@ -96,7 +97,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
 
 /// What the judges of [`Calls`] found, each the first violation that it met.
 fn judge_calls(found: &Folder) -> Vec<(&'static str, String)> {
-    let judges = [judge_accounts, judge_lists, judge_expiry, judge_watches, judge_locks];
+    let judges =
+        [judge_accounts, judge_lists, judge_expiry, judge_watches, judge_locks, judge_names];
     judges.iter().filter_map(|judge| judge(found)).collect()
 }
 
@@ -143,6 +145,16 @@ fn judge_locks(found: &Folder) -> Judged {
             None
         }
         Err(violation) => Some(("locks", violation.explain(&found.locking))),
+    }
+}
+
+fn judge_names(found: &Folder) -> Judged {
+    match names::check(&found.naming, &found.faults) {
+        Ok(names::Looked { given, kept, found, sure }) => {
+            println!("named     {given} names given, {kept} kept, {found} found, {sure} for sure");
+            None
+        }
+        Err(violation) => Some(("names", violation.explain(&found.naming))),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::expiry::{self, Timed};
 use crate::history::{Action, Outcome, parse_state};
 use crate::lists::{Step, Transaction};
 use crate::locks::{self, Locking};
+use crate::names::{self, Naming};
 use crate::watches::{self, Changing};
 
 pub fn action(kind: &str, words: &[&str]) -> Result<Action, String> {
@@ -48,6 +49,7 @@ pub enum Request {
     Timed(Timed),
     Changing(Changing),
     Locking(Locking),
+    Naming(Naming),
 }
 
 /// `None`: it is of a key without a time to live, for the search.
@@ -69,6 +71,7 @@ pub fn request(kind: &str, words: &[&str]) -> Result<Option<Request>, String> {
             Request::Changing(Changing::Write(steps.collect::<Result<_, _>>()?))
         }
         ("owned", words) => Request::Locking(locking(words)?),
+        ("named", words) => Request::Naming(naming(words)?),
         ("content", []) => Request::Changing(Changing::Find),
         ("transfer" | "look" | "content", _) => {
             return Err(format!("no operation: {kind} with {} words", words.len()));
@@ -112,6 +115,21 @@ fn locking(words: &[&str]) -> Result<Locking, String> {
             }
         }
         _ => Err(format!("no operation: owned {}", words.join(" "))),
+    }
+}
+
+fn naming(words: &[&str]) -> Result<Naming, String> {
+    match words {
+        ["unregister", name] => Ok(Naming::Unregister { name: (*name).into() }),
+        ["whereis", name] => Ok(Naming::Whereis { name: (*name).into() }),
+        ["free", name] => Ok(Naming::Free { name: (*name).into() }),
+        ["register", name, process] => {
+            Ok(Naming::Register { name: (*name).into(), process: (*process).into() })
+        }
+        ["kill", name, process] => {
+            Ok(Naming::Kill { name: (*name).into(), process: (*process).into() })
+        }
+        _ => Err(format!("no operation: named {}", words.join(" "))),
     }
 }
 
@@ -189,6 +207,17 @@ pub fn locked(words: &[&str]) -> Result<locks::Answer, String> {
         ["yes"] => Ok(locks::Answer::Is(true)),
         ["no"] => Ok(locks::Answer::Is(false)),
         ["token", token] => Ok(locks::Answer::Token(number(token)?)),
+        _ => Err(format!("no answer: {}", words.join(" "))),
+    }
+}
+
+pub fn named(words: &[&str]) -> Result<names::Answer, String> {
+    match words {
+        [] => Ok(names::Answer::Done),
+        ["yes"] => Ok(names::Answer::Is(true)),
+        ["no"] => Ok(names::Answer::Is(false)),
+        ["found", "-"] => Ok(names::Answer::Found(None)),
+        ["found", process] => Ok(names::Answer::Found(Some((*process).into()))),
         _ => Err(format!("no answer: {}", words.join(" "))),
     }
 }

@@ -74,6 +74,10 @@ fn two_holders_at_once_are_refused_unless_a_node_was_silent_for_long() {
     looked(&format!("{late} fault 5 8000 halves\n fault 7000 16000 isolate"));
     let short = format!("{late} fault 5 8000 halves\n fault 12000 16000 isolate");
     refuses(Fault::TwoHolders, "beside:", &short);
+    // Whoever was given it just now was heard then, whatever had been before.
+    let soon = late.replace("0-2", "8998-9000");
+    refuses(Fault::TwoHolders, "beside:", &format!("{soon} fault 5 16000 halves"));
+    looked(&format!("{soon} fault 9500 9900 churn"));
 }
 
 #[test]

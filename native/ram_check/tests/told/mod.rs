@@ -1,5 +1,6 @@
 //! Histories as text, for the judges that read folders: a line for each call,
-//! `FROM-TO CALL -> OUTCOME`, or `fault FROM TO WORDS`, in milliseconds.
+//! `FROM-TO CALL -> OUTCOME`, or `fault FROM TO WORDS`, in milliseconds; `node NAME` for what
+//! follows.
 
 use ram_check::files::{Folder, read_folder};
 use std::fs;
@@ -14,6 +15,10 @@ pub fn read(kind: &str, text: &str, others: &[(&str, &str)]) -> (TempDir, Folder
         if let Some(fault) = line.strip_prefix("fault ") {
             let words: Vec<&str> = fault.splitn(3, ' ').collect();
             faults += &format!("{} {} {}\n", ns(words[0]), ns(words[1]), words[2]);
+            continue;
+        }
+        if line.starts_with("node ") {
+            history += &format!("# {line}\n");
             continue;
         }
         let (call, outcome) = line.split_once(" -> ").unwrap();
