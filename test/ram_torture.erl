@@ -160,6 +160,8 @@ judged(#{histories := Folder, seconds := Seconds} = Options, Faults, Ended) ->
     {Checked, Text} = check(Folder),
     Unknown = maps:get(unknown, Counts),
     Verdict = case ram_torture_client:crashes(Folder) of
+                  %% It may be why a client crashed.
+                  _ when Checked =:= violation -> {Checked, Text};
                   [{Client, Crash} | _] -> {crashed, Client ++ ": " ++ binary_to_list(Crash)};
                   [] when Checked =/= linearizable -> {Checked, Text};
                   [] when Ended =/= ok -> Ended;
