@@ -20,6 +20,7 @@
 -define(ROUNDED_MS, 5).
 -define(POLL_MS, 20).
 
+-import(ram_property, [holds/1]).
 -import(proper_types, [oneof/1, frequency/1, range/2, elements/1, list/1]).
 
 %% When the write that gave the time was called, and when it was answered.
@@ -34,9 +35,6 @@ use(Run) ->
 
 times() ->
     ?FORALL(Lanes, list({elements([default, s, o]), list(step())}), holds(wrong(Lanes))).
-
-holds([]) -> true;
-holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 %%% What is done
 

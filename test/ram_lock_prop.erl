@@ -19,6 +19,7 @@
 -define(LATE_MS, ram_case:amount(10000, 2000)).
 -define(WAIT_MS, 120000).
 
+-import(ram_property, [holds/1]).
 -import(proper_types, [frequency/1, range/2, elements/1, list/1]).
 
 -type process() :: {Node :: pos_integer(), pid()}.
@@ -36,9 +37,6 @@ use(Run) ->
 
 locks() ->
     ?FORALL(Steps, list(step()), holds(wrong(Steps))).
-
-holds([]) -> true;
-holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 %%% What is done
 

@@ -22,6 +22,7 @@
 -define(LATE_MS, ram_case:amount(20000, 2000)).
 -define(POLL_MS, 20).
 
+-import(ram_property, [holds/1]).
 -import(proper_types, [oneof/1, frequency/1, range/2, elements/1, list/1]).
 -import(ram_model_options, [call_on/4, few/1, return/1]).
 
@@ -39,9 +40,6 @@ use(Run) ->
 
 owners() ->
     ?FORALL(Steps, list(step()), holds(wrong(Steps))).
-
-holds([]) -> true;
-holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 %%% What is done
 

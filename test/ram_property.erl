@@ -1,7 +1,7 @@
 %% Random tests with a seed: a failure tells the seed, RAM_SEED=<integer> runs the same cases again.
 -module(ram_property).
 
--export([check/2, check/3, seed/0]).
+-export([check/2, check/3, holds/1, seed/0]).
 
 %% @doc Fails the test case when the property does not hold. PropEr has no option for its seed, but
 %% keeps the state of `rand' that it finds.
@@ -18,6 +18,11 @@ check(Property, Tests, More) ->
         true -> ok;
         Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
     end.
+
+%% @doc Of a case, which tells what is wrong.
+-spec holds([term()]) -> boolean().
+holds([]) -> true;
+holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 seed() ->
     case os:getenv("RAM_SEED") of

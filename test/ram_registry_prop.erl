@@ -17,6 +17,7 @@
 -define(LATE_MS, ram_case:amount(20000, 2000)).
 -define(POLL_MS, 20).
 
+-import(ram_property, [holds/1]).
 -import(proper_types, [frequency/1, range/2, elements/1, list/1]).
 
 -type process() :: {Node :: pos_integer(), pid()}.
@@ -33,9 +34,6 @@ use(Run) ->
 
 names() ->
     ?FORALL(Steps, list(step()), holds(wrong(Steps))).
-
-holds([]) -> true;
-holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 %%% What is done
 

@@ -24,6 +24,8 @@
 %% No name of a run is that of another key.
 -define(END, {?MODULE, 'end'}).
 
+-import(ram_property, [holds/1]).
+
 -record(run, {base :: ram:rev(),
               %% The present revision, after the last write.
               upto = 0 :: integer(),
@@ -38,9 +40,6 @@ use(Run) ->
 watches() ->
     ?FORALL(Keys, ram_model_gen:key_sets(),
             ?FORALL(Steps, ram_watch_gen:steps(Keys), holds(guarded(Steps)))).
-
-holds([]) -> true;
-holds(Wrong) -> ct:log("~p", [Wrong]), false.
 
 %% PropEr, as it is packaged, shrinks no case that ends with an exception.
 guarded(Steps) ->

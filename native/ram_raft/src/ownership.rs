@@ -46,6 +46,7 @@ use ram_store::write::Owner;
 
 /// What one proposal may end.
 const PORTION: Portion = Portion { keys: 4000, bytes: 512 * 1024 };
+
 /// The processes of this node, as far as they own keys. Called on the thread that applies.
 pub trait Processes: Send + Sync {
     /// It owns a key from now on. `ended` is to be told when it ends, at once if it has.
