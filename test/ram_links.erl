@@ -10,7 +10,7 @@
 %%     {breaks, Bytes}     a connection breaks when it has carried so many bytes from A to B
 -module(ram_links).
 
--export([start/0, stop/1, link_to/3, cut/3, cut_both/3, hold/3, tune/4, heal/1]).
+-export([start/0, stop/1, link_to/3, cut/3, cut_both/3, hold/3, tune/4, freeze/3, heal/1]).
 -export_type([quality/0]).
 
 -type quality() :: open | cut | held | {slow, non_neg_integer(), non_neg_integer()}
@@ -53,6 +53,11 @@ hold(Links, A, B) ->
 tune(Links, A, B, Quality) ->
     ask(Links, {tune, {A, B}, Quality}).
 
+%% @doc What node A has connected to node B carries nothing any more, as when a firewall has lost
+%% its state: no end is told, and a new connection is as good as any.
+freeze(Links, A, B) ->
+    ask(Links, {freeze, {A, B}}).
+
 heal(Links) ->
     ask(Links, heal).
 
@@ -94,6 +99,9 @@ serve({link_to, I, Address}, _From, #links{fronts = Fronts} = Links) ->
 serve({tune, Wire, Quality}, _From, #links{pipes = Pipes, wires = Wires} = Links) ->
     Quality =:= cut andalso close([Pipe || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= Wire]),
     {ok, announced(Links#links{wires = Wires#{Wire => Quality}})};
+serve({freeze, Wire}, _From, #links{pipes = Pipes} = Links) ->
+    [Pipe ! {tuned, [held, held]} || {Pipe, Pair} <- maps:to_list(Pipes), Pair =:= Wire],
+    {ok, Links};
 serve(heal, _From, Links) ->
     {ok, announced(Links#links{wires = #{}})};
 serve({may_pass, Source, B}, From, #links{fronts = Fronts, pipes = Pipes, wires = Wires} = Links) ->

@@ -11,6 +11,7 @@
 -export([the_lock_of_a_process_that_ends_goes_to_the_next_at_once/1,
          a_waiter_that_ends_is_passed_over/1,
          the_lock_of_a_node_that_is_killed_goes_to_the_next_in_time/1,
+         a_holder_has_its_lock_when_a_connection_to_its_node_has_gone_dead/1,
          a_holder_that_was_frozen_is_told_and_refused/1,
          a_holder_that_was_cut_off_is_told_and_refused/1,
          a_waiter_that_was_frozen_waits_again/1,
@@ -106,6 +107,17 @@ the_lock_of_a_node_that_is_killed_goes_to_the_next_in_time(Config) ->
     taken_over_in_time("lock of a node that is killed", Since),
     ?assert(Next > Token),
     ?assertEqual({error, held}, ask(holder(Run, Third), lock, [name])).
+
+%% The connection lasts longer than the timeout where nothing asks for less.
+a_holder_has_its_lock_when_a_connection_to_its_node_has_gone_dead(Config) ->
+    Run = run(Config),
+    {Far, Other} = two_nodes(Run),
+    Holder = holder(Run, Far),
+    {ok, Token} = ask(Holder, lock, [name]),
+    ok = ram_links:freeze(ram_peers:links(Run), ram_peers:leader(Run, 1), Far),
+    timer:sleep(3 * ?OWNER_TIMEOUT_MS),
+    ?assertEqual({error, held}, ask(holder(Run, Other), lock, [name, #{wait => 0}])),
+    ?assert(ask(Holder, unlock, [name, Token])).
 
 a_holder_that_was_frozen_is_told_and_refused(Config) ->
     Run = run(Config),

@@ -28,6 +28,9 @@ use ram_raft::types::Member as Peer;
 use ram_raft::vote_hold;
 use ram_raft::worker::Worker;
 
+/// Whoever is silent for so many is not only late.
+const STALL_HEARTBEATS: u32 = 5;
+
 /// What a member is opened as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -236,6 +239,12 @@ fn net_options(config: &Config, identity: &Identity) -> NetOptions {
     let mut options = NetOptions::new(PeerId(identity.id), identity.cluster, &config.name, cookie);
     options.listen_host = config.listen_host.clone();
     options.advertise = config.advertise.clone();
+    // What is lost on a connection that went dead is no silence of its member: it is made anew
+    // several times before what that owns goes.
+    let patience = (config.owner_timeout / 4).max(STALL_HEARTBEATS * config.heartbeat);
+    let timeouts =
+        [&mut options.stall_timeout, &mut options.connect_timeout, &mut options.handshake_timeout];
+    timeouts.into_iter().for_each(|timeout| *timeout = patience.min(*timeout));
     options
 }
 

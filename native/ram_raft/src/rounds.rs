@@ -66,9 +66,12 @@ pub async fn lead(
         }
         if let Some(term) = led_term(&replica) {
             let lead = Lead { replica: &replica, turns: &turns, term, settings };
-            lead.run().await;
+            let ended = lead.run().await;
             applied.timers().with(Timers::begin_anew);
-            continue;
+            if ended.is_ok() {
+                continue;
+            }
+            // Who leads and hears from no majority is refused at once, for as long as that lasts.
         }
         #[cfg(feature = "sabotage")]
         if armed(Fault::ExpireByOwnClock) {
@@ -109,12 +112,12 @@ pub(crate) struct Lead<'a> {
 pub(crate) struct Lost;
 
 impl Lead<'_> {
-    /// Until the lead is over, or there is nothing to do.
-    async fn run(&self) {
+    /// Until there is nothing to do, or the lead is known to be over.
+    async fn run(&self) -> Result<(), Lost> {
         self.replica.applied.owners().forget_reports();
         tokio::select! {
-            _ = self.rounds() => {}
-            Err(Lost) = ownership::end_reported(self) => {}
+            ended = self.rounds() => ended,
+            ended = ownership::end_reported(self) => ended,
         }
     }
 

@@ -1,14 +1,22 @@
 //! Many seeds, each in a process of its own (see the crate's door), as many at once as there are
-//! processors.
+//! processors. One in which something goes round without ever waiting makes no virtual time: it is
+//! killed, and has violated `time_goes_on`.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::report::{Report, Violation};
+
+/// How often a process is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// So often at most: ten minutes, a hundred times what a minute of virtual time takes.
+const LOOKS_MAX: u32 = 10 * 60 * 50;
 
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -27,8 +35,8 @@ pub fn run(program: &Path, order: &Order, told: impl Fn(&Report, u64) + Sync) ->
     let next = AtomicU64::new(order.first_seed);
     let is_over = AtomicBool::new(false);
     let reports = Mutex::new(BTreeMap::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -57,25 +65,46 @@ pub fn run_one(program: &Path, order: &Order, seed: u64) -> Report {
     if let Some(fault) = &order.sabotage {
         command.env("RAM_SABOTAGE", fault);
     }
-    let output = command.output();
-    let died = |why: String| {
-        let violation = Violation { invariant: "no_panic".into(), detail: why, at_ns: 0 };
+    let died = |invariant: &str, detail: String| {
+        let violation = Violation { invariant: invariant.into(), detail, at_ns: 0 };
         Report { seed, violation: Some(violation), ..Report::default() }
     };
-    match output {
-        Ok(output) => {
-            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            let report = Report::parse(&String::from_utf8_lossy(&output.stdout));
-            let mut report = report.unwrap_or_else(|| died(format!("no report; {errors}")));
-            if let Some(violation) = &mut report.violation
-                && violation.invariant == "no_panic"
-            {
-                violation.detail = format!("{}\n{errors}", violation.detail);
-            }
-            report
-        }
-        Err(error) => died(error.to_string()),
+    let (printed, errors) = match output(&mut command) {
+        Ok(Some(output)) => output,
+        Ok(None) => return died("time_goes_on", "something runs and never waits".into()),
+        Err(error) => return died("no_panic", error.to_string()),
+    };
+    let report = Report::parse(&printed);
+    let mut report = report.unwrap_or_else(|| died("no_panic", format!("no report; {errors}")));
+    if let Some(violation) = &mut report.violation
+        && violation.invariant == "no_panic"
+    {
+        violation.detail = format!("{}\n{errors}", violation.detail);
     }
+    report
+}
+
+/// What it has printed, and the errors of it; `None` when it had to be killed. The clock of this
+/// process stands still (`entropy`), so it is sleeps that are counted.
+fn output(command: &mut Command) -> io::Result<Option<(String, String)>> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (mut printed, mut errors) = (Vec::new(), Vec::new());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let has_ended = thread::scope(|scope| {
+        scope.spawn(|| out.map(|mut out| out.read_to_end(&mut printed)));
+        scope.spawn(|| err.map(|mut err| err.read_to_end(&mut errors)));
+        for _ in 0..LOOKS_MAX {
+            if child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        child.kill()?;
+        child.wait()?;
+        io::Result::Ok(false)
+    })?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(has_ended.then(|| (text(printed), text(errors))))
 }
 
 /// The sums of many reports, and every violation with the command that shows it again.

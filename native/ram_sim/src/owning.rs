@@ -2,9 +2,10 @@
 //! they own, and when a key may go.
 //!
 //! A key of an owner that lives may go only if its member was out of a leader's reach for the owner
-//! timeout. That is seen from outside: a fault lay on the way between them, or ended a moment ago
-//! ([`GRACE_NS`]: connections come back). Other leaders that came meanwhile make the product wait
-//! longer; that is not counted.
+//! timeout. That is seen from outside: a fault lay on the way between them, or ended a moment ago:
+//! what is lost here is not sent again, so connections have to be given up and made anew
+//! (`Owning::grace_ns`). Other leaders that came meanwhile make the product wait longer; that is not
+//! counted.
 
 use bytes::Bytes;
 use ram_core::owning::{Ended, Processes};
@@ -15,8 +16,8 @@ use std::sync::{Arc, Mutex};
 
 const LOCKS: usize = 3;
 const OTHERS: usize = 3;
-/// A member that can be reached again answers within this time.
-const GRACE_NS: u64 = 1_000_000_000;
+/// To connect, and to be asked in the next round.
+const ROUND_NS: u64 = 750_000_000;
 /// In percent: what a majority of clocks may be wrong by, and a little.
 const ERROR: u64 = 2;
 
@@ -105,6 +106,8 @@ pub struct Owning {
     /// Keys that anybody puts, whoever owns them.
     pub others: Vec<Bytes>,
     timeout_ns: u64,
+    /// A member that can be reached again answers within this time.
+    grace_ns: u64,
     runs: BTreeMap<Run, HostedRun>,
     /// By their values.
     puts: BTreeMap<Bytes, Put>,
@@ -118,10 +121,13 @@ impl Owning {
         let named = |kind: &str, count: usize| {
             (0..count).map(|number| Bytes::from(format!("{kind}{number}"))).collect()
         };
+        let timeout_ns = timeout_ms * 1_000_000;
         Owning {
             locks: named("ol", LOCKS),
             others: named("oo", OTHERS),
-            timeout_ns: timeout_ms * 1_000_000,
+            timeout_ns,
+            // A dead connection is given up after a quarter of it, and a quarter of that.
+            grace_ns: timeout_ns / 3 + ROUND_NS,
             runs: BTreeMap::new(),
             puts: BTreeMap::new(),
             unreached: BTreeMap::new(),
@@ -179,14 +185,14 @@ impl Owning {
 
     /// Of the puts whose members were out of reach for the owner timeout, what they own may go.
     pub fn look_at_ways(&mut self, now_ns: u64, unreached: &BTreeSet<usize>) {
+        let (timeout_ns, grace_ns) = (self.timeout_ns * (100 - ERROR) / 100, self.grace_ns);
         for host in unreached {
             let (since, last) = self.unreached.get(host).copied().unwrap_or((now_ns, now_ns));
-            let since = if last + GRACE_NS < now_ns { now_ns } else { since };
+            let since = if last + grace_ns < now_ns { now_ns } else { since };
             self.unreached.insert(*host, (since, now_ns));
         }
-        let timeout_ns = self.timeout_ns * (100 - ERROR) / 100;
         for (host, (since, last)) in &self.unreached {
-            if last + GRACE_NS < now_ns || last + GRACE_NS < since + timeout_ns {
+            if last + grace_ns < now_ns || last + grace_ns < since + timeout_ns {
                 continue;
             }
             let runs = self.runs.iter().filter(|(_, run)| run.host == *host);
