@@ -77,3 +77,25 @@ fn seed_12_a_membership_change_left_half_done_is_finished() {
 fn seed_22_a_membership_change_left_half_done_is_finished() {
     holds(22, 60);
 }
+
+/// A leader that heard of no majority any more was refused whatever it proposed, and proposed it
+/// again without a pause (`raft::rounds::lead`).
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_53_a_leader_that_is_refused_waits() {
+    holds(53, 60);
+}
+
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_67_a_leader_that_is_refused_waits() {
+    holds(67, 60);
+}
+
+/// A connection that had lost a segment was kept for longer than the owner timeout, and what the
+/// member owned went though it could be reached (`core::opening`).
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_83_a_dead_connection_is_no_silence_of_its_member() {
+    holds(83, 60);
+}
