@@ -4,8 +4,8 @@
 //! A key of an owner that lives may go only if its member was out of a leader's reach for the owner
 //! timeout. That is seen from outside: a fault lay on the way between them, or ended a moment ago:
 //! what is lost here is not sent again, so connections have to be given up and made anew
-//! (`Owning::grace_ns`). Other leaders that came meanwhile make the product wait longer; that is not
-//! counted.
+//! (`Owning::grace_ns`). Other leaders that came meanwhile make the product wait longer; that is
+//! not counted.
 
 use bytes::Bytes;
 use ram_core::owning::{Ended, Processes};
