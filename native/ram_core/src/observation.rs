@@ -29,13 +29,15 @@ pub struct Observation {
     pub end_index: u64,
 }
 
-/// What a member may answer by, and what it has granted, by its own clock.
+/// What a member may answer by, what it has granted, and whom it hears, by its own clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeaseSight {
     /// The term of the lease that it holds, and the index it was told.
     pub held: Option<(u64, u64)>,
     /// The term that it leads, and the members whose leases it takes to be alive.
     pub granted: Option<(u64, BTreeSet<u64>)>,
+    /// Was another member that leads heard just now? An unknown peer is not heard for a while then.
+    pub hears_leader: bool,
 }
 
 /// An entry of the log, known by the checksum of its bytes.
@@ -81,9 +83,11 @@ impl Handle {
         let seen = self.with(|running| {
             let reads = &running.replica.reads;
             let held = reads.lease.held(|| reads.clock.now());
+            let heard = running.replica.terms.leader_heard_ago();
             LeaseSight {
                 held: held.map(|from_index| (reads.lease.term(), from_index)),
                 granted: reads.barrier.holders(),
+                hears_leader: heard.is_some_and(|ago| ago < reads.timeouts.hold / 3),
             }
         });
         seen.unwrap_or_default()
@@ -98,15 +102,6 @@ impl Handle {
             Ok(SeenEntry { index, term: entry::term_of(&entry.log_id), checksum })
         });
         seen.collect()
-    }
-
-    /// Was another member that leads heard just now? An unknown peer is not heard for a while then.
-    pub fn hears_leader(&self) -> bool {
-        let heard = self.with(|running| {
-            let ago = running.replica.terms.leader_heard_ago();
-            ago.is_some_and(|ago| ago < running.replica.reads.timeouts.hold / 3)
-        });
-        heard.unwrap_or(false)
     }
 
     /// Does it know that this member was removed for good?

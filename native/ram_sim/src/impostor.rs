@@ -97,7 +97,7 @@ async fn ask_as_unknown(world: &World, port: u16, target: Target) -> Option<&'st
     let is_connected =
         net.call(PeerId(target.id), rpc::PROGRESS, Bytes::new(), ANSWER_MAX).await.is_ok();
     let heard = world.borrow().hosts[target.host].running.clone();
-    let is_led = heard.is_some_and(|running| running.handle.hears_leader());
+    let is_led = heard.is_some_and(|running| running.leases.borrow().hears_leader);
     let asks = is_connected && is_led;
     if asks {
         let request = forged::vote_request(target.term + 1, UNKNOWN_ID);

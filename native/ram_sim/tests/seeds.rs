@@ -99,3 +99,10 @@ fn seed_67_a_leader_that_is_refused_waits() {
 fn seed_83_a_dead_connection_is_no_silence_of_its_member() {
     holds(83, 60);
 }
+
+/// Whether a member hears its leader was read by the clock of another host (`impostor`).
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_35_an_unknown_peer_is_judged_by_the_clock_of_the_member() {
+    holds(35, 60);
+}
