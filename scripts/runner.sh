@@ -101,11 +101,22 @@ report_one() {
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     if ((f > 0)); then
         cat "$logs/$name.log"
-        report+=("FAILED: $name$note: $logs/$name.log")
+        report+=("FAILED: $name$note: $logs/$name.log" "$(reasons "$logs/$name.log")")
     fi
     printf '%-24s %3d passed, %d failed, %d skipped, %d s%s\n' \
         "$name" "$p" "$f" "$s" "$((ended - $2))" "$note"
     grep -a '^skipped: ' "$logs/$name.log" | sed 's/^/    /' || true
+}
+
+# reasons LOG: what failed in it, and why, as far as thirty lines of each say it; the end of a job
+# that names nothing.
+reasons() {
+    awk '/^failed: |^test .* \.\.\. FAILED$|^thread .* panicked at / { left = 30 }
+         /^(counts|skipped:|test result:|stack backtrace:) ?/ { left = 0 }
+         left-- > 0 { print "    | " substr($0, 1, 300); found = 1 }
+         { last[NR % 15] = $0 }
+         END { if (!found) for (i = NR + 1; i <= NR + 15; i++)
+                   if (last[i % 15] != "") print "    | " substr(last[i % 15], 1, 300) }' "$1"
 }
 
 # counts LOG: what all the runners in it have counted. Each binary of Rust's tests ends with
