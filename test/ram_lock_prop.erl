@@ -49,17 +49,11 @@ step() ->
                {2, {with_lock, N, elements([returns, fails]), Name}}, {6, {unlock, N, Name}},
                {2, {unlock, N, elements([older, newer, of_another, of_a_waiter]), Name}}]).
 
-%% PropEr, as it is packaged, shrinks no case that ends with an exception.
 wrong(Steps) ->
     Begin = #run{id = erlang:unique_integer(), idle = [begins(Node) || Node <- ?NODES],
                  locks = maps:from_list([{Name, {[], []}} || Name <- ?NAMES])},
-    try
-        all_end(lists:foldl(fun(Step, Run) -> settled(step(Step, Run)) end, Begin, Steps)),
-        []
-    catch
-        throw:{wrong, Why} -> [Why];
-        Class:Reason:Stack -> [{Class, Reason, Stack}]
-    end.
+    Done = fun(Step, Run) -> settled(step(Step, Run)) end,
+    ram_property:wrong(fun() -> all_end(lists:foldl(Done, Begin, Steps)) end).
 
 begins(Node) -> {Node, on(Node, ram_holder, start, [])}.
 

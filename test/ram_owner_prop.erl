@@ -119,18 +119,11 @@ read() ->
 
 %%% How it is done
 
-%% PropEr, as it is packaged, shrinks no case that ends with an exception.
 wrong(Steps) ->
     Base = on(1, ram_model_call, empty, [?TABLES]),
     State = (ram_model:new(?TABLES))#{rev := Base},
     Begin = lists:foldl(fun begins/2, #run{owners = [], possible = [State], rev = Base}, ?NODES),
-    try
-        all_end(until_they_go(lists:foldl(fun step/2, Begin, Steps))),
-        []
-    catch
-        throw:{wrong, Why} -> [Why];
-        Class:Reason:Stack -> [{Class, Reason, Stack}]
-    end.
+    ram_property:wrong(fun() -> all_end(until_they_go(lists:foldl(fun step/2, Begin, Steps))) end).
 
 step(Steps, Run) when is_list(Steps) ->
     lists:foldl(fun step/2, Run, Steps);

@@ -1,7 +1,7 @@
 %% Random tests with a seed: a failure tells the seed, RAM_SEED=<integer> runs the same cases again.
 -module(ram_property).
 
--export([check/2, check/3, holds/1, seed/0]).
+-export([check/2, check/3, wrong/1, holds/1, seed/0]).
 
 %% @doc Fails the test case when the property does not hold. PropEr has no option for its seed, but
 %% keeps the state of `rand' that it finds.
@@ -17,6 +17,17 @@ check(Property, Tests, More) ->
     case proper:counterexample(Property, Options) of
         true -> ok;
         Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
+    end.
+
+%% @doc What is wrong with a case that throws `{wrong, Why}', or ends with another exception: PropEr,
+%% as it is packaged, shrinks no case that ends with one.
+-spec wrong(fun(() -> term())) -> [term()].
+wrong(Case) ->
+    try Case() of
+        _ -> []
+    catch
+        throw:{wrong, Why} -> [Why];
+        Class:Reason:Stack -> [{Class, Reason, Stack}]
     end.
 
 %% @doc Of a case, which tells what is wrong.

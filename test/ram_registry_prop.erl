@@ -46,17 +46,10 @@ step() ->
                {1, {Node, {unregister_name, Name}}}, {4, {Node, {whereis_name, Name}}},
                {1, {Node, names}}]).
 
-%% PropEr, as it is packaged, shrinks no case that ends with an exception.
 wrong(Steps) ->
     Begin = #run{id = erlang:unique_integer(), living = [begins(Node) || Node <- ?NODES],
                  names = maps:from_list([{Name, [nobody]} || Name <- ?NAMES])},
-    try
-        all_end(until_they_go(lists:foldl(fun step/2, Begin, Steps))),
-        []
-    catch
-        throw:{wrong, Why} -> [Why];
-        Class:Reason:Stack -> [{Class, Reason, Stack}]
-    end.
+    ram_property:wrong(fun() -> all_end(until_they_go(lists:foldl(fun step/2, Begin, Steps))) end).
 
 begins(Node) -> {Node, on(Node, ram_holder, start, [])}.
 
