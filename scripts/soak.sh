@@ -83,6 +83,7 @@ part_controls() {
         apply_retry_twice:all skip_pending_mark:all skip_commit_barrier:all \
         check_after_writing:all count_stale:all mix_revisions:all \
         expire_by_own_clock:all drop_event:all repeat_event:all forget_owner:all \
+        forget_end:all end_the_silent:all \
         forget_restart_vote_hold:asymmetric_partition \
         assume_own_vote_hold:$many forget_longest_vote_hold:$many; do
         fault=${control%:*}

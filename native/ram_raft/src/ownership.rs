@@ -39,6 +39,7 @@ use crate::lists::SharedLists;
 use crate::replica::Replica;
 use crate::rpc;
 use ram_net::PeerId;
+use ram_sabotage::{Fault, armed};
 use ram_store::codec;
 use ram_store::observe::{Change, Gone, Observer};
 use ram_store::owners::{Owned, Owners, Portion, Run, Turn, run_of};
@@ -67,6 +68,9 @@ pub struct Ended {
 
 impl Ended {
     pub fn tell(&self) {
+        if armed(Fault::ForgetEnd) {
+            return;
+        }
         self.owners.0.ended.lock().add(&self.owner);
         self.owners.0.some_ended.notify_one();
     }

@@ -50,6 +50,10 @@ pub enum Fault {
     AcceptDeposedExpiry,
     /// A snapshot does not say who owns a key.
     ForgetOwner,
+    /// A member tells nobody that a process of its node has ended.
+    ForgetEnd,
+    /// A leader takes a member for gone that leaves one question without an answer.
+    EndTheSilent,
     /// A watch is not sent the change of some revisions.
     DropEvent,
     /// A watch is sent the change of some revisions twice.
@@ -105,7 +109,7 @@ mod active {
     static ARMED: OnceLock<Option<Fault>> = OnceLock::new();
 
     impl Fault {
-        pub const ALL: [Fault; 21] = [
+        pub const ALL: [Fault; 23] = [
             Fault::ReplyBeforeCommit,
             Fault::ForgetVote,
             Fault::ReadWithoutIndex,
@@ -125,6 +129,8 @@ mod active {
             Fault::ExpireByOwnClock,
             Fault::AcceptDeposedExpiry,
             Fault::ForgetOwner,
+            Fault::ForgetEnd,
+            Fault::EndTheSilent,
             Fault::DropEvent,
             Fault::RepeatEvent,
         ];
@@ -150,6 +156,8 @@ mod active {
                 Fault::ExpireByOwnClock => "expire_by_own_clock",
                 Fault::AcceptDeposedExpiry => "accept_deposed_expiry",
                 Fault::ForgetOwner => "forget_owner",
+                Fault::ForgetEnd => "forget_end",
+                Fault::EndTheSilent => "end_the_silent",
                 Fault::DropEvent => "drop_event",
                 Fault::RepeatEvent => "repeat_event",
             }

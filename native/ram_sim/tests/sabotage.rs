@@ -61,6 +61,8 @@ fn expected(fault: Fault) -> &'static [&'static str] {
         }
         // What starts from a snapshot holds keys of nobody, and its leader ends none of them.
         Fault::ForgetOwner => &["same_index_same_state", "what_is_owned_goes"],
+        Fault::ForgetEnd => &["what_is_owned_goes"],
+        Fault::EndTheSilent => &["a_key_stays_with_its_owner"],
         Fault::AcceptDeposedExpiry => &["a_new_leader_gives_keys_all_their_time_again"],
         Fault::DropEvent => &["no_change_is_missing"],
         Fault::RepeatEvent => &["changes_come_once_and_in_order"],

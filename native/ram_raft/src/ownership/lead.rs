@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::PORTION;
 use crate::rounds::{Lead, Lost, Pulse};
 use ram_lease::majority_clock::Moment;
+use ram_sabotage::{Fault, armed};
 use ram_store::owners::{self, Run};
 
 /// Ends what is reported, as long as this member leads.
@@ -88,7 +89,7 @@ impl Silence {
                     self.since.remove(&run.member);
                     pulse.run != run.run
                 }
-                None => self.is_over(run.member, moment),
+                None => armed(Fault::EndTheSilent) || self.is_over(run.member, moment),
             };
             if is_gone {
                 gone.push(*run);
