@@ -27,7 +27,6 @@
 //! The second largest and second smallest of clocks, one of which may say anything: Marzullo and
 //! Owicki, *Maintaining the Time in a Distributed System* (PODC 1983).
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So much the high of all may go back without all beginning anew: members that came later have
@@ -35,12 +34,20 @@ use std::collections::{BTreeMap, BTreeSet};
 const SETBACK_MAX_MS: u64 = 1000;
 
 /// A reading of a member's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Drawn when the member started: readings of two starts are not compared.
-    pub boot: u64,
-    /// Since its start.
+    /// Drawn at random when the member was opened: readings of two runs are not compared.
+    pub run: u64,
+    /// Since then.
     pub ms: u64,
+}
+
+impl Reading {
+    /// What has passed since an earlier one, by this clock; `None` when it has begun anew between
+    /// them.
+    fn since(&self, earlier: &Reading) -> Option<u64> {
+        (self.run == earlier.run).then(|| self.ms.checked_sub(earlier.ms)).flatten()
+    }
 }
 
 /// Bounds on what has passed since the beginning, in milliseconds.
@@ -100,7 +107,8 @@ impl MajorityClock {
         };
         self.low = self.low.max(self.low_of(majority));
         let is_anew = high.saturating_add(SETBACK_MAX_MS) < self.high;
-        self.high = if is_anew { high } else { self.high.max(high) };
+        // Who answers now may know of less than has passed: clocks that stood still meanwhile.
+        self.high = if is_anew { high } else { self.high.max(high) }.max(self.low);
         let is_settling = self.settle(answers(), &advances, high);
         Moment { low: self.low, high: Some(self.high), is_anew, is_settling }
     }
@@ -113,8 +121,7 @@ impl MajorityClock {
     ) {
         let before = std::mem::take(&mut self.voters);
         for (id, reading) in answers {
-            let earlier = before.get(id).filter(|voter| voter.last.boot == reading.boot);
-            let high = earlier.map(|voter| reading.ms.saturating_sub(voter.last.ms));
+            let high = before.get(id).and_then(|voter| reading.since(&voter.last));
             self.voters.insert(*id, Voter { last: *reading, low: 0, high });
         }
         let ids: Vec<u64> = self.voters.keys().copied().collect();
@@ -127,11 +134,10 @@ impl MajorityClock {
     fn advance(&mut self, id: u64, reading: Reading) -> Option<u64> {
         let voter = self.voters.get_mut(&id)?;
         let last = std::mem::replace(&mut voter.last, reading);
-        if last.boot != reading.boot {
+        let Some(advance) = reading.since(&last) else {
             voter.high = None;
             return None;
-        }
-        let advance = reading.ms.saturating_sub(last.ms);
+        };
         voter.low = voter.low.saturating_add(advance);
         voter.high = voter.high.map(|high| high.saturating_add(advance));
         Some(advance)

@@ -38,9 +38,10 @@ pub const ROUND_MIN: Duration = Duration::from_millis(250);
 /// What a member tells in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pulse {
-    pub reading: Reading,
-    /// Drawn when the member was opened.
+    /// Drawn at random when the member was opened.
     pub run: u64,
+    /// What its clock has counted since then.
+    pub uptime_ms: u64,
 }
 
 /// The settings of the rounds.
@@ -154,7 +155,8 @@ impl Lead<'_> {
             runs.iter().map(|run| run.member).chain(voters.clone()).collect();
         let pulses = join_all(asked.iter().map(|id| self.pulse(*id))).await;
         let pulses: BTreeMap<u64, Pulse> = pulses.into_iter().flatten().collect();
-        let readings = pulses.iter().map(|(id, pulse)| (*id, pulse.reading));
+        let reading = |pulse: &Pulse| Reading { run: pulse.run, ms: pulse.uptime_ms };
+        let readings = pulses.iter().map(|(id, pulse)| (*id, reading(pulse)));
         (clock.round(&voters, &readings.collect()), pulses)
     }
 
@@ -162,7 +164,7 @@ impl Lead<'_> {
         let Replica { net, reads, applied, .. } = self.replica;
         if id == reads.own {
             let run = applied.owners().own().run;
-            return Some((id, Pulse { reading: reads.uptime.reading(), run }));
+            return Some((id, Pulse { run, uptime_ms: reads.uptime.ms() }));
         }
         let round = self.settings.round;
         let answer = net.call(PeerId(id), rpc::PULSE, Bytes::new(), round).await.ok()?;

@@ -42,6 +42,15 @@ fn a_few_seeds_hold() {
     assert!(!failed, "{}", String::from_utf8_lossy(&summary));
 }
 
+/// Two members lost power; each told of its clock that it had begun at the same moment as before,
+/// so the leader took them for right ones that had stood still, and with them for a majority that
+/// a silence of half a second lasts for ever (`ram_lease::majority_clock::Reading`).
+#[test]
+#[ignore = "a minute of virtual time: make sim runs it"]
+fn seed_277_clocks_that_begin_anew_are_not_taken_for_those_before() {
+    holds(277, 60);
+}
+
 /// A disk was lost while the removal of another member was half done, which left no majority. That
 /// was the simulator asking for too much; it waits for changes to settle since.
 #[test]

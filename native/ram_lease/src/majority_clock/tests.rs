@@ -33,7 +33,7 @@ enum Error {
 
 /// A member in true time.
 struct Member {
-    boot: u64,
+    run: u64,
     error: Error,
     clock: f64,
 }
@@ -70,7 +70,7 @@ impl World {
     fn new(seed: u64, members: usize, error: Error) -> World {
         let of = |n| {
             let error = if n == 0 { error } else { Error::None };
-            Member { boot: 1, error, clock: 100.0 * n as f64 }
+            Member { run: 1, error, clock: 100.0 * n as f64 }
         };
         let members = (0..members).map(of).collect();
         World { random: Random(seed), now: 0, members, clock: Default::default() }
@@ -87,9 +87,9 @@ impl World {
         for id in 0..self.members.len() {
             let step = self.random.of(0..step_max + 1);
             self.pass(step);
-            let Member { boot, clock, .. } = self.members[id];
+            let Member { run, clock, .. } = self.members[id];
             if !silent(id as u64) {
-                answers.insert(id as u64, Reading { boot, ms: clock as u64 });
+                answers.insert(id as u64, Reading { run, ms: clock as u64 });
             }
         }
         self.pass(step_max);
@@ -131,7 +131,7 @@ fn nothing_is_over_early_whatever_one_clock_does_and_whoever_is_silent_or_restar
             world.pass(pause);
             if world.random.in_hundred(5) {
                 let restarted = world.random.of(0..members as u64) as usize;
-                world.members[restarted].boot += 1;
+                world.members[restarted].run += 1;
                 world.members[restarted].clock = 0.0;
             }
             let began = world.now;
@@ -173,7 +173,7 @@ fn what_is_over_is_seen_a_round_later_at_most_if_all_answer_and_one_clock_is_wro
 }
 
 fn readings(of: &[(u64, u64, u64)]) -> BTreeMap<u64, Reading> {
-    of.iter().map(|(id, boot, ms)| (*id, Reading { boot: *boot, ms: *ms })).collect()
+    of.iter().map(|(id, run, ms)| (*id, Reading { run: *run, ms: *ms })).collect()
 }
 
 #[test]
@@ -218,6 +218,38 @@ fn a_member_that_starts_again_or_is_added_is_counted_after_two_rounds() {
     let four = BTreeSet::from([1, 2, 3, 4]);
     let added = readings(&[(1, 7, 701), (2, 7, 701), (3, 8, 201), (4, 1, 9)]);
     assert!(clock.round(&four, &added).is_settling);
+}
+
+/// As that of a virtual machine that is taken back to an earlier state.
+#[test]
+fn a_clock_that_goes_back_is_counted_after_two_rounds_as_one_that_begins_anew() {
+    let (mut clock, voters) = (MajorityClock::default(), BTreeSet::from([1, 2, 3]));
+    let all = |ms, back| readings(&[(1, 7, ms), (2, 7, ms), (3, 7, back)]);
+    clock.round(&voters, &all(400, 400));
+    clock.round(&voters, &all(400, 400));
+    let back = clock.round(&voters, &all(900, 399));
+    assert_eq!((back.is_settling, back.low, back.high), (true, 500, Some(500)));
+    let settled = clock.round(&voters, &all(901, 400));
+    assert_eq!((settled.is_settling, settled.high), (false, Some(501)));
+    let gone = clock.round(&voters, &readings(&[(1, 7, 901), (3, 7, 400)]));
+    assert!(gone.high.is_some_and(|high| (501..=503).contains(&high)), "{gone:?}");
+}
+
+/// More than are promised to be right; nothing is over by them all the same.
+#[test]
+fn who_was_silent_while_two_clocks_stood_still_has_all_its_time() {
+    let (mut clock, voters) = (MajorityClock::default(), (1..=5).collect());
+    let round =
+        |of: &[u64], ms| of.iter().map(|id| (*id, 7, if *id > 3 { 0 } else { ms })).collect();
+    let mut round = |of: &[u64], ms| {
+        let answers: Vec<(u64, u64, u64)> = round(of, ms);
+        clock.round(&voters, &readings(&answers))
+    };
+    round(&[1, 2, 3, 4, 5], 0);
+    round(&[1, 2, 3, 4, 5], 0);
+    assert_eq!(round(&[1, 2, 3, 4, 5], 9000).low, 9000);
+    let others = round(&[1, 4, 5], 9010);
+    assert!(others.high.is_some_and(|high| high >= others.low), "{others:?}");
 }
 
 #[test]

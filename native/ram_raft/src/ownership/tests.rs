@@ -1,6 +1,6 @@
 use super::*;
 use crate::rounds::Pulse;
-use ram_lease::majority_clock::{Moment, Reading};
+use ram_lease::majority_clock::Moment;
 
 const TIMEOUT_MS: u64 = 1000;
 /// The member of the test, in its first run.
@@ -26,8 +26,7 @@ impl Rounds {
     }
 
     fn at(&mut self, moment: &Moment, answer: Option<u64>) -> Vec<Run> {
-        let reading = Reading { boot: 1, ms: 1 };
-        let pulses = answer.map(|run| (HERE.member, Pulse { reading, run }));
+        let pulses = answer.map(|run| (HERE.member, Pulse { run, uptime_ms: 1 }));
         self.silence.gone(moment, &self.runs, &pulses.into_iter().collect(), |member| member == 9)
     }
 
