@@ -19,8 +19,8 @@ check(Property, Tests, More) ->
         Failed -> ct:fail("RAM_SEED=~p~n~p", [Seed, Failed])
     end.
 
-%% @doc What is wrong with a case that throws `{wrong, Why}', or ends with another exception: PropEr,
-%% as it is packaged, shrinks no case that ends with one.
+%% @doc What is wrong with a case that throws `{wrong, Why}', or ends with another exception:
+%% PropEr, as it is packaged, shrinks no case that ends with one.
 -spec wrong(fun(() -> term())) -> [term()].
 wrong(Case) ->
     try Case() of
