@@ -37,8 +37,10 @@ end_per_testcase(_Case, Config) ->
 settings(Case) ->
     case atom_to_list(Case) of
         "a_value_of_70_mb" ++ _ ->
+            %% A busy disk takes seconds for such a value: docs/guide/limits.md.
             [{value_bytes_max, 100000000}, {queue_bytes_max, 128 * ?MIB},
-             {frame_bytes_max, 128 * ?MIB}, {call_timeout_ms, 60000}];
+             {frame_bytes_max, 128 * ?MIB}, {call_timeout_ms, 60000},
+             {election_timeout_ms, {2000, 4000}}];
         "what_a_member" ++ _ ->
             [{value_bytes_max, ?MIB}, {frame_bytes_max, 2 * ?MIB}];
         "a_follower" ++ _ ->
