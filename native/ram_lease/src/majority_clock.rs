@@ -27,6 +27,7 @@
 //! The second largest and second smallest of clocks, one of which may say anything: Marzullo and
 //! Owicki, *Maintaining the Time in a Distributed System* (PODC 1983).
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So much the high of all may go back without all beginning anew: members that came later have
@@ -34,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SETBACK_MAX_MS: u64 = 1000;
 
 /// A reading of a member's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// Drawn at random when the member was opened: readings of two runs are not compared.
     pub run: u64,

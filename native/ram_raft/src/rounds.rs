@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -35,14 +34,8 @@ use ram_store::write::Encoded;
 /// The time from one round to the next, unless the heartbeat is slower.
 pub const ROUND_MIN: Duration = Duration::from_millis(250);
 
-/// What a member tells in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pulse {
-    /// Drawn at random when the member was opened.
-    pub run: u64,
-    /// What its clock has counted since then.
-    pub uptime_ms: u64,
-}
+/// What a member tells in a round: which run it is, and what its clock has counted in that.
+pub type Pulse = Reading;
 
 /// The settings of the rounds.
 #[derive(Debug, Clone, Copy)]
@@ -155,16 +148,14 @@ impl Lead<'_> {
             runs.iter().map(|run| run.member).chain(voters.clone()).collect();
         let pulses = join_all(asked.iter().map(|id| self.pulse(*id))).await;
         let pulses: BTreeMap<u64, Pulse> = pulses.into_iter().flatten().collect();
-        let reading = |pulse: &Pulse| Reading { run: pulse.run, ms: pulse.uptime_ms };
-        let readings = pulses.iter().map(|(id, pulse)| (*id, reading(pulse)));
-        (clock.round(&voters, &readings.collect()), pulses)
+        (clock.round(&voters, &pulses), pulses)
     }
 
     async fn pulse(&self, id: u64) -> Option<(u64, Pulse)> {
         let Replica { net, reads, applied, .. } = self.replica;
         if id == reads.own {
             let run = applied.owners().own().run;
-            return Some((id, Pulse { run, uptime_ms: reads.uptime.ms() }));
+            return Some((id, Pulse { run, ms: reads.uptime.ms() }));
         }
         let round = self.settings.round;
         let answer = net.call(PeerId(id), rpc::PULSE, Bytes::new(), round).await.ok()?;

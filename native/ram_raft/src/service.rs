@@ -293,7 +293,7 @@ impl Connection {
             }
             rpc::PULSE => {
                 let run = applied.owners().own().run;
-                encode_answer(Ok::<_, String>(Pulse { run, uptime_ms: reads.uptime.ms() }))
+                encode_answer(Ok::<_, String>(Pulse { run, ms: reads.uptime.ms() }))
             }
             rpc::OWNERS_ENDED => {
                 let ended = codec::decode::<Vec<Box<[u8]>>>("ended owners", body);

@@ -43,8 +43,9 @@ fn a_few_seeds_hold() {
 }
 
 /// Two members lost power; each told of its clock that it had begun at the same moment as before,
-/// so the leader took them for right ones that had stood still, and with them for a majority that
-/// a silence of half a second lasts for ever (`ram_lease::majority_clock::Reading`).
+/// so the leader took them for clocks that had stood still. When they were a part of the majority
+/// that answered, a silence of half a second ended what its member owned
+/// (`ram_lease::majority_clock::Reading`).
 #[test]
 #[ignore = "a minute of virtual time: make sim runs it"]
 fn seed_277_clocks_that_begin_anew_are_not_taken_for_those_before() {

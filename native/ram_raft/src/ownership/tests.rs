@@ -26,7 +26,7 @@ impl Rounds {
     }
 
     fn at(&mut self, moment: &Moment, answer: Option<u64>) -> Vec<Run> {
-        let pulses = answer.map(|run| (HERE.member, Pulse { run, uptime_ms: 1 }));
+        let pulses = answer.map(|run| (HERE.member, Pulse { run, ms: 1 }));
         self.silence.gone(moment, &self.runs, &pulses.into_iter().collect(), |member| member == 9)
     }
 
